@@ -1,0 +1,1 @@
+"""nenrin: the MLOps platform that closes the loop."""

@@ -1,0 +1,46 @@
+"""The content store: everything that is kept is named by the digest of its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+
+class ContentStore(Protocol):
+    """Bytes by digest. Written once and never changed; safe to use from several processes.
+
+    An acknowledged ``put`` survives power loss. Adapters: ``nenrin.backends.blobs``.
+    """
+
+    def put(self, data: bytes) -> str:
+        """Keep ``data`` and give its BLAKE3 digest; a second put of the same bytes costs a look."""
+        ...
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of ``digest``.
+
+        Raises:
+            NotFoundError: nothing is kept under that digest.
+        """
+        ...
+
+    def has(self, digest: str) -> bool:
+        """Whether ``digest`` is kept."""
+        ...
+
+    def verify(self, digest: str) -> None:
+        """Read ``digest`` and compare.
+
+        Raises:
+            IntegrityError: the bytes are not those that were kept.
+        """
+        ...
+
+    def digests(self) -> Iterator[str]:
+        """Every digest kept, sorted."""
+        ...
+
+    def file(self, digest: str) -> Path:
+        """A local file with these bytes, to be read only (a remote store keeps a copy here)."""
+        ...

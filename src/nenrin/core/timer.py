@@ -1,0 +1,41 @@
+"""Process time: leases, heartbeats, timeouts, backoff, latency, CPU seconds.
+
+Measured on a machine and therefore never part of an event: what a timer says is an observation.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Timer(Protocol):
+    """Tells how long things take, in seconds."""
+
+    def wall(self) -> float:
+        """Monotonic seconds, from an arbitrary start."""
+        ...
+
+    def cpu(self) -> float:
+        """CPU seconds that this process has used."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class SystemTimer:
+    """The machine's own clocks."""
+
+    def wall(self) -> float:
+        """Monotonic seconds."""
+        return time.perf_counter()
+
+    def cpu(self) -> float:
+        """CPU seconds of this process, its threads included."""
+        return time.process_time()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait for ``seconds``."""
+        time.sleep(seconds)
