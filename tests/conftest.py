@@ -1,0 +1,24 @@
+"""What every test stands on: repeatable examples, and no settings of the machine it runs on."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "repeatable",
+    deadline=None,  # a loaded machine is not a bug
+    derandomize=True,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("thorough", settings.get_profile("repeatable"), max_examples=2_000)
+settings.load_profile("repeatable")  # for more: pytest --hypothesis-profile=thorough
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("NENRIN_")]:
+        monkeypatch.delenv(name)

@@ -1,0 +1,19 @@
+"""Write constraints.txt: the exact versions that are installed in this environment and tested."""
+
+from __future__ import annotations
+
+from importlib.metadata import distributions
+from pathlib import Path
+
+INSTALLERS = {"nenrin", "pip", "setuptools", "uv", "wheel"}
+
+
+def pins() -> str:
+    """One ``name==version`` line for each installed distribution, sorted, without addresses."""
+    found = {str(each.name).lower().replace("_", "-"): each.version for each in distributions()}
+    lines = [f"{name}=={found[name]}" for name in sorted(found) if name not in INSTALLERS]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    (Path(__file__).parents[1] / "constraints.txt").write_text(pins())
