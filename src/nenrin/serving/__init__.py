@@ -1,1 +1,1 @@
-""""""
+"""Stage 7: deployments, their routes, the prediction log and the live plane that answers."""

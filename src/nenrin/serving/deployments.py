@@ -1,0 +1,47 @@
+"""A deployment: what clients address by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nenrin.serving.router import Route
+from nenrin.serving.signature import RequestSignature
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of one deployment in one environment.
+
+    Attributes:
+        name: what clients call it.
+        environment: where it lives.
+        model: name of the declared model (or prompt, …) whose versions it serves.
+        revision: id of the project revision that it was declared in.
+        route: who answers; its first variant is the champion.
+        anchor: the version that every challenger is measured against, too.
+        previous: the version that the champion replaced; where a rollback goes.
+        previous_features: the feature state of that version.
+        request: what a request holds.
+        example: a raw row of plain JSON values, for documentation.
+        frozen: no automatic change is made.
+        at: business instant of the last change, microseconds UTC.
+    """
+
+    name: str
+    environment: str
+    model: str
+    revision: str
+    route: Route
+    anchor: str
+    request: RequestSignature
+    at: int
+    previous: str | None = None
+    previous_features: str = ""
+    example: dict[str, Any] = {}
+    frozen: bool = False
+
+    @property
+    def champion(self) -> str:
+        """The version that serves what no challenger takes."""
+        return self.route.champion.version

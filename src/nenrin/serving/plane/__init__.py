@@ -1,0 +1,1 @@
+"""The live data plane: answers requests in a process of its own, control process up or down."""

@@ -1,0 +1,93 @@
+"""What serving asks of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from nenrin.core.unit import Unit
+from nenrin.serving.deployments import Deployment
+
+
+class Deployments(Protocol):
+    """Keeps one record a name and environment. Adapter: ``nenrin.backends.sql.serving``."""
+
+    def put(self, unit: Unit, deployment: Deployment) -> None:
+        """Write the record, in place of the one of that name in the unit's environment."""
+        ...
+
+    def get(self, unit: Unit, name: str) -> Deployment | None:
+        """The deployment of that name in the unit's environment."""
+        ...
+
+    def all(self, unit: Unit) -> list[Deployment]:
+        """Every deployment of the unit's environment, by name."""
+        ...
+
+
+class Answerer(Protocol):
+    """A loaded version. Safe to call from one thread at a time."""
+
+    def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray | list[str]:
+        """Answer n rows of plain values: float64[n] (probabilities, numbers), or n texts.
+
+        A column that a row lacks, or a category that training had not seen, is a null.
+        """
+        ...
+
+
+class Features(Protocol):
+    """Loaded feature state: raw request columns in, the model's columns out."""
+
+    def row(self, raw: dict[str, Any], asked: int) -> dict[str, Any]:
+        """The features of one row as they were known at ``asked`` (microseconds UTC).
+
+        Args:
+            raw: the request's columns, plain values; times are aware ``datetime`` in UTC.
+            asked: the instant of the question.
+        """
+        ...
+
+
+class Loader(Protocol):
+    """Opens what routes name. Called from a thread, never on the hot path."""
+
+    def open(self, version: str) -> Answerer:
+        """The version, ready to answer.
+
+        Raises:
+            NenrinError: it is not there, or does not open.
+        """
+        ...
+
+    def features(self, digest: str) -> Features:
+        """The feature state kept under ``digest``."""
+        ...
+
+
+class LiveRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment as the live plane sees it.
+
+    Attributes:
+        deployment: its state.
+        stands_at: where the environment's calendar stands, in microseconds, when its data has ended
+            (*paused in time*); None when it goes with the machine's.
+    """
+
+    deployment: Deployment
+    stands_at: int | None = None
+
+
+class RouteReader(Protocol):
+    """Reads the routes of a plane's environment; asked twice a second, from a thread."""
+
+    def routes(self) -> Sequence[LiveRoute]:
+        """Every deployment that is served now. Equal results mean that nothing changed."""
+        ...
+
+
+Row = Mapping[str, Any]
+"""A request's row: raw columns by name."""

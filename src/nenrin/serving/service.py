@@ -1,0 +1,224 @@
+"""The verbs of serving: deploy, route, promote, roll back, freeze.
+
+Every change is one record and one event, in the caller's unit of work.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nenrin.core.errors import ConflictError, NotFoundError
+from nenrin.core.unit import Unit, Units
+from nenrin.serving.deployments import Deployment
+from nenrin.serving.ports import Deployments
+from nenrin.serving.router import Route, Variant
+from nenrin.serving.signature import RequestSignature
+
+
+class ServingService:
+    """Changes and reads deployments. Changes take effect in the live plane within a second."""
+
+    def __init__(self, units: Units, deployments: Deployments) -> None:
+        self._units = units
+        self._deployments = deployments
+
+    def deploy(
+        self,
+        unit: Unit,
+        name: str,
+        *,
+        model: str,
+        version: str,
+        revision: str,
+        request: RequestSignature,
+        features: str = "",
+        example: dict[str, Any] | None = None,
+        reason: str = "first version",
+    ) -> Deployment:
+        """Serve ``version`` under a new name, at once and to everybody; it is the anchor too.
+
+        Raises:
+            ConflictError: the name is taken; later versions come by :meth:`promote`.
+        """
+        if self._deployments.get(unit, name) is not None:
+            raise ConflictError(
+                f"there is a deployment {name!r} in {unit.environment!r} already",
+                hint="promote a version to it, or choose another name",
+            )
+        variants = (Variant(version=version, features=features),)
+        deployment = Deployment(
+            name=name,
+            environment=unit.environment,
+            model=model,
+            revision=revision,
+            route=Route(deployment=name, variants=variants),
+            anchor=version,
+            request=request,
+            example=example or {},
+            at=unit.at,
+        )
+        return self._write(unit, deployment, "deployment.created", model=model, reason=reason)
+
+    def set_route(self, unit: Unit, name: str, route: Route, *, reason: str) -> Deployment:
+        """Deal the requests anew among the champion and its challengers.
+
+        Raises:
+            ConflictError: the route's first variant is not the champion: that is a promotion.
+        """
+        deployment = self._get(unit, name)
+        if route.champion.version != deployment.champion:
+            raise ConflictError(
+                f"{route.champion.version} is not the champion of {name!r}",
+                hint="promote a version to make it the champion",
+            )
+        changed = msgspec.structs.replace(deployment, route=route)
+        return self._write(unit, changed, "deployment.routed", reason=reason)
+
+    def canary(
+        self, unit: Unit, name: str, version: str, weight: int, *, features: str = "", reason: str
+    ) -> Deployment:
+        """Give ``weight`` percent of the keys to one challenger, and the rest to the champion."""
+        route = self._get(unit, name).route.canary(version, weight, features)
+        return self.set_route(unit, name, route, reason=reason)
+
+    def promote(
+        self,
+        unit: Unit,
+        name: str,
+        version: str,
+        *,
+        reason: str,
+        features: str = "",
+        anchor: bool = False,
+        revision: str | None = None,
+        request: RequestSignature | None = None,
+    ) -> Deployment:
+        """Make ``version`` the champion and give it everything; what it replaces is kept in mind.
+
+        Args:
+            unit: the open unit of work.
+            name: the deployment.
+            version: the new champion.
+            reason: why, as the ledger keeps it.
+            features: digest of its feature state; left out, that of the variant it is already.
+            anchor: it is the new anchor too (new code that was judged better).
+            revision: the revision it came from, where that is another.
+            request: its request signature, where that is another.
+        """
+        before = self._get(unit, name)
+        if version == before.champion and not before.route.challengers:
+            return before
+        known = {variant.version: variant.features for variant in before.route.variants}
+        replaced = before.route.champion
+        changed = msgspec.structs.replace(
+            before,
+            route=before.route.only(version, features or known.get(version, "")),
+            previous=before.previous if version == replaced.version else replaced.version,
+            previous_features=(
+                before.previous_features if version == replaced.version else replaced.features
+            ),
+            anchor=version if anchor else before.anchor,
+            revision=revision or before.revision,
+            request=request or before.request,
+        )
+        body = {"replaced": replaced.version, "anchor": changed.anchor}
+        return self._write(unit, changed, "deployment.promoted", reason=reason, **body)
+
+    def rollback(
+        self, unit: Unit, name: str, *, reason: str, to: str | None = None, features: str = ""
+    ) -> Deployment:
+        """Serve an earlier version again, at once and to everybody.
+
+        Args:
+            unit: the open unit of work.
+            name: the deployment.
+            reason: why, as the ledger keeps it.
+            to: the version to serve; left out, a canary goes back to the champion and a champion to
+                the version it replaced.
+            features: feature state of ``to`` when this deployment does not remember it.
+
+        Raises:
+            ConflictError: nothing was served before.
+        """
+        before = self._get(unit, name)
+        known = {before.previous or "": before.previous_features}
+        known |= {variant.version: variant.features for variant in before.route.variants}
+        to = to or (before.champion if before.route.challengers else before.previous)
+        if to is None:
+            raise ConflictError(
+                f"deployment {name!r} has served nothing before {before.champion}",
+                hint="name the version to serve: nenrin deployments promote NAME VERSION",
+            )
+        left = [variant.version for variant in before.route.variants if variant.version != to]
+        changed = msgspec.structs.replace(
+            before,
+            route=before.route.only(to, features or known.get(to, "")),
+            previous=before.previous if to == before.champion else None,
+            previous_features=before.previous_features if to == before.champion else "",
+        )
+        return self._write(unit, changed, "deployment.rolled_back", reason=reason, left=left)
+
+    def set_features(self, unit: Unit, name: str, states: dict[str, str]) -> Deployment:
+        """Point variants (by version) at newer feature states: new data came."""
+        deployment = self._get(unit, name)
+        variants = tuple(
+            msgspec.structs.replace(variant, features=states.get(variant.version, variant.features))
+            for variant in deployment.route.variants
+        )
+        route = Route(deployment=name, variants=variants)
+        if route == deployment.route:
+            return deployment
+        changed = msgspec.structs.replace(deployment, route=route)
+        return self._write(unit, changed, "deployment.features_refreshed")
+
+    def freeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
+        """Stop every automatic change."""
+        changed = msgspec.structs.replace(self._get(unit, name), frozen=True)
+        return self._write(unit, changed, "deployment.frozen", reason=reason)
+
+    def unfreeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
+        """Allow automatic changes again."""
+        changed = msgspec.structs.replace(self._get(unit, name), frozen=False)
+        return self._write(unit, changed, "deployment.unfrozen", reason=reason)
+
+    def list(self, environment: str) -> list[Deployment]:
+        """Every deployment of an environment, by name."""
+        with self._units.read(environment) as unit:
+            return self._deployments.all(unit)
+
+    def show(self, environment: str, name: str) -> Deployment:
+        """One deployment.
+
+        Raises:
+            NotFoundError: there is none of that name; the hint names those that are.
+        """
+        with self._units.read(environment) as unit:
+            return self._get(unit, name)
+
+    def example(self, environment: str, name: str) -> dict[str, Any]:
+        """A request that works, in every dialect (see :meth:`RequestSignature.example`)."""
+        deployment = self.show(environment, name)
+        return deployment.request.example(name, deployment.example)
+
+    def _get(self, unit: Unit, name: str) -> Deployment:
+        deployment = self._deployments.get(unit, name)
+        if deployment is None:
+            names = ", ".join(known.name for known in self._deployments.all(unit))
+            raise NotFoundError(
+                f"there is no deployment {name!r} in {unit.environment!r}",
+                hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
+            )
+        return deployment
+
+    def _write(self, unit: Unit, deployment: Deployment, kind: str, **body: Any) -> Deployment:
+        """Keep the record and tell the ledger who answers from now on."""
+        deployment = msgspec.structs.replace(deployment, at=unit.at)
+        self._deployments.put(unit, deployment)
+        route = [
+            {"version": variant.version, "weight": variant.weight, "features": variant.features}
+            for variant in deployment.route.variants
+        ]
+        unit.record(kind, deployment.name, {"route": route, **body})
+        return deployment

@@ -1,0 +1,137 @@
+"""What a request for a deployment holds: the row's keys, its time and the raw columns needed.
+
+Never the label, and never a computed feature. Version 2 metadata, OpenAPI, the examples and the
+checks of what clients send all come from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+import polars as pl
+
+from nenrin.core.errors import ProjectError
+
+Kind = Literal["number", "integer", "boolean", "string", "datetime", "date"]
+
+DATATYPES: dict[Kind, str] = {
+    "number": "FP64",
+    "integer": "INT64",
+    "boolean": "BOOL",
+    "string": "BYTES",
+    "datetime": "BYTES",
+    "date": "BYTES",
+}
+"""How each kind is called in the Open Inference Protocol, version 2."""
+
+
+class RequestField(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a request. ``required`` is false for keys and times that may be left out."""
+
+    name: str
+    kind: Kind
+    required: bool = True
+
+
+class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
+    """The columns of a request, and what its answer is called.
+
+    Attributes:
+        fields: every column that a client may send, keys first.
+        key: names of the columns that identify a row; requests stick to a version by them.
+        time: the column that holds the instant asked; without it the calendar's now counts.
+        zone: IANA time zone of naive times; UTC when it is None.
+        output: ``probability`` or ``prediction``.
+        datatype: of the output: ``FP64``, or ``BYTES`` for text.
+    """
+
+    fields: tuple[RequestField, ...]
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    zone: str | None = None
+    output: str = "prediction"
+    datatype: str = "FP64"
+
+    @classmethod
+    def of(
+        cls,
+        needed: Mapping[str, pl.DataType],
+        *,
+        known: Mapping[str, pl.DataType],
+        key: tuple[str, ...] = (),
+        time: str | None = None,
+        zone: str | None = None,
+        output: str = "prediction",
+        datatype: str = "FP64",
+    ) -> RequestSignature:
+        """The signature of a model.
+
+        Args:
+            needed: raw columns that its features read, with their types.
+            known: types of all columns of the rows' dataset; ``key`` and ``time`` are among them.
+            key: the dataset's key.
+            time: the column of the instant asked.
+            zone: the dataset's time zone.
+            output: what the answer is called.
+            datatype: version 2 datatype of the answer.
+
+        Raises:
+            ProjectError: a column has a type that JSON requests do not carry.
+        """
+        names = dict.fromkeys([*key, *([time] if time else []), *needed])
+        types = {**known, **needed}
+        fields = tuple(
+            RequestField(name=name, kind=kind_of(name, types[name]), required=name in needed)
+            for name in names
+        )
+        return cls(fields=fields, key=key, time=time, zone=zone, output=output, datatype=datatype)
+
+    def example(self, deployment: str, row: Mapping[str, Any]) -> dict[str, Any]:
+        """One request for ``deployment`` in every dialect, from a raw row of plain JSON values.
+
+        Returns:
+            ``path`` and ``body`` of a version 2 request, ``records`` for ``POST /invocations``.
+        """
+        fields = [
+            field for field in self.fields if field.required or row.get(field.name) is not None
+        ]
+        inputs = [
+            {
+                "name": field.name,
+                "datatype": DATATYPES[field.kind],
+                "shape": [1],
+                "data": [row.get(field.name)],
+            }
+            for field in fields
+        ]
+        return {
+            "path": f"/v2/models/{deployment}/infer",
+            "body": {"inputs": inputs},
+            "records": [{field.name: row.get(field.name) for field in fields}],
+        }
+
+
+def kind_of(name: str, dtype: pl.DataType) -> Kind:
+    """The kind of a stored column of a polars type.
+
+    Raises:
+        ProjectError: no JSON value stands for that type.
+    """
+    if dtype.is_integer():
+        return "integer"
+    if dtype.is_float() or isinstance(dtype, pl.Decimal):
+        return "number"
+    if isinstance(dtype, pl.Boolean):
+        return "boolean"
+    if isinstance(dtype, pl.String | pl.Enum | pl.Categorical):
+        return "string"
+    if isinstance(dtype, pl.Datetime):
+        return "datetime"
+    if isinstance(dtype, pl.Date):
+        return "date"
+    raise ProjectError(
+        f"the column {name!r} of type {dtype} cannot be sent in a request",
+        hint="turn it into a number, a text, a Boolean or a time in the dataset's function",
+    )
