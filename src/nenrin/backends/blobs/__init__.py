@@ -1,1 +1,1 @@
-""""""
+"""Content stores: where bytes named by their digest are kept."""

@@ -1,0 +1,147 @@
+"""Content in a folder of the local file system.
+
+A blob is the file ``ab/ab12…`` (its digest, sharded by the first two digits). It is written beside,
+synced, renamed into place, and its folder synced: what is acknowledged survives power loss, and no
+reader ever sees half a blob. Two processes that put the same bytes rename the same content over
+each other.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from nenrin.core.digest import digest_bytes
+from nenrin.core.errors import IntegrityError, NotFoundError, UnavailableError
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_UNFINISHED = "unfinished"
+
+
+class LocalStore:
+    """A ``ContentStore`` in a folder. Can be sent to worker processes.
+
+    Args:
+        root: the folder; made when something is first put.
+        durable: sync files and folders before acknowledging. ``False`` is for content that can be
+            made again: what is acknowledged then survives a kill, but not power loss.
+    """
+
+    def __init__(self, root: Path | str, *, durable: bool = True) -> None:
+        self._root = Path(root).absolute()
+        self._durable = durable
+
+    def put(self, data: bytes) -> str:
+        """Keep ``data`` and give its digest.
+
+        Raises:
+            UnavailableError: the folder cannot be written: full, or not ours.
+        """
+        digest = digest_bytes(data)
+        path = self._path(digest)
+        try:
+            if not path.exists():
+                self._write(path, data)
+            # also when another process has just put it: its entry may not be on the disk yet
+            self._sync_folder(path.parent)
+        except OSError as error:
+            raise UnavailableError(
+                f"content cannot be kept: {error.strerror or error}",
+                hint="make room on the disk, or let nenrin write to the folder; then do it again",
+                where=str(self._root),
+            ) from error
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of ``digest``.
+
+        Raises:
+            NotFoundError: nothing is kept under that digest.
+        """
+        try:
+            return self._path(digest).read_bytes()
+        except FileNotFoundError:
+            raise _missing(digest) from None
+
+    def has(self, digest: str) -> bool:
+        """Whether ``digest`` is kept."""
+        return bool(_DIGEST.fullmatch(digest)) and self._path(digest).exists()
+
+    def verify(self, digest: str) -> None:
+        """Read ``digest`` and compare.
+
+        Raises:
+            IntegrityError: the bytes are not those that were kept.
+            NotFoundError: nothing is kept under that digest.
+        """
+        if digest_bytes(self.get(digest)) != digest:
+            raise IntegrityError(
+                f"the content kept as {digest} has changed",
+                hint="restore this file from a backup, or remove it and compute it again",
+                where=str(self._path(digest)),
+            )
+
+    def digests(self) -> Iterator[str]:
+        """Every digest kept, sorted."""
+        if not self._root.is_dir():
+            return
+        for shard in sorted(self._root.iterdir()):
+            if len(shard.name) == 2 and shard.is_dir():
+                yield from sorted(name for name in os.listdir(shard) if _DIGEST.fullmatch(name))
+
+    def file(self, digest: str) -> Path:
+        """The file with these bytes, to be read only.
+
+        Raises:
+            NotFoundError: nothing is kept under that digest.
+        """
+        path = self._path(digest)
+        if not path.exists():
+            raise _missing(digest)
+        return path
+
+    def _path(self, digest: str) -> Path:
+        if not _DIGEST.fullmatch(digest):
+            raise _missing(digest)
+        return self._root / digest[:2] / digest
+
+    def _write(self, path: Path, data: bytes) -> None:
+        self._make_folder(path.parent)
+        unfinished = self._root / _UNFINISHED
+        unfinished.mkdir(exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=unfinished)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                if self._durable:
+                    os.fsync(file.fileno())
+            os.chmod(name, 0o444)
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+    def _make_folder(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._sync_folder(folder.parent)
+            self._sync_folder(self._root.parent)
+
+    def _sync_folder(self, folder: Path) -> None:
+        if self._durable:
+            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+def _missing(digest: str) -> NotFoundError:
+    return NotFoundError(
+        f"no content is kept as {digest}",
+        hint="it was never put here, or was collected; run the step that makes it again",
+    )

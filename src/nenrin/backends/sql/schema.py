@@ -1,0 +1,89 @@
+"""Every table. A change here needs a migration in ``migrations/versions``, which a test asks for.
+
+Records are kept as JSON bodies beside the few columns that are searched; ``position`` is the order
+in which they were written. Only the ledger has columns for everything, since everything is in its
+hash.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+# SQLite counts rows by itself only in a column that is declared INTEGER
+_Position = BigInteger().with_variant(Integer(), "sqlite")
+
+events = Table(
+    "events",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+    Index("events_by_kind", "environment", "kind", "sequence"),
+    Index("events_by_subject", "environment", "subject", "sequence"),
+)
+
+
+def _records(name: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("position", _Position, primary_key=True),
+        Column("environment", Text, nullable=False),
+        Column("id", Text, nullable=False),
+        Column("name", Text, nullable=False),
+        Column("at", BigInteger, nullable=False),
+        Column("body", Text, nullable=False),
+        UniqueConstraint("environment", "id", name=f"{name}_by_id"),
+        Index(f"{name}_by_name", "environment", "name", "position"),
+    )
+
+
+alarms = _records("alarms")
+backtests = _records("backtests")
+dataset_versions = _records("dataset_versions")
+deployments = _records("deployments")
+revisions = _records("revisions")
+verdicts = _records("verdicts")
+versions = _records("versions")
+
+aliases = Table(
+    "aliases",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("alias", Text, primary_key=True),
+    Column("version", Text, nullable=False),
+)
+
+loop_states = Table(
+    "loop_states",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("deployment", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+# the cache of steps: a key names everything a result depends on, so environments share results
+step_results = Table(
+    "step_results",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("body", Text, nullable=False),
+)

@@ -1,0 +1,74 @@
+"""A unit of work over one database transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from nenrin.backends.sql.ledger import Recorded, Sealer, recorded
+from nenrin.core.errors import ConflictError
+from nenrin.core.unit import Unit
+
+
+class SqlUnit:
+    """One transaction of one environment: its connection, and the events it will commit.
+
+    Args:
+        connection: an open transaction.
+        environment: the environment it belongs to.
+        at: business instant of what it writes, microseconds UTC; 0 in a unit that reads.
+        sealer: takes the events over before the commit; ``None`` in a unit that reads.
+    """
+
+    def __init__(
+        self, connection: Connection, environment: str, at: int, sealer: Sealer | None = None
+    ) -> None:
+        self.connection = connection
+        self._environment = environment
+        self._at = at
+        self._sealer = sealer
+        self._recorded: list[Recorded] = []
+
+    @property
+    def environment(self) -> str:
+        """The environment it belongs to."""
+        return self._environment
+
+    @property
+    def at(self) -> int:
+        """The business instant of what it writes."""
+        return self._at
+
+    def record(self, kind: str, subject: str, body: dict[str, Any]) -> None:
+        """Append an event, sealed when the unit commits, in the order of these calls.
+
+        Raises:
+            ConflictError: the unit only reads, or has ended.
+            TypeError: the body holds something that is not a plain value.
+        """
+        if self._sealer is None:
+            raise ConflictError(
+                f"{kind} cannot be recorded in a unit that only reads, or has ended",
+                hint="record it inside `with units.write(environment, at)`",
+            )
+        self._recorded.append(recorded(kind, subject, body))
+
+    def finish(self) -> None:
+        """Hand the events over; nothing can be recorded any more."""
+        if self._sealer is not None and self._recorded:
+            self._sealer.seal(self.connection, self._environment, self._at, self._recorded)
+        self._sealer = None
+
+
+def connection_of(unit: Unit) -> Connection:
+    """The transaction behind a unit that a room hands to its SQL adapter.
+
+    Raises:
+        TypeError: the unit comes from another kind of ``Units``.
+    """
+    if not isinstance(unit, SqlUnit):
+        raise TypeError(
+            f"an SQL adapter needs a unit of its own database, not {type(unit).__name__}"
+        )
+    return unit.connection

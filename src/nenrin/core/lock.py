@@ -1,0 +1,108 @@
+"""One writing process a folder: whoever holds ``flock`` on ``.nenrin/lock``.
+
+The kernel gives the lock back when its holder ends, however it ends; the file itself stays, and
+names the process that wrote to it last.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from nenrin.core.errors import ConflictError
+from nenrin.core.timer import SystemTimer, Timer
+
+_TRIES = 5
+_PAUSE = 0.002
+
+
+class FolderLock:
+    """The right to write to one folder.
+
+    Usable as a context manager, which acquires and releases.
+
+    Args:
+        state_folder: the ``.nenrin`` folder; made when the lock is acquired.
+        timer: tells how to wait.
+    """
+
+    def __init__(self, state_folder: Path, timer: Timer | None = None) -> None:
+        self._path = state_folder / "lock"
+        self._timer = timer or SystemTimer()
+        self._file: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            ConflictError: another process holds it; ``held_by`` says which.
+        """
+        if not self.try_acquire():
+            holder = self.held_by()
+            raise ConflictError(
+                f"another process{f' ({holder})' if holder else ''} writes to {self._path.parent}",
+                hint="use the running one, or end it first",
+                where=str(self._path),
+            )
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free; says whether this object holds it now."""
+        if self._file is not None:
+            return True
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # held_by() looks by taking the lock for an instant: a look must not pass for a holder
+        for _ in range(_TRIES):
+            if _flock(file, fcntl.LOCK_EX):
+                os.truncate(file, 0)
+                os.pwrite(file, str(os.getpid()).encode(), 0)
+                self._file = file
+                return True
+            self._timer.sleep(_PAUSE)
+        os.close(file)
+        return False
+
+    def release(self) -> None:
+        """Give the lock back; nothing happens if it is not held."""
+        if self._file is not None:
+            os.truncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
+
+    def held_by(self) -> int | None:
+        """The process that holds the lock, ``None`` if it is free (0: it is not named yet)."""
+        if self._file is not None:
+            return os.getpid()
+        try:
+            file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            if _flock(file, fcntl.LOCK_SH):
+                return None
+            return int(os.pread(file, 32, 0) or b"0")
+        finally:
+            os.close(file)
+
+    def __enter__(self) -> Self:
+        self.acquire()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+def _flock(file: int, mode: int) -> bool:
+    try:
+        fcntl.flock(file, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

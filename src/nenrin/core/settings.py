@@ -1,0 +1,87 @@
+"""The settings of one folder: defaults, then ``NENRIN_*`` variables, then arguments."""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from nenrin.core import environment as environments
+from nenrin.core.errors import RequestError
+
+
+class Settings(BaseSettings):
+    """Where things are kept, where they are served, and how much of the machine they may use.
+
+    Every field can be set by the environment variable of its name, ``NENRIN_PORT`` for ``port``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="NENRIN_", frozen=True, extra="forbid")
+
+    folder: Path = Field(Path(), description="the project's folder: project.py and .nenrin/")
+    environment: str = Field(
+        environments.DEFAULT, description="the environment that commands act on"
+    )
+    database_url: str = Field(
+        "", description="state and ledger; empty: .nenrin/state.db in the folder"
+    )
+    store_url: str = Field("", description="content by digest; empty: .nenrin/store in the folder")
+    host: str = Field("127.0.0.1", description="address of the public port")
+    port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
+    token: SecretStr | None = Field(
+        None, min_length=16, description="required of every request when the host is not loopback"
+    )
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=0,
+        description="worker processes; 0: in process",
+    )
+
+    @classmethod
+    def read(cls, **given: Any) -> Self:
+        """Settings from arguments, the process' environment variables and defaults, in this order.
+
+        Raises:
+            RequestError: a value does not fit; says which, and the variable that sets it.
+        """
+        try:
+            settings = cls(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "settings"
+            raise RequestError(
+                f"the setting {name} is wrong: {first['msg']}",
+                hint=f"set NENRIN_{name.upper()}, or unset it for the default",
+                where=f"NENRIN_{name.upper()}",
+            ) from None
+        environments.checked(settings.environment)
+        return settings
+
+    @property
+    def state_folder(self) -> Path:
+        """The absolute path of ``.nenrin``: what nenrin keeps beside the project's files."""
+        return self.folder.absolute() / ".nenrin"
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of state and ledger."""
+        return self.database_url or f"sqlite:///{self.state_folder / 'state.db'}"
+
+    @property
+    def store(self) -> str:
+        """The root of the content store, a path or a URL."""
+        return self.store_url or str(self.state_folder / "store")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the host; any other host needs a token."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
