@@ -1,8 +1,8 @@
 """Which version answers which row.
 
 A key is hashed once and keeps its place between 0 and 100 for as long as the deployment lives. The
-challengers own the low end of that range, in order, and the champion the rest: raising the weight of
-the challenger moves keys from the champion to it, and no key the other way.
+challengers own the low end of that range, in order, and the champion the rest: raising the weight
+of the challenger moves keys from the champion to it, and no key the other way.
 """
 
 from __future__ import annotations
