@@ -1,0 +1,314 @@
+"""The words of this room in a project file: ``nr.dataset`` and ``nr.file``.
+
+A declaration only builds an object: nothing is read, registered or checked against data before a load.
+Whoever loads the project file finds the objects among the module's attributes.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from nenrin.core.errors import ProjectError
+from nenrin.core.instants import duration
+
+_DELAY = re.compile(r"(\s*\d+\s*[smhdw])+\s*")
+
+
+class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project file says of a dataset.
+
+    Attributes:
+        name: as the project calls it; ``""`` until :meth:`Dataset.named` gives a file its name.
+        key: columns that identify a row; empty: a row is identified by its content.
+        time: column of the event instant; none: all instants are the load's.
+        tz: time zone of naive times (IANA name); none: UTC.
+        known: column of the instant at which a row could be known, or a delay after the event
+            (``"30m"``); none: see :mod:`nenrin.data.versions`.
+        path: file that is read, relative to the project file; none: a function is called.
+        where: ``file:line`` of the declaration.
+    """
+
+    name: str
+    key: tuple[str, ...] = ()
+    time: str | None = None
+    tz: str | None = None
+    known: str | None = None
+    path: str | None = None
+    where: str = ""
+
+    @property
+    def delay(self) -> int | None:
+        """Microseconds from the event until it is known, where ``known`` is a delay."""
+        return duration(self.known) if self.known and _DELAY.fullmatch(self.known) else None
+
+    @property
+    def known_column(self) -> str | None:
+        """The column with the known instants, where ``known`` is a column."""
+        return None if self.delay is not None else self.known
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Column:
+    """A column of a dataset, as ``label=`` and ``at=`` take it; compared with a value it is a label."""
+
+    dataset: Dataset
+    name: str
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, value: object) -> Comparison:  # type: ignore[override]
+        return self._compare("==", value)
+
+    def __ne__(self, value: object) -> Comparison:  # type: ignore[override]
+        return self._compare("!=", value)
+
+    def __lt__(self, value: object) -> Comparison:
+        return self._compare("<", value)
+
+    def __le__(self, value: object) -> Comparison:
+        return self._compare("<=", value)
+
+    def __gt__(self, value: object) -> Comparison:
+        return self._compare(">", value)
+
+    def __ge__(self, value: object) -> Comparison:
+        return self._compare(">=", value)
+
+    def __add__(self, time: str) -> Shifted:
+        return Shifted(self, _shift(self, time))
+
+    def __sub__(self, time: str) -> Shifted:
+        return Shifted(self, -_shift(self, time))
+
+    def __bool__(self) -> bool:
+        raise _no_truth(str(self))
+
+    def __str__(self) -> str:
+        return f"{self.dataset.declared.name or 'dataset'}.{self.name}"
+
+    def _compare(self, op: str, value: object) -> Comparison:
+        if not isinstance(value, str | bool | int | float):
+            raise ProjectError(
+                f"{self} is compared with a {type(value).__name__}",
+                hint=f'compare a column with a text, a number or a truth value: {self} {op} "yes"',
+                where=_caller(),
+            )
+        return Comparison(self, op, value)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Comparison:
+    """A column compared with a plain value: a label that is true or false, null where the column is."""
+
+    column: Column
+    op: str
+    value: str | bool | int | float
+
+    def __bool__(self) -> bool:
+        raise _no_truth(str(self))
+
+    def __str__(self) -> str:
+        return f"{self.column} {self.op} {self.value!r}"
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Shifted:
+    """The instants of a column moved by ``us`` microseconds, negative for earlier."""
+
+    column: Column
+    us: int
+
+
+class Dataset:
+    """A declared dataset. Calling it gives what it loads; its columns are attributes and items.
+
+    ``declared`` and ``named`` are its only words: a column with such a name is ``dataset["declared"]``.
+    """
+
+    __slots__ = ("_folder", "_function", "declared")
+
+    declared: DatasetSpec
+    _function: Callable[[], object] | None
+    _folder: Path
+
+    def __init__(self, declared: DatasetSpec, function: Callable[[], object] | None = None) -> None:
+        self.declared = declared
+        self._function = function
+        self._folder = Path()
+
+    def __call__(self) -> object:
+        """What the function gives, or the path of the file."""
+        if self._function is not None:
+            return self._function()
+        return self._folder / (self.declared.path or "")
+
+    def __getitem__(self, column: str) -> Column:
+        return Column(self, column)
+
+    def __getattr__(self, column: str) -> Column:
+        if column.startswith("_"):  # what Python and notebooks look for; dataset["_x"] is a column
+            raise AttributeError(column)
+        return Column(self, column)
+
+    def named(self, name: str, folder: Path) -> Dataset:
+        """Tell a dataset what the project calls it, and where relative paths begin.
+
+        It is told, not copied: labels and views hold the object itself. The first name stays.
+        """
+        if not self.declared.name:
+            self.declared = msgspec.structs.replace(self.declared, name=name)
+        self._folder = folder
+        return self
+
+    def __repr__(self) -> str:
+        return f"<dataset {self.declared.name or self.declared.path}>"
+
+
+def dataset(
+    *,
+    key: str | Sequence[str] | None = None,
+    time: str | None = None,
+    tz: str | None = None,
+    known: str | None = None,
+) -> Callable[[Callable[[], object]], Dataset]:
+    """Declare the decorated function, which takes nothing and gives a table, as a dataset.
+
+    Args:
+        key: column or columns that identify a row; without, a row is identified by its content.
+        time: column of the event: when it happened.
+        tz: IANA time zone in which naive times are local; without it they are UTC.
+        known: column, or a delay such as ``"30m"``: when the system could have known the row.
+
+    Raises:
+        ProjectError: an argument is not of its kind, or the function wants arguments.
+    """
+    where = _caller()
+
+    def declare(function: Callable[[], object]) -> Dataset:
+        place = _place(function) or where
+        if not callable(function) or inspect.signature(function).parameters:
+            raise ProjectError(
+                "nr.dataset decorates a function without parameters that returns a table",
+                hint="write `@nr.dataset(key=…)` above `def name():`",
+                where=place,
+            )
+        return Dataset(_spec(function.__name__, place, key, time, tz, known), function)
+
+    return declare
+
+
+def file(
+    path: str,
+    *,
+    key: str | Sequence[str] | None = None,
+    time: str | None = None,
+    tz: str | None = None,
+    known: str | None = None,
+) -> Dataset:
+    """Declare a CSV or Parquet file as a dataset; it is called what the project calls it.
+
+    Args:
+        path: relative to the project file. The other arguments are :func:`dataset`'s.
+
+    Raises:
+        ProjectError: an argument is not of its kind.
+    """
+    where = _caller()
+    if not isinstance(path, str | Path) or not str(path):
+        raise ProjectError(
+            f"nr.file was given {path!r}", hint='give it a path: nr.file("data.csv")', where=where
+        )
+    return Dataset(_spec("", where, key, time, tz, known, str(path)))
+
+
+def _spec(
+    name: str,
+    where: str,
+    key: str | Sequence[str] | None,
+    time: str | None,
+    tz: str | None,
+    known: str | None,
+    path: str | None = None,
+) -> DatasetSpec:
+    keys = (key,) if isinstance(key, str) else tuple(key or ())
+    if not all(isinstance(column, str) and column for column in keys) or len({*keys}) < len(keys):
+        raise ProjectError(
+            f"key={key!r} does not name columns",
+            hint='give one column or several different ones: key="id", key=["shop", "day"]',
+            where=where,
+        )
+    for word, value in (("time", time), ("tz", tz), ("known", known)):
+        if value is not None and (not isinstance(value, str) or not value):
+            raise ProjectError(
+                f"{word}={value!r} is not a text",
+                hint=f'write {word}="…" or leave it out',
+                where=where,
+            )
+    _check_zone(tz, where)
+    spec = DatasetSpec(name=name, key=keys, time=time, tz=tz, known=known, path=path, where=where)
+    if spec.delay is not None and time is None:
+        raise ProjectError(
+            f"known={known!r} is a delay after the event, but the dataset has no time=",
+            hint="name the column of the event with time=, or leave known= out",
+            where=where,
+        )
+    return spec
+
+
+def _check_zone(tz: str | None, where: str) -> None:
+    if tz is None:
+        return
+    try:
+        ZoneInfo(tz)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ProjectError(
+            f"{tz!r} is not a time zone",
+            hint='use an IANA name: tz="Europe/Berlin", tz="Asia/Tokyo", tz="UTC"',
+            where=where,
+        ) from None
+
+
+def _shift(column: Column, time: str) -> int:
+    if not isinstance(time, str):
+        raise ProjectError(
+            f"{column} cannot be moved by {time!r}",
+            hint=f'write a duration as text: {column} - "2h"',
+            where=_caller(),
+        )
+    return duration(time)
+
+
+def _no_truth(what: str) -> ProjectError:
+    return ProjectError(
+        f"{what} is a declaration and neither true nor false",
+        hint='write one comparison, without `and`, `or`, `not`, `in`: label=orders.status == "paid"',
+        where=_caller(),
+    )
+
+
+def _place(function: object) -> str:
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
+
+
+def _caller() -> str:
+    """``file:line`` of the nearest caller outside this file."""
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
+
+
+def columns_hidden_by_words(columns: Sequence[str]) -> list[str]:
+    """Those of ``columns`` that ``dataset.column`` cannot reach, only ``dataset["column"]``."""
+    words: Any = dir(Dataset)
+    return [column for column in columns if column in words]

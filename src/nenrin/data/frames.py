@@ -1,0 +1,159 @@
+"""Anything that holds a table, as one polars frame: frames, Arrow, dicts, CSV and Parquet files.
+
+Categories become text and every other column keeps its type; times are :mod:`nenrin.data.times`' work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from nenrin.core.errors import DataError, MissingExtraError
+from nenrin.data.declare import DatasetSpec
+
+_TAKES = "return a polars, pandas or Arrow table, a dict of lists, a list of dicts, or a path"
+_TEXT_FILES = {".csv": ",", ".tsv": "\t"}
+_NO_NUMBER = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "-", "?"]
+
+
+def table(
+    source: object, spec: DatasetSpec, frozen: Mapping[str, pl.DataType] | None = None
+) -> pl.DataFrame:
+    """``source`` as a polars frame.
+
+    Args:
+        source: polars DataFrame or LazyFrame, pandas DataFrame (a named index becomes columns), anything
+            with an Arrow stream, dict of lists, list of dicts, or the path of a CSV, TSV or Parquet file.
+        spec: the dataset it is for, named in errors.
+        frozen: types that columns of a text file are read as, where they are known already.
+
+    Raises:
+        DataError: ``source`` is none of these, cannot be read, or has two columns of one name.
+    """
+    try:
+        frame = _frame(source, spec, frozen or {})
+    except (pl.exceptions.PolarsError, ValueError, TypeError, OverflowError) as error:
+        raise DataError(
+            f"the table of dataset {spec.name} cannot be read: {str(error).splitlines()[0]}",
+            hint="every column needs one type and all columns the same length",
+            where=spec.where,
+        ) from error
+    objects = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Object)]
+    if objects:
+        raise DataError(
+            f"column {objects[0]} of dataset {spec.name} holds Python objects",
+            hint="give it one plain type: numbers, texts, truth values or times",
+            where=spec.where,
+        )
+    return frame.with_columns(
+        pl.col(name).cast(pl.String)
+        for name, kind in frame.schema.items()
+        if isinstance(kind, pl.Categorical | pl.Enum)
+    ).rechunk()
+
+
+def _frame(source: object, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    match source:
+        case pl.DataFrame():
+            return source
+        case pl.LazyFrame():
+            return source.collect()
+        case str() | Path():
+            return _file(Path(source), spec, frozen)
+        case dict():
+            return pl.DataFrame(source, infer_schema_length=None)
+        case [*rows] if all(isinstance(row, dict) for row in rows):
+            return pl.DataFrame(rows, infer_schema_length=None)
+    if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):
+        return _from_pandas(source, spec)
+    if hasattr(source, "__arrow_c_stream__"):
+        return pl.DataFrame(cast(Any, source))
+    raise DataError(
+        f"dataset {spec.name} gave {_spoken(source)}, which is not a table",
+        hint=_TAKES,
+        where=spec.where,
+    )
+
+
+def _spoken(source: object) -> str:
+    kind = type(source).__name__
+    return "nothing (None)" if source is None else f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
+
+
+def _from_pandas(source: Any, spec: DatasetSpec) -> pl.DataFrame:
+    if any(name is not None for name in source.index.names):
+        source = source.reset_index()
+    twice = list(source.columns[source.columns.duplicated()])
+    if twice:
+        raise DataError(
+            f"dataset {spec.name} has two columns called {twice[0]}",
+            hint="rename one of them, or leave it out",
+            where=spec.where,
+        )
+    try:
+        return pl.from_pandas(source)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of("pyarrow", "sklearn") from error
+
+
+def _file(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    if not path.is_file():
+        raise DataError(
+            f"dataset {spec.name}: there is no file {path}",
+            hint="a path in nr.file(…) is relative to the project file",
+            where=spec.where,
+        )
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] == [".gz"]:
+        suffixes.pop()
+    ending = suffixes[-1] if suffixes else ""
+    if ending in (".parquet", ".pq"):
+        return pl.read_parquet(path)
+    if ending in _TEXT_FILES:
+        return read_text(path, _TEXT_FILES[ending], frozen)
+    raise DataError(
+        f"dataset {spec.name}: {path.name} is neither CSV, TSV nor Parquet by its name",
+        hint="name it .csv, .csv.gz, .tsv or .parquet, or read it in a function under @nr.dataset",
+        where=spec.where,
+    )
+
+
+def read_text(path: Path, separator: str, frozen: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """A delimited text file; types come from ``frozen``, else from every one of its rows.
+
+    A column is numeric too when all its texts are numbers but for the usual words for none (``NA``, blank,
+    ``?`` …): one such word must not turn a column of numbers into categories.
+    """
+    head = pl.read_csv(path, separator=separator, n_rows=0)
+    known = {
+        name: kind
+        for name, kind in frozen.items()
+        if name in head.columns and (kind.is_numeric() or isinstance(kind, pl.String | pl.Boolean))
+    }
+    as_text = {name: pl.String() for name, kind in known.items() if kind.is_numeric()}
+    frame = pl.read_csv(
+        path,
+        separator=separator,
+        infer_schema_length=None,
+        try_parse_dates=True,
+        schema_overrides={**known, **as_text},
+    )
+    texts = [name for name in frame.columns if frame[name].dtype == pl.String]
+    numeric = (_numbers(frame[name], known.get(name)) for name in texts)
+    return frame.with_columns(series for series in numeric if series is not None)
+
+
+def _numbers(texts: pl.Series, kind: pl.DataType | None) -> pl.Series | None:
+    """The numbers that ``texts`` spell, or None if they are not all numbers of type ``kind``."""
+    if isinstance(kind, pl.String):
+        return None
+    plain = texts.str.strip_chars()
+    plain = plain.set(plain.is_in(_NO_NUMBER), None)
+    for target in (kind,) if kind is not None else (pl.Int64(), pl.Float64()):
+        numbers = plain.cast(target, strict=False)
+        if numbers.null_count() == plain.null_count() < len(plain):
+            return numbers
+    return None

@@ -1,0 +1,74 @@
+"""The schema of a dataset is frozen at its first load: what a later load may and may not bring."""
+
+from __future__ import annotations
+
+import difflib
+
+import polars as pl
+
+from nenrin.core.errors import DataError
+from nenrin.data.declare import DatasetSpec
+from nenrin.data.times import EVENT, KNOWN
+
+
+def fit_schema(loaded: pl.DataFrame, frozen: pl.Schema, spec: DatasetSpec) -> pl.DataFrame:
+    """``loaded`` in the order and the types of ``frozen``.
+
+    A number of another width or kind is taken where every value stays what it is (pandas turns integers
+    with a gap into floats). A column that was all null so far takes the type it now has.
+
+    Raises:
+        DataError: a column is gone or new, or has a type that does not fit; every such column is named.
+    """
+    gone = [name for name in frozen if name not in loaded.columns]
+    new = [name for name in loaded.columns if name not in frozen]
+    problems = [f"{name} is gone" + _renamed(name, new) for name in gone]
+    problems += [f"{name} is new" for name in new]
+    columns = []
+    for name in frozen:
+        if name not in loaded.columns:
+            continue
+        fitted = _fit(loaded[name], frozen[name])
+        if fitted is None:
+            problems.append(f"{name} is {loaded[name].dtype}, it was {frozen[name]}")
+        else:
+            columns.append(fitted)
+    if problems:
+        raise DataError(
+            f"dataset {spec.name} does not have the columns of its first load: {'; '.join(problems)}",
+            hint="mend the source or its loader; for a new shape of the data declare a new dataset",
+            where=spec.where,
+        )
+    return pl.DataFrame(columns)
+
+
+def check_names(columns: list[str], spec: DatasetSpec) -> None:
+    """Refuse names that a stored frame needs for itself.
+
+    Raises:
+        DataError: a column is called ``__event__`` or ``__known__``, or there is no column.
+    """
+    taken = [name for name in columns if name in (EVENT, KNOWN)]
+    if taken or not columns:
+        raise DataError(
+            f"dataset {spec.name} has {f'a column called {taken[0]}' if taken else 'no columns'}",
+            hint="rename it: nenrin adds a column of that name" if taken else "return a table",
+            where=spec.where,
+        )
+
+
+def _renamed(name: str, new: list[str]) -> str:
+    near = difflib.get_close_matches(name, new, n=1, cutoff=0.8)
+    return f" (renamed to {near[0]}?)" if near else ""
+
+
+def _fit(series: pl.Series, frozen: pl.DataType) -> pl.Series | None:
+    if series.dtype == frozen or frozen == pl.Null:
+        return series
+    if series.dtype == pl.Null:
+        return series.cast(frozen)
+    if not (series.dtype.is_numeric() and frozen.is_numeric()):
+        return None
+    there = series.cast(frozen, strict=False)
+    back = there.cast(series.dtype, strict=False)
+    return there if back.eq_missing(series).all() else None

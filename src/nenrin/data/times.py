@@ -1,0 +1,145 @@
+"""The instants of rows: every time in UTC microseconds, when a row happened and when it could be known.
+
+Of a doubled local hour the first counts; a local time that the clock skipped is an error that names the row.
+"""
+
+from __future__ import annotations
+
+import difflib
+
+import polars as pl
+
+from nenrin.core.errors import DataError
+from nenrin.data.declare import DatasetSpec
+
+EVENT = "__event__"
+KNOWN = "__known__"
+UTC = pl.Datetime("us", "UTC")
+
+
+def with_instants(frame: pl.DataFrame, spec: DatasetSpec, at: int) -> pl.DataFrame:
+    """``frame`` with its times in UTC and two more columns.
+
+    ``__event__`` (Int64 microseconds) is null where the time column is; without ``time=`` it is ``at``, the
+    instant of the load. ``__known__`` (Int64, never null) is what the declaration says of a first load:
+    the ``known=`` column, else event plus delay, else the event, else ``at``.
+
+    Raises:
+        DataError: a declared column is missing or no time, a local time does not exist.
+    """
+    for word, column in [("key", key) for key in spec.key] + [
+        ("time", spec.time),
+        ("known", spec.known_column),
+    ]:
+        if column is not None and column not in frame.columns:
+            raise missing_column(column, frame.columns, spec, f"{word}=")
+    declared = [column for column in (spec.time, spec.known_column) if column is not None]
+    frame = frame.with_columns(_parsed(frame, column, spec) for column in declared)
+    frame = frame.with_columns(
+        _utc(frame, name, spec)
+        for name, kind in frame.schema.items()
+        if isinstance(kind, pl.Datetime)
+    )
+    event = _instants(frame, spec.time, spec) if spec.time else pl.lit(at, pl.Int64)
+    frame = frame.with_columns(event.alias(EVENT))
+    if spec.known_column:
+        known = _instants(frame, spec.known_column, spec)
+        known = pl.coalesce(known, pl.col(EVENT))
+    else:
+        known = pl.col(EVENT) + (spec.delay or 0)
+    return frame.with_columns(pl.coalesce(known, pl.lit(at, pl.Int64)).alias(KNOWN))
+
+
+def missing_column(column: str, columns: list[str], spec: DatasetSpec, role: str) -> DataError:
+    """The error for a declared column that a table does not have; names those that are near."""
+    near = difflib.get_close_matches(column, columns, n=3, cutoff=0.5)
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else f"its columns are: {', '.join(columns)}"
+    )
+    return DataError(
+        f"dataset {spec.name} has no column {column}, which {role} names",
+        hint=hint,
+        where=spec.where,
+    )
+
+
+def _parsed(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
+    """A declared time column as dates or datetimes; ISO 8601 texts are read."""
+    series = frame[column]
+    if series.dtype == pl.Null:
+        return series.cast(UTC)
+    if isinstance(series.dtype, pl.Datetime | pl.Date):
+        return series
+    if series.dtype != pl.String:
+        raise DataError(
+            f"column {column} of dataset {spec.name} is {series.dtype}, not a time",
+            hint="give it datetimes: polars' pl.from_epoch(column, time_unit='s') reads epoch numbers",
+            where=spec.where,
+        )
+    for read in (_with_offset, _without_offset):
+        times = read(series)
+        if times.null_count() == series.null_count():
+            return times
+    bad = (_without_offset(series).is_null() & series.is_not_null()).arg_true()[0]
+    raise DataError(
+        f"column {column} of dataset {spec.name} is no time in {row_name(frame, bad, spec)}: "
+        f"{series[bad]!r}",
+        hint="write ISO 8601 (2013-07-01T17:00 or 2013-07-01T17:00:00Z) or give datetimes",
+        where=spec.where,
+    )
+
+
+def _with_offset(texts: pl.Series) -> pl.Series:
+    return texts.str.strptime(UTC, "%+", strict=False)
+
+
+def _without_offset(texts: pl.Series) -> pl.Series:
+    plain = texts.str.strip_chars().str.replace("T", " ", literal=True)
+    formats = (
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%d",
+        "%Y/%m/%d %H:%M:%S",
+        "%Y/%m/%d",
+    )
+    tries = [plain.str.strptime(pl.Datetime("us"), form, strict=False) for form in formats]
+    return pl.select(pl.coalesce(tries)).to_series().alias(texts.name)
+
+
+def _utc(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
+    """A datetime column, local in the dataset's zone where it is naive, as UTC microseconds."""
+    series = frame[column].dt.cast_time_unit("us")
+    if getattr(frame.schema[column], "time_zone", None) is not None:
+        return series.dt.convert_time_zone("UTC")
+    aware = series.dt.replace_time_zone(spec.tz or "UTC", ambiguous="earliest", non_existent="null")
+    skipped = (aware.is_null() & series.is_not_null()).arg_true()
+    if len(skipped):
+        row = skipped[0]
+        raise DataError(
+            f"column {column} of dataset {spec.name} is {series[row]} in {row_name(frame, row, spec)}, "
+            f"an hour that the clock skipped in {spec.tz}",
+            hint="mend the row, or give times with their zone (UTC)",
+            where=spec.where,
+        )
+    return aware.dt.convert_time_zone("UTC")
+
+
+def _instants(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Expr:
+    """Int64 microseconds of a datetime column; a date is its first instant in the dataset's zone."""
+    expr = pl.col(column)
+    if frame.schema[column] == pl.Date:
+        midnight = expr.cast(pl.Datetime("us"))
+        zone = spec.tz or "UTC"
+        # where clocks go forward at midnight the day begins an hour later
+        expr = pl.coalesce(
+            part.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+            for part in (midnight, midnight.dt.offset_by("1h"))
+        ).dt.convert_time_zone("UTC")
+    return expr.to_physical().cast(pl.Int64)
+
+
+def row_name(frame: pl.DataFrame, row: int, spec: DatasetSpec) -> str:
+    """How an error calls a row: by its key, else by its place, counted from 1."""
+    if not spec.key:
+        return f"row {row + 1}"
+    return "the row with " + ", ".join(f"{key}={frame[key][row]!r}" for key in spec.key)
