@@ -90,7 +90,8 @@ class LocalStore:
             return
         for shard in sorted(self._root.iterdir()):
             if len(shard.name) == 2 and shard.is_dir():
-                yield from sorted(name for name in os.listdir(shard) if _DIGEST.fullmatch(name))
+                names = (path.name for path in shard.iterdir())
+                yield from sorted(name for name in names if _DIGEST.fullmatch(name))
 
     def file(self, digest: str) -> Path:
         """The file with these bytes, to be read only.
@@ -113,16 +114,17 @@ class LocalStore:
         unfinished = self._root / _UNFINISHED
         unfinished.mkdir(exist_ok=True)
         handle, name = tempfile.mkstemp(dir=unfinished)
+        written = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
                 file.flush()
                 if self._durable:
                     os.fsync(file.fileno())
-            os.chmod(name, 0o444)
-            os.replace(name, path)
+            written.chmod(0o444)
+            written.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            written.unlink(missing_ok=True)
             raise
 
     def _make_folder(self, folder: Path) -> None:

@@ -60,11 +60,9 @@ def recorded(kind: str, subject: str, body: dict[str, Any]) -> Recorded:
     """An event as it is at this moment, whatever happens to ``body`` later.
 
     Raises:
-        TypeError: the body holds something that is not a plain value.
+        TypeError: the body holds something that is not a plain value, or a key that is no text.
     """
-    # once there and back: what is sealed is what will be read, also for tuples and keys that are
-    # numbers
-    return kind, subject, canonical(msgspec.json.decode(canonical(body)))
+    return kind, subject, canonical(body)
 
 
 def head(connection: Connection, environment: str) -> tuple[int, str]:
