@@ -9,6 +9,8 @@ import numpy as np
 
 from nenrin.stats.intervals import FEWEST_DAYS, ONE_SIDED_5, day_mean_interval
 
+SLACK = 0.005  # nat; a twentieth of the watch's clip for other losses
+
 Outcome = Literal["better", "worse", "undecided", "none"]
 
 
@@ -66,7 +68,7 @@ def compare(e: np.ndarray | None) -> Comparison:
 
 
 def admits(
-    comparison: Comparison, *, anchor: bool = False, probation: bool = False, slack: float = 0.005
+    comparison: Comparison, *, anchor: bool = False, probation: bool = False, slack: float = SLACK
 ) -> bool:
     """Whether a twin lets its recipe's refresh take the place of what it was compared with.
 
