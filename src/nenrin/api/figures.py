@@ -1,0 +1,169 @@
+"""How a report's figures are read: names, decimals, the best of a row, weeks out of days.
+
+Pages and the terminal write figures the same way because both ask here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+TITLES = {
+    "accuracy": "accuracy", "average_precision": "average precision", "bias": "bias",
+    "brier": "Brier score", "f1": "F1", "log_loss": "log loss", "mae": "mean absolute error",
+    "r2": "R²", "rmse": "RMSE", "roc_auc": "ROC AUC",
+}  # fmt: skip
+HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision", "f1", "r2", "roc_auc"})
+KINDS = {
+    "training": ("trainings", "neutral"),
+    "promotion": ("promotions", "good"),
+    "canary": ("canaries", "neutral"),
+    "recipe_switch": ("recipe switches", "neutral"),
+    "refusal": ("refusals", "neutral"),
+    "alarm": ("alarms", "bad"),
+    "rollback": ("roll-backs", "bad"),
+}
+OURS, HINDSIGHT = "loop", "hindsight"
+_WEEKLY_FROM = 70  # days; below, a point a day is readable
+
+
+def title_of(column: str) -> str:
+    """The field's name of a metric."""
+    return TITLES.get(column, column.replace("_", " "))
+
+
+def spell(column: str, value: float | None) -> str:
+    """A figure with the decimals its metric deserves, a bias with its sign; nothing is a dash."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if column == "bias":
+        return signed(value)
+    if abs(value) >= 100:
+        return f"{value:,.1f}".replace("-", "−")
+    return f"{value:.4f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, four decimals for small ones: ``+0.0031``, ``−12.4``."""
+    places = 1 if abs(value) >= 100 else 4
+    rounded = round(value, places) + 0.0
+    return f"{rounded:{'+' if rounded else ''}.{places}f}".replace("-", "−")
+
+
+def best(column: str, values: Mapping[str, float | None]) -> frozenset[str]:
+    """The names with the best value of a column: highest, lowest, or for a bias nearest to zero.
+
+    The best in hindsight is nobody's to choose and takes no part.
+    """
+
+    def badness(value: float) -> float:
+        if column == "bias":
+            return abs(value)
+        return -value if column in HIGHER_IS_BETTER else value
+
+    told = {
+        name: badness(value)
+        for name, value in values.items()
+        if name != HINDSIGHT and value is not None and math.isfinite(value)
+    }
+    least = min(told.values(), default=0.0)
+    return frozenset(name for name, value in told.items() if value == least)
+
+
+def loss_of(project: Mapping[str, Any]) -> str:
+    """What the row loss of the daily figures is called."""
+    metric = project["metric"]
+    if metric in ("mae", "brier"):
+        return {"mae": "absolute error", "brier": "squared error"}[metric]
+    return "log loss" if project["task"] == "binary" else "squared error"
+
+
+def weekly(days: Mapping[str, Any], policy: str) -> tuple[list[date], list[float | None]]:
+    """A policy's mean row loss a week (a day, when there are few days), weighted by rows.
+
+    Args:
+        days: the report's ``days``: ``day``, ``rows`` and one list of day means a policy.
+        policy: whose losses.
+
+    Returns:
+        the first day of each week and its mean, ``None`` where no row has a loss.
+    """
+    calendar = [date.fromisoformat(day) for day in days["day"]]
+    size = 7 if len(calendar) > _WEEKLY_FROM else 1
+    starts = range(0, len(calendar) - size + 1, size)
+    means = [mean(days[policy][i : i + size], days["rows"][i : i + size]) for i in starts]
+    return [calendar[i] for i in starts], means
+
+
+def behind(
+    days: Mapping[str, Any], policy: str, *, against: str, span: int
+) -> tuple[list[date], list[float | None]]:
+    """Mean loss of ``policy`` minus that of ``against`` over the ``span`` days up to each day.
+
+    Rows weigh alike; days before the first full span are left out.
+    """
+    calendar = [date.fromisoformat(day) for day in days["day"]]
+    gaps = [
+        None if ours is None or theirs is None else ours - theirs
+        for ours, theirs in zip(days[policy], days[against], strict=True)
+    ]
+    ends = range(span, len(calendar) + 1)
+    return (
+        [calendar[end - 1] for end in ends],
+        [mean(gaps[end - span : end], days["rows"][end - span : end]) for end in ends],
+    )
+
+
+def mean(values: Sequence[float | None], weights: Sequence[float]) -> float | None:
+    """The weighted mean of the values that exist."""
+    pairs = [
+        (value, weight)
+        for value, weight in zip(values, weights, strict=True)
+        if value is not None and math.isfinite(value)
+    ]
+    total = math.fsum(weight for _, weight in pairs)
+    return math.fsum(value * weight for value, weight in pairs) / total if total else None
+
+
+def local(instant: str, zone: str) -> datetime:
+    """An instant of the report as a local time without its zone, for axes and tables."""
+    moment = datetime.fromisoformat(instant.replace("Z", "+00:00"))
+    return moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+
+
+def day_name(moment: date) -> str:
+    """A day as people write it: ``1 April 2013``."""
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def month_name(month: str) -> str:
+    """A month of the report (``2013-04``) as people write it: ``April 2013``."""
+    return f"{date.fromisoformat(month + '-01'):%B %Y}"
+
+
+def took(seconds: float | None) -> str:
+    """A duration for people: ``8.2 s``, ``2 min 28 s``, ``1 h 5 min``."""
+    if seconds is None:
+        return "–"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def headline(report: Mapping[str, Any]) -> str:
+    """The report in one sentence: against how many of the alternatives the loop pays."""
+    told = report["differences"]
+    pays = sum(bool(each["pays"]) for each in told)
+    if not told:
+        return f"What the loop would have done with {report['project']['deployment']}"
+    if not pays:
+        return "The loop does not pay here"
+    if pays == len(told):
+        return f"The loop pays against all {pays} alternatives"
+    return f"The loop pays against {pays} of {len(told)} alternatives"
