@@ -1,0 +1,262 @@
+"""Model artefacts: one blob a model, which knows the columns it takes and predicts from them.
+
+The bytes are a header (format, container, columns with their training vocabularies, task, versions of
+the libraries) and the model in its format. Predicting builds the container that the model was fitted
+on, with the categories of training, never of the request.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from nenrin.core.errors import IntegrityError, RefusedError, StepError
+from nenrin.training.columns import ColumnSpec, FeatureColumn, encode_as, encode_rows, recode
+from nenrin.training.containers import BUILD
+from nenrin.training.declare import Predictor
+from nenrin.training.formats import by_value, format_for, format_named, unwrapped, wrapped
+from nenrin.training.meter import Meter
+
+_MAGIC = b"nenrin-model-1\n\0"
+_LIBRARIES = ("lightgbm", "scikit-learn", "skops", "cloudpickle", "numpy", "pandas", "polars")
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True):
+    """What an artefact says of itself.
+
+    Attributes:
+        format: how the model is written (``nenrin.training.formats``).
+        container: what the model function asked for: ``pandas``, ``polars`` or ``numpy``.
+        columns: the features, in order, with the vocabularies of training.
+        task: ``binary`` or ``regression``.
+        model: name of the declared model.
+        where: ``file:line`` of its declaration.
+        libraries: versions of the libraries that wrote it.
+    """
+
+    format: str
+    container: str
+    columns: tuple[ColumnSpec, ...]
+    task: str
+    model: str
+    where: str
+    libraries: dict[str, str]
+
+
+class Artefact:
+    """A fitted model that predicts. Attributes: ``header``, and ``model``, the library's object."""
+
+    def __init__(self, header: Header, model: Any) -> None:
+        self.header = header
+        self.model = model
+
+    @classmethod
+    def loads(cls, data: bytes, *, trusted: bool = False) -> Artefact:
+        """The artefact that :func:`dump` wrote.
+
+        Args:
+            data: its bytes.
+            trusted: they come from the store that kept them, so that code in them may run.
+
+        Raises:
+            IntegrityError: the bytes are no artefact.
+            RefusedError: they hold a pickle and are not ``trusted``, or are of an unknown format.
+            MissingExtraError: the model's library is not installed.
+        """
+        header, body = _split(data)
+        written = format_named(header.format)
+        if written.runs_code and not trusted:
+            raise RefusedError(
+                f"model {header.model} is a pickle, and reading it runs code",
+                hint="only the store that wrote it reads it back; train it anew here",
+                where=header.where,
+            )
+        return cls(header, unwrapped(written.loads(body)))
+
+    def predict(self, frame: pl.DataFrame) -> np.ndarray:
+        """Predictions for the rows of a feature frame; columns that the model does not know are left out.
+
+        Returns:
+            float64 of shape (n,): the probability of the positive class, or numbers.
+
+        Raises:
+            RequestError: a column is absent or of another kind.
+            StepError: the model raised, or gave something else than n numbers.
+        """
+        return self.predict_columns(encode_as(self.header.columns, frame))
+
+    def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Predictions for a few rows given as dicts, without a frame where the model's format allows.
+
+        Raises:
+            RequestError, StepError: as :meth:`predict`.
+        """
+        return self.predict_columns(encode_rows(self.header.columns, rows))
+
+    def predict_columns(
+        self, columns: Sequence[FeatureColumn], meter: Meter | None = None
+    ) -> np.ndarray:
+        """Predictions for encoded rows, over any vocabularies.
+
+        Args:
+            columns: those that the model knows, in any order; others are left out.
+            meter: told of the CPU time inside the model's ``predict``.
+        """
+        meter = meter or Meter()
+        ours = recode(columns, self.header.columns)
+        n = len(ours[0].values) if ours else 0
+        if n == 0:
+            return np.empty(0)
+        if self.header.format == "lightgbm":
+            # A Booster takes categories as their places: no pandas frame is needed to ask it.
+            matrix = BUILD["numpy"](ours)
+            with meter.users():
+                answer = self.model.predict(matrix, num_threads=1)
+        else:
+            container = BUILD[self.header.container](ours)
+            answer = self._ask(container, meter)
+        return self._checked(answer, n)
+
+    def _ask(self, container: Any, meter: Meter) -> Any:
+        try:
+            with meter.users():
+                return _answer(self.model, container, self.header.task)
+        except Exception as error:
+            raise StepError(
+                f"predicting with {self.header.model} raised {type(error).__name__}: {error}",
+                hint="prediction gives the model the container that its function asked rows for, "
+                "with all features: fit on it as it is, or return nr.predictor(…)",
+                where=self.header.where,
+            ) from error
+
+    def _checked(self, answer: Any, n: int) -> np.ndarray:
+        try:
+            numbers = np.asarray(answer, dtype=np.float64)
+        except (TypeError, ValueError):
+            numbers = np.empty(())
+        if numbers.shape == (n, 1):
+            numbers = numbers[:, 0]
+        if numbers.shape != (n,):
+            raise StepError(
+                f"{self.header.model} predicted {_spell(answer)} for {n} rows",
+                hint="predict one number a row; a binary model the probability of the positive class",
+                where=self.header.where,
+            )
+        return numbers
+
+
+def dump(
+    model: Any,
+    *,
+    name: str,
+    where: str,
+    task: str,
+    container: str,
+    columns: tuple[ColumnSpec, ...],
+    module: ModuleType | None = None,
+) -> bytes:
+    """A fitted model as the bytes of an artefact; equal models give equal bytes.
+
+    Args:
+        model: what the model function returned.
+        name: of the declared model.
+        where: ``file:line`` of its declaration.
+        task: ``binary`` or ``regression``.
+        container: the container that it was fitted on.
+        columns: its features, with the vocabularies of training.
+        module: the project's module, whose functions a pickle carries with it.
+
+    Raises:
+        StepError: it does not predict, or cannot be written.
+    """
+    if not _predicts(model):
+        raise StepError(
+            f"{name} returned {_spell(model)}, which does not predict",
+            hint="return a fitted model with predict or predict_proba, or nr.predictor(…)",
+            where=where,
+        )
+    chosen = format_for(model, columns, container)
+    header = Header(
+        format=chosen.name,
+        container=container,
+        columns=columns,
+        task=task,
+        model=name,
+        where=where,
+        libraries=_versions(),
+    )
+    try:
+        with by_value(module):
+            body = chosen.dumps(wrapped(model))
+    except Exception as error:
+        raise StepError(
+            f"the model that {name} returned cannot be kept: {type(error).__name__}: {error}",
+            hint="return nr.predictor(object, predict=…, save=…, load=…)",
+            where=where,
+        ) from error
+    head = msgspec.msgpack.encode(header)
+    return _MAGIC + len(head).to_bytes(8, "little") + head + body
+
+
+def describe(data: bytes) -> Header:
+    """The header of an artefact, without reading the model.
+
+    Raises:
+        IntegrityError: the bytes are no artefact.
+    """
+    return _split(data)[0]
+
+
+def _split(data: bytes) -> tuple[Header, bytes]:
+    start = len(_MAGIC) + 8
+    if data[: len(_MAGIC)] != _MAGIC:
+        raise IntegrityError("these bytes are no model", hint="train the model again")
+    size = int.from_bytes(data[len(_MAGIC) : start], "little")
+    header = msgspec.msgpack.decode(data[start : start + size], type=Header)
+    return header, data[start + size :]
+
+
+def _predicts(model: Any) -> bool:
+    return isinstance(model, Predictor) or any(
+        callable(getattr(model, verb, None)) for verb in ("predict", "predict_proba")
+    )
+
+
+def _answer(model: Any, container: Any, task: str) -> Any:
+    if isinstance(model, Predictor):
+        return model.predict(model.object, container)
+    if task == "binary" and hasattr(model, "predict_proba"):
+        return _positive(model, np.asarray(model.predict_proba(container)))
+    return model.predict(container)
+
+
+def _positive(model: Any, probabilities: np.ndarray) -> np.ndarray:
+    """The column of class 1; a model that saw one class only is sure of it."""
+    if probabilities.ndim != 2:
+        return probabilities
+    classes = list(getattr(model, "classes_", range(probabilities.shape[1])))
+    if 1 in classes:
+        return probabilities[:, classes.index(1)]
+    return np.zeros(len(probabilities))
+
+
+def _versions() -> dict[str, str]:
+    loaded = {name: name.replace("scikit-learn", "sklearn") for name in _LIBRARIES}
+    return {
+        name: importlib.metadata.version(name)
+        for name, module in loaded.items()
+        if module in sys.modules
+    }
+
+
+def _spell(answer: Any) -> str:
+    shape = getattr(answer, "shape", None)
+    kind = type(answer).__name__
+    return f"a {kind} of shape {tuple(shape)}" if shape is not None else f"a {kind}"

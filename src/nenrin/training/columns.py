@@ -1,0 +1,222 @@
+"""Feature columns as numpy arrays: one plain encoding between feature frames, row tables and models.
+
+========  =========  ============================  ==========================================
+kind      values     missing                       comes from
+========  =========  ============================  ==========================================
+number    float64    NaN                           floats, decimals
+integer   int64      a mask (0 beneath it)         whole numbers; instants and durations in µs
+boolean   int8       -1                            truth values
+string    int32      -1, else place in vocabulary  texts, categories
+========  =========  ============================  ==========================================
+
+A vocabulary is sorted, and a text outside it is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from nenrin.core.errors import ProjectError, RequestError
+
+Index = slice | np.ndarray
+
+
+class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A column as a model knows it: its kind, and the texts that it was trained on."""
+
+    name: str
+    kind: str
+    vocabulary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureColumn:
+    """One encoded column of n rows; ``mask`` (bool, n) marks the missing values of integers only."""
+
+    name: str
+    kind: str
+    values: np.ndarray
+    mask: np.ndarray | None = None
+    vocabulary: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ColumnSpec:
+        """Name, kind and vocabulary."""
+        return ColumnSpec(name=self.name, kind=self.kind, vocabulary=self.vocabulary)
+
+    def take(self, index: Index) -> FeatureColumn:
+        """The rows at ``index``; a slice copies nothing."""
+        mask = None if self.mask is None else self.mask[index]
+        return replace(self, values=self.values[index], mask=mask)
+
+    def narrowed(self) -> FeatureColumn:
+        """The same rows, their vocabulary only the texts that occur in them."""
+        if self.kind != "string":
+            return self
+        # One more place than texts: code -1 counts there.
+        seen = np.zeros(len(self.vocabulary) + 1, dtype=bool)
+        seen[self.values] = True
+        if seen[:-1].all():
+            return self
+        return self.recoded(tuple(text for text, here in zip(self.vocabulary, seen, strict=False) if here))
+
+    def recoded(self, vocabulary: tuple[str, ...]) -> FeatureColumn:
+        """The same texts as places in another sorted vocabulary; texts outside it are missing."""
+        if self.kind != "string" or vocabulary == self.vocabulary:
+            return self
+        place = {text: code for code, text in enumerate(vocabulary)}
+        codes = np.array([*(place.get(text, -1) for text in self.vocabulary), -1], dtype=np.int32)
+        return replace(self, values=codes[self.values], vocabulary=vocabulary)
+
+    def numbers(self) -> np.ndarray:
+        """float64 of shape (n,), missing as NaN; a text is its place in the vocabulary."""
+        if self.kind == "number":
+            return self.values
+        values = self.values.astype(np.float64)
+        missing = self.mask if self.kind == "integer" else self.values < 0
+        if missing is not None:
+            values[missing] = np.nan
+        return values
+
+
+def encode(frame: pl.DataFrame, where: str = "") -> tuple[FeatureColumn, ...]:
+    """Encode every column of ``frame``, the vocabularies being the texts that occur.
+
+    Raises:
+        ProjectError: a column is of a kind that no model takes (lists, structs, bytes, objects).
+    """
+    return tuple(_encoded(series, where) for series in frame.iter_columns())
+
+
+def encode_as(specs: Sequence[ColumnSpec], frame: pl.DataFrame) -> tuple[FeatureColumn, ...]:
+    """Encode the columns that a model knows, as it knows them.
+
+    Raises:
+        RequestError: a column is absent, or its values do not fit its kind.
+    """
+    absent = [spec.name for spec in specs if spec.name not in frame.columns]
+    if absent:
+        raise RequestError(
+            f"the rows lack {', '.join(absent)}",
+            hint=f"the model takes {', '.join(spec.name for spec in specs)}",
+        )
+    return tuple(_fitted(spec, frame.get_column(spec.name)) for spec in specs)
+
+
+def encode_rows(
+    specs: Sequence[ColumnSpec], rows: Sequence[Mapping[str, Any]]
+) -> tuple[FeatureColumn, ...]:
+    """Encode a few rows given as dicts, without a frame; an absent name is missing.
+
+    Raises:
+        RequestError: a value does not fit its column's kind.
+    """
+    return tuple(_of_values(spec, [row.get(spec.name) for row in rows]) for spec in specs)
+
+
+def take(columns: Iterable[FeatureColumn], index: Index) -> tuple[FeatureColumn, ...]:
+    """The rows at ``index`` of every column."""
+    return tuple(column.take(index) for column in columns)
+
+
+def recode(columns: Sequence[FeatureColumn], specs: Sequence[ColumnSpec]) -> tuple[FeatureColumn, ...]:
+    """The columns that ``specs`` name, in their order and over their vocabularies."""
+    by_name = {column.name: column for column in columns}
+    return tuple(by_name[spec.name].recoded(spec.vocabulary) for spec in specs)
+
+
+def _encoded(series: pl.Series, where: str) -> FeatureColumn:
+    dtype = series.dtype
+    if dtype == pl.Boolean or dtype == pl.Null:
+        return _booleans(series.cast(pl.Boolean))
+    if dtype.is_float() or dtype.is_decimal():
+        return _numbers(series)
+    if dtype.is_integer() or dtype.is_temporal():
+        return _integers(series)
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return _strings(series.cast(pl.String))
+    raise ProjectError(
+        f"column {series.name!r} holds {dtype}, which no model takes",
+        hint="make numbers, truth values, texts or times of it in a feature view, or drop it",
+        where=where,
+    )
+
+
+def _fitted(spec: ColumnSpec, series: pl.Series) -> FeatureColumn:
+    try:
+        if spec.kind == "number":
+            return _numbers(series)
+        if spec.kind == "integer":
+            return _integers(series)
+        if spec.kind == "boolean":
+            return _booleans(series.cast(pl.Boolean))
+        return _strings(series.cast(pl.String), spec.vocabulary)
+    except pl.exceptions.PolarsError as error:
+        raise _unfit(spec, f"{series.dtype}") from error
+
+
+def _numbers(series: pl.Series) -> FeatureColumn:
+    values = series.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return FeatureColumn(series.name, "number", values)
+
+
+def _integers(series: pl.Series) -> FeatureColumn:
+    whole = _microseconds(series).cast(pl.Int64)
+    mask = whole.is_null().to_numpy() if whole.null_count() else None
+    return FeatureColumn(series.name, "integer", whole.fill_null(0).to_numpy(), mask)
+
+
+def _microseconds(series: pl.Series) -> pl.Series:
+    if isinstance(series.dtype, pl.Datetime):
+        return series.dt.epoch("us")
+    if isinstance(series.dtype, pl.Duration):
+        return series.dt.total_microseconds()
+    if series.dtype == pl.Date:
+        return series.cast(pl.Datetime("us")).dt.epoch("us")
+    return series
+
+
+def _booleans(series: pl.Series) -> FeatureColumn:
+    values = series.cast(pl.Int8).fill_null(-1).to_numpy()
+    return FeatureColumn(series.name, "boolean", values)
+
+
+def _strings(series: pl.Series, vocabulary: tuple[str, ...] | None = None) -> FeatureColumn:
+    if vocabulary is None:
+        vocabulary = tuple(series.drop_nulls().unique().sort().to_list())
+    codes = series.cast(pl.Enum(vocabulary), strict=False).to_physical()
+    values = codes.cast(pl.Int32).fill_null(-1).to_numpy()
+    return FeatureColumn(series.name, "string", values, None, vocabulary)
+
+
+def _of_values(spec: ColumnSpec, values: list[Any]) -> FeatureColumn:
+    missing = [value is None for value in values]
+    mask = None
+    try:
+        if spec.kind == "number":
+            array = np.array([np.nan if v is None else float(v) for v in values], dtype=np.float64)
+        elif spec.kind == "integer":
+            array = np.array([0 if v is None else int(v) for v in values], dtype=np.int64)
+            mask = np.array(missing) if any(missing) else None
+        elif spec.kind == "boolean":
+            array = np.array([-1 if v is None else bool(v) for v in values], dtype=np.int8)
+        else:
+            place = {text: code for code, text in enumerate(spec.vocabulary)}
+            array = np.array([place.get(v, -1) for v in values], dtype=np.int32)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _unfit(spec, ", ".join(sorted({type(value).__name__ for value in values}))) from error
+    return FeatureColumn(spec.name, spec.kind, array, mask, spec.vocabulary)
+
+
+def _unfit(spec: ColumnSpec, given: str) -> RequestError:
+    return RequestError(
+        f"{spec.name} is a {spec.kind} to the model, and {given} was given",
+        hint=f"send a {spec.kind} or null",
+        where=spec.name,
+    )

@@ -1,0 +1,82 @@
+"""The containers that model functions ask for, built from encoded columns.
+
+Training and prediction build the same container from the same columns, so a model meets at prediction
+what it was fitted on: the same order, kinds and categories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from nenrin.training.columns import FeatureColumn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Columns = Sequence[FeatureColumn]
+
+
+def to_polars(columns: Columns) -> pl.DataFrame:
+    """A polars frame: Float64, Int64, Boolean and Enum over the vocabulary; missing is null."""
+    return pl.DataFrame([_series(column) for column in columns])
+
+
+def to_pandas(columns: Columns) -> pd.DataFrame:
+    """A pandas frame: float64, int64 (float64 with NaN where one is missing), Booleans as float32.
+
+    Texts are *unordered* categories over the vocabulary. An ordered one (which a polars Enum becomes)
+    makes LightGBM split it like a number, and a null Boolean would be an object column.
+    """
+    import pandas as pd
+
+    return pd.DataFrame({column.name: _pandas_column(column) for column in columns}, copy=False)
+
+
+def to_numpy(columns: Columns) -> np.ndarray:
+    """float64 of shape (rows, columns), missing as NaN; a text is its place in the vocabulary."""
+    matrix = np.empty((len(columns[0].values) if columns else 0, len(columns)), dtype=np.float64)
+    for place, column in enumerate(columns):
+        matrix[:, place] = column.numbers()
+    return matrix
+
+
+BUILD: Mapping[str, Callable[[Columns], Any]] = MappingProxyType(
+    {"polars": to_polars, "pandas": to_pandas, "numpy": to_numpy}
+)
+
+
+def _series(column: FeatureColumn) -> pl.Series:
+    if column.kind == "number":
+        return pl.Series(column.name, column.values, nan_to_null=True)
+    if column.kind == "string":
+        codes = pl.Series(column.name, column.values)
+        known = codes.set(codes < 0, None)
+        enum = pl.Enum(column.vocabulary)
+        return known.cast(_physical(len(column.vocabulary))).cat.to(enum)
+    values = pl.Series(column.name, column.values)
+    if column.kind == "boolean":
+        return values.set(values < 0, None).cast(pl.Boolean)
+    return values if column.mask is None else values.set(pl.Series(column.mask), None)
+
+
+def _physical(size: int) -> type[pl.DataType]:
+    """The integers in which polars keeps an Enum of ``size`` texts."""
+    if size < 256:
+        return pl.UInt8
+    return pl.UInt16 if size < 65_536 else pl.UInt32
+
+
+def _pandas_column(column: FeatureColumn) -> Any:
+    import pandas as pd
+
+    if column.kind == "string":
+        dtype = pd.CategoricalDtype(list(column.vocabulary), ordered=False)
+        return pd.Categorical.from_codes(column.values, dtype=dtype, validate=False)
+    if column.kind == "boolean":
+        return column.numbers().astype(np.float32)
+    return column.values if column.kind == "integer" and column.mask is None else column.numbers()

@@ -1,0 +1,348 @@
+"""The words of this room in a project file: ``nr.model``, ``nr.import_model``, ``nr.predictor``.
+
+A declaration only builds an object; nothing is read or trained before somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nenrin.core.errors import ProjectError
+from nenrin.data.declare import Column, Comparison, Dataset, Shifted
+from nenrin.training.spaces import Choice, Floats, Integers, Space
+from nenrin.training.tasks import check_metric, check_task
+
+if TYPE_CHECKING:
+    from nenrin.features.declare import FeatureView
+
+CONTAINERS = ("pandas", "polars", "numpy")
+
+
+class Imported(msgspec.Struct, frozen=True, kw_only=True):
+    """A fitted model in a file of the project.
+
+    Attributes:
+        path: relative to the project file.
+        container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``.
+        trust: the project vouches for a file that can run code when it is read.
+    """
+
+    path: str
+    container: str
+    trust: bool
+
+
+class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project file says of a model, apart from the objects that it names.
+
+    Attributes:
+        name: as the project calls it.
+        metric: what it is judged by; ``None`` is the task's own (``log_loss``, ``rmse``).
+        baseline: what it must beat: ``"prior"``, the mean label of the training rows.
+        tune: parameters of the function, and what they may be.
+        drop: columns of the rows that are no features, where ``features=`` is left out.
+        task: ``binary`` or ``regression``; ``None`` is inferred from the label.
+        imported: the file it comes from, where nothing is trained.
+        where: ``file:line`` of the declaration.
+    """
+
+    name: str
+    metric: str | None = None
+    baseline: str = "prior"
+    tune: dict[str, Space] = {}
+    drop: tuple[str, ...] = ()
+    task: str | None = None
+    imported: Imported | None = None
+    where: str = ""
+
+
+class Model:
+    """A declared model. Calling it calls the function.
+
+    Attributes:
+        declared: its :class:`ModelSpec`.
+        rows: the dataset whose rows are predicted.
+        label: what is predicted: a column, or a comparison of one.
+        features: the feature views; ``None`` means every column of the rows that is not key, time, label or dropped.
+        at: when the prediction is asked for; ``None`` means at the row's event time.
+        function: ``(rows, **parameters) -> model``; ``None`` for an imported model.
+    """
+
+    __slots__ = ("at", "declared", "features", "function", "label", "rows")
+
+    def __init__(
+        self,
+        declared: ModelSpec,
+        *,
+        rows: Dataset,
+        label: Column | Comparison,
+        features: tuple[FeatureView, ...] | None,
+        at: Column | Shifted | None = None,
+        function: Callable[..., Any] | None = None,
+    ) -> None:
+        self.declared = declared
+        self.rows = rows
+        self.label = label
+        self.features = features
+        self.at = at
+        self.function = function
+
+    def __call__(self, *args: Any, **parameters: Any) -> Any:
+        """What the decorated function returns."""
+        if self.function is None:
+            raise ProjectError(
+                f"{self.declared.name} is imported: there is nothing to call",
+                hint="its predictions come from the registered version",
+                where=self.declared.where,
+            )
+        return self.function(*args, **parameters)
+
+    def named(self, name: str) -> Model:
+        """Tell an imported model what the project calls it. The first name stays."""
+        if not self.declared.name:
+            self.declared = msgspec.structs.replace(self.declared, name=name)
+        return self
+
+    @property
+    def label_column(self) -> Column:
+        """The column that the label is, or compares."""
+        return self.label.column if isinstance(self.label, Comparison) else self.label
+
+    def __repr__(self) -> str:
+        return f"<model {self.declared.name}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictor:
+    """Anything that predicts, with the functions that predict, save and load it."""
+
+    object: Any
+    predict: Callable[[Any, Any], Any]
+    save: Callable[[Any], bytes] | None = None
+    load: Callable[[bytes], Any] | None = None
+
+
+def predictor(
+    object: Any,  # noqa: A002 - the word a project file reads best with
+    *,
+    predict: Callable[[Any, Any], Any],
+    save: Callable[[Any], bytes] | None = None,
+    load: Callable[[bytes], Any] | None = None,
+) -> Predictor:
+    """Wrap what a model function returns when it has no ``predict`` of its own.
+
+    Args:
+        object: the fitted thing.
+        predict: ``(object, container) -> n numbers``, the container being what the function asked
+            ``rows`` for; a binary model gives the probability of the positive class.
+        save: ``object -> bytes``; without, the object is pickled.
+        load: ``bytes -> object``, the inverse; given together with ``save``.
+
+    Raises:
+        ProjectError: one of ``save`` and ``load`` is missing, or something is not a function.
+    """
+    given = [function for function in (predict, save, load) if function is not None]
+    if not all(callable(function) for function in given) or (save is None) != (load is None):
+        raise ProjectError(
+            "nr.predictor wants functions: predict, and save with load or neither",
+            hint="write nr.predictor(net, predict=forward, save=to_bytes, load=from_bytes)",
+            where=_caller(),
+        )
+    return Predictor(object, predict, save, load)
+
+
+def model(
+    *,
+    rows: Dataset,
+    label: Column | Comparison,
+    features: Sequence[FeatureView] | None = None,
+    metric: str | None = None,
+    baseline: str = "prior",
+    tune: Mapping[str, Space] | None = None,
+    drop: Sequence[str] = (),
+    at: Column | Shifted | None = None,
+    task: str | None = None,
+) -> Callable[[Callable[..., Any]], Model]:
+    """Declare the decorated function, which takes rows and returns a fitted model.
+
+    Args:
+        rows: the dataset with one row for each prediction.
+        label: what is predicted: a column of ``rows`` or of a dataset with the same key, or such a
+            column compared with a value.
+        features: feature views; left out, every column of the rows but key, time, label and ``drop``.
+        metric: what the model is judged by; ``log_loss`` or ``rmse`` when left out.
+        baseline: what it must beat.
+        tune: parameters of the function and their spaces: ``{"num_leaves": nr.integers(7, 63)}``.
+        drop: columns of the rows that are no features; only without ``features``.
+        at: when the prediction is asked for, as a column of the rows, ``flights.sched_dep - "2h"``.
+        task: ``binary`` or ``regression``; inferred from the label when left out.
+
+    Raises:
+        ProjectError: an argument is not of its kind, or does not fit another; says file and line.
+    """
+    where = _caller()
+    _check_sources(rows, label, features, drop, at, where)
+    check_task(task, where)
+    check_metric(metric, task, where)
+    _check_baseline(baseline, where)
+
+    def declare(function: Callable[..., Any]) -> Model:
+        spaces = dict(tune or {})
+        _check_tune(function, spaces, where)
+        spec = ModelSpec(
+            name=function.__name__,
+            metric=metric,
+            baseline=baseline,
+            tune=spaces,
+            drop=tuple(drop),
+            task=task,
+            where=where,
+        )
+        views = None if features is None else tuple(features)
+        return Model(spec, rows=rows, label=label, features=views, at=at, function=function)
+
+    return declare
+
+
+def import_model(
+    path: str,
+    *,
+    rows: Dataset,
+    label: Column | Comparison,
+    features: Sequence[FeatureView] | None = None,
+    metric: str | None = None,
+    drop: Sequence[str] = (),
+    at: Column | Shifted | None = None,
+    task: str | None = None,
+    container: str = "pandas",
+    trust: bool = False,
+) -> Model:
+    """Declare a fitted scikit-learn model in a file; nothing is trained.
+
+    Args:
+        path: a ``.skops`` file, or with ``trust`` a pickle or joblib file, relative to the project file.
+        container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``.
+        trust: read a file that can run code; say so only of files you made.
+        The others are :func:`model`'s.
+
+    Raises:
+        ProjectError: an argument is not of its kind, or does not fit another; says file and line.
+    """
+    where = _caller()
+    _check_sources(rows, label, features, drop, at, where)
+    check_task(task, where)
+    check_metric(metric, task, where)
+    if container not in CONTAINERS:
+        raise ProjectError(
+            f"container={container!r} is not known",
+            hint=f"one of {', '.join(CONTAINERS)}",
+            where=where,
+        )
+    if not trust and not str(path).endswith(".skops"):
+        raise ProjectError(
+            f"{path} can run code when it is read",
+            hint="save the model with skops, or write trust=True if you made the file",
+            where=where,
+        )
+    spec = ModelSpec(
+        name="",
+        metric=metric,
+        drop=tuple(drop),
+        task=task,
+        imported=Imported(path=str(path), container=container, trust=trust),
+        where=where,
+    )
+    views = None if features is None else tuple(features)
+    return Model(spec, rows=rows, label=label, features=views, at=at)
+
+
+def _check_sources(
+    rows: object, label: object, features: object, drop: object, at: object, where: str
+) -> None:
+    if not isinstance(rows, Dataset):
+        raise ProjectError(
+            f"rows={rows!r} is not a dataset",
+            hint="give it a function decorated by @nr.dataset, or nr.file(…)",
+            where=where,
+        )
+    if not isinstance(label, Column | Comparison):
+        raise ProjectError(
+            f"label={label!r} is not a column",
+            hint='write label=arrivals.late, or label=customers.churned == "Yes"',
+            where=where,
+        )
+    if features is not None and (isinstance(features, str) or not isinstance(features, Sequence)):
+        raise ProjectError(
+            "features= is not a list of feature views",
+            hint="write features=[sky, trip], or leave it out to use every column",
+            where=where,
+        )
+    if isinstance(drop, str) or not isinstance(drop, Sequence):
+        raise ProjectError(
+            f"drop={drop!r} is not a list of columns", hint='write drop=["notes"]', where=where
+        )
+    if features is not None and drop:
+        raise ProjectError(
+            "drop= is for models without features=",
+            hint="leave the column out of the feature views instead",
+            where=where,
+        )
+    _check_at(rows, at, where)
+
+
+def _check_at(rows: Dataset, at: object, where: str) -> None:
+    if at is None:
+        return
+    column = at.column if isinstance(at, Shifted) else at
+    if not isinstance(column, Column) or column.dataset is not rows:
+        raise ProjectError(
+            f"at={at!r} is not an instant of the rows",
+            hint='write at=flights.sched_dep - "2h" with a time column of the rows\' dataset',
+            where=where,
+        )
+
+
+def _check_baseline(baseline: object, where: str) -> None:
+    if baseline != "prior":
+        raise ProjectError(
+            f"baseline={baseline!r} is not known",
+            hint='write baseline="prior": the mean label of the training rows',
+            where=where,
+        )
+
+
+def _check_tune(function: Callable[..., Any], spaces: Mapping[str, object], where: str) -> None:
+    names = list(inspect.signature(function).parameters)
+    if not names:
+        raise ProjectError(
+            f"{function.__name__} takes no rows",
+            hint=f"write `def {function.__name__}(rows):`",
+            where=where,
+        )
+    for name, space in spaces.items():
+        if name not in names[1:]:
+            raise ProjectError(
+                f"tune names {name!r}, which is no parameter of {function.__name__}",
+                hint=f"add it with a default: `def {function.__name__}(rows, {name}=…)`",
+                where=where,
+            )
+        if not isinstance(space, Integers | Floats | Choice):
+            raise ProjectError(
+                f"tune[{name!r}] is not a space",
+                hint="write nr.integers(…), nr.floats(…) or nr.choice([…])",
+                where=where,
+            )
+
+
+def _caller() -> str:
+    """``file:line`` of the nearest caller outside this file."""
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""

@@ -1,0 +1,247 @@
+"""How fitted models become bytes: the library's own format, else skops, else a pickle.
+
+Every format writes equal bytes for equal models, in any process. Reading a pickle runs code, so only
+bytes that our own store kept are unpickled (``trusted``).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, Protocol
+
+from nenrin.core.errors import MissingExtraError, RefusedError
+from nenrin.training.columns import ColumnSpec
+from nenrin.training.declare import Predictor
+
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+_SKOPS_TRUSTS = ("sklearn", "scipy", "numpy")
+
+
+class Format(Protocol):
+    """One way of writing a kind of model. ``runs_code`` says whether reading it can."""
+
+    name: str
+    runs_code: bool
+
+    def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
+        """Whether it writes this model."""
+        ...
+
+    def dumps(self, model: Any) -> bytes:
+        """The model as bytes."""
+        ...
+
+    def loads(self, data: bytes) -> Any:
+        """The model back; what predicts like it."""
+        ...
+
+
+class LightGBM:
+    """LightGBM's text. It is read back as a ``Booster``, which predicts from plain numbers."""
+
+    name = "lightgbm"
+    runs_code = False
+
+    def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
+        """Boosters fitted on the container as it was given, with an objective of LightGBM's own."""
+        if not _is_of(model, "lightgbm"):
+            return False
+        booster = getattr(model, "booster_", model)
+        text = [list(column.vocabulary) for column in columns if column.kind == "string"]
+        given = [column.name.replace(" ", "_") for column in columns]
+        plain = [f"Column_{place}" for place in range(len(columns))]
+        objective = booster.dump_model(num_iteration=1).get("objective", "")
+        return (
+            booster.feature_name() == (plain if container == "numpy" else given)
+            and (booster.pandas_categorical or []) == (text if container == "pandas" else [])
+            and (container != "polars" or not text)
+            and objective.split(" ")[0] not in ("", "custom")
+            and booster.num_model_per_iteration() == 1
+        )
+
+    def dumps(self, model: Any) -> bytes:
+        """The text of the best iteration, as the model itself would predict."""
+        text: str = getattr(model, "booster_", model).model_to_string()
+        return text.encode()
+
+    def loads(self, data: bytes) -> Any:
+        """A ``lightgbm.Booster``."""
+        try:
+            import lightgbm
+        except ModuleNotFoundError as error:
+            raise MissingExtraError.of("lightgbm", "lightgbm") from error
+        return lightgbm.Booster(model_str=data.decode())
+
+
+class Skops:
+    """skops' archive, with ids and times taken out, which would differ from process to process."""
+
+    name = "skops"
+    runs_code = False
+
+    def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
+        """scikit-learn's models made of nothing but types of scikit-learn, SciPy and NumPy."""
+        if not _is_of(model, "sklearn"):
+            return False
+        try:
+            from skops.io import dumps, get_untrusted_types
+        except ModuleNotFoundError:
+            return False
+        try:
+            return all(_known(name) for name in get_untrusted_types(data=dumps(model)))
+        except Exception:  # noqa: BLE001 - skops cannot write it, in one way or another
+            return False
+
+    def dumps(self, model: Any) -> bytes:
+        """A zip archive of a JSON description and arrays."""
+        from skops.io import dumps
+
+        return _settled(dumps(model))
+
+    def loads(self, data: bytes) -> Any:
+        """The scikit-learn model."""
+        try:
+            from skops.io import get_untrusted_types, loads
+        except ModuleNotFoundError as error:
+            raise MissingExtraError.of("skops", "sklearn") from error
+        strangers = get_untrusted_types(data=data)
+        refused = [name for name in strangers if not _known(name)]
+        if refused:
+            raise RefusedError(
+                f"the model file holds {', '.join(refused)}, which nobody vouches for",
+                hint="write trust=True if you made the file",
+            )
+        return loads(data, trusted=strangers)
+
+
+class Pickle:
+    """cloudpickle: whatever it is, with the project's own functions and classes in it by value."""
+
+    name = "pickle"
+    runs_code = True
+
+    def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
+        """Anything."""
+        return True
+
+    def dumps(self, model: Any) -> bytes:
+        """A pickle."""
+        import cloudpickle
+
+        data: bytes = cloudpickle.dumps(model, protocol=5)
+        return data
+
+    def loads(self, data: bytes) -> Any:
+        """What was pickled. Runs code."""
+        import cloudpickle
+
+        return cloudpickle.loads(data)
+
+
+FORMATS: tuple[Format, ...] = (LightGBM(), Skops(), Pickle())
+
+
+def format_for(model: Any, columns: tuple[ColumnSpec, ...], container: str) -> Format:
+    """The first format that takes the model."""
+    return next(each for each in FORMATS if each.takes(model, columns, container))
+
+
+def format_named(name: str) -> Format:
+    """The format that a model's header names.
+
+    Raises:
+        RefusedError: no format has that name: the model was written by a newer nenrin.
+    """
+    for each in FORMATS:
+        if each.name == name:
+            return each
+    raise RefusedError(
+        f"the model is written as {name!r}, which this nenrin does not read",
+        hint="install the version of nenrin that wrote it",
+    )
+
+
+@contextmanager
+def by_value(module: ModuleType | None) -> Iterator[None]:
+    """Within the block, pickles carry what ``module`` defines instead of naming it."""
+    if module is None or module.__name__ not in sys.modules:
+        yield
+        return
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+def wrapped(model: Any) -> Any:
+    """What of a model is written: of an ``nr.predictor`` with ``save=``, its bytes and functions."""
+    if isinstance(model, Predictor) and model.save is not None:
+        return _Saved(model.save(model.object), model.predict, model.load)
+    return model
+
+
+class _Saved:
+    """An ``nr.predictor`` at rest."""
+
+    def __init__(self, data: bytes, predict: Any, load: Any) -> None:
+        self.data = data
+        self.predict = predict
+        self.load = load
+
+
+def unwrapped(model: Any) -> Any:
+    """The inverse of :func:`wrapped`."""
+    if isinstance(model, _Saved):
+        return Predictor(model.load(model.data), model.predict)
+    return model
+
+
+def _is_of(model: Any, library: str) -> bool:
+    return type(model).__module__.split(".")[0] == library
+
+
+def _known(type_name: str) -> bool:
+    return type_name.split(".")[0] in _SKOPS_TRUSTS
+
+
+def _settled(archive: bytes) -> bytes:
+    """A skops archive whose ids count from 1 in the order of its description."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as source:
+        schema = json.loads(source.read("schema.json"))
+        files = {name: source.read(name) for name in source.namelist() if name != "schema.json"}
+    ids: dict[int, int] = {}
+    names: dict[str, str] = {}
+    _renumber(schema, ids, names)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as target:
+        for old, new in names.items():
+            target.writestr(zipfile.ZipInfo(new, _ZIP_EPOCH), files[old])
+        target.writestr(zipfile.ZipInfo("schema.json", _ZIP_EPOCH), json.dumps(schema, sort_keys=True))
+    return out.getvalue()
+
+
+def _renumber(node: Any, ids: dict[int, int], names: dict[str, str]) -> None:
+    """Give every ``__id__`` and ``file`` beneath ``node`` its number, in place."""
+    if isinstance(node, list):
+        for child in node:
+            _renumber(child, ids, names)
+    if not isinstance(node, dict):
+        return
+    if "__id__" in node:
+        # Whether two equal plain values are one object differs from process to process.
+        old = node["__id__"] if node.get("__loader__") != "JsonNode" else -len(ids) - 1
+        node["__id__"] = ids.setdefault(old, len(ids) + 1)
+    if isinstance(node.get("file"), str):
+        suffix = node["file"].rpartition(".")[2]
+        node["file"] = names.setdefault(node["file"], f"{len(names) + 1}.{suffix}")
+    for child in node.values():
+        _renumber(child, ids, names)
