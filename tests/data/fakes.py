@@ -51,8 +51,8 @@ class MemoryRecords:
     def latest(self, unit: MemoryUnit, name: str) -> DatasetVersion | None:
         return max(self.all(unit, name), key=lambda version: version.number, default=None)
 
-    def get(self, unit: MemoryUnit, id: str) -> DatasetVersion | None:
-        return next((version for version in self.all(unit) if version.id == id), None)
+    def get(self, unit: MemoryUnit, version_id: str) -> DatasetVersion | None:
+        return next((version for version in self.all(unit) if version.id == version_id), None)
 
     def all(self, unit: MemoryUnit, name: str | None = None) -> list[DatasetVersion]:
         here = [v for v in self.kept if v.environment == unit.environment]

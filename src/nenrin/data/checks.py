@@ -1,5 +1,7 @@
-"""Checks of stored rows that need nothing but their declaration. A load refuses most of what they look for;
-they are run again on what was known by an instant, where a prefix may lack what the whole has.
+"""Checks of stored rows that need nothing but their declaration.
+
+A load refuses most of what they look for; they are run again on what was known by an instant, where
+a prefix may lack what the whole has.
 """
 
 from __future__ import annotations

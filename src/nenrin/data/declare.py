@@ -1,6 +1,7 @@
 """The words of this room in a project file: ``nr.dataset`` and ``nr.file``.
 
-A declaration only builds an object: nothing is read, registered or checked against data before a load.
+A declaration only builds an object: nothing is read, registered or checked against data before a
+load.
 Whoever loads the project file finds the objects among the module's attributes.
 """
 
@@ -12,7 +13,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -58,7 +58,7 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Column:
-    """A column of a dataset, as ``label=`` and ``at=`` take it; compared with a value it is a label."""
+    """A column of a dataset, as ``label=`` and ``at=`` take it; compared with a value, a label."""
 
     dataset: Dataset
     name: str
@@ -107,7 +107,7 @@ class Column:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Comparison:
-    """A column compared with a plain value: a label that is true or false, null where the column is."""
+    """A column compared with a plain value: true or false, and null where the column is."""
 
     column: Column
     op: str
@@ -131,7 +131,8 @@ class Shifted:
 class Dataset:
     """A declared dataset. Calling it gives what it loads; its columns are attributes and items.
 
-    ``declared`` and ``named`` are its only words: a column with such a name is ``dataset["declared"]``.
+    ``declared`` and ``named`` are its only words: a column with such a name is
+    ``dataset["declared"]``.
     """
 
     __slots__ = ("_folder", "_function", "declared")
@@ -149,7 +150,7 @@ class Dataset:
         """What the function gives, or the path of the file."""
         if self._function is not None:
             return self._function()
-        return self._folder / (self.declared.path or "")
+        return self._folder / str(self.declared.path)
 
     def __getitem__(self, column: str) -> Column:
         return Column(self, column)
@@ -195,7 +196,7 @@ def dataset(
 
     def declare(function: Callable[[], object]) -> Dataset:
         place = _place(function) or where
-        if not callable(function) or inspect.signature(function).parameters:
+        if inspect.signature(function).parameters:
             raise ProjectError(
                 "nr.dataset decorates a function without parameters that returns a table",
                 hint="write `@nr.dataset(key=…)` above `def name():`",
@@ -223,39 +224,28 @@ def file(
         ProjectError: an argument is not of its kind.
     """
     where = _caller()
-    if not isinstance(path, str | Path) or not str(path):
-        raise ProjectError(
-            f"nr.file was given {path!r}", hint='give it a path: nr.file("data.csv")', where=where
-        )
-    return Dataset(_spec("", where, key, time, tz, known, str(path)))
+    return Dataset(_spec("", where, key, time, tz, known, _text("path", path, where)))
 
 
 def _spec(
     name: str,
     where: str,
-    key: str | Sequence[str] | None,
-    time: str | None,
-    tz: str | None,
-    known: str | None,
+    key: object,
+    time: object,
+    tz: object,
+    known: object,
     path: str | None = None,
 ) -> DatasetSpec:
-    keys = (key,) if isinstance(key, str) else tuple(key or ())
-    if not all(isinstance(column, str) and column for column in keys) or len({*keys}) < len(keys):
-        raise ProjectError(
-            f"key={key!r} does not name columns",
-            hint='give one column or several different ones: key="id", key=["shop", "day"]',
-            where=where,
-        )
-    for word, value in (("time", time), ("tz", tz), ("known", known)):
-        if value is not None and (not isinstance(value, str) or not value):
-            raise ProjectError(
-                f"{word}={value!r} is not a text",
-                hint=f'write {word}="…" or leave it out',
-                where=where,
-            )
-    _check_zone(tz, where)
-    spec = DatasetSpec(name=name, key=keys, time=time, tz=tz, known=known, path=path, where=where)
-    if spec.delay is not None and time is None:
+    spec = DatasetSpec(
+        name=name,
+        key=_key(key, where),
+        time=_text("time", time, where),
+        tz=_zone(_text("tz", tz, where), where),
+        known=_text("known", known, where),
+        path=path,
+        where=where,
+    )
+    if spec.delay is not None and spec.time is None:
         raise ProjectError(
             f"known={known!r} is a delay after the event, but the dataset has no time=",
             hint="name the column of the event with time=, or leave known= out",
@@ -264,11 +254,34 @@ def _spec(
     return spec
 
 
-def _check_zone(tz: str | None, where: str) -> None:
-    if tz is None:
-        return
+def _key(key: object, where: str) -> tuple[str, ...]:
+    columns = [key] if isinstance(key, str) else list(key) if isinstance(key, Sequence) else key
+    if columns is None:
+        return ()
+    if (
+        not isinstance(columns, list)
+        or not all(isinstance(column, str) and column for column in columns)
+        or len(set(columns)) < len(columns)
+    ):
+        raise ProjectError(
+            f"key={key!r} does not name columns",
+            hint='give one column or several different ones: key="id", key=["shop", "day"]',
+            where=where,
+        )
+    return tuple(columns)
+
+
+def _text(word: str, value: object, where: str) -> str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise ProjectError(
+        f"{word}={value!r} is not a text", hint=f'write {word}="…" or leave it out', where=where
+    )
+
+
+def _zone(tz: str | None, where: str) -> str | None:
     try:
-        ZoneInfo(tz)
+        return tz and ZoneInfo(tz).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ProjectError(
             f"{tz!r} is not a time zone",
@@ -277,7 +290,7 @@ def _check_zone(tz: str | None, where: str) -> None:
         ) from None
 
 
-def _shift(column: Column, time: str) -> int:
+def _shift(column: Column, time: object) -> int:
     if not isinstance(time, str):
         raise ProjectError(
             f"{column} cannot be moved by {time!r}",
@@ -290,7 +303,7 @@ def _shift(column: Column, time: str) -> int:
 def _no_truth(what: str) -> ProjectError:
     return ProjectError(
         f"{what} is a declaration and neither true nor false",
-        hint='write one comparison, without `and`, `or`, `not`, `in`: label=orders.status == "paid"',
+        hint='write one comparison, without `and`, `or`, `not`, `in`: label=orders.state == "paid"',
         where=_caller(),
     )
 
@@ -310,5 +323,4 @@ def _caller() -> str:
 
 def columns_hidden_by_words(columns: Sequence[str]) -> list[str]:
     """Those of ``columns`` that ``dataset.column`` cannot reach, only ``dataset["column"]``."""
-    words: Any = dir(Dataset)
-    return [column for column in columns if column in words]
+    return [column for column in columns if column in dir(Dataset)]

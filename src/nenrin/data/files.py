@@ -1,7 +1,8 @@
 """The files of a dataset: Parquet by known day, kept once in the content store.
 
-Rows that became known on one UTC day in one load are one file, sorted by known instant. A load adds files
-and changes none, so what was known by an instant is a prefix of the days, cut inside at most one of them.
+Rows that became known on one UTC day in one load are one file, sorted by known instant. A load
+adds files and changes none, so what was known by an instant is a prefix of the days, cut inside at
+most one of them.
 """
 
 from __future__ import annotations
@@ -62,20 +63,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def write_files(frame: pl.DataFrame, store: ContentStore) -> list[FileRef]:
     """Keep rows with ``__known__`` as files by known day; their order within one instant stays.
 
-    A column without a type (all null) is left out of its file and comes back on reading.
+    A column without a value in a file is left out of it, and comes back on reading.
     """
     frame = frame.sort(KNOWN, maintain_order=True)
     known = frame[KNOWN].to_numpy()
     days = known // DAY
     starts = np.flatnonzero(np.diff(days, prepend=days[:1] - 1)) if len(days) else days
-    typed = frame.select(name for name, kind in frame.schema.items() if kind != pl.Null)
-    content = RowContent(typed)
+    content = RowContent(frame)
     refs = []
     for start, stop in zip(starts.tolist(), [*starts.tolist()[1:], frame.height], strict=True):
         refs.append(
             FileRef(
                 day=from_us(int(known[start])).date().isoformat(),
-                digest=store.put(parquet(typed.slice(start, stop - start))),
+                digest=store.put(parquet(_with_values(frame.slice(start, stop - start)))),
                 content=content.digest(start, stop),
                 rows=stop - start,
                 known_min=int(known[start]),
@@ -92,13 +92,18 @@ def parquet(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
+def _with_values(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.select(series for series in frame if series.null_count() < frame.height)
+
+
 def read_files(
     manifest: Manifest, store: ContentStore, known_by: int, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """The rows known by ``known_by``, sorted by known instant, then by load and order in the load.
 
     Args:
-        columns: the user's columns wanted, all if left out; ``__event__`` and ``__known__`` always come.
+        columns: the user's columns wanted, all if left out; ``__event__`` and ``__known__`` always
+            come.
     """
     header = pl.read_parquet(store.file(manifest.header), hive_partitioning=False)
     wanted = header.columns if columns is None else [*columns, EVENT, KNOWN]
@@ -123,7 +128,7 @@ def read_files(
 
 
 def digest_as_of(manifest: Manifest, store: ContentStore, known_by: int) -> str:
-    """The name of the rows known by ``known_by``: equal where these rows are, whatever is known later.
+    """The name of the rows known by ``known_by``: equal where they are, whatever is known later.
 
     Whole files are named by the manifest; only a file that the instant cuts is read.
     """

@@ -1,6 +1,7 @@
 """Anything that holds a table, as one polars frame: frames, Arrow, dicts, CSV and Parquet files.
 
-Categories become text and every other column keeps its type; times are :mod:`nenrin.data.times`' work.
+Categories, and columns without any value, become text; every other column keeps its type. What
+times mean is :mod:`nenrin.data.times`' work.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ def table(
     """``source`` as a polars frame.
 
     Args:
-        source: polars DataFrame or LazyFrame, pandas DataFrame (a named index becomes columns), anything
-            with an Arrow stream, dict of lists, list of dicts, or the path of a CSV, TSV or Parquet file.
+        source: polars DataFrame or LazyFrame, pandas DataFrame (a named index becomes columns),
+            anything with an Arrow stream, dict of lists, list of dicts, or the path of a CSV, TSV
+            or Parquet file.
         spec: the dataset it is for, named in errors.
-        frozen: types that columns of a text file are read as, where they are known already.
+        frozen: the types of earlier loads.
 
     Raises:
         DataError: ``source`` is none of these, cannot be read, or has two columns of one name.
@@ -51,7 +53,7 @@ def table(
     return frame.with_columns(
         pl.col(name).cast(pl.String)
         for name, kind in frame.schema.items()
-        if isinstance(kind, pl.Categorical | pl.Enum)
+        if isinstance(kind, pl.Categorical | pl.Enum | pl.Null)
     ).rechunk()
 
 
@@ -122,38 +124,33 @@ def _file(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> p
 
 
 def read_text(path: Path, separator: str, frozen: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """A delimited text file; types come from ``frozen``, else from every one of its rows.
+    """A delimited text file, its types told by every one of its rows.
 
-    A column is numeric too when all its texts are numbers but for the usual words for none (``NA``, blank,
-    ``?`` …): one such word must not turn a column of numbers into categories.
+    What ``frozen`` knows to be text stays text: a later file may happen to hold digits only.
+
+    A column is numeric too when all its texts are numbers but for the usual words for none
+    (``NA``, blank, ``?`` …): one such word must not turn a column of numbers into categories.
     """
     head = pl.read_csv(path, separator=separator, n_rows=0)
-    known = {
-        name: kind
-        for name, kind in frozen.items()
-        if name in head.columns and (kind.is_numeric() or isinstance(kind, pl.String | pl.Boolean))
-    }
-    as_text = {name: pl.String() for name, kind in known.items() if kind.is_numeric()}
+    texts = [name for name in head.columns if isinstance(frozen.get(name), pl.String)]
     frame = pl.read_csv(
         path,
         separator=separator,
         infer_schema_length=None,
         try_parse_dates=True,
-        schema_overrides={**known, **as_text},
+        schema_overrides=dict.fromkeys(texts, pl.String),
     )
-    texts = [name for name in frame.columns if frame[name].dtype == pl.String]
-    numeric = (_numbers(frame[name], known.get(name)) for name in texts)
+    unsure = (frame[name] for name in frame.columns if name not in texts)
+    numeric = (_numbers(series) for series in unsure if series.dtype == pl.String)
     return frame.with_columns(series for series in numeric if series is not None)
 
 
-def _numbers(texts: pl.Series, kind: pl.DataType | None) -> pl.Series | None:
-    """The numbers that ``texts`` spell, or None if they are not all numbers of type ``kind``."""
-    if isinstance(kind, pl.String):
-        return None
+def _numbers(texts: pl.Series) -> pl.Series | None:
+    """The numbers that ``texts`` spell, or None if they are not all numbers."""
     plain = texts.str.strip_chars()
     plain = plain.set(plain.is_in(_NO_NUMBER), None)
-    for target in (kind,) if kind is not None else (pl.Int64(), pl.Float64()):
-        numbers = plain.cast(target, strict=False)
+    for kind in (pl.Int64, pl.Float64):
+        numbers = plain.cast(kind, strict=False)
         if numbers.null_count() == plain.null_count() < len(plain):
             return numbers
     return None

@@ -1,4 +1,4 @@
-"""What this room needs kept: the records of dataset versions. Adapter: ``nenrin.backends.sql.data``."""
+"""What this room needs kept: the records of versions. Adapter: ``nenrin.backends.sql.data``."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class DatasetVersions(Protocol):
         """The version of dataset ``name`` with the highest number, or None."""
         ...
 
-    def get(self, unit: Unit, id: str) -> DatasetVersion | None:
-        """The version ``id``, or None."""
+    def get(self, unit: Unit, version_id: str) -> DatasetVersion | None:
+        """The version with this id, or None."""
         ...
 
     def all(self, unit: Unit, name: str | None = None) -> list[DatasetVersion]:

@@ -1,7 +1,7 @@
 """What a column holds: the profile of a table, plain values only.
 
-Exact: distinct values are counted, quantiles are of all rows. Sums are numpy's in row order, so that two
-profiles of the same rows are equal to the bit.
+Exact: distinct values are counted, quantiles are of all rows. Sums are numpy's in row order, so
+that two profiles of the same rows are equal to the bit.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ def profile(frame: pl.DataFrame) -> dict[str, Any]:
     """The profile of a frame without its ``__event__`` and ``__known__``.
 
     Returns:
-        ``{"rows": n, "columns": {name: {...}}}``. Every column has ``kind`` ("number", "boolean", "text",
-        "time" or "other"), ``type``, ``nulls`` and ``distinct``; numbers have ``min``, ``max``, ``mean``,
-        ``std`` (of the population), ``nans``, ``quantiles`` (by their level) and ``histogram`` (``edges``,
-        ``counts`` of equal width between min and max); times ``min`` and ``max`` in ISO 8601; booleans
-        ``mean``; texts ``top``: the ten most frequent as ``[value, count]``.
+        ``{"rows": n, "columns": {name: {...}}}``. Every column has ``kind`` ("number", "boolean",
+        "text", "time" or "other"), ``type``, ``nulls`` and ``distinct``; numbers have ``min``,
+        ``max``, ``mean``, ``std`` (of the population), ``nans``, ``quantiles`` (by their level)
+        and ``histogram`` (``edges``, ``counts`` of equal width between min and max); times ``min``
+        and ``max`` in ISO 8601; booleans ``mean``; texts ``top``: the ten most frequent as
+        ``[value, count]``.
     """
     columns = [name for name in frame.columns if name not in (EVENT, KNOWN)]
     return {"rows": frame.height, "columns": {name: column(frame[name]) for name in columns}}

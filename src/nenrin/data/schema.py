@@ -11,35 +11,35 @@ from nenrin.data.declare import DatasetSpec
 from nenrin.data.times import EVENT, KNOWN
 
 
-def fit_schema(loaded: pl.DataFrame, frozen: pl.Schema, spec: DatasetSpec) -> pl.DataFrame:
-    """``loaded`` in the order and the types of ``frozen``.
+def fit_schema(loaded: pl.DataFrame, stored: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
+    """``loaded`` in the order and the types of ``stored``.
 
-    A number of another width or kind is taken where every value stays what it is (pandas turns integers
-    with a gap into floats). A column that was all null so far takes the type it now has.
+    A number of another width or kind is taken where every value stays what it is (pandas turns
+    integers with a gap into floats). A column without any value fits every type, on either side.
 
     Raises:
-        DataError: a column is gone or new, or has a type that does not fit; every such column is named.
+        DataError: a column is gone or new, or has a type that does not fit; every such column is
+            named.
     """
-    gone = [name for name in frozen if name not in loaded.columns]
-    new = [name for name in loaded.columns if name not in frozen]
+    gone = [name for name in stored.columns if name not in loaded.columns]
+    new = [name for name in loaded.columns if name not in stored.columns]
     problems = [f"{name} is gone" + _renamed(name, new) for name in gone]
     problems += [f"{name} is new" for name in new]
-    columns = []
-    for name in frozen:
-        if name not in loaded.columns:
-            continue
-        fitted = _fit(loaded[name], frozen[name])
-        if fitted is None:
-            problems.append(f"{name} is {loaded[name].dtype}, it was {frozen[name]}")
-        else:
-            columns.append(fitted)
+    columns = {
+        name: _fit(loaded[name], stored[name]) for name in stored.columns if name not in gone
+    }
+    problems += [
+        f"{name} is {loaded[name].dtype}, it was {stored[name].dtype}"
+        for name, fitted in columns.items()
+        if fitted is None
+    ]
     if problems:
         raise DataError(
-            f"dataset {spec.name} does not have the columns of its first load: {'; '.join(problems)}",
+            f"dataset {spec.name} is not as at its first load: {'; '.join(problems)}",
             hint="mend the source or its loader; for a new shape of the data declare a new dataset",
             where=spec.where,
         )
-    return pl.DataFrame(columns)
+    return pl.DataFrame([series for series in columns.values() if series is not None])
 
 
 def check_names(columns: list[str], spec: DatasetSpec) -> None:
@@ -62,11 +62,12 @@ def _renamed(name: str, new: list[str]) -> str:
     return f" (renamed to {near[0]}?)" if near else ""
 
 
-def _fit(series: pl.Series, frozen: pl.DataType) -> pl.Series | None:
-    if series.dtype == frozen or frozen == pl.Null:
+def _fit(series: pl.Series, stored: pl.Series) -> pl.Series | None:
+    frozen = stored.dtype
+    if series.dtype == frozen or stored.null_count() == len(stored):
         return series
-    if series.dtype == pl.Null:
-        return series.cast(frozen)
+    if series.null_count() == len(series):
+        return series.clear(len(series)).cast(frozen)
     if not (series.dtype.is_numeric() and frozen.is_numeric()):
         return None
     there = series.cast(frozen, strict=False)

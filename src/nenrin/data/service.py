@@ -1,4 +1,4 @@
-"""The verbs of this room: load a dataset, list its versions, read one, as it is or as it was known."""
+"""The verbs of this room: load datasets, list their versions, read them as they were known."""
 
 from __future__ import annotations
 
@@ -49,19 +49,21 @@ class DataService:
             environment: where the version is recorded.
             dataset: the declaration; it gives the rows unless ``source`` does.
             at: business instant of the load.
-            source: a table or path to take instead, whose rows are added or replace those of equal key.
+            source: a table or path to take instead, whose rows are added or replace those of equal
+                key.
             progress: told ``(stage, done, total, note)``.
 
         Returns:
             the new version, or the version before it, its counts saying so, where nothing is new.
 
         Raises:
-            DataError: the load is empty, its schema is not the frozen one, a key is null or ambiguous.
+            DataError: the load is empty, its schema is not the frozen one, a key is null or
+                ambiguous.
             StepError: the dataset's function raised.
             ConflictError: another load of the dataset ended meanwhile.
         """
         spec = dataset.declared
-        say = progress or (lambda stage, done, total, note: None)
+        say = progress or _quiet
         say("load", 0, 3, spec.name)
         before = self._latest(environment, spec.name)
         stored = None if before is None else self.frame(before)
@@ -92,17 +94,18 @@ class DataService:
             )
         return version
 
-    def version(self, environment: str, id: str) -> DatasetVersion:
+    def version(self, environment: str, version_id: str) -> DatasetVersion:
         """The version with this id.
 
         Raises:
             NotFoundError: the environment has none.
         """
         with self._units.read(environment) as unit:
-            version = self._records.get(unit, id)
+            version = self._records.get(unit, version_id)
         if version is None:
             raise NotFoundError(
-                f"there is no dataset version {id} in {environment}", hint="see: nenrin data list"
+                f"there is no dataset version {version_id} in {environment}",
+                hint="nenrin data list shows those there are",
             )
         return version
 
@@ -205,11 +208,13 @@ def _call(dataset: Dataset) -> object:
     except NenrinError:
         raise
     except Exception as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
+        file = dataset.declared.where.rpartition(":")[0]
+        calls = traceback.extract_tb(error.__traceback__)
+        lines = [f"{call.filename}:{call.lineno}" for call in calls if call.filename == file]
         raise StepError(
-            f"dataset {dataset.declared.name} could not be loaded: {type(error).__name__}: {error}",
-            hint=f"its function failed at {last.filename}:{last.lineno}",
-            where=dataset.declared.where,
+            f"the function of dataset {dataset.declared.name} raised {type(error).__name__}: {error}",
+            hint=f"mend it, and try it by itself: {dataset.declared.name}()",
+            where=(lines or [dataset.declared.where])[-1],
         ) from error
 
 
@@ -227,7 +232,11 @@ def _prepared(
     loaded = with_instants(raw, spec, at)
     if stored is None:
         return loaded
-    return fit_schema(loaded, stored.schema, spec)
+    return fit_schema(loaded, stored, spec)
+
+
+def _quiet(*_: object) -> None:
+    """Progress that nobody wants to hear of."""
 
 
 def _note(raw: pl.DataFrame, spec: DatasetSpec) -> str:

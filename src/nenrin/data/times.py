@@ -1,6 +1,7 @@
-"""The instants of rows: every time in UTC microseconds, when a row happened and when it could be known.
+"""The instants of rows, in UTC microseconds: when a row happened, and when it could be known.
 
-Of a doubled local hour the first counts; a local time that the clock skipped is an error that names the row.
+Of a doubled local hour the first counts; a local time that the clock skipped is an error that
+names the row.
 """
 
 from __future__ import annotations
@@ -16,13 +17,28 @@ EVENT = "__event__"
 KNOWN = "__known__"
 UTC = pl.Datetime("us", "UTC")
 
+# month before day comes last: where the days of the file tell, polars has read day before month
+_FORMATS = (
+    "%Y-%m-%d %H:%M:%S%.f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M%#z",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%Y/%m/%d",
+    "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y",
+)
+
 
 def with_instants(frame: pl.DataFrame, spec: DatasetSpec, at: int) -> pl.DataFrame:
     """``frame`` with its times in UTC and two more columns.
 
-    ``__event__`` (Int64 microseconds) is null where the time column is; without ``time=`` it is ``at``, the
-    instant of the load. ``__known__`` (Int64, never null) is what the declaration says of a first load:
-    the ``known=`` column, else event plus delay, else the event, else ``at``.
+    ``__event__`` (Int64 microseconds) is null where the time column is; without ``time=`` it is
+    ``at``, the instant of the load. ``__known__`` (Int64, never null) is what the declaration says
+    of a first load: the ``known=`` column, else event plus delay, else the event, else ``at``.
 
     Raises:
         DataError: a declared column is missing or no time, a local time does not exist.
@@ -66,44 +82,30 @@ def missing_column(column: str, columns: list[str], spec: DatasetSpec, role: str
 def _parsed(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
     """A declared time column as dates or datetimes; ISO 8601 texts are read."""
     series = frame[column]
-    if series.dtype == pl.Null:
-        return series.cast(UTC)
     if isinstance(series.dtype, pl.Datetime | pl.Date):
         return series
     if series.dtype != pl.String:
         raise DataError(
             f"column {column} of dataset {spec.name} is {series.dtype}, not a time",
-            hint="give it datetimes: polars' pl.from_epoch(column, time_unit='s') reads epoch numbers",
+            hint="give it datetimes; pl.from_epoch(column, time_unit='s') reads epoch numbers",
             where=spec.where,
         )
-    for read in (_with_offset, _without_offset):
-        times = read(series)
-        if times.null_count() == series.null_count():
-            return times
-    bad = (_without_offset(series).is_null() & series.is_not_null()).arg_true()[0]
+    readings = [_read(series, form) for form in _FORMATS]
+    best = min(readings, key=pl.Series.null_count)
+    if best.null_count() == series.null_count():
+        return best
+    row = (best.is_null() & series.is_not_null()).arg_true()[0]
     raise DataError(
-        f"column {column} of dataset {spec.name} is no time in {row_name(frame, bad, spec)}: "
-        f"{series[bad]!r}",
+        f"column {column} of dataset {spec.name} is no time in {row_name(frame, row, spec)}: "
+        f"{series[row]!r}",
         hint="write ISO 8601 (2013-07-01T17:00 or 2013-07-01T17:00:00Z) or give datetimes",
         where=spec.where,
     )
 
 
-def _with_offset(texts: pl.Series) -> pl.Series:
-    return texts.str.strptime(UTC, "%+", strict=False)
-
-
-def _without_offset(texts: pl.Series) -> pl.Series:
-    plain = texts.str.strip_chars().str.replace("T", " ", literal=True)
-    formats = (
-        "%Y-%m-%d %H:%M:%S%.f",
-        "%Y-%m-%d %H:%M",
-        "%Y-%m-%d",
-        "%Y/%m/%d %H:%M:%S",
-        "%Y/%m/%d",
-    )
-    tries = [plain.str.strptime(pl.Datetime("us"), form, strict=False) for form in formats]
-    return pl.select(pl.coalesce(tries)).to_series().alias(texts.name)
+def _read(texts: pl.Series, form: str) -> pl.Series:
+    kind = UTC if form.endswith("%#z") else pl.Datetime("us")
+    return texts.str.strip_chars().str.replace("T", " ").str.strptime(kind, form, strict=False)
 
 
 def _utc(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
@@ -116,8 +118,8 @@ def _utc(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
     if len(skipped):
         row = skipped[0]
         raise DataError(
-            f"column {column} of dataset {spec.name} is {series[row]} in {row_name(frame, row, spec)}, "
-            f"an hour that the clock skipped in {spec.tz}",
+            f"column {column} of dataset {spec.name} is {series[row]}, an hour that the clock skipped "
+            f"in {spec.tz}, in {row_name(frame, row, spec)}",
             hint="mend the row, or give times with their zone (UTC)",
             where=spec.where,
         )
@@ -125,7 +127,7 @@ def _utc(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
 
 
 def _instants(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Expr:
-    """Int64 microseconds of a datetime column; a date is its first instant in the dataset's zone."""
+    """Int64 microseconds of a datetime column; a date is its first instant in the zone."""
     expr = pl.col(column)
     if frame.schema[column] == pl.Date:
         midnight = expr.cast(pl.Datetime("us"))

@@ -1,16 +1,16 @@
 """What a load adds to a dataset, and the record of it.
 
-A row is identified by its key columns (with a ``known=`` column by that too, so that a table may bring every
-version of a row), without a key by its content and how often it occurred. A load adds rows that are new or
-differ from the newest stored version; it takes none away: a row that a load lacks stays.
+A row is identified by its key columns (with a ``known=`` column by that too, so that a table may
+bring every version of a row), without a key by its content and how often it occurred. A load adds
+rows that are new or differ from the newest stored version; it takes none away: a row that a load
+lacks stays.
 
 When a row was known, from its load:
 
-=====================  ===================================================================================
-first load             the ``known=`` column; event + delay; the event; without a time the load instant
-new in a later load    the declared (column or delay) if it is later than all that was known, else the load
-changed                the load instant, and always after the version it replaces
-=====================  ===================================================================================
+- first load: the ``known=`` column; event + delay; the event; without a time the load instant;
+- new in a later load: the declared (column or delay) if it is later than all that was known before,
+  else the load instant;
+- changed: the load instant, and always after the version it replaces.
 
 So a load never changes what was known before it.
 """
@@ -32,7 +32,8 @@ class DatasetVersion(msgspec.Struct, frozen=True, kw_only=True):
     """A load that changed a dataset.
 
     Attributes:
-        id: derived from the dataset's name and the digests of its rows, in any environment the same.
+        id: derived from the dataset's name and the digests of its rows, in any environment the
+            same.
         dataset: its name.
         environment: where it was loaded; content is shared, records are not.
         number: 1, 2, 3 … for the dataset in this environment.
@@ -71,7 +72,8 @@ def difference(
     """What ``loaded`` adds to ``stored``.
 
     Args:
-        loaded: a load with its instants (:func:`nenrin.data.times.with_instants`), in the stored schema.
+        loaded: a load with its instants (:func:`nenrin.data.times.with_instants`), in the stored
+            schema.
         stored: everything stored so far, in order of known instant; None before the first load.
         at: instant of the load.
 
@@ -145,7 +147,7 @@ def _once(loaded: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
         raise DataError(
             f"dataset {spec.name} has {same.height} rows that share a key and differ, "
             f"first {row_name(once, row, spec)}",
-            hint="add the column to key= that tells them apart, or a known= column if they are versions",
+            hint="add the column that tells them apart to key=, or name known= if they are versions",
             where=spec.where,
         )
     return once
