@@ -1,1 +1,44 @@
-"""nenrin: the MLOps platform that closes the loop."""
+"""nenrin: the MLOps platform that closes the loop.
+
+The words of a project file, as ``import nenrin as nr`` gives them. Each is loaded when it is first
+used (PEP 562), so that importing nenrin costs next to nothing; ``__init__.pyi`` tells type checkers
+the same.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+_HOMES = {
+    "NenrinError": "nenrin.core.errors",
+    "choice": "nenrin.training.declare",
+    "dataset": "nenrin.data.declare",
+    "deployment": "nenrin.loop.declare",
+    "every": "nenrin.loop.declare",
+    "feature_view": "nenrin.features.declare",
+    "file": "nenrin.data.declare",
+    "floats": "nenrin.training.declare",
+    "history": "nenrin.loop.declare",
+    "import_model": "nenrin.training.declare",
+    "integers": "nenrin.training.declare",
+    "model": "nenrin.training.declare",
+    "predictor": "nenrin.training.declare",
+    "samples": "nenrin.data.samples",
+    "trailing": "nenrin.loop.declare",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'nenrin' has no attribute {name!r}")
+    module = import_module(home)
+    word = module if home.endswith(f".{name}") else getattr(module, name)
+    globals()[name] = word
+    return word
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,1 +1,1 @@
-""""""
+"""The command line: one file a room, always a client of the process that holds the folder."""

@@ -1,0 +1,17 @@
+from nenrin.core.errors import NenrinError as NenrinError
+from nenrin.data import samples as samples
+from nenrin.data.declare import dataset as dataset
+from nenrin.data.declare import file as file
+from nenrin.features.declare import feature_view as feature_view
+from nenrin.loop.declare import deployment as deployment
+from nenrin.loop.declare import every as every
+from nenrin.loop.declare import history as history
+from nenrin.loop.declare import trailing as trailing
+from nenrin.training.declare import choice as choice
+from nenrin.training.declare import floats as floats
+from nenrin.training.declare import import_model as import_model
+from nenrin.training.declare import integers as integers
+from nenrin.training.declare import model as model
+from nenrin.training.declare import predictor as predictor
+
+__all__: list[str]

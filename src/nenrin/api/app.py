@@ -1,0 +1,42 @@
+"""The control application: every room's verbs over HTTP, with OpenAPI."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from nenrin.api.docs import serve_docs
+from nenrin.api.errors import answer_errors
+from nenrin.api.folder import log_file
+from nenrin.api.routes import audit, data, gates, loop, project, registry, serving, system, work
+from nenrin.api.work import Works
+
+if TYPE_CHECKING:
+    from nenrin.platform import Platform
+
+_ROOMS = (system, project, data, registry, serving, gates, loop, audit, work)
+
+
+def create_app(platform: Platform, works: Works | None = None) -> FastAPI:
+    """The application over ``platform``; it opens and closes nothing itself.
+
+    It has no word for tokens: it listens on a socket that only the folder's owner can open, and the
+    data plane, which passes requests on to it, has asked for the token already.
+    """
+    log = log_file(platform.settings.state_folder)
+    app = FastAPI(
+        title="nenrin",
+        version=version("nenrin"),
+        summary="The MLOps platform that closes the loop.",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.platform = platform
+    app.state.works = works or Works(log)
+    answer_errors(app, log)
+    for room in _ROOMS:
+        app.include_router(room.router)
+    serve_docs(app)
+    return app

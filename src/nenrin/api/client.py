@@ -1,0 +1,200 @@
+"""The client of a folder's control process, which starts one in this process if there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from nenrin.api.folder import control_socket
+from nenrin.api.holder import Holder, Opener
+from nenrin.api.wire import decode, error_from
+from nenrin.core.errors import UnavailableError
+from nenrin.core.lock import FolderLock
+from nenrin.core.settings import Settings
+from nenrin.core.timer import SystemTimer, Timer
+from nenrin.platform import Platform
+
+_PATIENCE = 15.0  # seconds that another process may take to open its socket
+_PAUSE = 0.05
+
+Told = Callable[[dict[str, Any]], None]
+
+
+class Stopped(KeyboardInterrupt):
+    """The work was asked to stop, and did."""
+
+
+class Detached(KeyboardInterrupt):
+    """Ctrl-C came twice: the client stopped listening to work that has not ended."""
+
+
+class Client:
+    """Calls the control application; errors come back as the classes they were raised as.
+
+    Args:
+        http: an HTTP client whose base address is the application's.
+        environment: the environment that calls are about, unless they name another.
+        own: whether the application runs in this process, and ends with it.
+    """
+
+    def __init__(self, http: httpx2.Client, environment: str, *, own: bool = False) -> None:
+        self._http = http
+        self.environment = environment
+        self.own = own
+
+    def get(self, path: str, **params: Any) -> Any:
+        """The value at ``path``."""
+        return self._value(self._send("GET", path, params=self._given(params)))
+
+    def post(self, path: str, body: dict[str, Any] | None = None, **params: Any) -> Any:
+        """Do the verb at ``path``."""
+        return self._value(self._send("POST", path, json=body or {}, params=self._given(params)))
+
+    def text(self, path: str, **params: Any) -> str:
+        """The page at ``path``."""
+        return self._checked(self._send("GET", path, params=self._given(params))).text
+
+    def download(self, path: str, to: Path) -> dict[str, Any]:
+        """Write the file at ``path`` to ``to``; gives what its header ``Nenrin-Export`` says."""
+        with self._http.stream("GET", path) as answer:
+            if answer.is_error:
+                answer.read()
+            self._checked(answer)
+            with to.open("wb") as file:
+                for chunk in answer.iter_bytes():
+                    file.write(chunk)
+        said: dict[str, Any] = decode(answer.headers.get("Nenrin-Export", "{}"))
+        return said
+
+    def upload(self, path: str, file: Path, told: Told, **params: Any) -> Any:
+        """Send the bytes of ``file`` to ``path`` and follow the work that takes them in."""
+        with file.open("rb") as body:
+            started = self._value(
+                self._send("PUT", path, content=body, params=self._given(params), timeout=None)
+            )
+        return self.follow(started["work"], told)
+
+    def work(
+        self, path: str, body: dict[str, Any] | None, told: Told, **params: Any
+    ) -> dict[str, Any]:
+        """Start the long work at ``path`` and follow it to its result.
+
+        Args:
+            path: where it starts.
+            body: what it takes.
+            told: called with every report of progress.
+            params: query parameters; those that are None are left out.
+        """
+        started = self.post(path, body, **params)
+        result: dict[str, Any] = self.follow(started["work"], told)
+        return result
+
+    def follow(self, work: str, told: Told) -> Any:
+        """Listen to work until it ends.
+
+        The first Ctrl-C asks it to stop and goes on listening; the second stops listening.
+
+        Raises:
+            Stopped: it was stopped, by this client or another.
+            Detached: Ctrl-C came twice.
+            NenrinError: what it raised.
+        """
+        try:
+            return self._listen(work, told)
+        except Stopped:
+            raise
+        except KeyboardInterrupt:
+            self._send("DELETE", f"/api/work/{work}")
+        try:
+            return self._listen(work, told)
+        except Stopped:
+            raise
+        except KeyboardInterrupt:
+            raise Detached(work) from None
+
+    def _listen(self, work: str, told: Told) -> Any:
+        with self._http.stream("GET", f"/api/work/{work}/events", timeout=60) as answer:
+            for event in httpx2.EventSource(answer):
+                data = decode(event.data)
+                if event.event == "progress":
+                    told(data)
+                elif event.event == "result":
+                    return data
+                elif event.event == "error":
+                    raise error_from(data["error"])
+                elif event.event == "cancelled":
+                    raise Stopped(work)
+        raise _gone()
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        try:
+            return self._http.request(method, path, **options)
+        except httpx2.TransportError as error:
+            raise _gone() from error
+
+    def _given(self, params: dict[str, Any]) -> dict[str, Any]:
+        params = {"environment": self.environment, **params}
+        return {name: value for name, value in params.items() if value is not None}
+
+    def _value(self, answer: httpx2.Response) -> Any:
+        return decode(self._checked(answer).content)
+
+    def _checked(self, answer: httpx2.Response) -> httpx2.Response:
+        if answer.is_error:
+            raise error_from(decode(answer.content)["error"])
+        return answer
+
+
+@contextmanager
+def connect(
+    settings: Settings, opener: Opener = Platform.open, timer: Timer | None = None
+) -> Iterator[Client]:
+    """A client of the process that holds the folder; this process becomes it if there is none.
+
+    While it lasts other commands may use it too; on leaving, work that they started is waited for.
+
+    Raises:
+        UnavailableError: another process holds the folder but does not answer.
+    """
+    timer = timer or SystemTimer()
+    lock = FolderLock(settings.state_folder)
+    path = control_socket(settings.state_folder)
+    until = timer.wall() + _PATIENCE
+    while timer.wall() < until:
+        if lock.try_acquire():
+            with Holder(settings, lock, opener), _http(path) as http:
+                yield Client(http, settings.environment, own=True)
+            return
+        with _http(path) as http:
+            if _answers(http):
+                yield Client(http, settings.environment)
+                return
+        timer.sleep(_PAUSE)
+    raise UnavailableError(
+        f"process {lock.held_by() or '?'} holds {settings.state_folder} but does not answer",
+        where=str(path),
+        hint="wait until it ends, or end it",
+    )
+
+
+def _http(path: Path) -> httpx2.Client:
+    return httpx2.Client(
+        transport=httpx2.HTTPTransport(uds=str(path)), base_url="http://nenrin", timeout=600
+    )
+
+
+def _answers(http: httpx2.Client) -> bool:
+    try:
+        return http.get("/api/health", timeout=5).is_success
+    except httpx2.TransportError:
+        return False
+
+
+def _gone() -> UnavailableError:
+    return UnavailableError(
+        "the process that held this folder is gone", hint="run the command again"
+    )

@@ -1,0 +1,41 @@
+"""What a route needs to answer: the platform, the long work, and the environment asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Query, Request
+
+from nenrin.api.work import Works
+
+if TYPE_CHECKING:
+    from nenrin.platform import Platform
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to every route.
+
+    Attributes:
+        platform: the services of every room.
+        works: the long work of this process.
+        environment: ``?environment=``, else the one of the settings.
+    """
+
+    platform: Platform
+    works: Works
+    environment: str
+
+
+def _context(
+    request: Request,
+    environment: Annotated[
+        str, Query(description="`dev` and the like; empty is the environment of the settings")
+    ] = "",
+) -> Context:
+    state = request.app.state
+    return Context(state.platform, state.works, environment or state.platform.settings.environment)
+
+
+Here = Annotated[Context, Depends(_context)]

@@ -1,0 +1,47 @@
+"""Where the control process keeps what is its own, in the folder ``.nenrin`` of a project."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from nenrin.core.digest import digest_bytes
+from nenrin.core.errors import RefusedError
+
+# sun_path holds 104 bytes on macOS and 108 on Linux, its closing zero among them.
+_LONGEST_SOCKET = 100
+
+
+def log_file(state_folder: Path) -> Path:
+    """Where tracebacks go, so that nobody is shown one."""
+    return state_folder / "nenrin.log"
+
+
+def scratch(state_folder: Path) -> tempfile.TemporaryDirectory[str]:
+    """A folder for files on their way in or out, beside the rest; removed when closed."""
+    state_folder.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(dir=state_folder, prefix="scratch-")
+
+
+def control_socket(state_folder: Path) -> Path:
+    """The socket of the folder's control process.
+
+    A path too long for a socket moves to a private folder under the temporary one, under a name that
+    every process derives alike.
+
+    Raises:
+        RefusedError: somebody else made that private folder.
+    """
+    path = state_folder.resolve() / "control.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET:
+        return path
+    private = Path(tempfile.gettempdir()) / f"nenrin-{os.getuid()}"
+    private.mkdir(mode=0o700, exist_ok=True)
+    found = private.stat()
+    if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise RefusedError(
+            f"{private} belongs to somebody else, or others may enter it",
+            hint="remove it, or set TMPDIR to a folder of your own",
+        )
+    return private / f"{digest_bytes(os.fsencode(path))[:24]}.sock"

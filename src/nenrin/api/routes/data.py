@@ -1,0 +1,88 @@
+"""Data: datasets, their versions and profiles, and loading more rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+
+from nenrin.api.context import Context, Here
+from nenrin.api.errors import Json
+from nenrin.api.folder import scratch
+from nenrin.api.work import Progress
+from nenrin.core.errors import NotFoundError
+
+router = APIRouter(prefix="/api/data", tags=["data"])
+
+
+@router.get("")
+def datasets(here: Here) -> Json:
+    """The newest version of every dataset that has been loaded."""
+    newest = {}
+    for version in here.platform.data.versions(here.environment):
+        known = newest.get(version.dataset)
+        if known is None or known.number < version.number:
+            newest[version.dataset] = version
+    return Json([newest[name] for name in sorted(newest)])
+
+
+@router.get("/{name}")
+def versions(here: Here, name: str) -> Json:
+    """Every version of a dataset, oldest first."""
+    found = here.platform.data.versions(here.environment, name)
+    if not found:
+        raise _unloaded(here, name)
+    return Json(found)
+
+
+@router.get("/{name}/profile")
+def profile(here: Here, name: str) -> Json:
+    """The newest version of a dataset, column by column."""
+    latest = here.platform.data.latest(here.environment, name)
+    if latest is None:
+        raise _unloaded(here, name)
+    return Json(here.platform.data.profile(latest))
+
+
+@router.post("/{name}/load", status_code=202)
+def load(here: Here, name: str) -> Json:
+    """Call the dataset's loader and keep what is new. Long work."""
+    work = here.works.start(
+        f"load {name}", lambda progress: _load(here, name, source=None, progress=progress)
+    )
+    return Json(work.describe(), status_code=202)
+
+
+@router.put("/{name}", status_code=202)
+async def upload(here: Here, name: str, request: Request, form: Literal["csv", "parquet"]) -> Json:
+    """Load the rows in the body, a CSV or Parquet file: new keys are added, known ones changed.
+
+    Long work.
+    """
+    folder = scratch(here.platform.settings.state_folder)
+    path = Path(folder.name) / f"{name}.{form}"
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            await run_in_threadpool(file.write, chunk)
+
+    def job(progress: Progress) -> object:
+        with folder:
+            return _load(here, name, source=path, progress=progress)
+
+    return Json(here.works.start(f"load {name}", job).describe(), status_code=202)
+
+
+def _load(here: Context, name: str, source: Path | None, progress: Progress) -> object:
+    return here.platform.projects.load_dataset(
+        here.environment, name, source=source, progress=progress
+    )
+
+
+def _unloaded(here: Context, name: str) -> NotFoundError:
+    return NotFoundError(
+        f"{here.environment} has no data of a dataset {name!r}",
+        where=name,
+        hint="`nenrin data list` shows what is loaded, `nenrin run` loads what is declared",
+    )

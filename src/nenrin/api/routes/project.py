@@ -1,0 +1,40 @@
+"""The project: its plan, running it, applying it, and why something is as it is."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from nenrin.api.context import Here
+from nenrin.api.errors import Json
+
+router = APIRouter(prefix="/api", tags=["project"])
+
+
+@router.get("/plan")
+def plan(here: Here) -> Json:
+    """The graph derived from the declarations: what is kept, what would run, and why."""
+    return Json(here.platform.projects.plan(here.environment))
+
+
+@router.post("/run", status_code=202)
+def run(here: Here) -> Json:
+    """Snapshot the folder and run the graph: load, train, judge, register, deploy. Long work."""
+    work = here.works.start(
+        "run", lambda progress: here.platform.projects.run(here.environment, progress=progress)
+    )
+    return Json(work.describe(), status_code=202)
+
+
+@router.post("/apply", status_code=202)
+def apply(here: Here) -> Json:
+    """Make the folder's revision the one that the environment follows. Long work."""
+    work = here.works.start(
+        "apply", lambda progress: here.platform.projects.apply(here.environment, progress=progress)
+    )
+    return Json(work.describe(), status_code=202)
+
+
+@router.get("/why/{what:path}")
+def why(here: Here, what: str) -> Json:
+    """Why a step ran or was reused, or what stands behind a version, a verdict or a ring."""
+    return Json(here.platform.projects.why(here.environment, what))

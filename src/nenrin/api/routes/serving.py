@@ -1,0 +1,61 @@
+"""Deployments: what clients address by name, and which version answers."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from nenrin.api.context import Here
+from nenrin.api.errors import Json
+
+router = APIRouter(prefix="/api/deployments", tags=["serving"])
+
+
+class Promotion(BaseModel):
+    """Which version is to become the champion; it passes the gates first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    version: str = Field(examples=["version-3f9ac27d51e0"])
+
+
+@router.get("")
+def deployments(here: Here) -> Json:
+    """Every deployment, with its champion and its route."""
+    return Json(here.platform.serving.list(here.environment))
+
+
+@router.get("/{name}")
+def deployment(here: Here, name: str) -> Json:
+    """One deployment."""
+    return Json(here.platform.serving.show(here.environment, name))
+
+
+@router.get("/{name}/example")
+def example(here: Here, name: str) -> Json:
+    """A request that this deployment answers: raw columns of a real row."""
+    return Json(here.platform.serving.example(here.environment, name))
+
+
+@router.post("/{name}/promote")
+def promote(here: Here, name: str, promotion: Promotion) -> Json:
+    """Judge a version and, if the gates let it, make it the champion."""
+    return Json(here.platform.loop.promote(here.environment, name, promotion.version))
+
+
+@router.post("/{name}/rollback")
+def rollback(here: Here, name: str) -> Json:
+    """Back to the version that served before, at once."""
+    return Json(here.platform.loop.rollback(here.environment, name))
+
+
+@router.post("/{name}/freeze")
+def freeze(here: Here, name: str) -> Json:
+    """Stop every automatic change of this deployment."""
+    return Json(here.platform.loop.freeze(here.environment, name))
+
+
+@router.post("/{name}/unfreeze")
+def unfreeze(here: Here, name: str) -> Json:
+    """Let the loop act on this deployment again."""
+    return Json(here.platform.loop.unfreeze(here.environment, name))

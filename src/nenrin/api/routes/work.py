@@ -1,0 +1,60 @@
+"""Long work: what runs, its progress as server-sent events, and how to stop it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from nenrin.api.context import Here
+from nenrin.api.errors import Json
+from nenrin.api.wire import encode
+from nenrin.api.work import ENDED
+
+router = APIRouter(prefix="/api/work", tags=["work"])
+
+_LOOK = 0.05  # seconds between two looks for news
+
+
+@router.get("")
+def all_work(here: Here) -> Json:
+    """The newest pieces of work, oldest first."""
+    return Json([work.describe() for work in here.works.all()])
+
+
+@router.get("/{name}")
+def one_work(here: Here, name: str) -> Json:
+    """What a piece of work does, and its state."""
+    return Json(here.works.get(name).describe())
+
+
+@router.delete("/{name}", status_code=202)
+def cancel(here: Here, name: str) -> Json:
+    """Ask a piece of work to stop; it does at its next report of progress."""
+    work = here.works.get(name)
+    work.cancel()
+    return Json(work.describe(), status_code=202)
+
+
+@router.get("/{name}/events", response_class=EventSourceResponse)
+async def events(
+    here: Here, name: str, last_event_id: Annotated[int, Header()] = 0
+) -> AsyncIterator[ServerSentEvent]:
+    """`progress` events, then one `result`, `error` or `cancelled`, and the stream ends.
+
+    A client that was cut off sends `Last-Event-ID` and misses nothing.
+    """
+    work = here.works.get(name)
+    seen = last_event_id
+    while True:
+        ended = work.state in ENDED
+        for said in work.after(seen):
+            seen = said.sequence
+            data = encode(said.data).decode()
+            yield ServerSentEvent(raw_data=data, event=said.kind, id=str(seen))
+        if ended:
+            return
+        await asyncio.sleep(_LOOK)

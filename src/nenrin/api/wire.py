@@ -1,0 +1,60 @@
+"""What goes over the wire: JSON of plain values and records, and errors in their one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nenrin.core.errors import NenrinError
+
+
+def encode(value: Any) -> bytes:
+    """Plain values, frozen records and instants as JSON; NaN and infinities become ``null``."""
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def decode(data: bytes | str) -> Any:
+    """The plain value of JSON."""
+    return msgspec.json.decode(data)
+
+
+def error_body(error: NenrinError) -> dict[str, Any]:
+    """The one JSON shape of every error: ``{"error": {code, message, where, hint}}``."""
+    return {"error": error.as_dict()}
+
+
+def unexpected(error: BaseException, log: Path) -> NenrinError:
+    """What a caller is told about an error that nobody foresaw; its traceback is in ``log``."""
+    return NenrinError(
+        f"something unexpected happened ({type(error).__name__}: {error})",
+        where=str(log),
+        hint="the details are in that file; please report them with the command that you ran",
+    )
+
+
+def error_from(shape: dict[str, Any]) -> NenrinError:
+    """The error that another process described, as the class that has its code."""
+    kinds = {kind.code: kind for kind in _kinds(NenrinError)}
+    kind = kinds.get(shape.get("code", ""), NenrinError)
+    return kind(
+        shape.get("message", "the answer says nothing about its error"),
+        hint=shape.get("hint", ""),
+        where=shape.get("where", ""),
+    )
+
+
+def _kinds(root: type[NenrinError]) -> Iterator[type[NenrinError]]:
+    yield root
+    for kind in root.__subclasses__():
+        yield from _kinds(kind)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

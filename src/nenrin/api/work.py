@@ -1,0 +1,198 @@
+"""Long work: what takes longer than a request may, with progress, a result, and a way to stop it.
+
+Work goes on when the client that asked for it goes away. One piece runs at a time, the others wait
+for their turn in the order they came: two backtests at once would only take each other's cores.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from nenrin.api.wire import error_body, unexpected
+from nenrin.core.errors import NenrinError, NotFoundError
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
+_KEPT = 20
+_LOG = logging.getLogger(__name__)
+
+
+class Cancelled(BaseException):
+    """Raised by the progress callback of work that was asked to stop.
+
+    Like ``KeyboardInterrupt`` it is no ``Exception``: code that answers a failed step must not answer
+    this.
+    """
+
+
+class Progress(Protocol):
+    """The callback that long verbs report to."""
+
+    def __call__(self, stage: str, done: int, total: int, note: str = "") -> None:
+        """``done`` of ``total`` parts of ``stage`` are behind; ``total`` 0 is unknown."""
+        ...
+
+
+Job = Callable[[Progress], Any]
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One thing a client is told: ``progress``, ``result``, ``error`` or ``cancelled``."""
+
+    sequence: int
+    kind: str
+    data: Any
+
+
+class Work:
+    """One piece of long work. Safe to use from several threads.
+
+    Of a stage's progress only the newest is kept, so that a client that was away catches up.
+    """
+
+    def __init__(self, name: str, what: str, job: Job) -> None:
+        self.name = name
+        self.what = what
+        self._job = job
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._state: State = "waiting"
+        self._messages: dict[str, Message] = {}
+        self._sequence = 0
+
+    @property
+    def state(self) -> State:
+        """How far it is."""
+        return self._state
+
+    def describe(self) -> dict[str, str]:
+        """Its id, what it does, and its state."""
+        return {"work": self.name, "what": self.what, "state": self._state}
+
+    def after(self, sequence: int) -> list[Message]:
+        """What was said since message ``sequence`` (0: from the beginning), in order."""
+        with self._lock:
+            news = [said for said in self._messages.values() if said.sequence > sequence]
+        return sorted(news, key=lambda said: said.sequence)
+
+    def cancel(self) -> None:
+        """Ask it to stop at its next report of progress; work that waits never begins."""
+        self._stop.set()
+
+    def run(self, log: Path) -> None:
+        """Do it, in the calling thread; of unforeseen errors clients are told to read ``log``."""
+        try:
+            self._check()
+            self._state = "running"
+            result = self._job(self._report)
+        except Cancelled:
+            self._end("cancelled", "cancelled", {})
+        except NenrinError as error:
+            self._end("failed", "error", error_body(error))
+        except Exception as error:  # noqa: BLE001 - told to whoever listens
+            _LOG.exception("%s failed", self.what)
+            self._end("failed", "error", error_body(unexpected(error, log)))
+        else:
+            self._end("done", "result", result)
+
+    def _report(self, stage: str, done: int, total: int, note: str = "") -> None:
+        self._check()
+        self._say(stage, "progress", {"stage": stage, "done": done, "total": total, "note": note})
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Cancelled
+
+    def _end(self, state: State, kind: str, data: Any) -> None:
+        self._say("", kind, data)
+        self._state = state
+
+    def _say(self, topic: str, kind: str, data: Any) -> None:
+        with self._lock:
+            self._sequence += 1
+            self._messages[f"{kind}/{topic}"] = Message(self._sequence, kind, data)
+
+
+class Works:
+    """The work of one process: a queue, and a thread that takes from it."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._works: dict[str, Work] = {}
+        self._started = 0
+        self._queue: SimpleQueue[Work] = SimpleQueue()
+        self._turn = threading.Lock()
+        self._idle = threading.Condition()
+        threading.Thread(target=self._take, name="nenrin-work", daemon=True).start()
+
+    def start(self, what: str, job: Job) -> Work:
+        """Queue ``job``, which is called with a progress callback and gives a JSON-able result."""
+        with self._lock:
+            self._started += 1
+            work = Work(f"work-{self._started}", what, job)
+            self._works[work.name] = work
+            self._forget()
+        self._queue.put(work)
+        return work
+
+    def get(self, name: str) -> Work:
+        """The work with that id.
+
+        Raises:
+            NotFoundError: there is none, or it ended long ago.
+        """
+        work = self._works.get(name)
+        if work is None:
+            raise NotFoundError(
+                f"there is no work {name!r}", hint="GET /api/work lists what this process knows"
+            )
+        return work
+
+    def all(self) -> list[Work]:
+        """The newest pieces of work, oldest first."""
+        with self._lock:
+            return list(self._works.values())
+
+    def cancel(self) -> None:
+        """Ask everything that waits or runs to stop."""
+        for work in self._open():
+            work.cancel()
+
+    def drain(self, timeout: float | None = None) -> bool:
+        """Wait until nothing waits or runs; whether that came within ``timeout`` seconds."""
+        with self._idle:
+            return self._idle.wait_for(lambda: not self._open(), timeout)
+
+    def between(self, job: Callable[[], Any]) -> bool:
+        """Do ``job`` in the calling thread, unless work is running; whether it was done."""
+        if not self._turn.acquire(blocking=False):
+            return False
+        try:
+            job()
+        finally:
+            self._turn.release()
+        return True
+
+    def _open(self) -> list[Work]:
+        return [work for work in self.all() if work.state not in ENDED]
+
+    def _forget(self) -> None:
+        ended = [name for name, work in self._works.items() if work.state in ENDED]
+        for name in ended[: max(0, len(self._works) - _KEPT)]:
+            del self._works[name]
+
+    def _take(self) -> None:
+        while True:
+            work = self._queue.get()
+            with self._turn:
+                work.run(self._log)
+            with self._idle:
+                self._idle.notify_all()

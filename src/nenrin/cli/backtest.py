@@ -1,0 +1,111 @@
+"""``nenrin backtest`` and ``nenrin backtest export``: the loop, tried on the past."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from nenrin.api.client import Client
+from nenrin.cli.console import note, show
+from nenrin.cli.report import render
+from nenrin.cli.session import AsJson, Env, session, work
+from nenrin.core.errors import RequestError
+
+app = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
+
+
+@app.callback()
+def backtest(
+    ctx: typer.Context,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First day that is served.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The day after the last one served.")
+    ] = None,
+    inject: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FAULT:DATE", help="A fault: scrambled_fit or shifted_fit, and a day."
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="Leave a part out: watch.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Where the report page goes.")
+    ] = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay the past through the loop, and say what it would have done, gained and cost.
+
+    [bold]Example[/]
+
+    nenrin backtest --from 2013-04-01 --until 2013-06-01
+
+    nenrin backtest --inject scrambled_fit:2013-07-29 --without watch
+    """
+    if ctx.invoked_subcommand is not None:
+        return
+    asked = {
+        "from": from_,
+        "until": until,
+        "inject": inject or [],
+        "without": without or [],
+        "workers": workers,
+    }
+    if html is not None:
+        _check_folder(html)
+    with session(env) as client:
+        replay(client, asked, html, as_json)
+
+
+def replay(
+    client: Client, asked: dict[str, Any], html: Path | None = None, as_json: bool = False
+) -> dict[str, Any]:
+    """Do a backtest, print its report, and write its page to ``html`` or under ``.nenrin``."""
+    report: dict[str, Any] = work(client, "/api/backtests", asked)
+    name = report["id"].removeprefix("backtest/")
+    page = html or Path(".nenrin", "reports", f"{name}.html")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(client.text(f"/api/backtests/{name}/page"), encoding="utf-8")
+    show(report, as_json, render)
+    note(f"the report as a page: {page}")
+    return report
+
+
+@app.command()
+def export(
+    name: Annotated[
+        str, typer.Argument(metavar="[ID]", help="Id of a backtest; the newest if left out.")
+    ] = "newest",
+    to: Annotated[
+        Path, typer.Option(metavar="FILE", help="The Parquet file that is written.")
+    ] = Path("predictions.parquet"),
+    as_json: AsJson = False,
+) -> None:
+    """Write every prediction of every policy, with label, version and training cut-off, as Parquet.
+
+    [bold]Example[/]
+
+    nenrin backtest export --to predictions.parquet
+    """
+    _check_folder(to)
+    with session() as client:
+        short = name.removeprefix("backtest/")
+        said = client.download(f"/api/backtests/{short}/predictions", to)
+    show({"to": str(to), **said}, as_json, lambda value: Text(f"wrote {value['to']}"))
+
+
+def _check_folder(path: Path) -> None:
+    if not path.absolute().parent.is_dir():
+        raise RequestError(
+            f"there is no folder {path.absolute().parent}",
+            where=str(path),
+            hint="make it first, or name another file",
+        )

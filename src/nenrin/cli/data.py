@@ -1,0 +1,112 @@
+"""``nenrin data``: datasets, their versions and profiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import RenderableType
+
+from nenrin.cli.console import facts, number, plain, short, show, table, when
+from nenrin.cli.session import AsJson, Env, session, upload, work
+from nenrin.core.errors import RequestError
+
+app = typer.Typer(
+    rich_markup_mode="rich",
+    no_args_is_help=True,
+    help="Datasets: their versions, rows and profiles.",
+)
+
+Name = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name.")]
+_FORMS: dict[str, Literal["csv", "parquet"]] = {".csv": "csv", ".parquet": "parquet"}
+
+
+@app.command("list")
+def list_(env: Env = None, as_json: AsJson = False) -> None:
+    """The newest version of every dataset.
+
+    [bold]Example[/]
+
+    nenrin data list
+    """
+    with session(env) as client:
+        show(client.get("/api/data"), as_json, _versions)
+
+
+@app.command("show")
+def show_(name: Name, env: Env = None, as_json: AsJson = False) -> None:
+    """Every version of a dataset: what each load added and changed.
+
+    [bold]Example[/]
+
+    nenrin data show flights
+    """
+    with session(env) as client:
+        show(client.get(f"/api/data/{name}"), as_json, _versions)
+
+
+@app.command()
+def load(
+    name: Name,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="CSV or Parquet with more rows; the dataset's loader if left out."),
+    ] = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load a dataset again, or more rows from a file: new keys are added, known ones changed.
+
+    [bold]Example[/]
+
+    nenrin data load customers march.csv
+    """
+    form = None if file is None else _form(file)
+    with session(env) as client:
+        if file is None:
+            loaded = work(client, f"/api/data/{name}/load")
+        else:
+            loaded = upload(client, f"/api/data/{name}", file, form=form)
+    show(loaded, as_json, facts)
+
+
+@app.command()
+def profile(name: Name, env: Env = None, as_json: AsJson = False) -> None:
+    """The newest version of a dataset, column by column.
+
+    [bold]Example[/]
+
+    nenrin data profile weather
+    """
+    with session(env) as client:
+        show(client.get(f"/api/data/{name}/profile"), as_json, facts)
+
+
+def _form(file: Path) -> Literal["csv", "parquet"]:
+    if not file.is_file():
+        raise RequestError(
+            f"there is no file {file}", where=str(file.absolute()), hint="name one that is there"
+        )
+    form = _FORMS.get(file.suffix.lower())
+    if form is None:
+        raise RequestError(
+            f"{file.name} is neither CSV nor Parquet by its name",
+            where=str(file),
+            hint="give it the ending .csv or .parquet",
+        )
+    return form
+
+
+def _versions(versions: list[dict[str, Any]]) -> RenderableType:
+    return table(
+        versions,
+        ("dataset", "dataset", plain),
+        ("number", "version", number),
+        ("rows", "rows", number),
+        ("added", "added", number),
+        ("changed", "changed", number),
+        ("bound", "known until", when),
+        ("manifest", "content", short),
+        empty="nothing is loaded yet: nenrin run",
+    )

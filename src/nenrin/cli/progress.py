@@ -1,0 +1,58 @@
+"""Progress of long work on the standard error: bars on a terminal, a line a stage elsewhere."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, Self
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.text import Text
+
+from nenrin.cli.console import err
+
+
+class Shown:
+    """Call it with each report of progress; a context manager that clears up after itself."""
+
+    def __init__(self) -> None:
+        self._live = err.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=err,
+            transient=False,
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, said: dict[str, Any]) -> None:
+        """One report: ``stage``, ``done``, ``total``, ``note``."""
+        stage, done, total, note = (said[key] for key in ("stage", "done", "total", "note"))
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=None, note="")
+            if not self._live:
+                err.print(Text(f"{stage} … {note}".rstrip()))
+        self._bars.update(self._tasks[stage], completed=done, total=total or None, note=note)
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._live:
+            self._bars.stop()

@@ -1,0 +1,73 @@
+"""What every command begins with: common options, and a client of the control process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nenrin.api.client import Client, Detached, Stopped, connect
+from nenrin.cli.console import note
+from nenrin.cli.progress import Shown
+from nenrin.core.errors import ProjectError
+from nenrin.core.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Env = Annotated[
+    str | None, typer.Option("--env", metavar="NAME", help="The environment; dev unless set.")
+]
+
+
+def settings_of(env: str | None = None, **given: Any) -> Settings:
+    """The settings of this folder.
+
+    Raises:
+        ProjectError: it is no project's folder.
+    """
+    settings = Settings.read(environment=env, **given)
+    if not (settings.folder / "project.py").is_file():
+        raise ProjectError(
+            "there is no project.py here",
+            where=str(settings.folder.absolute()),
+            hint="go to the project's folder, or begin one: nenrin init --example flights",
+        )
+    return settings
+
+
+@contextmanager
+def session(env: str | None = None, **given: Any) -> Iterator[Client]:
+    """A client of the process that holds this folder, which may be this one."""
+    with connect(settings_of(env, **given)) as client:
+        yield client
+
+
+def work(client: Client, path: str, body: dict[str, Any] | None = None, **params: Any) -> Any:
+    """Do long work and show its progress; gives its result."""
+    with following(client) as shown:
+        return client.work(path, body, shown, **params)
+
+
+def upload(client: Client, path: str, file: Path, **params: Any) -> Any:
+    """Send a file, and show the progress of taking it in; gives the result."""
+    with following(client) as shown:
+        return client.upload(path, file, shown, **params)
+
+
+@contextmanager
+def following(client: Client) -> Iterator[Shown]:
+    """Progress on the screen, and a word to whoever stopped it."""
+    try:
+        with Shown() as shown:
+            yield shown
+    except Stopped:
+        note("stopped; what was finished is kept")
+        raise
+    except Detached as work:
+        if client.own:
+            note("ended before its end; the next run goes on from what was finished")
+        else:
+            note(f"{work} has not stopped yet: it does at its next step, without this command")
+        raise
