@@ -96,8 +96,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     flaws: tuple[Flaw, ...] = ()
     leak: float = math.nan
 
-    def numbers(self) -> dict[str, Value]:
-        """Every finite number and every word by its declared name, sorted by name."""
+    def numbers(self) -> dict[str, Value | None]:
+        """Every word, and every number that is known and finite, sorted by their declared names."""
         values: dict[str, Value] = {
             "change": self.change,
             "probation": self.probation,

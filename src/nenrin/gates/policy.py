@@ -18,7 +18,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, TypeGuard, cast
 
 import msgspec
 from cel_expr_python import cel
@@ -28,7 +28,7 @@ from nenrin.gates.reading import Entry, read_entries
 from nenrin.gates.verdict import Check, CheckOutcome, Waiver
 
 Value = float | bool | str
-Numbers = Mapping[str, Value]
+Numbers = Mapping[str, Value | None]
 Declared = Mapping[str, type[float] | type[bool] | type[str]]
 
 _NAME = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
@@ -42,7 +42,7 @@ class _Compiled(Protocol):
     def eval(self, *, data: Mapping[str, Any]) -> Any: ...
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A rule as it is written: see the module's example."""
 
     name: str
@@ -55,8 +55,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
 class Policy:
     """Rules that are known to make sense for the numbers that are declared."""
 
-    def __init__(self, rules: Sequence[tuple[Rule, _Compiled | None, _Compiled]]) -> None:
+    def __init__(
+        self, rules: Sequence[tuple[Rule, _Compiled | None, _Compiled]], declared: Declared
+    ) -> None:
         self._rules = tuple(rules)
+        self._declared = declared
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -88,23 +91,26 @@ class Policy:
             _check_message(rule, declared, entry)
             when = _compile(env, rule.when, declared, entry, "when") if rule.when else None
             rules.append((rule, when, _compile(env, rule.require, declared, entry, "require")))
-        names = [rule.name for rule, _, _ in rules]
-        for name in names:
-            if names.count(name) > 1:
+            if rule.name in [other.name for other, _, _ in rules[:-1]]:
                 raise ProjectError(
-                    f"two gate rules are called {name!r}",
+                    f"two gate rules are called {rule.name!r}",
                     hint="a waiver names a rule: give each its own name",
-                    where=where,
+                    where=entry.where("name"),
                 )
-        return cls(rules)
+        return cls(rules, declared)
 
     def check(self, numbers: Numbers) -> list[Check]:
         """Apply every rule whose ``when`` holds.
 
         Args:
-            numbers: values by declared name; a number that is not known is left out (or NaN).
+            numbers: values by declared name, others are not read; what is not known is left out,
+                None or NaN.
         """
-        known = {name: value for name, value in numbers.items() if not _is_nan(value)}
+        known = {
+            name: value
+            for name, value in numbers.items()
+            if name in self._declared and _is_known(value)
+        }
         checks = []
         for rule, when, require in self._rules:
             applies = "pass" if when is None else _ask(when, known)
@@ -193,11 +199,11 @@ def _check_message(rule: Rule, declared: Declared, entry: Entry) -> None:
             ) from None
 
 
-def _is_nan(value: Value) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _is_known(value: Value | None) -> TypeGuard[Value]:
+    return value is not None and not (isinstance(value, float) and math.isnan(value))
 
 
-def _ask(expression: _Compiled, known: Numbers) -> CheckOutcome:
+def _ask(expression: _Compiled, known: Mapping[str, Value]) -> CheckOutcome:
     answer = expression.eval(data=known)
     if answer.type() != cel.Type.BOOL:
         return "cannot decide"
@@ -210,5 +216,5 @@ def _used(rule: Rule) -> list[str]:
     return sorted({*_NAME.findall(texts), *shown})
 
 
-def _spelled(place: re.Match[str], known: Numbers) -> str:
+def _spelled(place: re.Match[str], known: Mapping[str, Value]) -> str:
     return format(known[place[1]], place[2] or "") if place[1] in known else "unknown"

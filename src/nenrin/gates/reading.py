@@ -37,7 +37,8 @@ def read_entries(
     if isinstance(source, str):
         return _from_text(source, path)
     rules = source.get("gates") if isinstance(source, Mapping) else source
-    if not isinstance(rules, Sequence) or not all(isinstance(rule, Mapping) for rule in rules):
+    whole = isinstance(rules, Sequence) and all(isinstance(rule, Mapping) for rule in rules)
+    if not rules or not whole:
         raise ProjectError("these are not gate rules", hint=_SHAPE, where=path)
     return [Entry(dict(rule), path, {}) for rule in rules]
 
@@ -56,7 +57,7 @@ def _from_text(text: str, path: str) -> list[Entry]:
     if isinstance(document, dict) and isinstance(node, yaml.MappingNode):
         nodes = {key.value: value for key, value in node.value}
         document, node = document.get("gates"), nodes.get("gates")
-    if not isinstance(document, list) or not isinstance(node, yaml.SequenceNode):
+    if not document or not isinstance(document, list) or not isinstance(node, yaml.SequenceNode):
         raise ProjectError("the file has no gate rules", hint=_SHAPE, where=f"{path}:1")
     return [_entry(rule, found, path) for rule, found in zip(document, node.value, strict=True)]
 

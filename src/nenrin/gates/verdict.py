@@ -79,7 +79,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         compared: ``paired``, or ``none`` where there was nothing to compare.
         admitted: whether the challenger may go out.
         checks: every rule that applied, in the policy's order.
-        numbers: every number and word that the rules could use.
+        numbers: every number and word that the rules could use; None is a number that is not known.
         reason: one sentence for people.
         at: business instant, microseconds UTC.
     """
@@ -93,6 +93,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     compared: Literal["paired", "none"]
     admitted: bool
     checks: tuple[Check, ...]
-    numbers: dict[str, float | bool | str]
+    numbers: dict[str, float | bool | str | None]
     reason: str
     at: int
