@@ -2,11 +2,11 @@
 
 An answer never waits for it. The predictions of a fifth of a second are written together, so a
 ``kill -9`` can lose that much and no more, and the loss is counted exactly: every prediction takes
-a number from a counter in a memory-mapped file before it is answered. The kernel keeps that page when
-the process dies, so what was issued, and is neither written nor dropped, was lost.
+a number from a counter in a memory-mapped file before it is answered. The kernel keeps that page
+when the process dies, so what was issued, and is neither written nor dropped, was lost.
 
-On disk, in ``.nenrin/predictions/``: ``counters`` (three int64: issued, dropped, lost), ``lock`` (who
-writes), and segments named by the number of lines before them.
+On disk, in ``.nenrin/predictions/``: ``counters`` (three int64: issued, dropped, lost), ``lock``
+(who writes), and segments named by the number of lines before them.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many predictions were issued, dropped because the disk was too slow, and lost by a kill."""
+    """Predictions issued, dropped because the disk was too slow, and lost by a kill."""
 
     issued: int
     dropped: int
@@ -97,10 +97,13 @@ class LiveLog:
         self._counters = _open_counters(folder / "counters")
         self._lines, self._segment = _resume(folder)
         self._size = 0
-        issued, dropped, lost = _COUNTERS.unpack_from(self._counters)
-        newly_lost = max(0, issued - dropped - lost - self._lines)
-        self._issued, self._dropped, self._lost = issued, dropped, lost + newly_lost
-        _NUMBER.pack_into(self._counters, 16, self._lost)
+        found = Counts(*_COUNTERS.unpack_from(self._counters))
+        accounted = self._lines + found.dropped + found.lost
+        self._dropped: int = found.dropped
+        self._lost: int = found.lost + max(0, found.issued - accounted)
+        # a power cut may have kept lines and not the counters: no number is given twice
+        self._issued: int = max(found.issued, accounted)
+        _COUNTERS.pack_into(self._counters, 0, self._issued, self._dropped, self._lost)
         self._waiting: deque[Prediction] = deque()
         self._unwritten = b""
         self._stop = threading.Event()
@@ -193,7 +196,7 @@ def _open_counters(path: Path) -> mmap.mmap:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if os.fstat(file).st_size < _COUNTERS.size:
-            # written, not truncated to size: a hole that the disk cannot fill would kill with SIGBUS
+            # written, not truncated to size: a hole that a full disk cannot fill kills by SIGBUS
             os.pwrite(file, bytes(_COUNTERS.size), 0)
         return mmap.mmap(file, _COUNTERS.size)
     finally:
@@ -206,7 +209,7 @@ def _open_segment(folder: Path, lines_before: int) -> int:
 
 
 def _resume(folder: Path) -> tuple[int, int]:
-    """Lines written so far, and a segment for the next ones; the torn end of the last one is cut."""
+    """Lines written so far, and a segment for the next; the torn end of the last is cut."""
     segments = _segments(folder)
     if not segments:
         return 0, _open_segment(folder, 0)

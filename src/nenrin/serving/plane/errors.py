@@ -1,0 +1,102 @@
+"""Every error of the plane as JSON: ``{"error": text, "code", "where", "hint"}``.
+
+Version 2 wants the text under ``error``; the other members are those of every nenrin error. No
+traceback leaves the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nenrin.core.errors import (
+    NenrinError,
+    NotFoundError,
+    RequestError,
+    UnauthorizedError,
+    UnavailableError,
+)
+
+_logger = logging.getLogger(__name__)
+
+
+class Json(Response):
+    """A JSON answer of plain values."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of ``content``."""
+        return msgspec.json.encode(content)
+
+
+class ErrorsAsJson:
+    """Answers what the app raises, unless the answer has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI exchange."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        scope["app"] = self  # Starlette then raises its own 404 and 405, instead of writing text
+        try:
+            await self._app(scope, receive, watched)
+        except Exception as error:
+            if not isinstance(error, NenrinError | HTTPException):
+                _logger.exception("%s %s", scope["method"], scope["path"])
+            if begun:
+                raise
+            await answer(error, scope)(scope, receive, send)
+
+
+def answer(error: Exception, scope: Scope) -> Response:
+    """The response for an error."""
+    known = _known(error, scope)
+    status = error.status_code if isinstance(error, HTTPException) else known.status
+    response = Json(body(known), status_code=status)
+    if isinstance(known, UnavailableError):
+        response.headers["Retry-After"] = "1"
+    if isinstance(known, UnauthorizedError):
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, HTTPException):
+        response.headers.update(error.headers or {})
+    return response
+
+
+def body(error: NenrinError) -> dict[str, str]:
+    """The JSON shape of an error of the plane."""
+    return {**error.as_dict(), "error": error.message}
+
+
+def _known(error: Exception, scope: Scope) -> NenrinError:
+    if isinstance(error, NenrinError):
+        return error
+    asked = f"{scope['method']} {scope['path']}"
+    if not isinstance(error, HTTPException):
+        return NenrinError(
+            "something unexpected happened in the data plane",
+            where=asked,
+            hint="its log has the details; please report them with the request",
+        )
+    hint = "GET /v2 and GET /docs say what can be asked"
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return NotFoundError(f"there is no {asked}", where=asked, hint=hint)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return RequestError(f"{asked} is not allowed here", where=asked, hint=hint)
+    return RequestError(str(error.detail), where=asked, hint=hint)

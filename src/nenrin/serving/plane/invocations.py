@@ -1,0 +1,99 @@
+"""MLflow's scoring protocol, ``POST /invocations``, and plain records.
+
+``dataframe_split``, ``dataframe_records``, ``instances`` and ``inputs`` as MLflow 3 documents them;
+a list of records, or one record, may also be the whole body. Members that the deployment does not
+read are passed over, so that whole rows of a table can be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from nenrin.core.errors import RequestError
+from nenrin.serving.plane.answering import Answers, Asked
+from nenrin.serving.plane.rows import Row
+from nenrin.serving.plane.table import Served
+
+_HINT = 'send {"dataframe_records": [{"column": value, …}, …]}'
+
+
+def read(body: bytes, served: Served) -> Asked:
+    """The request of a body.
+
+    Raises:
+        RequestError: the body has none of the known forms, or does not fit the signature.
+    """
+    try:
+        content = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise RequestError(f"the body is not JSON: {error}", hint=_HINT) from None
+    return Asked(_rows(content, served), write)
+
+
+def write(answers: Answers) -> dict[str, Any]:
+    """The response: MLflow's ``predictions``, with each one's version and id beside it."""
+    return {"predictions": answers.values, "versions": answers.versions, "ids": answers.ids}
+
+
+def _rows(content: Any, served: Served) -> list[Row]:
+    if isinstance(content, list):
+        return served.reader.records(content)
+    if not isinstance(content, dict):
+        raise RequestError("the body is neither an object nor a list of records", hint=_HINT)
+    forms = [name for name in _FORMS if name in content]
+    if len(forms) > 1:
+        raise RequestError(f"the body has {' and '.join(forms)}", hint="send one of them")
+    if forms:
+        return _FORMS[forms[0]](content[forms[0]], served)
+    return served.reader.records([content])
+
+
+def _split(content: Any, served: Served) -> list[Row]:
+    names = content.get("columns") if isinstance(content, dict) else None
+    data = content.get("data") if isinstance(content, dict) else None
+    if not isinstance(names, list) or not isinstance(data, list):
+        raise RequestError(
+            "dataframe_split needs columns and data",
+            hint='send {"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}}',
+        )
+    for number, values in enumerate(data):
+        if not isinstance(values, list) or len(values) != len(names):
+            raise RequestError(
+                f"row {number} of dataframe_split has not {len(names)} values",
+                hint="send a list with one value for every column",
+            )
+    return served.reader.columns(dict(zip(names, zip(*data, strict=True), strict=True)))
+
+
+def _records(content: Any, served: Served) -> list[Row]:
+    if not isinstance(content, list):
+        raise RequestError("the records are not a list", hint=_HINT)
+    return served.reader.records(content)
+
+
+def _inputs(content: Any, served: Served) -> list[Row]:
+    """Columns of values, one record, or a list of records."""
+    if isinstance(content, list):
+        return served.reader.records(content)
+    if not isinstance(content, dict):
+        raise RequestError("inputs are neither columns nor records", hint=_HINT)
+    if any(isinstance(values, list) for values in content.values()):
+        return served.reader.columns({name: _column(content[name]) for name in content})
+    return served.reader.records([content])
+
+
+def _column(values: Any) -> Sequence[Any]:
+    if not isinstance(values, list):
+        raise RequestError("some of the inputs are lists and some are not", hint=_HINT)
+    return values
+
+
+_FORMS = {
+    "dataframe_split": _split,
+    "dataframe_records": _records,
+    "instances": _records,
+    "inputs": _inputs,
+}

@@ -1,0 +1,153 @@
+"""The plane as a process: its listening socket, its run, and how it is ended.
+
+Whoever starts planes owns the socket and passes it on: a plane that is replaced drops no connection,
+for those that come meanwhile wait in the socket's queue.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import uvicorn
+
+from nenrin.core.calendar import Calendar
+from nenrin.core.errors import ConflictError
+from nenrin.core.lock import FolderLock
+from nenrin.core.timer import Timer
+from nenrin.serving.livelog import LiveLog
+from nenrin.serving.plane.app import Plane
+from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.ports import Loader, RouteReader
+
+DRAIN_SECONDS = 10
+
+_PAUSE = 0.05
+
+
+class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plane needs to know; plain values, for it is a process of its own.
+
+    Attributes:
+        folder: the project's folder.
+        environment: whose deployments are served.
+        predictions: folder of the prediction log.
+        control: the control process' Unix socket.
+        token: asked of every request; None on a loopback address.
+    """
+
+    folder: Path
+    environment: str
+    predictions: Path
+    control: Path
+    token: str | None = None
+
+
+class PlaneParts(msgspec.Struct, frozen=True, kw_only=True):
+    """The adapters a plane works with; made inside its process."""
+
+    routes: RouteReader
+    loader: Loader
+    calendar: Calendar
+    timer: Timer
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on ``host`` and ``port`` (0: any free one).
+
+    Raises:
+        ConflictError: the port is in use, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConflictError(
+                f"port {port} of {host} is in use",
+                hint=f"nenrin up --port {port + 1}",
+                where=f"{host}:{port}",
+            ) from None
+        raise ConflictError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint="choose an address of this machine and a port above 1023",
+            where=f"{host}:{port}",
+        ) from None
+    return listener
+
+
+def run_plane(
+    settings: PlaneSettings,
+    parts_of: Callable[[PlaneSettings], PlaneParts],
+    listener: socket.socket,
+) -> None:
+    """Answer requests until SIGTERM or SIGINT, then finish those under way and write the log.
+
+    The target of a spawned process: all arguments can be pickled.
+
+    Args:
+        settings: plain settings.
+        parts_of: makes the adapters, here in the plane's process; a function of a module.
+        listener: from :func:`listen`.
+
+    Raises:
+        ConflictError: another plane serves this folder.
+    """
+    log = LiveLog(settings.predictions)
+    parts = parts_of(settings)
+    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
+    plane = Plane(table, log, ControlProxy(settings.control), parts.timer)
+    config = uvicorn.Config(
+        plane.app(settings.token),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def retire(predictions: Path, timer: Timer) -> int | None:
+    """End the plane that serves this folder, if a control process left one behind.
+
+    It finishes the requests under way first.
+
+    Args:
+        predictions: folder of its prediction log, which it holds the lock of.
+        timer: waits for its end.
+
+    Returns:
+        the process that was ended; None if there was none.
+    """
+    lock = FolderLock(predictions)
+    process = lock.held_by()
+    if not process:
+        return None
+    deadline = timer.wall() + DRAIN_SECONDS + 1
+    _signal(process, signal.SIGTERM)
+    while lock.held_by() == process:
+        if timer.wall() > deadline:
+            _signal(process, signal.SIGKILL)
+        timer.sleep(_PAUSE)
+    return process
+
+
+def _signal(process: int, number: signal.Signals) -> None:
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return
