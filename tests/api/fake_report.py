@@ -151,7 +151,7 @@ def _matrix(weeks: int, rng: np.random.Generator) -> dict[str, Any]:
 
 def _events(first: date, days: int, *, bad_week: bool) -> list[dict[str, Any]]:
     events = []
-    for week in range(0, days // 7):
+    for week in range(days // 7):
         at = f"{first + timedelta(days=7 * week)}T08:00:00Z"
         version = f"delay-{week + 1}"
         events.append({"at": at, "kind": "training", "version": version,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 TITLES = {
     "accuracy": "accuracy", "average_precision": "average precision", "bias": "bias",
-    "brier": "Brier score", "f1": "F1", "log_loss": "log loss", "mae": "mean absolute error",
+    "brier": "Brier score", "f1": "F1", "log_loss": "log loss", "mae": "MAE",
     "r2": "R²", "rmse": "RMSE", "roc_auc": "ROC AUC",
 }  # fmt: skip
 HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision", "f1", "r2", "roc_auc"})
@@ -26,6 +26,11 @@ KINDS = {
     "alarm": ("alarms", "bad"),
     "rollback": ("roll-backs", "bad"),
 }
+ROUTINE = frozenset({"training", "promotion"})
+COUNTS = (
+    ("looks", "looks"), ("trainings", "trainings"), ("promotions", "promotions"),
+    ("refusals", "refusals"), ("rollbacks", "roll-backs"), ("alarms", "alarms"),
+)  # fmt: skip
 OURS, HINDSIGHT = "loop", "hindsight"
 _WEEKLY_FROM = 70  # days; below, a point a day is readable
 
@@ -79,6 +84,18 @@ def loss_of(project: Mapping[str, Any]) -> str:
     if metric in ("mae", "brier"):
         return {"mae": "absolute error", "brier": "squared error"}[metric]
     return "log loss" if project["task"] == "binary" else "squared error"
+
+
+def role_of(difference: Mapping[str, Any]) -> str:
+    """How a difference is coloured: good where the loop pays, bad where it is surely worse."""
+    if difference["pays"]:
+        return "good"
+    return "bad" if difference["low"] > 0 else "neutral"
+
+
+def harm(week: Mapping[str, float]) -> str:
+    """What a fault added to a week's loss."""
+    return signed(week["loss"] - week["undisturbed"])
 
 
 def weekly(days: Mapping[str, Any], policy: str) -> tuple[list[date], list[float | None]]:
@@ -139,9 +156,14 @@ def day_name(moment: date) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
+def moment_name(moment: datetime) -> str:
+    """A moment as a table names it: ``1 Apr 04:00``."""
+    return f"{moment.day} {moment:%b %H:%M}"
+
+
 def month_name(month: str) -> str:
-    """A month of the report (``2013-04``) as people write it: ``April 2013``."""
-    return f"{date.fromisoformat(month + '-01'):%B %Y}"
+    """A month of the report (``2013-04``) as a table names it: ``Apr 2013``."""
+    return f"{date.fromisoformat(month + '-01'):%b %Y}"
 
 
 def took(seconds: float | None) -> str:

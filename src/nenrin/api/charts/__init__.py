@@ -15,12 +15,13 @@ from nenrin.api.charts.line import Mark, Series, line
 from nenrin.api.charts.matrix import matrix
 from nenrin.api.charts.reliability import Reliability, reliability
 from nenrin.api.charts.rows import Change, Interval, Part, changes, intervals, shares
+from nenrin.api.charts.scale import short
 from nenrin.api.charts.timeline import Happening, Lane, timeline
 from nenrin.api.markup import Markup, join, tag
 
 __all__ = [
     "Change", "Happening", "Interval", "Lane", "Mark", "Part", "Reliability", "Series", "changes",
-    "histogram", "intervals", "line", "matrix", "reliability", "responsive", "shares", "style",
+    "histogram", "intervals", "line", "matrix", "reliability", "responsive", "shares", "short", "style",
     "timeline",
 ]  # fmt: skip
 

@@ -63,7 +63,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
     def number_axis(self, count: int | None = None) -> Markup:
         """Round numbers along the lower edge."""
-        at = ticks(*self.x, count=count or max(2, int((self.edge - self.left) // 90)))
+        at = ticks(*self.x, count=count or max(3, int((self.edge - self.left) // 90)))
         return join(
             text(self.px(value), self.floor + 18, label, "tick", anchor="middle")
             for value, label in zip(at, plain(at), strict=True)
@@ -77,11 +77,16 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
             [
                 join(
                     rule(self.px(day), self.floor, self.px(day), self.floor + 4, "axis"),
-                    text(self.px(day), self.floor + 18, name, "tick", anchor="middle"),
+                    text(self.px(day), self.floor + 18, name, "tick", anchor=self._anchor(day)),
                 )
                 for day, name in day_ticks(*self.x, count=room)
             ],
         )
+
+    def _anchor(self, value: float) -> str:
+        """How a label of the x axis stands under its tick, so that none leaves the picture."""
+        at = self.px(value)
+        return "start" if at < 24 else "end" if at > self.width - 24 else "middle"
 
     def svg(self, label: str, *children: Child) -> Markup:
         """The picture; ``label`` is what a screen reader says instead."""
@@ -89,7 +94,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def picture(width: int, height: float, label: str, *children: Child) -> Markup:
-    """An SVG element that grows with the page up to its own size."""
+    """An SVG element that shrinks with the page and grows up to its own size."""
     attributes: dict[str, object] = {
         "class": "chart",
         "viewBox": f"0 0 {width} {height:.0f}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from nenrin.api.charts.frame import WIDE, picture, room_for, text
@@ -69,7 +70,7 @@ def _box(x: float, y: float, width: float, height: float) -> str:
 
 
 def _row_names(rows: Sequence[str], top: float, height: float) -> Markup:
-    every = max(1, round(14 / height))
+    every = math.ceil(13 / height)
     return join(
         text(0, top + height * (index + 0.5) + 4, name, "tick")
         for index, name in enumerate(rows)
@@ -78,7 +79,7 @@ def _row_names(rows: Sequence[str], top: float, height: float) -> Markup:
 
 
 def _column_names(columns: Sequence[str], left: float, step: float, y: float) -> Markup:
-    every = max(1, round(58 / step))
+    every = math.ceil(52 / step)
     return join(
         text(left + step * index, y, name, "tick")
         for index, name in enumerate(columns)

@@ -70,8 +70,8 @@ def intervals(
     zero = frame.px(0)
     return frame.svg(
         label,
-        text(zero - 8, 11, ends[0], "note", anchor="end") if ends[0] else None,
-        text(zero + 8, 11, ends[1], "note") if ends[1] else None,
+        text(zero - 8, 9, ends[0], "note", anchor="end") if ends[0] else None,
+        text(zero + 8, 9, ends[1], "note") if ends[1] else None,
         rule(zero, 2, zero, frame.floor, "zero"),
         [_interval(frame, index, row) for index, row in enumerate(rows)],
         frame.number_axis(),

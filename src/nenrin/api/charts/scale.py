@@ -75,10 +75,11 @@ def day_ticks(low: float, high: float, count: int) -> list[tuple[float, str]]:
     if step >= 7:
         first += timedelta(days=-first.weekday() % 7)
     days = range(first.toordinal(), math.floor(high) + 1, step)
-    return [(float(day), _day_name(date.fromordinal(day))) for day in days]
+    return [(float(day), short(date.fromordinal(day))) for day in days]
 
 
-def _day_name(day: date) -> str:
+def short(day: date) -> str:
+    """A day as an axis names it: ``1 Apr``."""
     return f"{day.day} {day:%b}"
 
 

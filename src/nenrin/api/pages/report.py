@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from nenrin.api import charts, figures
@@ -53,7 +53,7 @@ def report_page(report: Report) -> str:
 
 def _lead(report: Report) -> str:
     project, window, zone = report["project"], report["window"], report["project"]["zone"]
-    first, last = figures.local(window["from"], zone), figures.local(window["until"], zone)
+    first, last = _ends(report)
     rows = report["total"][OURS]["rows"]
     return (
         f"{rows:,} rows of {project['rows_dataset']} from {figures.day_name(first)} to "
@@ -92,7 +92,7 @@ def _differences(report: Report) -> Markup | None:
             mean=each["mean"],
             low=each["low"],
             high=each["high"],
-            role="good" if each["pays"] else "bad" if each["low"] > 0 else "neutral",
+            role=figures.role_of(each),
             note=f"{figures.signed(each['mean'])}  {'pays' if each['pays'] else 'does not pay'}",
         )
         for each in report["differences"]
@@ -194,7 +194,7 @@ def _doings(report: Report) -> Markup | None:
         tag(
             "tr",
             {},
-            cell(f"{figures.local(each['at'], zone):%d %b %H:%M}"),
+            cell(f"{figures.moment_name(figures.local(each['at'], zone))}"),
             cell(each["kind"].replace("_", " "), "text dim"),
             cell(each["text"], "text"),
         )
@@ -217,7 +217,8 @@ def _doings(report: Report) -> Markup | None:
 
 def _ends(report: Report) -> tuple[datetime, datetime]:
     window, zone = report["window"], report["project"]["zone"]
-    return figures.local(window["from"], zone), figures.local(window["until"], zone)
+    until = figures.local(window["until"], zone) - timedelta(microseconds=1)
+    return figures.local(window["from"], zone), until
 
 
 def _happening(event: Mapping[str, Any], zone: str) -> charts.Happening:
@@ -235,7 +236,7 @@ def _bad_week(report: Report) -> Markup | None:
             before=week["undisturbed"],
             after=week["loss"],
             tone=each["color_index"],
-            note=figures.signed(week["loss"] - week["undisturbed"]),
+            note=figures.harm(week),
         )
         for each in report["policies"]
         if (week := bad["weeks"].get(each["name"]))
@@ -278,8 +279,8 @@ def _month_table(report: Report, column: str) -> Markup:
     names = [each["name"] for each in report["policies"]]
     head = [
         heading("month"),
-        heading("rows"),
-        heading("rate"),
+        heading("rows", "fact"),
+        heading("rate", "fact"),
         *(
             heading(
                 [each["title"], tag("span", {"class": f"key t{each['color_index']}"})],
@@ -323,7 +324,7 @@ def _figure_row(
         "tr",
         {"class": role},
         heading(name, scope="row"),
-        [cell(fact, "dim") for fact in facts],
+        [cell(fact, "dim fact") for fact in facts],
         [
             cell(
                 figures.spell(column, value),
@@ -391,8 +392,8 @@ def _ageing(report: Report) -> Markup | None:
         kept = sorted({index for index in found["served"] if index is not None})
         note = f" Shown are the {len(kept)} of {len(found['artefacts'])} models that served."
     zone = report["project"]["zone"]
-    names = [f"{figures.local(found['artefacts'][i]['cutoff'], zone):%d %b}" for i in kept]
-    columns = [f"{date.fromisoformat(week):%d %b}" for week in found["weeks"]]
+    names = [charts.short(figures.local(found["artefacts"][i]["cutoff"], zone)) for i in kept]
+    columns = [charts.short(date.fromisoformat(week)) for week in found["weeks"]]
     outlined = [
         (kept.index(artefact), week)
         for week, artefact in enumerate(found["served"])
@@ -406,8 +407,16 @@ def _ageing(report: Report) -> Markup | None:
         f"A row is a model by the end of its history, a column a week: the darker, the further its "
         f"{figures.loss_of(report['project'])} is behind that week's best. Framed: the model that "
         f"served.{note}",
-        charts.matrix(
-            names, columns, behind, label="Loss by model and week", outlined=outlined, most=most
+        charts.responsive(
+            lambda width: charts.matrix(
+                names,
+                columns,
+                behind,
+                label="Loss by model and week",
+                outlined=outlined,
+                most=most,
+                width=width,
+            )
         ),
     )
 
@@ -452,7 +461,7 @@ def _cost(report: Report) -> Markup:
     return section(
         "What it cost",
         f"{figures.took(cpu['total'])} of CPU in {figures.took(cost['wall']['total'])}{peak}; "
-        f"{cost['fits']:,} fits, {cost['fits_reused']:,} of them taken from an earlier policy or run.",
+        f"{cost['fits']:,} fits, {cost['fits_reused']:,} used again.",
         charts.responsive(lambda width: charts.shares(parts, label="CPU seconds", width=width)),
     )
 
