@@ -208,7 +208,7 @@ def dataset(
 
 
 def file(
-    path: str,
+    path: str | Path,
     *,
     key: str | Sequence[str] | None = None,
     time: str | None = None,
@@ -224,7 +224,7 @@ def file(
         ProjectError: an argument is not of its kind.
     """
     where = _caller()
-    return Dataset(_spec("", where, key, time, tz, known, _text("path", path, where)))
+    return Dataset(_spec("", where, key, time, tz, known, _text("path", str(path), where)))
 
 
 def _spec(

@@ -128,7 +128,7 @@ class DataService:
         known_by: int | None = None,
         columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
-        """The rows of a version, or those known by an instant, sorted by known instant and load order.
+        """The rows of a version, or those known by an instant, by known instant and load order.
 
         Args:
             known_by: microseconds UTC, inclusive.
@@ -138,17 +138,17 @@ class DataService:
         return read_files(self.manifest(version), self._store, until, columns)
 
     def digest_as_of(self, version: DatasetVersion, known_by: int) -> str:
-        """The name of the rows known by an instant, the same in every version that holds just these."""
+        """The name of the rows known by an instant: equal where these rows are."""
         return digest_as_of(self.manifest(version), self._store, known_by)
 
     def profile(self, version: DatasetVersion, known_by: int | None = None) -> dict[str, Any]:
-        """Per column its kind, nulls, distinct values, range, quantiles and most frequent values."""
+        """What each column holds: see :func:`nenrin.data.profile.profile`."""
         return profile.profile(self.frame(version, known_by=known_by))
 
     def check(
         self, dataset: Dataset, version: DatasetVersion, known_by: int
     ) -> list[dict[str, Any]]:
-        """Checks of the rows known by an instant, each with outcome ``pass`` or ``fail`` and numbers."""
+        """Check the rows known by an instant: see :func:`nenrin.data.checks.check`."""
         return checks.check(self.frame(version, known_by=known_by), dataset.declared)
 
     def _latest(self, environment: str, name: str) -> DatasetVersion | None:
@@ -212,7 +212,7 @@ def _call(dataset: Dataset) -> object:
         calls = traceback.extract_tb(error.__traceback__)
         lines = [f"{call.filename}:{call.lineno}" for call in calls if call.filename == file]
         raise StepError(
-            f"the function of dataset {dataset.declared.name} raised {type(error).__name__}: {error}",
+            f"dataset {dataset.declared.name} raised {type(error).__name__}: {error}",
             hint=f"mend it, and try it by itself: {dataset.declared.name}()",
             where=(lines or [dataset.declared.where])[-1],
         ) from error

@@ -118,8 +118,8 @@ def _utc(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
     if len(skipped):
         row = skipped[0]
         raise DataError(
-            f"column {column} of dataset {spec.name} is {series[row]}, an hour that the clock skipped "
-            f"in {spec.tz}, in {row_name(frame, row, spec)}",
+            f"column {column} of dataset {spec.name} is {series[row]}, an hour that {spec.tz} "
+            f"skipped, in {row_name(frame, row, spec)}",
             hint="mend the row, or give times with their zone (UTC)",
             where=spec.where,
         )

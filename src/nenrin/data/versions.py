@@ -147,7 +147,7 @@ def _once(loaded: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
         raise DataError(
             f"dataset {spec.name} has {same.height} rows that share a key and differ, "
             f"first {row_name(once, row, spec)}",
-            hint="add the column that tells them apart to key=, or name known= if they are versions",
+            hint="add the column that tells them apart to key=, or name known= of versions",
             where=spec.where,
         )
     return once
