@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from sqlalchemy import Table, insert, select, update
+from sqlalchemy import Table, delete, insert, select, update
 
 from nenrin.backends.sql.unit import connection_of
 from nenrin.core.errors import DataError, NotFoundError
@@ -50,6 +50,19 @@ class Records(Generic[T]):
         if changed.rowcount == 0:
             self._insert(unit, key, row)
 
+    def renew(self, unit: Unit, key: str, name: str, record: T) -> None:
+        """Keep a record as the newest, in place of the one of that id.
+
+        Raises:
+            DataError: the record would not read back.
+        """
+        connection_of(unit).execute(
+            delete(self._table).where(
+                self._table.c.environment == unit.environment, self._table.c.id == key
+            )
+        )
+        self._insert(unit, key, self._row(unit, name, record))
+
     def get(self, unit: Unit, key: str) -> T | None:
         """The record of that id, ``None`` if there is none."""
         found = self._select(unit, self._table.c.id == key)
@@ -72,12 +85,12 @@ class Records(Generic[T]):
         return found
 
     def latest(self, unit: Unit, name: str) -> T | None:
-        """The record of that name that was first written last."""
+        """The record of that name that is last in the order written."""
         found = self._select(unit, self._table.c.name == name, newest=True)
         return found[0] if found else None
 
     def all(self, unit: Unit, name: str | None = None) -> list[T]:
-        """Every record, or those of a name, in the order in which they were first written."""
+        """Every record, or those of a name, in the order written (``put`` keeps a place)."""
         return self._select(unit, *([self._table.c.name == name] if name is not None else []))
 
     def _select(self, unit: Unit, *where: Any, newest: bool = False) -> list[T]:

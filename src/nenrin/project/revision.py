@@ -1,0 +1,206 @@
+"""Revisions: immutable snapshots of a project's folder, from which workers and replays import it."""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+
+import msgspec
+
+from nenrin.core.digest import derived_id, digest
+from nenrin.core.errors import IntegrityError, ProjectError
+from nenrin.core.store import ContentStore
+
+_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+
+
+class DeclaredFile(msgspec.Struct, frozen=True):
+    """A file that the project declares as an input: its path in the folder, its content's digest."""
+
+    path: str
+    digest: str
+
+
+class Revision(msgspec.Struct, frozen=True, kw_only=True):
+    """An immutable snapshot of a project.
+
+    Attributes:
+        id: derived from the digest.
+        digest: over sources, declared files, Python and packages: what a run can depend on.
+        source: digest of a tar archive of every ``*.py`` below the folder.
+        files: declared files, by path.
+        python: version of the interpreter.
+        packages: ``name==version`` of every installed distribution, sorted.
+        commit: the git commit that the folder stood on; empty outside git.
+        dirty: whether tracked files of the folder differ from that commit.
+    """
+
+    id: str
+    digest: str
+    source: str
+    files: tuple[DeclaredFile, ...]
+    python: str
+    packages: tuple[str, ...]
+    commit: str = ""
+    dirty: bool = False
+
+
+def snapshot(folder: Path, store: ContentStore, files: Sequence[str | Path] = ()) -> Revision:
+    """Keep a project's folder as it is now; the same folder gives the same revision.
+
+    Args:
+        folder: the project's folder.
+        store: where its contents go.
+        files: files that the project declares, relative to the folder or absolute in it.
+
+    Raises:
+        ProjectError: a declared file is missing, or outside the folder.
+    """
+    folder = folder.resolve()
+    source = store.put(_archive(folder, sorted(_sources(folder))))
+    declared = tuple(
+        sorted({_declared(folder, Path(file), store) for file in files}, key=lambda file: file.path)
+    )
+    python, packages = platform.python_version(), _packages()
+    covered = digest(
+        [source, [[file.path, file.digest] for file in declared], python, list(packages)]
+    )
+    commit, dirty = _commit(folder)
+    return Revision(
+        id=derived_id("revision", covered),
+        digest=covered,
+        source=source,
+        files=declared,
+        python=python,
+        packages=packages,
+        commit=commit,
+        dirty=dirty,
+    )
+
+
+def unpack(revision: Revision, store: ContentStore, into: Path) -> Path:
+    """The folder ``into/<id>`` with the revision's files; made whole, or not at all.
+
+    Raises:
+        IntegrityError: the archive holds what ``snapshot`` never writes.
+        NotFoundError: the store does not have its contents.
+    """
+    target = into / revision.id
+    if target.is_dir():
+        return target
+    into.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=into, prefix=".unfinished-"))
+    try:
+        _extract(store.get(revision.source), unfinished)
+        for file in revision.files:
+            path = unfinished / file.path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(store.file(file.digest), path)
+        try:
+            unfinished.rename(target)
+        except OSError:
+            if not target.is_dir():  # else another process was faster: its files are the same
+                raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _sources(folder: Path) -> Iterator[str]:
+    for where, folders, names in os.walk(folder):
+        here = Path(where)
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _SKIPPED
+            and not (here / name / "pyvenv.cfg").exists()
+        ]
+        for name in names:
+            if name.endswith(".py") and not name.startswith("."):
+                yield (here / name).relative_to(folder).as_posix()
+
+
+def _archive(folder: Path, paths: Sequence[str]) -> bytes:
+    """A tar archive whose bytes follow from paths and contents alone."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in paths:
+            data = (folder / path).read_bytes()
+            entry = tarfile.TarInfo(path)  # time 0, nobody's, mode 0644
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def _extract(archive: bytes, into: Path) -> None:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        for entry in opened:
+            path = into / entry.name
+            data = opened.extractfile(entry)
+            if data is None or not path.resolve().is_relative_to(into.resolve()):
+                raise IntegrityError(
+                    f"the source archive holds {entry.name!r}, which is no file of a project",
+                    hint="take a new snapshot of the project's folder",
+                    where=entry.name,
+                )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data.read())
+
+
+def _declared(folder: Path, file: Path, store: ContentStore) -> DeclaredFile:
+    path = folder / file
+    if not path.resolve().is_relative_to(folder):
+        raise ProjectError(
+            f"the declared file {file} is outside the project's folder",
+            hint=f"move it below {folder}, so that a revision can hold it",
+            where=str(file),
+        )
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ProjectError(
+            f"the declared file {file} cannot be read: {error.strerror}",
+            hint=f"paths are relative to {folder}",
+            where=str(file),
+        ) from None
+    return DeclaredFile(path.relative_to(folder).as_posix(), store.put(data))
+
+
+def _packages() -> tuple[str, ...]:
+    found = {
+        f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
+        for distribution in distributions()
+        if distribution.name
+    }
+    return tuple(sorted(found))
+
+
+def _commit(folder: Path) -> tuple[str, bool]:
+    commit = _git(folder, "rev-parse", "HEAD")
+    if not commit:
+        return "", False
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    return commit, bool(changed)
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), "--no-optional-locks", *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

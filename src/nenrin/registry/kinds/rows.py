@@ -1,0 +1,38 @@
+"""Answering a few rows of plain values, as serving does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
+
+from nenrin.registry.kinds.contract import Answerer, Answers
+
+
+@runtime_checkable
+class AnswersRows(Protocol):
+    """What an answerer may offer beside ``answer``, where it needs no frame."""
+
+    def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
+        """One answer a row, in their order."""
+        ...
+
+
+class RowAnswerer:
+    """Any answerer, asked with rows instead of a frame.
+
+    Args:
+        answerer: an opened version.
+    """
+
+    def __init__(self, answerer: Answerer) -> None:
+        self._answerer = answerer
+
+    def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
+        """One answer a row; a column that a row lacks is a null."""
+        if isinstance(self._answerer, AnswersRows):
+            return self._answerer.answer_rows(rows)
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = {name: [row.get(name) for row in rows] for name in names}
+        return self._answerer.answer(pl.DataFrame(columns, strict=False))
