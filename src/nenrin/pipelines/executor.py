@@ -1,6 +1,6 @@
 """The executor's port: runs functions in workers, and what a worker gives to every function it runs.
 
-Adapters: ``nenrin.backends.compute``. Nothing heavy is imported here, for a worker imports this first.
+Adapters: ``nenrin.backends.compute``.
 """
 
 from __future__ import annotations

@@ -7,8 +7,8 @@ on, with the categories of training, never of the request.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
-import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -25,7 +25,7 @@ from nenrin.training.formats import by_value, format_for, format_named, unwrappe
 from nenrin.training.meter import Meter
 
 _MAGIC = b"nenrin-model-1\n\0"
-_LIBRARIES = ("lightgbm", "scikit-learn", "skops", "cloudpickle", "numpy", "pandas", "polars")
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,7 +190,7 @@ def dump(
         task=task,
         model=name,
         where=where,
-        libraries=_versions(),
+        libraries=_versions(chosen.library, container, type(model).__module__.partition(".")[0]),
     )
     try:
         with by_value(module):
@@ -247,13 +247,19 @@ def _positive(model: Any, probabilities: np.ndarray) -> np.ndarray:
     return np.zeros(len(probabilities))
 
 
-def _versions() -> dict[str, str]:
-    loaded = {name: name.replace("scikit-learn", "sklearn") for name in _LIBRARIES}
-    return {
-        name: importlib.metadata.version(name)
-        for name, module in loaded.items()
-        if module in sys.modules
-    }
+def _versions(*modules: str) -> dict[str, str]:
+    """Versions of what must be installed to read and ask the model; the project's own have none."""
+    names = {_DISTRIBUTIONS.get(module, module) for module in (*modules, "numpy")}
+    versions = {name: _version(name) for name in sorted(names)}
+    return {name: version for name, version in versions.items() if version}
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _spell(answer: Any) -> str:

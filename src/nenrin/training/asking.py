@@ -69,7 +69,9 @@ def row_keys(dataset: Dataset, frame: pl.DataFrame) -> pl.Series:
     """
     key = dataset.declared.key
     if not key:
-        return frame.select(pl.int_range(pl.len()).cast(pl.String).str.zfill(12).alias(KEY)).to_series()
+        return frame.select(
+            pl.int_range(pl.len()).cast(pl.String).str.zfill(12).alias(KEY)
+        ).to_series()
     parts = [pl.col(column).cast(pl.String) for column in key]
     if len(parts) > 1:
         parts = [part.str.replace_all(r"([\\|])", r"\${1}") for part in parts]
@@ -103,9 +105,9 @@ def _asked(model: Model, frame: pl.DataFrame) -> pl.Series:
     event = pl.coalesce("__event__", "__known__")
     if model.at is None:
         return frame.select(event.alias(ASKED)).to_series()
-    shifted = isinstance(model.at, Shifted)
-    column = model.at.column if shifted else model.at
-    shift = model.at.us if shifted else 0
+    column, shift = (
+        (model.at.column, model.at.us) if isinstance(model.at, Shifted) else (model.at, 0)
+    )
     if column.name == model.rows.declared.time:
         instant = pl.col("__event__")
     else:
@@ -118,8 +120,12 @@ def _instant(model: Model, frame: pl.DataFrame, name: str) -> pl.Expr:
     if isinstance(dtype, pl.Datetime):
         return pl.col(name).dt.epoch("us")
     if dtype == pl.Date:
-        midnight = pl.col(name).cast(pl.Datetime("us")).dt.replace_time_zone(
-            model.rows.declared.tz or "UTC", ambiguous="earliest", non_existent="null"
+        midnight = (
+            pl.col(name)
+            .cast(pl.Datetime("us"))
+            .dt.replace_time_zone(
+                model.rows.declared.tz or "UTC", ambiguous="earliest", non_existent="null"
+            )
         )
         return midnight.dt.epoch("us")
     what = "does not exist" if dtype is None else f"holds {dtype}, no instants"

@@ -48,11 +48,11 @@ class Blocks:
 
     def of(self, asked: np.ndarray) -> np.ndarray:
         """The block of each instant, int64; -1 before the first block, ``len(day_of)`` after the last."""
-        return np.searchsorted(self.edges, asked, side="right") - 1
+        return np.asarray(np.searchsorted(self.edges, asked, side="right") - 1)
 
     def days_of(self, asked: np.ndarray) -> np.ndarray:
         """The day (a position in ``days``) of each instant, which must lie within the blocks."""
-        return self.day_of[self.of(asked)]
+        return np.asarray(self.day_of[self.of(asked)])
 
     def closed_blocks(self, now: int, settle: int) -> int:
         """How many blocks, from the first on, are closed at ``now``: end + ``settle`` <= now."""
@@ -68,4 +68,4 @@ class Blocks:
 
     def closes_at(self, settle: int) -> np.ndarray:
         """The instant at which each block closes, int64 of shape (blocks,)."""
-        return self.edges[1:] + settle
+        return np.asarray(self.edges[1:] + settle)

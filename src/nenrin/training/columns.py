@@ -64,7 +64,9 @@ class FeatureColumn:
         seen[self.values] = True
         if seen[:-1].all():
             return self
-        return self.recoded(tuple(text for text, here in zip(self.vocabulary, seen, strict=False) if here))
+        return self.recoded(
+            tuple(text for text, here in zip(self.vocabulary, seen, strict=False) if here)
+        )
 
     def recoded(self, vocabulary: tuple[str, ...]) -> FeatureColumn:
         """The same texts as places in another sorted vocabulary; texts outside it are missing."""
@@ -125,7 +127,9 @@ def take(columns: Iterable[FeatureColumn], index: Index) -> tuple[FeatureColumn,
     return tuple(column.take(index) for column in columns)
 
 
-def recode(columns: Sequence[FeatureColumn], specs: Sequence[ColumnSpec]) -> tuple[FeatureColumn, ...]:
+def recode(
+    columns: Sequence[FeatureColumn], specs: Sequence[ColumnSpec]
+) -> tuple[FeatureColumn, ...]:
     """The columns that ``specs`` name, in their order and over their vocabularies."""
     by_name = {column.name: column for column in columns}
     return tuple(by_name[spec.name].recoded(spec.vocabulary) for spec in specs)

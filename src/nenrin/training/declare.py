@@ -15,8 +15,8 @@ import msgspec
 
 from nenrin.core.errors import ProjectError
 from nenrin.data.declare import Column, Comparison, Dataset, Shifted
+from nenrin.training.metrics import check_metric, check_task
 from nenrin.training.spaces import Choice, Floats, Integers, Space
-from nenrin.training.tasks import check_metric, check_task
 
 if TYPE_CHECKING:
     from nenrin.features.declare import FeatureView
@@ -69,7 +69,8 @@ class Model:
         declared: its :class:`ModelSpec`.
         rows: the dataset whose rows are predicted.
         label: what is predicted: a column, or a comparison of one.
-        features: the feature views; ``None`` means every column of the rows that is not key, time, label or dropped.
+        features: the feature views; ``None`` means every column of the rows that is not key, time,
+            label or dropped.
         at: when the prediction is asked for; ``None`` means at the row's event time.
         function: ``(rows, **parameters) -> model``; ``None`` for an imported model.
     """

@@ -7,7 +7,7 @@ for bit, in any process.
 from __future__ import annotations
 
 import os
-import random
+import random  # noqa: TID251 - seeded, for users' libraries that draw from it
 import sys
 import traceback
 from pathlib import Path
@@ -226,13 +226,15 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
         access.container = model.declared.imported.container
     else:
         returned = _call(context, model, rows, job, meter)
-    if job.selection.half_life is not None and not access.weight_read:
+    weighted = job.selection.half_life is not None and model.function is not None
+    if weighted and not access.weight_read:
         raise _unweighted(model)
     container = access.container or "polars"
     data = dump(
         returned,
         name=job.model,
-        where=model.declared.where,
+        # Equal models have equal bytes wherever the project lies.
+        where=Path(model.declared.where).name,
         task=job.task.kind,
         container=container,
         columns=tuple(column.spec for column in columns),

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Protocol
 
+import cloudpickle  # type: ignore[import-untyped]
+
 from nenrin.core.errors import MissingExtraError, RefusedError
 from nenrin.training.columns import ColumnSpec
 from nenrin.training.declare import Predictor
@@ -24,9 +26,10 @@ _SKOPS_TRUSTS = ("sklearn", "scipy", "numpy")
 
 
 class Format(Protocol):
-    """One way of writing a kind of model. ``runs_code`` says whether reading it can."""
+    """One way of writing a kind of model: by which library, and whether reading it can run code."""
 
     name: str
+    library: str
     runs_code: bool
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
@@ -46,6 +49,7 @@ class LightGBM:
     """LightGBM's text. It is read back as a ``Booster``, which predicts from plain numbers."""
 
     name = "lightgbm"
+    library = "lightgbm"
     runs_code = False
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
@@ -83,10 +87,12 @@ class Skops:
     """skops' archive, with ids and times taken out, which would differ from process to process."""
 
     name = "skops"
+    library = "skops"
     runs_code = False
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
         """scikit-learn's models made of nothing but types of scikit-learn, SciPy and NumPy."""
+        del columns, container  # a skops archive predicts from any
         if not _is_of(model, "sklearn"):
             return False
         try:
@@ -124,23 +130,21 @@ class Pickle:
     """cloudpickle: whatever it is, with the project's own functions and classes in it by value."""
 
     name = "pickle"
+    library = "cloudpickle"
     runs_code = True
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
         """Anything."""
+        del model, columns, container
         return True
 
     def dumps(self, model: Any) -> bytes:
         """A pickle."""
-        import cloudpickle
-
         data: bytes = cloudpickle.dumps(model, protocol=5)
         return data
 
     def loads(self, data: bytes) -> Any:
         """What was pickled. Runs code."""
-        import cloudpickle
-
         return cloudpickle.loads(data)
 
 
@@ -173,8 +177,6 @@ def by_value(module: ModuleType | None) -> Iterator[None]:
     if module is None or module.__name__ not in sys.modules:
         yield
         return
-    import cloudpickle
-
     cloudpickle.register_pickle_by_value(module)
     try:
         yield
@@ -206,11 +208,11 @@ def unwrapped(model: Any) -> Any:
 
 
 def _is_of(model: Any, library: str) -> bool:
-    return type(model).__module__.split(".")[0] == library
+    return type(model).__module__.partition(".")[0] == library
 
 
 def _known(type_name: str) -> bool:
-    return type_name.split(".")[0] in _SKOPS_TRUSTS
+    return type_name.partition(".")[0] in _SKOPS_TRUSTS
 
 
 def _settled(archive: bytes) -> bytes:
@@ -225,7 +227,9 @@ def _settled(archive: bytes) -> bytes:
     with zipfile.ZipFile(out, "w") as target:
         for old, new in names.items():
             target.writestr(zipfile.ZipInfo(new, _ZIP_EPOCH), files[old])
-        target.writestr(zipfile.ZipInfo("schema.json", _ZIP_EPOCH), json.dumps(schema, sort_keys=True))
+        target.writestr(
+            zipfile.ZipInfo("schema.json", _ZIP_EPOCH), json.dumps(schema, sort_keys=True)
+        )
     return out.getvalue()
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def _unheard(container: str) -> None:
+    """Nobody wants to know."""
+
+
 class Access:
     """What a model function took of its rows.
 
@@ -27,7 +31,7 @@ class Access:
 
     __slots__ = ("container", "on_container", "weight_read")
 
-    def __init__(self, on_container: Callable[[str], None] = lambda container: None) -> None:
+    def __init__(self, on_container: Callable[[str], None] = _unheard) -> None:
         self.container: str | None = None
         self.weight_read = False
         self.on_container = on_container

@@ -75,9 +75,7 @@ def choice(options: Sequence[Value]) -> Choice:
     Raises:
         ProjectError: there are none, or one is not a plain value.
     """
-    plain = not isinstance(options, str) and all(
-        option is None or isinstance(option, bool | int | float | str) for option in options
-    )
+    plain = isinstance(options, list | tuple) and all(isinstance(each, Value) for each in options)
     if not plain or not options:
         raise ProjectError(
             f"choice({options!r}) is not a list of plain values",

@@ -110,7 +110,7 @@ class RowTable:
         """What identifies each row, String of shape (n,)."""
         if isinstance(self._keys, pl.Series):
             return self._keys
-        return pl.read_ipc(io.BytesIO(self._keys), memory_map=False).to_series()
+        return pl.read_ipc(io.BytesIO(self._keys)).to_series()
 
     @property
     def y(self) -> np.ndarray:
@@ -139,7 +139,9 @@ class RowTable:
         known = int(np.searchsorted(labels.corrected_at, instant, side="right"))
         row = labels.corrected[:known]
         here = (row >= lo) & (row < hi)
-        y[row[here] - lo] = labels.corrected_y[:known][here]  # of one row's corrections the last stays
+        y[row[here] - lo] = labels.corrected_y[:known][
+            here
+        ]  # of one row's corrections the last stays
         return y
 
     def select(self, selection: Selection) -> Selected:

@@ -1,24 +1,15 @@
-"""Tasks: what a label makes of a model, which metrics fit it, and the row loss that the loop acts on."""
+"""Tasks: what a label makes of a model, and the row loss that the loop acts on."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from nenrin.core.errors import ProjectError
 from nenrin.stats.metrics import ROW_LOSS_OF, ROW_LOSSES
-
-if TYPE_CHECKING:
-    from nenrin.training.declare import Model
-    from nenrin.training.table import RowTable
-
-METRICS_OF = {
-    "binary": ("log_loss", "brier", "roc_auc", "average_precision", "accuracy", "f1"),
-    "regression": ("rmse", "mae", "r2"),
-}
-_LATER = ("multiclass", "ranking", "forecast", "anomaly")
+from nenrin.training.declare import Model
+from nenrin.training.metrics import METRICS_OF, check_metric
+from nenrin.training.table import RowTable
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,36 +28,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     def row_loss(self, y: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Loss of each row, shape (n,)."""
         return ROW_LOSSES[self.loss](y, p)
-
-
-def check_task(task: str | None, where: str) -> None:
-    """Refuse a task that is not known or not built yet.
-
-    Raises:
-        ProjectError: it is neither ``binary`` nor ``regression``.
-    """
-    if task is None or task in METRICS_OF:
-        return
-    what = "is not built yet" if task in _LATER else "is not known"
-    raise ProjectError(
-        f"task={task!r} {what}", hint=f"one of {', '.join(METRICS_OF)}", where=where
-    )
-
-
-def check_metric(metric: str | None, task: str | None, where: str) -> None:
-    """Refuse a metric that no task, or not this one, is judged by.
-
-    Raises:
-        ProjectError: the metric is unknown, or does not fit the task.
-    """
-    if metric is None:
-        return
-    fitting = METRICS_OF.get(task or "", tuple(name for names in METRICS_OF.values() for name in names))
-    if metric not in fitting:
-        problem = f"does not fit a {task} model" if task else "is not known"
-        raise ProjectError(
-            f"metric={metric!r} {problem}", hint=f"one of {', '.join(fitting)}", where=where
-        )
 
 
 def infer_task(model: Model, table: RowTable) -> Task:
