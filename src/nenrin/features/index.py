@@ -1,0 +1,213 @@
+"""One view over one dataset, indexed: its features for any key at any instant, for many rows or for one.
+
+The many and the one read the same arrays, and what they answer is equal: the training value is what a
+perfect online store would have answered at the instant it was asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from nenrin.data.times import EVENT, KNOWN
+from nenrin.features import archive
+from nenrin.features.arrays import NO_INSTANT, Ints
+from nenrin.features.compiled import row_function
+from nenrin.features.keys import KeyTable, repeated
+from nenrin.features.kinds import physical
+from nenrin.features.newest import Newest
+from nenrin.features.polars_expr import feature_columns
+from nenrin.features.timeline import Timeline
+from nenrin.features.traced import Traced
+from nenrin.features.tree import Column, walk
+from nenrin.features.windows import Events, SlidingWindow, Sums, superseded
+
+
+class ViewIndex:
+    """The features of a traced view with ``by=`` columns, point in time.
+
+    Args:
+        traced: the view.
+        keys: the different keys.
+        frame: the physical columns that the features read of the newest row.
+        newest: finds that row; None if the features are windows only.
+        windows: the sums, by length of the window.
+    """
+
+    def __init__(
+        self,
+        traced: Traced,
+        keys: KeyTable,
+        frame: pl.DataFrame,
+        newest: Newest | None,
+        windows: Mapping[int, SlidingWindow],
+    ) -> None:
+        self.traced = traced
+        self._keys = keys
+        self._frame = frame
+        self._newest = newest
+        self._windows = windows
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features, in declared order."""
+        return tuple(self.traced.features)
+
+    @classmethod
+    def build(cls, traced: Traced, frame: pl.DataFrame) -> ViewIndex:
+        """Index a dataset's frame (with ``__event__`` and ``__known__``, int64 microseconds).
+
+        Rows with a null event, or a null in their key, are never chosen. A null known instant is earlier
+        than all others.
+
+        Raises:
+            DataError: an integer does not fit in 64 bits, the sum over a window not in 62.
+        """
+        until = _until(traced, frame)
+        usable = pl.all_horizontal(pl.col(EVENT, *traced.by).is_not_null())
+        chosen = np.flatnonzero(frame.select(usable).to_series().to_numpy())
+        frame, until = frame[chosen], until[chosen]
+        keys = KeyTable.of(traced.by, frame)
+        groups = keys.numbers(frame)
+        event = frame[EVENT].to_numpy()
+        known = frame[KNOWN].fill_null(NO_INSTANT).to_numpy()
+        newest = Newest.build(len(keys), groups, event, known) if traced.columns else None
+        events = Events(groups, event, known, until)
+        windows = _windows(traced, frame, len(keys), events)
+        return cls(traced, keys, physical(frame, traced.columns), newest, windows)
+
+    def at(self, keys: pl.DataFrame, asked: Ints) -> pl.DataFrame:
+        """The features of n rows, in their order: nothing dropped, doubled or moved.
+
+        Args:
+            keys: the ``by`` columns, n rows.
+            asked: int64[n] microseconds; ``NO_INSTANT`` for a row without an instant, whose features are
+                null.
+        """
+        traced = self.traced
+        groups = self._keys.numbers(keys)
+        leaves: list[pl.Series] = [pl.Series("__asked__", asked)]
+        found = pl.Series(np.zeros(asked.size, dtype=np.bool_))
+        if self._newest is not None:
+            rows = self._newest.rows_at(groups, asked, traced.ttl)
+            found = pl.Series(rows >= 0)
+            picked = pl.Series(rows).set(~found, None)
+            leaves += [column.gather(picked) for column in self._frame]
+        for i, window in enumerate(traced.windows):
+            sums = self._windows[window.span].column(i, window, groups, asked)
+            leaves.append(sums.alias(f"__window_{i}__"))
+        features = feature_columns(pl.DataFrame(leaves), traced.features)
+        nulls = pl.Series(asked == NO_INSTANT)
+        for name in traced.by:
+            nulls |= keys[name].is_null()
+        gone = {name: nulls | ~found if name in self._of_row else nulls for name in traced.features}
+        return features.select(_emptied(features[name], gone[name]) for name in traced.features)
+
+    def row(self, keys: Mapping[str, Any], asked: int) -> dict[str, Any]:
+        """The features of one row: what :meth:`at` answers, in about 10 us.
+
+        Args:
+            keys: the ``by`` columns' physical values (an instant in microseconds).
+            asked: microseconds.
+        """
+        traced = self.traced
+        key = [keys[name] for name in traced.by]
+        if None in key or asked == NO_INSTANT:
+            return dict.fromkeys(traced.features)
+        group = self._keys.number(key)
+        leaves: dict[str, Any] = {
+            f"__window_{i}__": self._windows[window.span].value(i, window, group, asked)
+            for i, window in enumerate(traced.windows)
+        }
+        found = -1
+        if self._newest is not None:
+            found = self._newest.row_at(group, asked, traced.ttl)
+            leaves |= {c.name: None if found < 0 else c[found] for c in self._frame}
+        features: dict[str, Any] = self._function(leaves)
+        return features if found >= 0 else features | dict.fromkeys(self._of_row)
+
+    @cached_property
+    def _function(self) -> Any:
+        return row_function(self.traced.features, self.traced.view)
+
+    @cached_property
+    def _of_row(self) -> frozenset[str]:
+        """The features that read the newest row, and are null if there is none."""
+        stored = self.traced.columns
+        return frozenset(
+            name
+            for name, node in self.traced.features.items()
+            if any(isinstance(n, Column) and n.name in stored for n in walk(node))
+        )
+
+    def dumps(self) -> bytes:
+        """The index as bytes, for the process that answers requests."""
+        arrays: dict[str, Ints] = {}
+        if self._newest is not None:
+            timeline = self._newest.timeline
+            arrays |= {"starts": timeline.starts, "times": timeline.times}
+            arrays |= {"rows": self._newest.rows, "event": self._newest.event}
+        for span, window in self._windows.items():
+            arrays |= {
+                f"{span}/starts": window.timeline.starts,
+                f"{span}/times": window.timeline.times,
+            }
+            for i, sums in window.sums.items():
+                arrays |= {f"{span}/{i}/seen": sums.seen, f"{span}/{i}/parts": sums.parts}
+                arrays[f"{span}/{i}/odd"] = sums.odd
+        return archive.pack(self.traced, arrays, {"keys": self._keys.keys, "frame": self._frame})
+
+    @classmethod
+    def loads(cls, data: bytes) -> ViewIndex:
+        """The index that :meth:`dumps` wrote.
+
+        Raises:
+            IntegrityError: the bytes are something else.
+        """
+        traced, arrays, frames = archive.unpack(data, Traced)
+        newest = None
+        if "rows" in arrays:
+            timeline = Timeline(arrays["starts"], arrays["times"])
+            newest = Newest(timeline, arrays["rows"], arrays["event"])
+        windows = {}
+        for span in {window.span for window in traced.windows}:
+            timeline = Timeline(arrays[f"{span}/starts"], arrays[f"{span}/times"])
+            sums = {
+                i: Sums(*(arrays[f"{span}/{i}/{part}"] for part in ("seen", "parts", "odd")))
+                for i, window in enumerate(traced.windows)
+                if window.span == span
+            }
+            windows[span] = SlidingWindow(timeline, sums)
+        return cls(traced, KeyTable(traced.by, frames["keys"]), frames["frame"], newest, windows)
+
+
+def _until(traced: Traced, frame: pl.DataFrame) -> Ints:
+    """When each row's next version became known; only windows ask."""
+    known = frame[KNOWN].fill_null(NO_INSTANT).to_numpy()
+    same = repeated(frame, traced.key) if traced.windows else None
+    return superseded(same, known)
+
+
+def _windows(
+    traced: Traced, frame: pl.DataFrame, groups: int, events: Events
+) -> dict[int, SlidingWindow]:
+    inner = {str(i): window.of for i, window in enumerate(traced.windows) if window.of is not None}
+    read = {n.name: n.kind for of in inner.values() for n in walk(of) if isinstance(n, Column)}
+    values = feature_columns(physical(frame, {**read}), inner)
+    built: dict[int, SlidingWindow] = {}
+    for span in dict.fromkeys(window.span for window in traced.windows):
+        wanted = {
+            i: values[str(i)] if window.of is not None else None
+            for i, window in enumerate(traced.windows)
+            if window.span == span
+        }
+        built[span] = SlidingWindow.build(span, traced.hop, groups, events, wanted)
+    return built
+
+
+def _emptied(feature: pl.Series, where: pl.Series) -> pl.Series:
+    return feature.set(where, None) if where.any() else feature

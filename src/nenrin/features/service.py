@@ -1,0 +1,270 @@
+"""The features of a model: all its views over one dataset's rows, for training and for the live request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+import polars as pl
+
+from nenrin.core.errors import IntegrityError, NotFoundError, ProjectError, RequestError
+from nenrin.data.declare import Dataset
+from nenrin.features.arrays import Ints
+from nenrin.features.by_row import RowFunction
+from nenrin.features.declare import FeatureView
+from nenrin.features.every_column import every_column
+from nenrin.features.index import ViewIndex
+from nenrin.features.kinds import Kind, kind_of
+from nenrin.features.request import RequestColumn
+from nenrin.features.request_view import RequestView
+from nenrin.features.trace import trace
+from nenrin.features.traced import Traced
+
+
+class Part(Protocol):
+    """One view, ready to answer for many rows and for one."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features, in declared order."""
+        ...
+
+    def at(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
+        """The features of n rows asked at int64[n] microseconds, in the rows' order."""
+        ...
+
+    def row(self, row: Mapping[str, Any], asked: int) -> dict[str, Any]:
+        """The features of one row of physical values."""
+        ...
+
+    def dumps(self) -> bytes:
+        """The part as bytes."""
+        ...
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    columns: tuple[RequestColumn, ...]
+    views: tuple[tuple[str, str, bytes], ...]
+
+
+class FeatureSet:
+    """All features of a model. Made by :meth:`build` from declarations, or by :meth:`loads` from bytes.
+
+    Args:
+        columns: the raw columns that a request brings.
+        parts: the views by name, in the model's order.
+    """
+
+    _KINDS: ClassVar[Mapping[str, Any]] = {
+        kind.__name__: kind for kind in (ViewIndex, RequestView, RowFunction)
+    }
+
+    def __init__(self, columns: Sequence[RequestColumn], parts: Mapping[str, Part]) -> None:
+        self.columns_read = tuple(columns)
+        self._parts = dict(parts)
+        _refuse_doubles(self._parts)
+
+    @classmethod
+    def build(
+        cls,
+        views: Sequence[FeatureView] | None,
+        rows: Dataset,
+        frames: Mapping[str, pl.DataFrame],
+        *,
+        label: str | None = None,
+        drop: Sequence[str] = (),
+    ) -> FeatureSet:
+        """Trace the views and index their datasets.
+
+        Args:
+            views: the model's feature views; None: every column of the rows but key, time, ``label`` and
+                ``drop``, times as days since 1970.
+            rows: the dataset whose rows are predicted.
+            frames: the loaded frames by dataset name, with ``__event__`` and ``__known__``.
+            label: the column of ``rows`` that is the label, which no request has.
+            drop: columns that are no features, if ``views`` is None.
+
+        Raises:
+            ProjectError: a declaration does not fit the data; ``where`` is the user's line.
+            DataError: a value does not fit in 64 bits.
+            NotFoundError: a dataset's frame is not among ``frames``.
+        """
+        own = _frame(rows, frames)
+        if views is None:
+            view = every_column(rows, own.schema, {*drop, *([label] if label else [])})
+            views = [view]
+        traced = {view: _traced(view, rows, frames) for view in dict.fromkeys(views)}
+        for view in views:
+            _check(view, traced[view], rows, own, label)
+        read = _columns_read(traced.values(), rows, own.schema)
+        parts: dict[str, Part] = {}
+        for view in views:
+            name = view.declared.name
+            if name in parts:
+                raise _given_twice(name, view)
+            parts[name] = _part(view, traced[view], rows, frames)
+        return cls(read, parts)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All features, in declared order."""
+        return tuple(name for part in self._parts.values() for name in part.names)
+
+    @property
+    def request_columns(self) -> dict[str, pl.DataType]:
+        """The raw columns that a request brings: what request views read, and the keys of the others."""
+        return {column.name: column.dtype for column in self.columns_read}
+
+    @property
+    def by_row(self) -> dict[str, str]:
+        """The views that could not be traced and run row by row, with the reason and its line."""
+        parts = self._parts.items()
+        return {name: part.reason for name, part in parts if isinstance(part, RowFunction)}
+
+    def columns(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
+        """All features of n rows: one column each, in declared order, rows in their order.
+
+        Args:
+            rows: the request columns at least, as the dataset's frame has them.
+            asked: int64[n] microseconds; ``NO_INSTANT`` for a row without an instant.
+        """
+        found = [part.at(rows, asked) for part in self._parts.values()]
+        return pl.concat(found, how="horizontal")
+
+    def row(self, raw: Mapping[str, Any], asked: int) -> dict[str, Any]:
+        """All features of one request, as :meth:`columns` has them.
+
+        Args:
+            raw: JSON values (times as ISO 8601 texts) or Python values, by column; more are ignored.
+            asked: microseconds.
+
+        Raises:
+            RequestError: a column is missing, or its value is not of its kind.
+        """
+        missing = [column.name for column in self.columns_read if column.name not in raw]
+        if missing:
+            raise RequestError(
+                f"the request has no {', '.join(missing)}",
+                hint=f"send {', '.join(self.request_columns)}; null where a value is unknown",
+            )
+        values = {column.name: column.physical(raw[column.name]) for column in self.columns_read}
+        found: dict[str, Any] = {}
+        for part in self._parts.values():
+            found |= part.row(values, asked)
+        return found
+
+    def dumps(self) -> bytes:
+        """Everything that answers requests, as bytes; the same bytes for the same data and declarations."""
+        views = [(name, type(part).__name__, part.dumps()) for name, part in self._parts.items()]
+        return msgspec.msgpack.encode(_Stored(self.columns_read, tuple(views)))
+
+    @classmethod
+    def loads(cls, data: bytes) -> FeatureSet:
+        """The set that :meth:`dumps` wrote. A view that runs row by row is code: read trusted bytes only.
+
+        Raises:
+            IntegrityError: the bytes are something else.
+        """
+        try:
+            stored = msgspec.msgpack.decode(data, type=_Stored)
+            parts = {name: cls._KINDS[kind].loads(view) for name, kind, view in stored.views}
+        except (msgspec.MsgspecError, KeyError) as error:
+            raise IntegrityError(
+                f"stored features cannot be read: {error}", hint="build them again: nenrin run"
+            ) from error
+        return cls(stored.columns, parts)
+
+
+def _frame(dataset: Dataset, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    name = dataset.declared.name
+    if name not in frames:
+        raise NotFoundError(
+            f"dataset {name!r} is not loaded", hint=f"load it: nenrin data load {name}"
+        )
+    return frames[name]
+
+
+def _traced(view: FeatureView, rows: Dataset, frames: Mapping[str, pl.DataFrame]) -> Traced:
+    spec, source = view.declared, view.dataset
+    if not spec.by and source is not rows:
+        raise ProjectError(
+            f"feature view {spec.name} is over {source.declared.name}, the model's rows are"
+            f" {rows.declared.name}",
+            hint=f"say how they are joined: @nr.feature_view({source.declared.name}, by=…)",
+            where=spec.where,
+        )
+    return trace(view, _frame(source, frames).schema, source.declared.tz)
+
+
+def _check(
+    view: FeatureView, traced: Traced, rows: Dataset, own: pl.DataFrame, label: str | None
+) -> None:
+    """The request must be able to bring what the view needs."""
+    where = view.declared.where
+    if not traced.by and label in traced.columns:
+        raise ProjectError(
+            f"feature view {traced.view} reads {label}, which is the label",
+            hint="no request knows it: leave it out",
+            where=where,
+        )
+    for name in traced.by:
+        kind = kind_of(own.schema[name]) if name in own.schema else None
+        theirs = traced.by[name]
+        if kind != theirs:
+            has = (
+                f"{rows.declared.name}.{name} is {kind}"
+                if kind
+                else f"{rows.declared.name} has no such column"
+            )
+            raise ProjectError(
+                f"feature view {traced.view} joins by {name} ({theirs}), but {has}",
+                hint="give the column the same name and type in both loaders",
+                where=where,
+            )
+
+
+def _columns_read(traced: Any, rows: Dataset, schema: pl.Schema) -> list[RequestColumn]:
+    wanted: dict[str, Kind] = {}
+    for view in traced:
+        wanted |= view.by or view.columns
+    zone = rows.declared.tz or "UTC"
+    return [
+        RequestColumn(name=name, kind=wanted[name], single=schema[name] == pl.Float32, zone=zone)
+        for name in schema
+        if name in wanted
+    ]
+
+
+def _part(
+    view: FeatureView, traced: Traced, rows: Dataset, frames: Mapping[str, pl.DataFrame]
+) -> Part:
+    frame = _frame(view.dataset, frames)
+    if traced.by:
+        return ViewIndex.build(traced, frame)
+    if not traced.python:
+        return RequestView(traced)
+    function = RowFunction(traced, rows.declared.tz or "UTC", view.function)
+    function.learn(frame)
+    return function
+
+
+def _given_twice(name: str, view: FeatureView) -> ProjectError:
+    return ProjectError(
+        f"two feature views of the model are named {name}",
+        hint="list a view once, and name its function differently from the others",
+        where=view.declared.where,
+    )
+
+
+def _refuse_doubles(parts: Mapping[str, Part]) -> None:
+    owner: dict[str, str] = {}
+    for view, part in parts.items():
+        for name in part.names:
+            if name in owner:
+                raise ProjectError(
+                    f"feature {name} is given by two views, {owner[name]} and {view}",
+                    hint="rename it in one of them",
+                    where=view,
+                )
+            owner[name] = view
