@@ -18,6 +18,11 @@ def log_file(state_folder: Path) -> Path:
     return state_folder / "nenrin.log"
 
 
+def predictions_folder(state_folder: Path) -> Path:
+    """Where the data plane keeps its log of predictions, and the lock that says that it is there."""
+    return state_folder / "predictions"
+
+
 def scratch(state_folder: Path) -> tempfile.TemporaryDirectory[str]:
     """A folder for files on their way in or out, beside the rest; removed when closed."""
     state_folder.mkdir(parents=True, exist_ok=True)

@@ -6,50 +6,77 @@ control process dies; the next one finds it by its lock, lets it drain, and star
 
 from __future__ import annotations
 
-import errno
 import logging
 import multiprocessing
-import os
 import signal
 import socket
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import Any
 
 import httpx2
 
-from nenrin.api.folder import control_socket
+from nenrin.api.folder import control_socket, predictions_folder
 from nenrin.api.holder import Holder, Opener
-from nenrin.core.errors import ConflictError, RefusedError, UnavailableError
+from nenrin.core.errors import RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
-from nenrin.platform import Platform
-from nenrin.serving.plane.run import run_plane
+from nenrin.core.timer import SystemTimer
+from nenrin.platform import Platform, plane_parts
+from nenrin.serving.plane.process import (
+    DRAIN_SECONDS,
+    PlaneParts,
+    PlaneSettings,
+    listen,
+    retire,
+    run_plane,
+)
 
 _LOG = logging.getLogger(__name__)
 _BEAT = 5.0  # seconds between two looks of the loop at what is due
 _LOOK = 0.5  # seconds between two looks at the data plane
-_DRAIN = 20.0  # seconds that a data plane may take to finish its requests
-_STARTS = 5  # deaths of the data plane in a row before we give up
+_READY = 60.0  # seconds that the data plane may take to load its models
+_STARTS = 5  # deaths of the data plane before we give up
+
+PartsOf = Callable[[PlaneSettings], PlaneParts]
 
 
-class Plane:
-    """The data plane of a folder, as a child process that is started again when it dies.
+class PlaneProcess:
+    """The data plane as a child process, which is started again when it dies.
+
+    The listening socket stays here, so that a plane that is replaced drops no connection.
 
     Args:
-        settings: host, token and folder.
-        port: the public port, free now.
+        settings: host, port, token and folder.
+        parts_of: makes the plane's adapters in its process.
+
+    Raises:
+        ConflictError: the port is in use.
     """
 
-    def __init__(self, settings: Settings, port: int) -> None:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        self.url = f"http://{host}:{port}"
-        self._settings = settings
-        self._port = port
+    def __init__(self, settings: Settings, parts_of: PartsOf) -> None:
+        self._listener = listen(settings.host, settings.port)
+        self._parts_of = parts_of
+        self._settings = PlaneSettings(
+            folder=settings.folder.absolute(),
+            environment=settings.environment,
+            predictions=predictions_folder(settings.state_folder),
+            control=control_socket(settings.state_folder),
+            token=settings.token.get_secret_value() if settings.token else None,
+        )
+        self.url = _url(self._listener)
         self._deaths = 0
-        self._process = self._started()
+        self._process: BaseProcess | None = None
+
+    def start(self) -> None:
+        """Start the process."""
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=run_plane,
+            name="nenrin-plane",
+            args=(self._settings, self._parts_of, self._listener),
+        )
+        self._process.start()
 
     def look(self) -> None:
         """Start it again if it has died.
@@ -57,61 +84,48 @@ class Plane:
         Raises:
             UnavailableError: it dies every time.
         """
-        if self._process.is_alive():
+        if self._process is None or self._process.is_alive():
             return
         self._deaths += 1
+        code = self._process.exitcode
         if self._deaths >= _STARTS:
             raise UnavailableError(
-                f"the data plane died {self._deaths} times (code {self._process.exitcode})",
+                f"the data plane died {self._deaths} times, last with code {code}",
                 where=self.url,
-                hint="see .nenrin/nenrin.log",
+                hint="what it said before is above, and in .nenrin/nenrin.log",
             )
-        _LOG.warning("the data plane died with code %s; starting it again", self._process.exitcode)
-        self._process = self._started()
+        _LOG.warning("the data plane died with code %s; it is started again", code)
+        self.start()
 
-    def ready(self, timeout: float, stop: threading.Event) -> bool:
-        """Wait until every deployment answers; whether that came within ``timeout`` seconds."""
-        for _ in range(int(timeout / 0.1)):
+    def ready(self, stop: threading.Event) -> bool:
+        """Wait until every deployment answers; whether that came in time and before ``stop``."""
+        for _ in range(int(_READY / 0.1)):
+            self.look()
             try:
                 if httpx2.get(f"{self.url}/v2/health/ready", timeout=5).is_success:
                     return True
             except httpx2.TransportError:
-                self.look()
+                pass  # it is not listening yet
             if stop.wait(0.1):
                 break
         return False
 
     def stop(self) -> None:
         """Let it finish its requests, then end it."""
-        self._process.terminate()
-        self._process.join(_DRAIN)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-
-    def _started(self) -> multiprocessing.process.BaseProcess:
-        settings = self._settings
-        token = settings.token.get_secret_value() if settings.token else None
-        process = multiprocessing.get_context("spawn").Process(
-            target=_plane,
-            name="nenrin-plane",
-            args=(
-                settings.state_folder,
-                (
-                    settings.host,
-                    self._port,
-                    settings.folder.absolute(),
-                    control_socket(settings.state_folder),
-                    token,
-                ),
-            ),
-        )
-        process.start()
-        return process
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join(DRAIN_SECONDS + 1)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+        self._listener.close()
 
 
 def serve(
-    settings: Settings, ready: Callable[[str, Platform], None], opener: Opener = Platform.open
+    settings: Settings,
+    ready: Callable[[str, Platform], None],
+    opener: Opener = Platform.open,
+    parts_of: PartsOf = plane_parts,
 ) -> None:
     """Serve a folder until SIGTERM or Ctrl-C, then drain.
 
@@ -119,6 +133,7 @@ def serve(
         settings: says which folder, and where to listen.
         ready: called once the public port answers, with its address and the platform.
         opener: makes the platform.
+        parts_of: makes the data plane's adapters.
 
     Raises:
         RefusedError: others could reach the port, and no token is set.
@@ -133,83 +148,47 @@ def serve(
     lock = FolderLock(settings.state_folder)
     lock.acquire()
     try:
-        _end_orphan(settings.state_folder)
-        port = _free_port(settings.host, settings.port)
+        retire(predictions_folder(settings.state_folder), SystemTimer())
+        plane = PlaneProcess(settings, parts_of)
     except BaseException:
         lock.release()
         raise
     stop = _stop_on_signals()
-    with Holder(settings, lock, opener) as holder:
-        plane = Plane(settings, port)
-        beat = threading.Thread(
-            target=_beat, args=(holder, settings.environment, stop), daemon=True
-        )
-        beat.start()
-        try:
-            if plane.ready(60, stop):
-                ready(plane.url, holder.platform)
-            while not stop.wait(_LOOK):
-                plane.look()
-        finally:
-            stop.set()
-            plane.stop()
-            holder.works.cancel()
-            beat.join(_DRAIN)
-
-
-def _plane(state_folder: Path, args: tuple[Any, ...]) -> None:
-    """The child: holds the plane's own lock, so that a later control process finds it."""
-    with FolderLock(state_folder / "plane"):
-        run_plane(*args)
-
-
-def _end_orphan(state_folder: Path) -> None:
-    """Let a data plane drain whose control process was killed."""
-    lock = FolderLock(state_folder / "plane")
-    pid = lock.held_by()
-    if not pid:
-        return
-    os.kill(pid, signal.SIGTERM)
-    pause = threading.Event()
-    for _ in range(int(_DRAIN / 0.05)):
-        if lock.held_by() is None:
-            return
-        pause.wait(0.05)
-    raise ConflictError(
-        f"the data plane {pid} of an earlier run does not end", hint=f"end it: kill -9 {pid}"
-    )
-
-
-def _free_port(host: str, port: int) -> int:
-    """``port``, when it can be listened on; for 0 one that can.
-
-    Raises:
-        ConflictError: it is in use; names one that is free.
-        RefusedError: this machine does not have that address, or may not use that port.
-    """
     try:
-        return _bound(host, port)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ConflictError(
-                f"port {port} is in use",
-                where=f"{host}:{port}",
-                hint=f"nenrin up --port {_bound(host, 0)}",
-            ) from None
-        raise RefusedError(
-            f"cannot listen on {host}:{port}: {error.strerror}",
-            where=f"{host}:{port}",
-            hint="choose another --host or --port",
-        ) from None
+        with Holder(settings, lock, opener) as holder:
+            _serve(holder, plane, settings.environment, stop, ready)
+    finally:
+        plane.stop()
 
 
-def _bound(host: str, port: int) -> int:
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        number: int = probe.getsockname()[1]
-        return number
+def _serve(
+    holder: Holder,
+    plane: PlaneProcess,
+    environment: str,
+    stop: threading.Event,
+    ready: Callable[[str, Platform], None],
+) -> None:
+    beat = threading.Thread(
+        target=_beat, args=(holder, environment, stop), name="nenrin-beat", daemon=True
+    )
+    try:
+        plane.start()
+        beat.start()
+        if plane.ready(stop):
+            ready(plane.url, holder.platform)
+        while not stop.wait(_LOOK):
+            plane.look()
+    finally:
+        stop.set()
+        plane.stop()
+        holder.works.cancel()
+        beat.join()
+
+
+def _url(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
 
 
 def _stop_on_signals() -> threading.Event:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
@@ -61,22 +62,35 @@ async def upload(here: Here, name: str, request: Request, form: Literal["csv", "
 
     Long work.
     """
-    folder = scratch(here.platform.settings.state_folder)
-    path = Path(folder.name) / f"{name}.{form}"
-    with path.open("wb") as file:
-        async for chunk in request.stream():
-            await run_in_threadpool(file.write, chunk)
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch(here.platform.settings.state_folder))
+        path = Path(folder) / f"rows.{form}"
+        with path.open("wb") as file:
+            async for chunk in request.stream():
+                await run_in_threadpool(file.write, chunk)
+        kept = stack.pop_all()
 
     def job(progress: Progress) -> object:
-        with folder:
+        with kept:
             return _load(here, name, source=path, progress=progress)
 
     return Json(here.works.start(f"load {name}", job).describe(), status_code=202)
 
 
 def _load(here: Context, name: str, source: Path | None, progress: Progress) -> object:
-    return here.platform.projects.load_dataset(
-        here.environment, name, source=source, progress=progress
+    declared = here.platform.projects.load().datasets
+    if name not in declared:
+        raise NotFoundError(
+            f"the project file declares no dataset {name!r}",
+            where=name,
+            hint=f"it declares {', '.join(declared) or 'none'}",
+        )
+    return here.platform.data.load(
+        here.environment,
+        declared[name],
+        here.platform.calendar.now(),
+        source=source,
+        progress=progress,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from fastapi import APIRouter
@@ -13,7 +15,6 @@ from nenrin.api.context import Context, Here
 from nenrin.api.errors import Json
 from nenrin.api.folder import scratch
 from nenrin.api.pages import report_page
-from nenrin.api.wire import encode
 from nenrin.core.errors import NotFoundError
 
 router = APIRouter(prefix="/api", tags=["loop"])
@@ -84,15 +85,18 @@ def page(here: Here, name: str) -> HTMLResponse:
 @router.get("/backtests/{name}/predictions", response_class=FileResponse)
 def predictions(here: Here, name: str) -> FileResponse:
     """Every prediction of every policy, as Parquet; the header `Nenrin-Export` says what it is."""
-    folder = scratch(here.platform.settings.state_folder)
-    path = Path(folder.name) / "predictions.parquet"
-    said = here.platform.loop.export(_backtest(here, name), path)
+    id_ = _backtest(here, name)
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch(here.platform.settings.state_folder))
+        path = Path(folder) / "predictions.parquet"
+        said = here.platform.loop.export(id_, path)
+        kept = stack.pop_all()
     return FileResponse(
         path,
         media_type="application/vnd.apache.parquet",
         filename="predictions.parquet",
-        headers={"Nenrin-Export": encode(said).decode("ascii", "backslashreplace")},
-        background=BackgroundTask(folder.cleanup),
+        headers={"Nenrin-Export": json.dumps(said)},  # pure ASCII, as headers must be
+        background=BackgroundTask(kept.close),
     )
 
 

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import APIRouter, Depends, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.api.wire import encode
-from nenrin.api.work import ENDED
+from nenrin.api.work import ENDED, Work
 
 router = APIRouter(prefix="/api/work", tags=["work"])
 
@@ -25,32 +25,37 @@ def all_work(here: Here) -> Json:
     return Json([work.describe() for work in here.works.all()])
 
 
+def _found(here: Here, name: str) -> Work:
+    return here.works.get(name)
+
+
+Found = Annotated[Work, Depends(_found)]
+
+
 @router.get("/{name}")
-def one_work(here: Here, name: str) -> Json:
+def one_work(work: Found) -> Json:
     """What a piece of work does, and its state."""
-    return Json(here.works.get(name).describe())
+    return Json(work.describe())
 
 
 @router.delete("/{name}", status_code=202)
-def cancel(here: Here, name: str) -> Json:
+def cancel(work: Found) -> Json:
     """Ask a piece of work to stop; it does at its next report of progress."""
-    work = here.works.get(name)
     work.cancel()
     return Json(work.describe(), status_code=202)
 
 
 @router.get("/{name}/events", response_class=EventSourceResponse)
 async def events(
-    here: Here, name: str, last_event_id: Annotated[int, Header()] = 0
+    work: Found, last_event_id: Annotated[int, Header()] = 0
 ) -> AsyncIterator[ServerSentEvent]:
     """`progress` events, then one `result`, `error` or `cancelled`, and the stream ends.
 
     A client that was cut off sends `Last-Event-ID` and misses nothing.
     """
-    work = here.works.get(name)
     seen = last_event_id
     while True:
-        ended = work.state in ENDED
+        ended = work.state in ENDED  # before the news: the last word comes before the state
         for said in work.after(seen):
             seen = said.sequence
             data = encode(said.data).decode()

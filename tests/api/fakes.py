@@ -1,0 +1,222 @@
+"""A platform whose rooms answer from memory, and keep what they were asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+
+from nenrin.core.errors import NotFoundError, ProjectError, RefusedError, StepError
+from nenrin.core.settings import Settings
+
+Progress = Callable[..., None]
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a dataset's version that the API looks at."""
+
+    id: str
+    dataset: str
+    number: int
+    rows: int
+    added: int = 0
+    changed: int = 0
+    bound: int = 1_356_998_400_000_000
+    manifest: str = "a" * 64
+    at: int = 1_356_998_400_000_000
+
+
+class Units:
+    def environments(self) -> list[str]:
+        return ["dev"]
+
+
+class Projects:
+    """``gate`` holds a run back until a test lets it go."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.started = threading.Event()
+        self.error: BaseException | None = None
+        self.loaded: list[tuple[str, str, bytes | None]] = []
+
+    def load(self) -> Any:
+        return SimpleNamespace(datasets={"flights": "the dataset flights"})
+
+    def snapshot(self, environment: str) -> Any:
+        return SimpleNamespace(id="revision-1")
+
+    def plan(self, environment: str) -> dict[str, Any]:
+        if self.error is not None:
+            raise self.error
+        node = {"name": "fit delay", "kind": "train", "inputs": ["rows"]}
+        return {"nodes": [{**node, "cached": False, "will_run": True, "why": "never ran"}]}
+
+    def run(self, environment: str, progress: Progress) -> dict[str, Any]:
+        self.started.set()
+        progress("load flights", 0, 2)
+        while not self.gate.wait(0.01):
+            progress("load flights", 1, 2, "waiting")
+        if self.error is not None:
+            raise self.error
+        progress("load flights", 2, 2)
+        return {"environment": environment, "metric": float("nan")}
+
+    def apply(self, environment: str, progress: Progress) -> dict[str, Any]:
+        return {"environment": environment, "changes": []}
+
+    def why(self, environment: str, what: str) -> dict[str, Any]:
+        return {"what": what, "because": "it never ran"}
+
+
+class Data:
+    def __init__(self) -> None:
+        self.loads: list[tuple[str, Any, int, bytes | None]] = []
+
+    def versions(self, environment: str, name: str | None = None) -> list[Loaded]:
+        known = [
+            Loaded(id="d1", dataset="flights", number=1, rows=10),
+            Loaded(id="d2", dataset="flights", number=2, rows=12),
+            Loaded(id="d3", dataset="weather", number=1, rows=3),
+        ]
+        return [version for version in known if name in (None, version.dataset)]
+
+    def latest(self, environment: str, name: str) -> Loaded | None:
+        return next(iter(reversed(self.versions(environment, name))), None)
+
+    def profile(self, version: Loaded) -> dict[str, Any]:
+        return {"rows": version.rows, "columns": {"dep": {"nulls": 1}}}
+
+    def load(
+        self, environment: str, dataset: Any, at: int, source: Any = None, progress: Any = None
+    ) -> Loaded:
+        held = None if source is None else Path(source).read_bytes()
+        self.loads.append((environment, dataset, at, held))
+        return Loaded(id="d4", dataset="flights", number=3, rows=13)
+
+
+class Registry:
+    def list(self, environment: str, name: str | None = None) -> list[dict[str, Any]]:
+        version = {"id": "version-1", "name": name or "delay", "kind": "model", "content": "b" * 64}
+        return [{**version, "status": "serving", "at": 1_356_998_400_000_000}]
+
+    def get(self, environment: str, version: str) -> dict[str, Any]:
+        if version != "version-1":
+            raise NotFoundError(f"there is no version {version!r}", hint="nenrin models list")
+        return self.list(environment)[0]
+
+
+class Serving:
+    def list(self, environment: str) -> list[Any]:
+        return [self.show(environment, "delay")]
+
+    def show(self, environment: str, name: str) -> Any:
+        route = SimpleRoute(deployment=name, variants=[{"version": "version-1", "weight": 100}])
+        return SimpleDeployment(name=name, model="delay", route=route)
+
+    def example(self, environment: str, name: str) -> dict[str, Any]:
+        return {"path": f"/v2/models/{name}/infer", "body": {}, "records": [{"carrier": "O'Hare"}]}
+
+
+class SimpleRoute(msgspec.Struct, frozen=True, kw_only=True):
+    deployment: str
+    variants: list[dict[str, Any]]
+
+
+class SimpleDeployment(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    model: str
+    route: SimpleRoute
+    at: int = 1_356_998_400_000_000
+    frozen: bool = False
+
+
+class Loop:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self.ticks = 0
+        self.made: dict[str, Any] | None = None
+
+    def status(self, environment: str) -> dict[str, Any]:
+        return {"environment": environment, "now": 1_356_998_400_000_000, "deployments": []}
+
+    def rings(self, environment: str, deployment: str | None = None) -> list[dict[str, Any]]:
+        return [{"ring": 1, "deployment": deployment or "delay", "outcome": "promoted"}]
+
+    def backtests(self) -> list[dict[str, Any]]:
+        return [{"id": "backtest/b0"}, {"id": "backtest/b1"}] if self.made else []
+
+    def backtest(self, *, progress: Progress, **asked: Any) -> dict[str, Any]:
+        self.asked.append(("backtest", asked))
+        progress("replay", 1, 1)
+        self.made = {"id": "backtest/b1", "ledger_head": "c" * 64}
+        return self.made
+
+    def report(self, name: str) -> dict[str, Any]:
+        if self.made is None or name not in ("backtest/b0", "backtest/b1"):
+            raise NotFoundError(f"there is no backtest {name!r}", hint="nenrin backtest")
+        return {**self.made, "id": name}
+
+    def export(self, name: str, path: Path) -> dict[str, Any]:
+        path.write_bytes(b"PAR1" * 1000)
+        return {"id": name, "rows": 1000, "title": "größer"}
+
+    def adopt(self, name: str, into: str = "dev") -> dict[str, Any]:
+        self.asked.append(("adopt", (name, into)))
+        return {"deployed": True, "into": into}
+
+    def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
+        raise RefusedError("the gate says no", where=deployment, hint="see nenrin gates check")
+
+    def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
+        return {"deployment": deployment, "serves": "version-0"}
+
+    def freeze(self, environment: str, deployment: str) -> dict[str, Any]:
+        return {"deployment": deployment, "frozen": True}
+
+    def unfreeze(self, environment: str, deployment: str) -> dict[str, Any]:
+        return {"deployment": deployment, "frozen": False}
+
+    def tick(self, environment: str) -> None:
+        self.ticks += 1
+
+
+class Gates:
+    def check(self, environment: str, deployment: str) -> dict[str, Any]:
+        return {"deployment": deployment, "checks": [{"name": "anchor", "outcome": "pass"}]}
+
+
+class Audit:
+    def verify(self, environment: str | None = None, head: str | None = None) -> dict[str, Any]:
+        return {"environments": [environment or "dev"], "head": head, "breaks": []}
+
+
+class FakePlatform:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.units = Units()
+        self.projects = Projects()
+        self.data = Data()
+        self.registry = Registry()
+        self.serving = Serving()
+        self.loop = Loop()
+        self.gates = Gates()
+        self.audit = Audit()
+        self.calendar = SimpleNamespace(now=lambda: 7)
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def step_error() -> StepError:
+    return StepError("delay raised ValueError: no", where="project.py:12", hint="look at line 12")
+
+
+def project_error() -> ProjectError:
+    return ProjectError("there is no column 'x'", where="project.py:4", hint="did you mean 'y'?")

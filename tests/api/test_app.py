@@ -1,0 +1,206 @@
+"""The control application: its routes, its one error shape, its pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+from tests.api.fakes import FakePlatform, project_error
+
+from nenrin.api.app import create_app
+from nenrin.core.settings import Settings
+
+ERROR_KEYS = {"code", "message", "where", "hint"}
+
+
+@pytest.fixture
+def platform(tmp_path: Path) -> FakePlatform:
+    return FakePlatform(Settings(folder=tmp_path))
+
+
+@pytest.fixture
+def http(platform: FakePlatform) -> Iterator[TestClient]:
+    with TestClient(create_app(platform), raise_server_exceptions=False) as client:
+        yield client
+
+
+def _events(text: str) -> list[tuple[str, object]]:
+    told = []
+    for block in text.strip().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if line[0] != ":")
+        told.append((fields["event"], json.loads(fields["data"])))
+    return told
+
+
+def test_every_get_route_without_a_name_answers(http: TestClient) -> None:
+    paths = [path for path, verbs in http.get("/openapi.json").json()["paths"].items()]
+    ours = [path for path in paths if path.startswith("/api") and "{" not in path]
+    assert len(ours) >= 9
+    for path in ours:
+        assert http.get(path).status_code in (200, 405), path
+
+
+def test_the_environment_of_the_settings_unless_named(http: TestClient) -> None:
+    assert http.get("/api/status").json()["environment"] == "dev"
+    assert http.get("/api/status?environment=prod").json()["environment"] == "prod"
+
+
+def test_newest_version_of_every_dataset(http: TestClient) -> None:
+    listed = http.get("/api/data").json()
+    assert [(one["dataset"], one["number"]) for one in listed] == [("flights", 2), ("weather", 1)]
+
+
+def test_an_unknown_dataset_is_not_found(http: TestClient) -> None:
+    for path in ("/api/data/trains", "/api/data/trains/profile"):
+        answer = http.get(path)
+        assert answer.status_code == 404
+        assert answer.json()["error"]["where"] == "trains"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/api/nothing", 404, "not_found"),
+        ("GET", "/elsewhere", 404, "not_found"),
+        ("PUT", "/api/status", 405, "request"),
+        ("GET", "/api/models/version-9", 404, "not_found"),
+        ("GET", "/api/work/work-9", 404, "not_found"),
+        ("GET", "/api/work/work-9/events", 404, "not_found"),
+        ("GET", "/api/backtests/newest", 404, "not_found"),
+        ("POST", "/api/backtests", 422, "request"),
+        ("PUT", "/api/data/flights?form=xml", 422, "request"),
+    ],
+)
+def test_one_error_shape(http: TestClient, method: str, path: str, status: int, code: str) -> None:
+    answer = http.request(method, path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/json"
+    assert set(answer.json()) == {"error"}
+    assert set(answer.json()["error"]) == ERROR_KEYS
+    assert answer.json()["error"]["code"] == code
+    assert answer.json()["error"]["hint"]
+
+
+def test_a_405_says_what_is_allowed(http: TestClient) -> None:
+    assert http.put("/api/status").headers["allow"] == "GET"
+
+
+def test_errors_of_the_rooms_keep_their_status(http: TestClient, platform: FakePlatform) -> None:
+    refused = http.post("/api/deployments/delay/promote", json={"version": "version-1"})
+    assert refused.status_code == 409
+    assert refused.json()["error"]["code"] == "refused"
+    platform.projects.error = project_error()
+    wrong = http.get("/api/plan")
+    assert wrong.status_code == 422
+    assert wrong.json()["error"]["where"] == "project.py:4"
+
+
+def test_an_unforeseen_error_shows_no_traceback(http: TestClient, platform: FakePlatform) -> None:
+    platform.projects.error = KeyError("carrier")
+    answer = http.get("/api/plan")
+    assert answer.status_code == 500
+    assert set(answer.json()["error"]) == ERROR_KEYS
+    assert "Traceback" not in answer.text
+    assert answer.json()["error"]["where"].endswith("nenrin.log")
+
+
+def test_a_body_of_a_wrong_shape_names_the_field(http: TestClient) -> None:
+    answer = http.post("/api/backtests", json={"form": "2013-04-01"})
+    assert answer.status_code == 422
+    assert "body.form" in answer.json()["error"]["message"]
+
+
+def test_a_page_of_another_site_cannot_start_work(http: TestClient) -> None:
+    """A browser sends such a body to any site without asking; ours takes JSON that says so."""
+    answer = http.post("/api/backtests", content="{}", headers={"content-type": "text/plain"})
+    assert answer.status_code == 422
+
+
+def test_work_streams_progress_and_its_result(http: TestClient) -> None:
+    started = http.post("/api/run")
+    assert started.status_code == 202
+    name = started.json()["work"]
+    told = _events(http.get(f"/api/work/{name}/events").text)
+    assert told[-1] == ("result", {"environment": "dev", "metric": None})
+    assert ("progress", {"stage": "load flights", "done": 2, "total": 2, "note": ""}) in told
+    assert http.get(f"/api/work/{name}").json()["state"] == "done"
+
+
+def test_a_client_that_was_cut_off_goes_on_where_it_was(http: TestClient) -> None:
+    name = http.post("/api/run").json()["work"]
+    first = http.get(f"/api/work/{name}/events").text
+    last = [line for line in first.splitlines() if line.startswith("id: ")][-1].split()[1]
+    again = http.get(f"/api/work/{name}/events", headers={"Last-Event-ID": str(int(last) - 1)})
+    assert [kind for kind, _ in _events(again.text)] == ["result"]
+
+
+def test_work_is_cancelled(http: TestClient, platform: FakePlatform) -> None:
+    platform.projects.gate.clear()
+    name = http.post("/api/run").json()["work"]
+    assert platform.projects.started.wait(5)
+    assert http.delete(f"/api/work/{name}").status_code == 202
+    assert _events(http.get(f"/api/work/{name}/events").text)[-1] == ("cancelled", {})
+
+
+def test_a_loader_is_called(http: TestClient, platform: FakePlatform) -> None:
+    name = http.post("/api/data/flights/load").json()["work"]
+    assert _events(http.get(f"/api/work/{name}/events").text)[-1][0] == "result"
+    assert platform.data.loads == [("dev", "the dataset flights", 7, None)]
+
+
+def test_rows_are_uploaded_and_nothing_of_them_stays(
+    http: TestClient, platform: FakePlatform, tmp_path: Path
+) -> None:
+    name = http.put("/api/data/flights?form=csv", content=b"a,b\n1,2\n").json()["work"]
+    assert _events(http.get(f"/api/work/{name}/events").text)[-1][0] == "result"
+    assert platform.data.loads == [("dev", "the dataset flights", 7, b"a,b\n1,2\n")]
+    assert not list(tmp_path.glob(".nenrin/scratch-*"))
+
+
+def test_a_load_of_something_undeclared_says_what_is_declared(http: TestClient) -> None:
+    name = http.post("/api/data/trains/load").json()["work"]
+    kind, data = _events(http.get(f"/api/work/{name}/events").text)[-1]
+    assert kind == "error"
+    assert "flights" in data["error"]["hint"]  # type: ignore[index]
+
+
+def test_a_backtest_and_what_follows(
+    http: TestClient, platform: FakePlatform, tmp_path: Path
+) -> None:
+    asked = {"from": "2013-04-01", "inject": ["scrambled_fit:2013-04-08"]}
+    name = http.post("/api/backtests", json=asked).json()["work"]
+    report = _events(http.get(f"/api/work/{name}/events").text)[-1][1]
+    assert platform.loop.asked[0] == (
+        "backtest",
+        {
+            "from_": "2013-04-01",
+            "until": None,
+            "inject": ["scrambled_fit:2013-04-08"],
+            "without": [],
+            "workers": None,
+        },
+    )
+    assert http.get("/api/backtests/newest").json() == report
+    assert http.get("/api/backtests/b0").json()["id"] == "backtest/b0"
+    exported = http.get("/api/backtests/newest/predictions")
+    assert exported.content == b"PAR1" * 1000
+    assert json.loads(exported.headers["nenrin-export"])["rows"] == 1000
+    assert not list(tmp_path.glob(".nenrin/scratch-*"))
+    assert http.post("/api/backtests/b1/adopt", json={"into": "dev"}).json()["deployed"]
+    assert platform.loop.asked[-1] == ("adopt", ("backtest/b1", "dev"))
+
+
+def test_the_docs_need_no_network(http: TestClient) -> None:
+    page = http.get("/docs")
+    assert page.status_code == 200
+    assert "//" not in page.text.replace("<!doctype html>", "")
+    for path in http.get("/openapi.json").json()["paths"]:
+        assert f"<code>{path}</code>" in page.text
+    assert "/v2/models/{name}/infer" in page.text
+
+
+def test_the_root_leads_to_the_docs(http: TestClient) -> None:
+    assert http.get("/", follow_redirects=False).headers["location"] == "/docs"
