@@ -29,10 +29,10 @@ class Deployments(Protocol):
 
 
 class Answerer(Protocol):
-    """A loaded version. Safe to call from one thread at a time."""
+    """A loaded version (``nenrin.registry.kinds.RowAnswerer``); asked by one thread at a time."""
 
-    def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray | list[str]:
-        """Answer n rows of plain values: float64[n] (probabilities, numbers), or n texts.
+    def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray | list[Any]:
+        """Answer n rows of plain values: float64[n] (probabilities, numbers), or n plain values.
 
         A column that a row lacks, or a category that training had not seen, is a null.
         """
@@ -87,7 +87,3 @@ class RouteReader(Protocol):
     def routes(self) -> Sequence[LiveRoute]:
         """Every deployment that is served now. Equal results mean that nothing changed."""
         ...
-
-
-Row = Mapping[str, Any]
-"""A request's row: raw columns by name."""

@@ -7,16 +7,18 @@ of the challenger moves keys from the champion to it, and no key the other way.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
+import polars as pl
 from blake3 import blake3
 
-from nenrin.core.digest import canonical
 from nenrin.core.errors import RequestError
 
+_SPECIAL = re.compile(r"([\\|])")
 _MASK = 2**64 - 1
 _TOP_BIT = 2**63
 
@@ -116,10 +118,19 @@ class Router:
 
 
 def key_text(parts: Sequence[Any]) -> str:
-    """A row's key as one text: the value itself, or the JSON list of a key of several columns."""
+    """A row's key as one text, as row tables write it: the parts of several joined by ``|``."""
     if len(parts) == 1:
-        return str(parts[0])
-    return canonical([part if isinstance(part, int) else str(part) for part in parts]).decode()
+        return _part_text(parts[0])
+    return "|".join(_SPECIAL.sub(r"\\\1", _part_text(part)) for part in parts)
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    if type(part) is int:
+        return str(part)
+    text: str = pl.Series([part]).cast(pl.String)[0]  # times and numbers as polars spells them
+    return text
 
 
 def key_hash(key: str) -> int:

@@ -183,6 +183,10 @@ class ServingService:
         changed = msgspec.structs.replace(self._get(unit, name), frozen=False)
         return self._write(unit, changed, "deployment.unfrozen", reason=reason)
 
+    def current(self, unit: Unit, name: str) -> Deployment | None:
+        """The deployment as an open unit sees it, None before the first version."""
+        return self._deployments.get(unit, name)
+
     def list(self, environment: str) -> list[Deployment]:
         """Every deployment of an environment, by name."""
         with self._units.read(environment) as unit:

@@ -37,7 +37,7 @@ class Answer(msgspec.Struct, frozen=True):
     """What the model saw of each row, and what it said."""
 
     features: list[dict[str, Any]]
-    values: list[float] | list[str]
+    values: list[Any]
 
 
 class Runtime:
@@ -178,13 +178,15 @@ class Runtime:
             self._call_seconds += _SMOOTHING * (seconds - self._call_seconds)
 
 
-def _checked(answer: np.ndarray | list[str], rows: int) -> list[float] | list[str]:
-    if isinstance(answer, np.ndarray):
-        if answer.shape != (rows,) or not np.isfinite(answer).all():
-            raise ValueError(f"the answer is not {rows} finite numbers")
-        return [float(value) for value in answer.tolist()]
+def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
+    """One plain value a row; JSON has no NaN, and no client should get one."""
     if len(answer) != rows:
-        raise ValueError(f"the answer is not {rows} texts")
+        raise ValueError(f"it gave {len(answer)} answers for {rows} rows")
+    if isinstance(answer, np.ndarray):
+        if not np.isfinite(answer).all():
+            raise ValueError("an answer is not a finite number")
+        plain: list[Any] = answer.tolist()
+        return plain
     return answer
 
 

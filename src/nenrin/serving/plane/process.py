@@ -22,6 +22,7 @@ from nenrin.core.lock import FolderLock
 from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
+from nenrin.serving.plane.drain import Draining, DrainingServer
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
@@ -107,8 +108,9 @@ def run_plane(
     parts = parts_of(settings)
     table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
     plane = Plane(table, log, ControlProxy(settings.control), parts.timer)
+    app = Draining(plane.app(settings.token))
     config = uvicorn.Config(
-        plane.app(settings.token),
+        app,
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -118,7 +120,7 @@ def run_plane(
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=[listener])
+    DrainingServer(config, app).run(sockets=[listener])
 
 
 def retire(predictions: Path, timer: Timer) -> int | None:
