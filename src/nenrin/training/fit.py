@@ -234,7 +234,7 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
         returned,
         name=job.model,
         # Equal models have equal bytes wherever the project lies.
-        where=Path(model.declared.where).name,
+        where=Path(model.declared.where.rpartition(":")[0]).name,
         task=job.task.kind,
         container=container,
         columns=tuple(column.spec for column in columns),

@@ -35,14 +35,21 @@ class Choice(msgspec.Struct, frozen=True, tag="choice"):
 Space = Integers | Floats | Choice
 
 
+def contains(space: Space, value: object) -> bool:
+    """Whether ``value`` can be chosen from ``space``."""
+    if isinstance(space, Choice):
+        return value in space.options
+    kinds = int if isinstance(space, Integers) else (int, float)
+    return isinstance(value, kinds) and space.low <= value <= space.high
+
+
 def integers(low: int, high: int) -> Integers:
     """Tune over the whole numbers from ``low`` to ``high``, both included.
 
     Raises:
         ProjectError: ``low`` is above ``high``, or one of them is not a whole number.
     """
-    whole = all(isinstance(bound, int) and not isinstance(bound, bool) for bound in (low, high))
-    if not whole or low > high:
+    if type(low) is not int or type(high) is not int or low > high:
         raise ProjectError(
             f"integers({low!r}, {high!r}) is not a range of whole numbers",
             hint="give the smallest and the largest: nr.integers(7, 63)",

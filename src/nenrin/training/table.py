@@ -37,14 +37,14 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         known_by: the look: labels, and their corrections, known by then.
         since: rows asked at or after it; ``None`` for all history.
         half_life: microseconds of age before ``cutoff`` at which a row weighs half; ``None``: all alike.
-        without_fold: leave out this fold of :data:`FOLDS`, where rows are told apart by key alone.
+        without_folds: of the :data:`FOLDS` folds by key, those to leave out; where rows have no time.
     """
 
     cutoff: int
     known_by: int
     since: int | None = None
     half_life: int | None = None
-    without_fold: int | None = None
+    without_folds: tuple[int, ...] = ()
 
 
 class Selected(msgspec.Struct, frozen=True):
@@ -150,8 +150,8 @@ class RowTable:
         lo, hi = self.between(start, selection.cutoff)
         y = self.labels_at(selection.known_by, lo, hi)
         wanted = ~np.isnan(y)
-        if selection.without_fold is not None:
-            wanted &= self.fold[lo:hi] != selection.without_fold
+        if selection.without_folds:
+            wanted &= ~np.isin(self.fold[lo:hi], selection.without_folds)
         indices = np.flatnonzero(wanted)
         indices += lo
         return Selected(indices, y[wanted], self._weights(indices, selection))
