@@ -45,7 +45,7 @@ def beta_binomial_tail(k: int, n: int, a: float, b: float) -> float:
     total = 0.0
     for hits in range(k, n + 1):
         total += term
-        if term < total * 1e-12:
+        if hits == n or term < total * 1e-12:
             break
         term *= (n - hits) * (hits + a) / ((hits + 1) * (n - hits - 1 + b))
     return min(1.0, total)
