@@ -54,7 +54,7 @@ def profile_days(frame: pl.DataFrame, days: np.ndarray, known: np.ndarray) -> li
     gaps = np.diff(known, prepend=known[:1])
     numbers, starts = np.unique(days, return_index=True)
     profiles = []
-    for day, start, end in zip(numbers, starts, [*starts[1:], len(days)], strict=True):
+    for day, start, end in zip(numbers, starts, [*starts, len(days)][1:], strict=True):
         middles = {column.name: column.middle(start, end) for column in columns}
         values = {column.name: column.values(start, end) for column in columns}
         profiles.append(
