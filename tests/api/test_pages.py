@@ -6,9 +6,9 @@ import copy
 from html.parser import HTMLParser
 
 import pytest
-from tests.api.fake_report import fake_report, regression_report
 
 from nenrin.api.pages import report_page
+from tests.api.fake_report import fake_report, regression_report
 
 
 class Reader(HTMLParser):

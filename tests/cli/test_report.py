@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from tests.api.fake_report import fake_report, regression_report
 
 from nenrin.cli.report import render
+from tests.api.fake_report import fake_report, regression_report
 
 
 def printed(report: dict[str, Any], width: int = 120) -> str:
