@@ -154,11 +154,11 @@ class Loop:
     def backtest(self, *, progress: Progress, **asked: Any) -> dict[str, Any]:
         self.asked.append(("backtest", asked))
         progress("replay", 1, 1)
-        self.made = {"id": "backtest/b1", "ledger_head": "c" * 64}
+        self.made = self.made or {"id": "backtest/b1", "ledger_head": "c" * 64}
         return self.made
 
     def report(self, name: str) -> dict[str, Any]:
-        if self.made is None or name not in ("backtest/b0", "backtest/b1"):
+        if self.made is None:
             raise NotFoundError(f"there is no backtest {name!r}", hint="nenrin backtest")
         return {**self.made, "id": name}
 
@@ -192,8 +192,11 @@ class Gates:
 
 
 class Audit:
+    def __init__(self) -> None:
+        self.breaks: list[dict[str, Any]] = []
+
     def verify(self, environment: str | None = None, head: str | None = None) -> dict[str, Any]:
-        return {"environments": [environment or "dev"], "head": head, "breaks": []}
+        return {"environments": [environment or "dev"], "head": head, "breaks": self.breaks}
 
 
 class FakePlatform:

@@ -62,8 +62,12 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """The command ``name`` from its file: the only command or group there, or the one so called."""
-    command = get_command(import_module(f"nenrin.cli.{COMMANDS[name].file}").app)
-    return getattr(command, "commands", {}).get(name, command)
+    entry = COMMANDS[name]
+    only = get_command(import_module(f"nenrin.cli.{entry.file}").app)
+    command = getattr(only, "commands", {}).get(name, only)
+    command.name = name
+    command.help = command.help or entry.help
+    return command
 
 
 app = typer.Typer(

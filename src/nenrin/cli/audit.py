@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from nenrin.cli.console import facts, show
-from nenrin.cli.session import AsJson, session
+from nenrin.cli.session import AsJson, commands, session
+from nenrin.core.errors import IntegrityError
 
-app = typer.Typer(
-    rich_markup_mode="rich", no_args_is_help=True, help="Whether the ledger is what was written."
-)
+app = commands()
 
 
 @app.callback()
@@ -38,3 +37,5 @@ def verify(
     with session() as client:
         found = client.get("/api/audit/verify", environment=env, head=head)
     show(found, as_json, facts)
+    if found["breaks"]:
+        raise typer.Exit(IntegrityError.exit_code)

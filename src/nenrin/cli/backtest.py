@@ -11,10 +11,10 @@ from rich.text import Text
 from nenrin.api.client import Client
 from nenrin.cli.console import note, show
 from nenrin.cli.report import render
-from nenrin.cli.session import AsJson, Env, session, work
+from nenrin.cli.session import AsJson, Env, commands, session, work
 from nenrin.core.errors import RequestError
 
-app = typer.Typer(rich_markup_mode="rich", invoke_without_command=True)
+app = commands(invoke_without_command=True, no_args_is_help=False)
 
 
 @app.callback()

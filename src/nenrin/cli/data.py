@@ -9,14 +9,10 @@ import typer
 from rich.console import RenderableType
 
 from nenrin.cli.console import facts, number, plain, short, show, table, when
-from nenrin.cli.session import AsJson, Env, session, upload, work
+from nenrin.cli.session import AsJson, Env, commands, session, upload, work
 from nenrin.core.errors import RequestError
 
-app = typer.Typer(
-    rich_markup_mode="rich",
-    no_args_is_help=True,
-    help="Datasets: their versions, rows and profiles.",
-)
+app = commands()
 
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="The dataset's name.")]
 _FORMS: dict[str, Literal["csv", "parquet"]] = {".csv": "csv", ".parquet": "parquet"}

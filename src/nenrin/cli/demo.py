@@ -11,10 +11,10 @@ from rich.text import Text
 
 from nenrin.cli.backtest import replay
 from nenrin.cli.console import facts, out, show
-from nenrin.cli.session import session
+from nenrin.cli.session import commands, session
 from nenrin.project.init import write_example
 
-app = typer.Typer(rich_markup_mode="rich")
+app = commands()
 
 
 @app.command()

@@ -8,13 +8,9 @@ import typer
 from rich.console import RenderableType
 
 from nenrin.cli.console import facts, plain, show, table, when
-from nenrin.cli.session import AsJson, Env, session
+from nenrin.cli.session import AsJson, Env, commands, session
 
-app = typer.Typer(
-    rich_markup_mode="rich",
-    no_args_is_help=True,
-    help="What clients address: show, promote, roll back, freeze.",
-)
+app = commands()
 
 Name = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
 

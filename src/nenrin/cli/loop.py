@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from nenrin.cli.console import facts, show
-from nenrin.cli.session import AsJson, Env, session
+from nenrin.cli.session import AsJson, Env, commands, session
 
-app = typer.Typer(rich_markup_mode="rich")
+app = commands()
 
 
 @app.command()

@@ -8,11 +8,9 @@ import typer
 from rich.console import RenderableType
 
 from nenrin.cli.console import facts, plain, short, show, table, when
-from nenrin.cli.session import AsJson, Env, session
+from nenrin.cli.session import AsJson, Env, commands, session
 
-app = typer.Typer(
-    rich_markup_mode="rich", no_args_is_help=True, help="Registered versions of every kind."
-)
+app = commands()
 
 
 @app.command("list")

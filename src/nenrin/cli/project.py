@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nenrin.cli.console import facts, plain, show, table
-from nenrin.cli.session import AsJson, Env, session, work
+from nenrin.cli.session import AsJson, Env, commands, session, work
 from nenrin.core.errors import RequestError
 from nenrin.project.init import infer, write_example, write_project
 
-app = typer.Typer(rich_markup_mode="rich")
+app = commands()
 
 
 @app.command()
@@ -33,7 +33,7 @@ def init(
         typer.Option(metavar="COLUMN", help="What identifies a row; else it is guessed."),
     ] = None,
     example: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Write an example instead: flights.")
+        str | None, typer.Option(metavar="NAME", help="Write an example instead, such as flights.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -21,6 +21,12 @@ Env = Annotated[
 ]
 
 
+def commands(**options: Any) -> typer.Typer:
+    """A group of commands, or one command, as every file of this folder makes it."""
+    shared = {"rich_markup_mode": "rich", "add_completion": False, "no_args_is_help": True}
+    return typer.Typer(**{**shared, **options})
+
+
 def settings_of(env: str | None = None, **given: Any) -> Settings:
     """The settings of this folder.
 

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from nenrin.api.serve import serve
 from nenrin.cli.console import note, show
-from nenrin.cli.session import AsJson, Env, settings_of
+from nenrin.cli.session import AsJson, Env, commands, settings_of
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
 
-app = typer.Typer(rich_markup_mode="rich")
+app = commands()
 
 
 @app.command()

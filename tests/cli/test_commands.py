@@ -1,0 +1,179 @@
+"""Every command against a platform in memory: what it asks for, and what it prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.api.fake_report import fake_report
+from tests.api.fakes import step_error
+from tests.cli.running import Run
+
+READS = [
+    ("plan",),
+    ("why", "fit delay"),
+    ("status",),
+    ("rings",),
+    ("rings", "delay"),
+    ("data", "list"),
+    ("data", "show", "flights"),
+    ("data", "profile", "flights"),
+    ("models", "list"),
+    ("models", "list", "delay"),
+    ("models", "show", "version-1"),
+    ("deployments", "list"),
+    ("deployments", "show", "delay"),
+    ("deployments", "rollback", "delay"),
+    ("deployments", "freeze", "delay"),
+    ("deployments", "unfreeze", "delay"),
+    ("gates", "check", "delay"),
+    ("audit", "verify"),
+    ("audit", "verify", "--env", "dev", "--head", "c" * 64),
+    ("run",),
+    ("apply", "--env", "prod"),
+    ("data", "load", "flights"),
+]
+
+
+@pytest.mark.parametrize("words", READS, ids=" ".join)
+def test_for_people_and_for_programs(run: Run, words: tuple[str, ...]) -> None:
+    told = run(*words)
+    assert told.code == 0, told.err
+    assert told.out.strip()
+    assert "{" not in told.out
+    asked = run(*words, "--json")
+    assert asked.code == 0
+    assert asked.json
+
+
+def test_what_a_table_shows(run: Run) -> None:
+    head, *rows = run("data", "list").out.splitlines()
+    assert head.split() == ["dataset", "version", "rows", "added", "changed", "known", "until", "content"]
+    assert rows[0].split() == ["flights", "2", "12", "0", "0", "2013-01-01", "00:00Z", "a" * 12]
+
+
+def test_the_plan_says_what_would_run(run: Run) -> None:
+    out = run("plan").out
+    assert "fit delay" in out
+    assert "never ran" in out
+
+
+def test_the_environment_goes_along(run: Run) -> None:
+    assert run("status", "--env", "prod", "--json").json["environment"] == "prod"
+    assert run("apply", "--env", "prod", "--json").json["environment"] == "prod"
+    assert run("status", "--env", "Prod!").code == 2
+
+
+def test_progress_stays_out_of_the_result(run: Run) -> None:
+    done = run("run", "--json")
+    assert done.json == {"environment": "dev", "metric": None}
+    assert "load flights" in done.err
+
+
+def test_an_error_of_long_work_names_the_line(run: Run) -> None:
+    run.platform.projects.error = step_error()
+    done = run("run")
+    assert done.code == 10
+    assert "project.py:12" in done.err
+
+
+def test_more_rows_come_from_a_file(run: Run) -> None:
+    Path("march.csv").write_text("a\n1\n")
+    assert run("data", "load", "flights", "march.csv").code == 0
+    assert run.platform.data.loads[-1][3] == b"a\n1\n"
+
+
+@pytest.mark.parametrize("name", ["april.csv", "march.xlsx"])
+def test_a_file_that_cannot_be_read_is_named(run: Run, name: str) -> None:
+    Path("march.xlsx").write_text("")
+    done = run("data", "load", "flights", name)
+    assert done.code == 2
+    assert name in done.err
+    assert run.platform.data.loads == []
+
+
+def test_a_backtest_and_its_page(run: Run) -> None:
+    run.platform.loop.made = fake_report()
+    done = run("backtest", "--from", "2013-04-01", "--inject", "scrambled_fit:2013-04-08")
+    assert done.code == 0, done.err
+    asked = run.platform.loop.asked[-1][1]
+    assert asked["from_"] == "2013-04-01"
+    assert asked["inject"] == ["scrambled_fit:2013-04-08"]
+    name = fake_report()["id"].removeprefix("backtest/")
+    assert "<html" in Path(".nenrin", "reports", f"{name}.html").read_text()
+    assert f"{name}.html" in done.err
+
+
+def test_a_backtest_as_json_has_the_head(run: Run) -> None:
+    run.platform.loop.made = fake_report()
+    done = run("backtest", "--without", "watch", "--html", "page.html", "--json")
+    assert done.json["ledger_head"] == fake_report()["ledger_head"]
+    assert Path("page.html").is_file()
+
+
+def test_a_page_that_has_no_folder_is_refused_before_the_work(run: Run) -> None:
+    done = run("backtest", "--html", "nowhere/page.html")
+    assert done.code == 2
+    assert run.platform.loop.asked == []
+
+
+def test_the_predictions_of_the_newest_backtest(run: Run) -> None:
+    run.platform.loop.made = fake_report()
+    done = run("backtest", "export", "--to", "p.parquet", "--json")
+    assert done.json["rows"] == 1000
+    assert Path("p.parquet").read_bytes() == b"PAR1" * 1000
+
+
+def test_adopting_the_newest_or_a_named_backtest(run: Run) -> None:
+    assert run("adopt").code == 4
+    run.platform.loop.made = fake_report()
+    assert run("adopt", "--into", "dev").code == 0
+    assert run.platform.loop.asked[-1] == ("adopt", ("backtest/b1", "dev"))
+    assert run("adopt", "backtest/b0").code == 0
+    assert run.platform.loop.asked[-1] == ("adopt", ("backtest/b0", "dev"))
+
+
+def test_a_broken_ledger_ends_with_its_code(run: Run) -> None:
+    run.platform.audit.breaks = [{"sequence": 3, "problem": "its content does not give its hash"}]
+    done = run("audit", "verify")
+    assert done.code == 11
+    assert "its content does not give its hash" in done.out
+
+
+def test_init_writes_an_example(run: Run) -> None:
+    Path("project.py").unlink()
+    done = run("init", "--example", "flights")
+    assert done.code == 0, done.err
+    assert "nr.deployment(" in Path("project.py").read_text()
+    assert run("init", "--example", "flights").code == 5
+
+
+def test_init_reads_a_table(run: Run) -> None:
+    Path("project.py").unlink()
+    rows = "\n".join(f"{n},{n % 7},{'Yes' if n % 3 else 'No'}" for n in range(300))
+    Path("customers.csv").write_text(f"customer_id,visits,churned\n{rows}\n")
+    done = run("init", "--from", "customers.csv", "--target", "churned", "--json")
+    assert done.code == 0, done.out
+    assert 'customers.churned == "Yes"' in Path("project.py").read_text()
+    assert done.json["project"].endswith("project.py")
+
+
+def test_init_says_what_it_needs(run: Run) -> None:
+    done = run("init", "--target", "churned")
+    assert done.code == 2
+    assert "nenrin init --from data.csv --target column" in done.err
+
+
+def test_the_demo_types_what_one_could_type(run: Run) -> None:
+    run.platform.loop.made = fake_report()
+    done = run("demo", ".", "--until", "2013-06-01")
+    assert done.code == 0, done.err
+    typed = [line for line in done.out.splitlines() if line.startswith("$ ")]
+    name = fake_report()["id"].removeprefix("backtest/")
+    assert typed[1:] == [
+        "$ nenrin backtest --until 2013-06-01",
+        "$ nenrin backtest --until 2013-06-01 --inject scrambled_fit:2013-07-29",
+        f"$ nenrin adopt {name} --into dev",
+    ]
+    assert run.platform.loop.asked[-1] == ("adopt", (f"backtest/{name}", "dev"))
