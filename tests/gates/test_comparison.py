@@ -51,3 +51,8 @@ def test_probation_asks_for_no_harm_on_average():
     assert ok == [True, True, False, False, False]
     assert not admits(compare(MIXED + 0.0051), probation=True)
     assert admits(compare(MIXED + 0.0051), probation=True, slack=0.01)
+
+
+def test_rows_are_units_where_there_is_no_time():
+    assert compare(BETTER, unit="row").unit == "row"
+    assert compare(None).unit == "day"

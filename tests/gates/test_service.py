@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.gates.fakes import FakeUnits, FakeVerdicts
 
 from nenrin.core.errors import NotFoundError
 from nenrin.gates.comparison import compare
 from nenrin.gates.evidence import Evidence, read_policy
 from nenrin.gates.service import GatesService
+from tests.gates.fakes import FakeUnits, FakeVerdicts
 
 BETTER = np.array([-0.02, -0.01, -0.03, -0.02])
 

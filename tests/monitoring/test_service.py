@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tests.gates.fakes import FakeUnit, FakeUnits
 
 from nenrin.core.errors import NotFoundError
 from nenrin.monitoring.alarms import Alarm, Finding
 from nenrin.monitoring.service import MonitoringService
+from tests.gates.fakes import FakeUnit, FakeUnits
 
 NULLS = Finding(kind="nulls", subject="weather", columns=("temp",), text="weather: nulls")
 
