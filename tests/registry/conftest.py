@@ -13,8 +13,6 @@ from nenrin.registry.kinds import Kind, Kinds
 from nenrin.registry.service import RegistryService
 from nenrin.testing.stores import MemoryStore
 
-Make = Callable[..., RegistryService]
-
 
 @pytest.fixture
 def units(tmp_path: Path) -> Iterator[Database]:
@@ -28,7 +26,7 @@ def store() -> MemoryStore:
 
 
 @pytest.fixture
-def make(units: Database, store: MemoryStore) -> Make:
+def make(units: Database, store: MemoryStore) -> Callable[..., RegistryService]:
     def made(*kinds: Kind) -> RegistryService:
         return RegistryService(units, store, SqlVersions(), SqlAliases(), Kinds(kinds))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from tests.registry.conftest import Make
 
 from nenrin.backends.sql.database import Database
 from nenrin.core.errors import NotFoundError, RefusedError, RequestError
@@ -40,7 +40,7 @@ class RuleAnswerer:
 
 
 @pytest.fixture
-def registry(make: Make) -> RegistryService:
+def registry(make: Callable[..., RegistryService]) -> RegistryService:
     return make(Rule())
 
 
@@ -98,7 +98,9 @@ def test_environments_have_their_own_versions_of_shared_content(
     with units.write("prod", 9) as unit:
         with pytest.raises(NotFoundError, match="in prod"):
             registry.read(unit, known)
-        again = registry.register(unit, name="big", kind="rule", content=store.put(b"7"), parents=["data-1"])
+        again = registry.register(
+            unit, name="big", kind="rule", content=store.put(b"7"), parents=["data-1"]
+        )
     assert again.id == known
     registry_dev, registry_prod = registry.get("dev", known), registry.get("prod", known)
     assert (registry_dev.at, registry_prod.at) == (5, 9)

@@ -11,6 +11,9 @@ from nenrin.core.errors import IntegrityError, NotFoundError, RequestError
 from nenrin.core.ledger import Break, Event, verify
 from nenrin.core.unit import Units
 
+# numbers begin at 1, and what somebody inserted below is to be found too
+_BEFORE_ALL = -(2**63)
+
 Outside = Literal["not given", "holds", "missing"]
 
 
@@ -80,7 +83,7 @@ class Audit:
         return _report([self._walk(environment, head)])
 
     def _walk(self, environment: str, head: str | None) -> ChainAudit:
-        reading = _Reading(self._units.events(environment), head)
+        reading = _Reading(self._units.events(environment, after=_BEFORE_ALL), head)
         last, breaks = verify(reading)
         if reading.problem:
             breaks.append(reading.problem)

@@ -157,8 +157,10 @@ def _extract(archive: bytes, into: Path) -> None:
 
 
 def _declared(folder: Path, file: Path, store: ContentStore) -> DeclaredFile:
-    path = folder / file
-    if not path.resolve().is_relative_to(folder):
+    path = Path(os.path.normpath(folder / file))
+    if not path.is_relative_to(folder):
+        path = path.resolve()  # the folder may have been named through a link
+    if not path.is_relative_to(folder):
         raise ProjectError(
             f"the declared file {file} is outside the project's folder",
             hint=f"move it below {folder}, so that a revision can hold it",

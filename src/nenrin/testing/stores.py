@@ -230,6 +230,8 @@ class UnitsContract:
         with contextlib.suppress(ZeroDivisionError), units.write("dev", 1) as unit:
             unit.record("day.closed", "delay", {})
             raise ZeroDivisionError
+        with pytest.raises(ConflictError):
+            unit.record("day.closed", "delay", {})
         assert list(units.events("dev")) == []
         with units.write("dev", 2) as unit:
             unit.record("day.closed", "delay", {})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,6 @@ from nenrin.testing.stores import UnitsContract
 
 def at(folder: Path, **options: bool) -> Database:
     return Database(f"sqlite:///{folder / 'state.db'}", **options)
-
-
-@pytest.fixture
-def units(tmp_path: Path) -> Iterator[Database]:
-    with at(tmp_path, durable=False) as database:
-        yield database
 
 
 class TestDatabase(UnitsContract):

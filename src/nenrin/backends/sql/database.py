@@ -60,8 +60,11 @@ class Database:
         environments.checked(environment)
         with self._taking_turns(), _explained(), self._writer(environment).begin() as connection:
             unit = SqlUnit(connection, environment, at, self._sealer)
-            yield unit
-            unit.finish()
+            try:
+                yield unit
+                unit.seal()
+            finally:
+                unit.end()
 
     @contextmanager
     def read(self, environment: str) -> Iterator[SqlUnit]:

@@ -13,6 +13,8 @@ from nenrin.core.digest import canonical
 from nenrin.core.errors import IntegrityError
 from nenrin.core.ledger import GENESIS, Event, seal
 
+_FIELDS = Event.__struct_fields__
+
 Recorded = tuple[str, str, bytes]
 """An event not yet sealed: its kind, its subject, its body in canonical bytes."""
 
@@ -88,7 +90,9 @@ def page(
 ) -> list[Event]:
     """Events of an environment in order: the first ``limit`` of them, or the ``newest``."""
     column = events.c.sequence
-    query: Select[Any] = select(events).where(events.c.environment == environment, column > after)
+    query: Select[Any] = select(*(events.c[name] for name in _FIELDS)).where(
+        events.c.environment == environment, column > after
+    )
     if kind is not None:
         query = query.where(events.c.kind == kind)
     if subject is not None:
@@ -106,19 +110,12 @@ def environments(connection: Connection) -> list[str]:
 
 def _event(row: Row[Any]) -> Event:
     try:
-        body = msgspec.json.decode(row.body)
-    except (msgspec.DecodeError, TypeError) as error:
+        fields = {**dict(zip(_FIELDS, row, strict=True)), "body": msgspec.json.decode(row.body)}
+        # SQLite keeps whatever it is given, a text where a number belongs too
+        return msgspec.convert(fields, Event)
+    except (msgspec.MsgspecError, TypeError) as error:
         raise IntegrityError(
-            f"event {row.sequence} of {row.environment} cannot be read",
+            f"event {row.sequence} of {row.environment} cannot be read: {error}",
             hint="restore the database from a backup; `nenrin audit verify` checks the rest",
             where=f"{row.environment}/{row.sequence}",
         ) from error
-    return Event(
-        environment=row.environment,
-        sequence=row.sequence,
-        at=row.at,
-        kind=row.kind,
-        subject=row.subject,
-        body=body,
-        hash=row.hash,
-    )

@@ -54,10 +54,13 @@ class SqlUnit:
             )
         self._recorded.append(recorded(kind, subject, body))
 
-    def finish(self) -> None:
-        """Hand the events over; nothing can be recorded any more."""
+    def seal(self) -> None:
+        """Hand the events over, just before the commit."""
         if self._sealer is not None and self._recorded:
             self._sealer.seal(self.connection, self._environment, self._at, self._recorded)
+
+    def end(self) -> None:
+        """Nothing can be recorded any more."""
         self._sealer = None
 
 

@@ -1,0 +1,57 @@
+"""The schema and its migrations say the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from nenrin.backends.sql import migrations
+from nenrin.backends.sql.database import Database
+from nenrin.backends.sql.engines import writing_engine
+from nenrin.backends.sql.schema import metadata
+from nenrin.core.errors import ConflictError
+
+
+def test_migrating_from_nothing_gives_the_schema(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path / 'state.db'}").close()
+    engine = writing_engine(tmp_path / "state.db", durable=False)
+    with engine.begin() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    engine.dispose()
+
+
+def test_the_newest_migration_is_known() -> None:
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert scripts.get_heads() == [migrations.NEWEST]
+    assert {script.revision for script in scripts.walk_revisions()} == migrations._KNOWN
+
+
+def test_a_database_of_a_newer_nenrin_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    with Database(f"sqlite:///{path}") as database, database.write("dev", 1) as unit:
+        unit.record("day.closed", "delay", {})
+    engine = writing_engine(path, durable=False)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+    with pytest.raises(ConflictError, match="9999"):
+        Database(f"sqlite:///{path}")
+    with Database(f"sqlite:///{path}", read_only=True) as database:
+        assert database.head("dev")[0] == 1
+
+
+def test_a_migration_that_fails_leaves_an_empty_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*arguments: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("alembic.operations.Operations.create_index", fails)
+    with pytest.raises(ZeroDivisionError):
+        Database(f"sqlite:///{tmp_path / 'state.db'}")
+    monkeypatch.undo()
+    Database(f"sqlite:///{tmp_path / 'state.db'}").close()
