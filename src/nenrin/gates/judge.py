@@ -84,5 +84,5 @@ def _spelled(part: str, comparison: Comparison) -> str:
     if comparison.verdict == "none":
         return f"nothing to compare with the {part} yet"
     how = f"{comparison.mean:+.4f} [{comparison.low:+.4f}, {comparison.high:+.4f}]"
-    return f"{comparison.verdict} against the {part}, loss {how} over {comparison.days}
-    {comparison.unit}s"
+    units = f"{comparison.days} {comparison.unit}s"
+    return f"{comparison.verdict} against the {part}, loss {how} over {units}"
