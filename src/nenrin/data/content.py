@@ -63,7 +63,7 @@ def _values(series: pl.Series) -> _Values:
 
 
 def _array(array: np.ndarray) -> _Values:
-    rows = np.ascontiguousarray(array).view(np.uint8).reshape(len(array), -1)
+    rows = np.ascontiguousarray(array).view(np.uint8).reshape(len(array), array.itemsize)
     return lambda start, stop: [rows[start:stop].reshape(-1).data]
 
 

@@ -83,6 +83,7 @@ def difference(
     loaded = _once(loaded, spec)
     if stored is None:
         return Difference(rows=loaded, added=loaded.height, changed=0, unchanged=0)
+    stored = stored.cast(loaded.schema)  # a column without values so far has a new type
     user = [name for name in loaded.columns if name not in (EVENT, KNOWN)]
     if spec.key:
         identity = identity_of(spec)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -151,9 +150,8 @@ def _guessed_key(frame: pl.DataFrame, target: str, time: str | None) -> tuple[st
     named = [
         name
         for name, kind in frame.schema.items()
-        if re.search(r"(^|[^a-z])(uu)?id$|[a-z]I[dD]$", name, re.ASCII)
-        or name.lower().endswith("_id")
-        if name != target and (kind.is_integer() or kind == pl.String)
+        if name.lower().endswith("id") and name != target
+        if kind.is_integer() or kind == pl.String
     ]
     for keys in [(name,) for name in named] + [(name, time) for name in named if time]:
         if _identifies(frame, keys):

@@ -49,8 +49,10 @@ def project_text(inferred: Inferred, file: str) -> str:
     words = [f"rows={rows}", f"label={label}", f"metric={_literal(metric)}"]
     if inferred.drop:
         words.append(f"drop={_literal(list(inferred.drop))}")
-    reasons = "".join(f"# left out: {name}, {why}\n" for name, why in inferred.drop.items())
-    return f'''"""Predicts {inferred.target} of {inferred.path.name}."""
+    left_out = inferred.drop.items()
+    reasons = "".join(f"# left out: {' '.join(name.split())}, {why}\n" for name, why in left_out)
+    title = re.sub(r'["\\\s]+', " ", f"Predicts {inferred.target} of {inferred.path.name}.")
+    return f'''"""{title}"""
 import nenrin as nr
 from lightgbm import {learner}
 
