@@ -19,7 +19,7 @@ plain = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
     ),
-    max_leaves=6,
+    max_leaves=4,
 )
 bodies = st.dictionaries(st.text(max_size=3), plain, max_size=3)
 
@@ -41,7 +41,7 @@ def chain(contents: list[dict[str, Any]], environment: str = "dev") -> list[Even
     return events
 
 
-chains = st.lists(bodies, min_size=2, max_size=6).map(chain)
+chains = st.lists(bodies, min_size=2, max_size=5).map(chain)
 
 
 @given(chains)
