@@ -1,4 +1,21 @@
-"""Evidence: what was found out about a challenger, and the names that gate rules know it by."""
+"""Evidence: what was found out about a challenger, and the names that gate rules know it by.
+
+    change                  first, refresh, recipe, code, anchor or promote
+    probation               whether its recipe was rolled back last
+    rows                    closed rows that it was judged on
+    X.verdict               better, worse, undecided or none; X is champion, anchor or baseline
+    X.mean .se .low .high   loss of the judged minus X's over days, its error, one-sided 5 % bounds
+    X.days                  days that count for both
+    X.log_loss .roc_auc …   metrics of X, and of judged
+    champion.slack          mean difference that probation forgives
+    calibration.bias .se    mean of y - p over days, and its error; size is |bias|, floor what is
+                            nobody's, champion the champion's |bias|, measured whether it was
+    slices.checked .worse   slices that could be judged, and that are hurt; largest: worst mean
+    sanity.failed           flaws of the fit that ships
+    leak.auc .measured      greatest AUC of a single column, and whether it was looked for
+
+Numbers have a point in rules: ``X.days >= 7.0``. One that is not known makes its rule "cannot decide".
+"""
 
 from __future__ import annotations
 
