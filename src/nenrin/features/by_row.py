@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 import numpy as np
 import polars as pl
 
@@ -64,7 +64,7 @@ class RowFunction:
         """Learn the features' names from the first row, if there is one."""
         self.at(rows.head(1), np.zeros(min(rows.height, 1), dtype=np.int64))
 
-    def at(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
+    def at(self, rows: pl.DataFrame, _asked: Ints) -> pl.DataFrame:
         """The features of all rows, in their order.
 
         Raises:
@@ -75,7 +75,7 @@ class RowFunction:
         columns = ((name, [row[name] for row in found]) for name in self.names)
         return pl.DataFrame([self._series(name, values) for name, values in columns])
 
-    def row(self, row: Mapping[str, Any], asked: int) -> dict[str, Any]:
+    def row(self, row: Mapping[str, Any], _asked: int) -> dict[str, Any]:
         """The features of one physical row; whole numbers become floats, as in a column.
 
         Raises:

@@ -117,7 +117,7 @@ def row_function(features: Mapping[str, Node], name: str) -> Callable[[Row], dic
     body = "".join(f"    {line}\n" for line in writer.lines)
     source = f"def features(row):\n{body}    return {{{', '.join(results)}}}\n"
     world: dict[str, Any] = {**_WORLD, **writer.constants}
-    exec(compile(source, f"<features of {name}>", "exec"), world)  # noqa: S102 - our own source text
+    exec(compile(source, f"<features of {name}>", "exec"), world)  # our own source text
     function: Callable[[Row], dict[str, Any]] = world["features"]
     return function
 

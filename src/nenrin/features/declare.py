@@ -102,7 +102,7 @@ def feature_view(
     return declare
 
 
-def _columns(by: str | Sequence[str] | None, where: str) -> tuple[str, ...]:
+def _columns(by: Any, where: str) -> tuple[str, ...]:
     columns = (by,) if isinstance(by, str) else tuple(by or ())
     named = all(isinstance(column, str) and column for column in columns)
     if not named or len({*columns}) < len(columns) or (by is not None and not columns):
@@ -114,7 +114,7 @@ def _columns(by: str | Sequence[str] | None, where: str) -> tuple[str, ...]:
     return columns
 
 
-def _span(word: str, text: str | None, where: str) -> int | None:
+def _span(word: str, text: Any, where: str) -> int | None:
     if text is None:
         return None
     try:

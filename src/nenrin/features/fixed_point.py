@@ -14,7 +14,6 @@ from nenrin.features.arrays import Floats, Ints
 
 PARTS = 3
 _SCALE = 2.0**30
-_BITS = 30
 _MASK = 2**30 - 1
 _LARGEST = 2.0**62
 
@@ -37,35 +36,36 @@ def split(values: Floats) -> Ints:
     return parts
 
 
-def joined(parts: Ints) -> Floats:
-    """Sums of parts, int64[3, n], as floats, each within one unit in the last place of the exact sum."""
-    whole, fraction = _carried(parts)
-    negative = whole < 0
-    whole, fraction = _carried(np.where(negative, -parts, parts))
-    size = whole.astype(np.float64) + fraction.astype(np.float64) * 2.0**-60
+def joined(whole: Ints, high: Ints, low: Ints) -> Floats:
+    """Sums of parts, int64[n] each, as floats within an ulp or two of the exact sums."""
+    units, fraction = _carried(whole, high, low)
+    negative = units < 0
+    sign = np.where(negative, -1, 1)
+    units, fraction = _carried(sign * whole, sign * high, sign * low)
+    size = units.astype(np.float64) + fraction.astype(np.float64) * 2.0**-60
     return np.where(negative, -size, size)
 
 
-def joined_one(parts: tuple[int, int, int]) -> float:
-    """:func:`joined` for one sum."""
-    whole, high, low = parts
-    total = (whole << 2 * _BITS) + (high << _BITS) + low
+def joined_one(whole: int, high: int, low: int) -> float:
+    """:func:`joined` for one sum, with the same roundings."""
+    total = (whole << 60) + (high << 30) + low
     size = abs(total)
-    joined = float(size >> 2 * _BITS) + float(size & (1 << 2 * _BITS) - 1) * 2.0**-60
-    return -joined if total < 0 else joined
+    result = float(size >> 60) + float(size & (1 << 60) - 1) * 2.0**-60
+    return -result if total < 0 else result
 
 
-def check_range(changes: Ints) -> None:
-    """Refuse running sums of ``changes``, int64[n], that leave 62 bits.
+def check_range(values: Ints, order: Ints) -> None:
+    """Refuse running sums that leave 62 bits, of ``[*values, *-values]`` in ``order`` (int64[2n]).
 
     The integers themselves wrap around and come back; only sums that are asked for must fit.
 
     Raises:
         DataError: they do not fit.
     """
-    if not changes.size or float(np.abs(changes).max()) * changes.size < _LARGEST:
+    sizes = values.astype(np.float64)
+    if not sizes.size or np.abs(sizes).max() * 2 * sizes.size < _LARGEST:
         return
-    if np.abs(np.cumsum(changes.astype(np.float64))).max() >= _LARGEST:
+    if np.abs(np.cumsum(np.concatenate([sizes, -sizes])[order])).max() >= _LARGEST:
         raise too_large()
 
 
@@ -77,9 +77,7 @@ def too_large() -> DataError:
     )
 
 
-def _carried(parts: Ints) -> tuple[Ints, Ints]:
-    """The whole part (rounded down) and 60 bits of fraction."""
-    whole, high, low = parts
-    high = high + (low >> _BITS)
-    whole = whole + (high >> _BITS)
-    return whole, ((high & _MASK) << _BITS) + (low & _MASK)
+def _carried(whole: Ints, high: Ints, low: Ints) -> tuple[Ints, Ints]:
+    """The whole part, rounded down, and 60 bits of fraction."""
+    high = high + (low >> 30)
+    return whole + (high >> 30), ((high & _MASK) << 30) + (low & _MASK)

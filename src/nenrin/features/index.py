@@ -21,10 +21,9 @@ from nenrin.features.keys import KeyTable, repeated
 from nenrin.features.kinds import physical
 from nenrin.features.newest import Newest
 from nenrin.features.polars_expr import feature_columns
-from nenrin.features.timeline import Timeline
 from nenrin.features.traced import Traced
 from nenrin.features.tree import Column, walk
-from nenrin.features.windows import Events, SlidingWindow, Sums, superseded
+from nenrin.features.windows import Events, SlidingWindow, superseded
 
 
 class ViewIndex:
@@ -146,20 +145,12 @@ class ViewIndex:
 
     def dumps(self) -> bytes:
         """The index as bytes, for the process that answers requests."""
-        arrays: dict[str, Ints] = {}
+        frames = {"keys": self._keys.keys, "frame": self._frame}
         if self._newest is not None:
-            timeline = self._newest.timeline
-            arrays |= {"starts": timeline.starts, "times": timeline.times}
-            arrays |= {"rows": self._newest.rows, "event": self._newest.event}
+            frames |= self._newest.frames()
         for span, window in self._windows.items():
-            arrays |= {
-                f"{span}/starts": window.timeline.starts,
-                f"{span}/times": window.timeline.times,
-            }
-            for i, sums in window.sums.items():
-                arrays |= {f"{span}/{i}/seen": sums.seen, f"{span}/{i}/parts": sums.parts}
-                arrays[f"{span}/{i}/odd"] = sums.odd
-        return archive.pack(self.traced, arrays, {"keys": self._keys.keys, "frame": self._frame})
+            frames |= window.frames(f"window {span}")
+        return archive.pack(self.traced, frames)
 
     @classmethod
     def loads(cls, data: bytes) -> ViewIndex:
@@ -168,20 +159,12 @@ class ViewIndex:
         Raises:
             IntegrityError: the bytes are something else.
         """
-        traced, arrays, frames = archive.unpack(data, Traced)
-        newest = None
-        if "rows" in arrays:
-            timeline = Timeline(arrays["starts"], arrays["times"])
-            newest = Newest(timeline, arrays["rows"], arrays["event"])
-        windows = {}
-        for span in {window.span for window in traced.windows}:
-            timeline = Timeline(arrays[f"{span}/starts"], arrays[f"{span}/times"])
-            sums = {
-                i: Sums(*(arrays[f"{span}/{i}/{part}"] for part in ("seen", "parts", "odd")))
-                for i, window in enumerate(traced.windows)
-                if window.span == span
-            }
-            windows[span] = SlidingWindow(timeline, sums)
+        traced, frames = archive.unpack(data, Traced)
+        newest = Newest.of_frames(frames) if traced.columns else None
+        windows = {
+            span: SlidingWindow.of_frames(f"window {span}", frames)
+            for span in dict.fromkeys(window.span for window in traced.windows)
+        }
         return cls(traced, KeyTable(traced.by, frames["keys"]), frames["frame"], newest, windows)
 
 

@@ -7,7 +7,10 @@ known then" costs one sort more than "what had happened then".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
+import polars as pl
 
 from nenrin.features.arrays import Ints
 from nenrin.features.timeline import Timeline
@@ -60,3 +63,15 @@ class Newest:
             return -1
         row = int(self.rows[end - 1])
         return -1 if ttl is not None and at - ttl > self.event[row] else row
+
+    def frames(self) -> dict[str, pl.DataFrame]:
+        """Everything as frames, for the archive."""
+        steps = pl.DataFrame({"row": self.rows})
+        rows = pl.DataFrame({"event": self.event})
+        return self.timeline.frames("newest") | {"newest steps": steps, "newest rows": rows}
+
+    @classmethod
+    def of_frames(cls, frames: Mapping[str, pl.DataFrame]) -> Newest:
+        """What :meth:`frames` gave."""
+        rows, event = frames["newest steps"]["row"], frames["newest rows"]["event"]
+        return cls(Timeline.of_frames("newest", frames), rows.to_numpy(), event.to_numpy())

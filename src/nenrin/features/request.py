@@ -73,7 +73,7 @@ class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
             ) from None
 
 
-def _integer(column: RequestColumn, value: Any) -> int:
+def _integer(_: RequestColumn, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         raise TypeError("not a whole number")
     whole = int(value)
@@ -93,13 +93,13 @@ def _number(column: RequestColumn, value: Any) -> float:
         return float(np.float32(value))
 
 
-def _boolean(column: RequestColumn, value: Any) -> bool:
+def _boolean(_: RequestColumn, value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise TypeError("neither true nor false")
     return bool(value)
 
 
-def _text(column: RequestColumn, value: Any) -> str:
+def _text(_: RequestColumn, value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError("not a text")
     return value
@@ -119,7 +119,7 @@ def _instant(column: RequestColumn, value: Any) -> int:
     return to_us(aware)
 
 
-def _date(column: RequestColumn, value: Any) -> int:
+def _date(_: RequestColumn, value: Any) -> int:
     day = date.fromisoformat(value) if isinstance(value, str) else value
     if not isinstance(day, date) or isinstance(day, datetime):
         raise TypeError("not a date")

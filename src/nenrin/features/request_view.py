@@ -29,14 +29,14 @@ class RequestView:
         """The features, in declared order."""
         return tuple(self.traced.features)
 
-    def at(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
+    def at(self, rows: pl.DataFrame, _asked: Ints) -> pl.DataFrame:
         """The features of n rows, in their order."""
         values = physical(rows, self.traced.columns)
         if not values.width:
             values = pl.DataFrame({"__row__": np.zeros(rows.height, dtype=np.int8)})
         return feature_columns(values, self.traced.features)
 
-    def row(self, row: Mapping[str, Any], asked: int) -> dict[str, Any]:
+    def row(self, row: Mapping[str, Any], _asked: int) -> dict[str, Any]:
         """The features of one row of physical values."""
         found: dict[str, Any] = self._function(row)
         return found

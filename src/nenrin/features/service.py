@@ -30,11 +30,11 @@ class Part(Protocol):
         """The features, in declared order."""
         ...
 
-    def at(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
+    def at(self, rows: pl.DataFrame, asked: Ints, /) -> pl.DataFrame:
         """The features of n rows asked at int64[n] microseconds, in the rows' order."""
         ...
 
-    def row(self, row: Mapping[str, Any], asked: int) -> dict[str, Any]:
+    def row(self, row: Mapping[str, Any], asked: int, /) -> dict[str, Any]:
         """The features of one row of physical values."""
         ...
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 
 from nenrin.features.arrays import Ints
 
@@ -30,6 +32,14 @@ class Timeline:
         np.cumsum(np.bincount(groups, minlength=count), out=starts[1:])
         return cls(starts, times[order]), order
 
+    def without_ties(self) -> tuple[Timeline, Ints]:
+        """The timeline with each time of a group once, and the position of the last of each, int64."""
+        last = np.ones(self.times.size, dtype=np.bool_)
+        last[:-1] = self.times[1:] != self.times[:-1]
+        last[self.starts[1:][self.starts[1:] > 0] - 1] = True
+        kept = np.flatnonzero(last)
+        return Timeline(np.searchsorted(kept, self.starts), self.times[kept]), kept
+
     def upto(self, groups: Ints, at: Ints) -> Ints:
         """For each pair, the position behind the group's last time that is not later than ``at``.
 
@@ -44,6 +54,17 @@ class Timeline:
         """:meth:`upto` for one pair, in about 2 us."""
         low, high = int(self.starts[group]), int(self.starts[group + 1])
         return bisect_right(self._view, at, low, high)
+
+    def frames(self, name: str) -> dict[str, pl.DataFrame]:
+        """The timeline as two frames, for the archive."""
+        starts, times = pl.DataFrame({"start": self.starts}), pl.DataFrame({"time": self.times})
+        return {f"{name} starts": starts, f"{name} times": times}
+
+    @classmethod
+    def of_frames(cls, name: str, frames: Mapping[str, pl.DataFrame]) -> Timeline:
+        """What :meth:`frames` gave."""
+        starts, times = frames[f"{name} starts"]["start"], frames[f"{name} times"]["time"]
+        return cls(starts.to_numpy(), times.to_numpy())
 
     @cached_property
     def _ladder(self) -> Ints:

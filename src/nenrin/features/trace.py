@@ -8,20 +8,20 @@ row in both; windows and point-in-time views must trace.
 from __future__ import annotations
 
 import difflib
-import dis
 from collections.abc import Mapping
-from types import CodeType
 from typing import Any, NoReturn
 
 import polars as pl
 
 from nenrin.core.errors import NenrinError, ProjectError
 from nenrin.features.by_row import line_of
-from nenrin.features.declare import FeatureView, ViewFunction
+from nenrin.features.code import check_code, named_columns
+from nenrin.features.declare import FeatureView
 from nenrin.features.kinds import FEATURE_KINDS, Kind, kind_of, kinds
+from nenrin.features.rules import caller, literal, refuse, window
 from nenrin.features.traced import Traced
 from nenrin.features.tree import Column, Node, Window, replaced, walk
-from nenrin.features.values import Untraceable, Value, caller, literal, refuse, window
+from nenrin.features.values import UntraceableError, Value
 
 
 class TracedRow:
@@ -47,15 +47,15 @@ class TracedRow:
 
     def count(self, span: str) -> Value:
         """How many events there were in the last ``span``; a column of this name is ``row["count"]``."""
-        return window("count", None, span, self._zone)
+        return Value(window("count", None, span), self._zone)
 
     def __iter__(self) -> Any:
-        raise Untraceable(
+        raise UntraceableError(
             "a traced row cannot be iterated", hint="name its columns", where=caller()
         )
 
     def __bool__(self) -> bool:
-        raise Untraceable("a traced row is neither true nor false", hint="", where=caller())
+        raise UntraceableError("a traced row is neither true nor false", hint="", where=caller())
 
     def _unknown(self, name: str) -> NoReturn:
         if name in self._schema:
@@ -81,13 +81,13 @@ def trace(view: FeatureView, schema: pl.Schema, tz: str | None) -> Traced:
     row = TracedRow(schema, tz or "UTC")
     try:
         nodes = _nodes(view, row, tz or "UTC")
-    except Untraceable as error:
+    except UntraceableError as error:
         if declared.by:
             error.hint = f"{error.hint}; views with by= must trace".lstrip("; ")
             raise
         return Traced(
             view=declared.name,
-            columns=_named_columns(view.function, kinds(schema)),
+            columns=named_columns(view.function, kinds(schema)),
             python=f"{error.where}: {error.message}",
             where=declared.where,
         )
@@ -112,13 +112,13 @@ def trace(view: FeatureView, schema: pl.Schema, tz: str | None) -> Traced:
 
 def _nodes(view: FeatureView, row: TracedRow, zone: str) -> dict[str, Node]:
     spec = view.declared
-    _check_code(view.function)
+    check_code(view.function)
     try:
-        result = view.function(row)
+        result: Any = view.function(row)
     except NenrinError:
         raise
     except Exception as error:
-        raise Untraceable(
+        raise UntraceableError(
             f"{type(error).__name__}: {error}",
             hint="use operators and methods of the row's columns only",
             where=line_of(error, spec.where),
@@ -150,11 +150,11 @@ def _node(name: str, value: Any, zone: str, where: str) -> Node:
         try:
             value = Value(literal(value, zone), zone)
         except ProjectError as error:
-            raise Untraceable(
+            raise UntraceableError(
                 f"feature {name}: {error.message}", hint=error.hint, where=where
             ) from None
     if value.kind not in FEATURE_KINDS:
-        hint = {"instant": f"take a part: .hour, .weekday", "date": "take a part: .month, .weekday"}
+        hint = {"instant": "take a part: .hour, .weekday", "date": "take a part: .month, .weekday"}
         raise ProjectError(
             f"feature {name} is a {value.kind}, which no model takes",
             hint=hint.get(value.kind, "take .hours or .days of it"),
@@ -193,48 +193,15 @@ def _check_words(view: FeatureView, nodes: Mapping[str, Node], windows: tuple[Wi
             hint='say which events belong to a row: @nr.feature_view(arrivals, by="origin")',
             where=spec.where,
         )
-    plain = any(isinstance(n, Column) for node in nodes.values() for n in walk(node))
-    for word, value, useful in (("ttl", spec.ttl, plain and spec.by), ("hop", spec.hop, windows)):
-        if value is not None and not useful:
-            reason = {"ttl": "a window has its own length", "hop": "it has no windows"}[word]
+    reads = any(isinstance(n, Column) for node in nodes.values() for n in walk(node))
+    for word, value, useful, reason in (
+        ("ttl", spec.ttl, reads, "a window has its own length"),
+        ("hop", spec.hop, bool(windows), "it takes no windows"),
+    ):
+        if value is not None and not (useful and spec.by):
             raise ProjectError(
-                f"{word}= means nothing to feature view {spec.name}: {reason if spec.by else 'it reads the request'}",
+                f"{word}= means nothing to feature view {spec.name}:"
+                f" {reason if spec.by else 'it reads the request'}",
                 hint=f"leave {word}= out",
                 where=spec.where,
             )
-
-
-def _check_code(function: ViewFunction) -> None:
-    """Refuse to trace what tracing could not see: tests for None or for a type, and caught errors."""
-    code = function.__code__
-    for instruction in dis.get_instructions(code):
-        if instruction.opname == "IS_OP" or instruction.opname.endswith(("IF_NONE", "IF_NOT_NONE")):
-            hint, what = "use .is_null() or .fill_null(0)", "`is None`"
-        elif instruction.opname.startswith("LOAD") and instruction.argval in ("isinstance", "type"):
-            hint, what = "columns keep their type: no test is needed", f"{instruction.argval}()"
-        elif instruction.opname == "PUSH_EXC_INFO":
-            hint, what = "nothing raises: see the table of operators in docs/features.md", "`try`"
-        else:
-            continue
-        line = instruction.positions.lineno if instruction.positions else None
-        where = f"{code.co_filename}:{line or code.co_firstlineno}"
-        raise Untraceable(f"{what} tests a value while it is traced", hint=hint, where=where)
-
-
-def _named_columns(function: ViewFunction, known: Mapping[str, Kind]) -> dict[str, Kind]:
-    """The columns whose names appear in a function, or in functions of its module that it names."""
-    names: set[Any] = set()
-    waiting: list[CodeType] = [function.__code__]
-    seen: set[CodeType] = set()
-    world = function.__globals__
-    while waiting:
-        code = waiting.pop()
-        if code in seen:
-            continue
-        seen.add(code)
-        names.update(code.co_names)
-        names.update(const for const in code.co_consts if isinstance(const, str))
-        waiting.extend(const for const in code.co_consts if isinstance(const, CodeType))
-        called = (getattr(world.get(name), "__code__", None) for name in code.co_names)
-        waiting.extend(found for found in called if isinstance(found, CodeType))
-    return {name: kind for name, kind in known.items() if name in names}

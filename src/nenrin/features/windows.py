@@ -55,18 +55,46 @@ def superseded(same: Ints | None, known: Ints) -> Ints:
 
 
 class Sums:
-    """Running sums of one expression over the interval ends, int64[2m + 1] each.
+    """Running sums of one expression after each interval end, int64[ends + 1] each.
 
     Attributes:
-        seen: values that are not null (of events, if there is no expression).
-        parts: int64[parts, 2m + 1]: one part for integers, three for floats, none for events.
-        odd: values that are NaN or infinite.
+        seen: values that are not null (events, if there is no expression).
+        parts: one array for integers, three for floats (:mod:`nenrin.features.fixed_point`).
+        odd: values that are NaN or infinite; None if there is none at all.
     """
 
-    def __init__(self, seen: Ints, parts: Ints, odd: Ints) -> None:
+    def __init__(self, seen: Ints, parts: tuple[Ints, ...] = (), odd: Ints | None = None) -> None:
         self.seen = seen
         self.parts = parts
         self.odd = odd
+
+    def totals(self, ends: Ints) -> np.ndarray[Any, Any]:
+        """The sums at positions int64[n]: int64[n] or float64[n], NaN with a NaN or infinity in it."""
+        if len(self.parts) == 1:
+            return self.parts[0][ends]
+        total = joined(*(part[ends] for part in self.parts))
+        return total if self.odd is None else np.where(self.odd[ends] > 0, np.nan, total)
+
+    def total(self, end: int) -> int | float:
+        """:meth:`totals` at one position."""
+        if len(self.parts) == 1:
+            return int(self.parts[0][end])
+        if self.odd is not None and self.odd[end]:
+            return float("nan")
+        whole, high, low = self.parts
+        return joined_one(int(whole[end]), int(high[end]), int(low[end]))
+
+    def frame(self) -> pl.DataFrame:
+        """The sums as one frame, for the archive."""
+        columns = {"seen": self.seen} | {f"part {i}": part for i, part in enumerate(self.parts)}
+        return pl.DataFrame(columns if self.odd is None else columns | {"odd": self.odd})
+
+    @classmethod
+    def of_frame(cls, frame: pl.DataFrame) -> Sums:
+        """What :meth:`frame` gave."""
+        columns = {name: frame[name].to_numpy() for name in frame.columns}
+        parts = tuple(column for name, column in columns.items() if name.startswith("part"))
+        return cls(columns["seen"], parts, columns.get("odd"))
 
 
 class SlidingWindow:
@@ -96,8 +124,9 @@ class SlidingWindow:
         end = np.minimum(events.event // hop * hop + hop + span, events.until)
         counted = np.flatnonzero(begin < end)
         times = np.concatenate([begin[counted], end[counted]])
-        timeline, order = Timeline.sort(np.tile(events.groups[counted], 2), times, groups)
-        sums = {i: _sums(series, counted, order) for i, series in values.items()}
+        ends, order = Timeline.sort(np.tile(events.groups[counted], 2), times, groups)
+        timeline, last = ends.without_ties()
+        sums = {i: _sums(series, counted, order, last) for i, series in values.items()}
         return cls(timeline, sums)
 
     def column(self, number: int, window: Window, groups: Ints, at: Ints) -> pl.Series:
@@ -109,10 +138,7 @@ class SlidingWindow:
         seen = sums.seen[ends]
         if window.op == "count":
             return pl.Series(seen)
-        if len(sums.parts) == 1:
-            total: np.ndarray[Any, Any] = sums.parts[0][ends]
-        else:
-            total = np.where(sums.odd[ends] > 0, np.nan, joined(sums.parts[:, ends]))
+        total = sums.totals(ends)
         if window.op == "sum":
             return pl.Series(total)
         means = total.astype(np.float64) / np.maximum(seen, 1)
@@ -127,42 +153,46 @@ class SlidingWindow:
             return seen
         if window.op == "mean" and not seen:
             return None
-        total: int | float
-        if len(sums.parts) == 1:
-            total = int(sums.parts[0, end])
-        elif sums.odd[end]:
-            total = float("nan")
-        else:
-            whole, high, low = sums.parts[:, end].tolist()
-            total = joined_one((whole, high, low))
+        total = sums.total(end)
         return total if window.op == "sum" else float(total) / seen
 
+    def frames(self, name: str) -> dict[str, pl.DataFrame]:
+        """The timeline and the sums as frames, for the archive."""
+        sums = {f"{name} sums {i}": sums.frame() for i, sums in self.sums.items()}
+        return self.timeline.frames(name) | sums
 
-def _sums(series: pl.Series | None, counted: Ints, order: Ints) -> Sums:
-    ones = np.ones(counted.size, dtype=np.int64)
+    @classmethod
+    def of_frames(cls, name: str, frames: Mapping[str, pl.DataFrame]) -> SlidingWindow:
+        """What :meth:`frames` gave."""
+        start = f"{name} sums "
+        sums = {
+            int(key.removeprefix(start)): Sums.of_frame(frame)
+            for key, frame in frames.items()
+            if key.startswith(start)
+        }
+        return cls(Timeline.of_frames(name, frames), sums)
+
+
+def _sums(series: pl.Series | None, counted: Ints, order: Ints, last: Ints) -> Sums:
+    def running(values: Ints) -> Ints:
+        """Sums up to each interval end: +values where intervals begin, -values where they end.
+
+        Every group takes away all that it added, so the sum is 0 again where the next group begins.
+        """
+        sums = np.cumsum(np.concatenate([values, -values])[order])[last]
+        return np.concatenate([np.zeros(1, dtype=np.int64), sums])
+
     if series is None:
-        return Sums(_running(ones, order), np.empty((0, 0), np.int64), np.empty(0, np.int64))
+        return Sums(running(np.ones(counted.size, dtype=np.int64)))
     chosen = series[counted]
-    there = chosen.is_not_null().to_numpy()
-    seen = _running(there.astype(np.int64), order)
+    seen = running(chosen.is_not_null().to_numpy().astype(np.int64))
     if chosen.dtype != pl.Float64:
         whole = chosen.cast(pl.Int64).fill_null(0).to_numpy()
-        return Sums(seen, _running(whole, order, check=True)[None, :], np.empty(0, np.int64))
+        check_range(whole, order)
+        return Sums(seen, (running(whole),))
     floats = chosen.fill_null(0.0).to_numpy()
     finite = np.isfinite(floats)
     parts = split(np.where(finite, floats, 0.0))
-    running = [_running(part, order, check=i == 0) for i, part in enumerate(parts)]
-    return Sums(seen, np.stack(running), _running((~finite).astype(np.int64), order))
-
-
-def _running(values: Ints, order: Ints, *, check: bool = False) -> Ints:
-    """Sums up to each interval end: +values where intervals begin, -values where they end.
-
-    Every group takes away all that it added, so the running sum is 0 where the next group begins.
-    """
-    changes = np.concatenate([values, -values])[order]
-    if check:
-        check_range(changes)
-    running = np.zeros(changes.size + 1, dtype=np.int64)
-    np.cumsum(changes, out=running[1:])
-    return running
+    check_range(parts[0], order)
+    odd = running((~finite).astype(np.int64))
+    return Sums(seen, tuple(running(part) for part in parts), odd if odd.any() else None)
