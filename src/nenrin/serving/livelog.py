@@ -11,6 +11,7 @@ On disk, in ``.nenrin/predictions/``: ``counters`` (three int64: issued, dropped
 
 from __future__ import annotations
 
+import logging
 import mmap
 import os
 import struct
@@ -28,6 +29,8 @@ from nenrin.core.lock import FolderLock
 PERIOD = 0.2
 SEGMENT_BYTES = 16 * 2**20
 CAPACITY = 100_000
+
+_logger = logging.getLogger(__name__)
 
 _COUNTERS = struct.Struct("=qqq")
 _NUMBER = struct.Struct("=q")
@@ -138,26 +141,35 @@ class LiveLog:
         self._lock.release()
 
     def _write_on(self) -> None:
-        while not self._stop.wait(PERIOD):
-            self._write_waiting()
-        self._write_waiting()
+        ended = False
+        while not ended:
+            ended = self._stop.wait(PERIOD)
+            try:
+                self._write_waiting()
+            except Exception:  # those of this round are lost, and counted so at the next start
+                _logger.exception("predictions could not be written")
 
     def _write_waiting(self) -> None:
-        """Write whole lines; what a full disk refuses is kept for the next round."""
-        if not self._unwritten:
+        """Write what waits in one go; what a full disk refuses is kept for the next round."""
+        if self._flush():
             batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
             self._unwritten = _lines(batch)
+            if self._flush() and self._size >= self._segment_bytes:
+                os.close(self._segment)
+                self._segment, self._size = _open_segment(self._folder, self._lines), 0
+
+    def _flush(self) -> bool:
+        """Whether all that was taken from the queue is in the segment now."""
         while self._unwritten:
             try:
                 written = os.write(self._segment, self._unwritten)
-            except OSError:
-                return
+            except OSError as error:
+                _logger.warning("the prediction log waits: %s", error)
+                return False
             self._lines += self._unwritten[:written].count(b"\n")
             self._size += written
             self._unwritten = self._unwritten[written:]
-        if self._size >= self._segment_bytes:
-            os.close(self._segment)
-            self._segment, self._size = _open_segment(self._folder, self._lines), 0
+        return True
 
 
 def prediction_id(deployment: str, key: str, asked: int, number: int) -> str:

@@ -13,6 +13,7 @@ import msgspec
 import polars as pl
 
 from nenrin.core.errors import ProjectError
+from nenrin.features import kinds
 
 Kind = Literal["number", "integer", "boolean", "string", "datetime", "date"]
 
@@ -25,6 +26,15 @@ DATATYPES: dict[Kind, str] = {
     "date": "BYTES",
 }
 """How each kind is called in the Open Inference Protocol, version 2."""
+
+_OF_FEATURES: dict[kinds.Kind | None, Kind] = {
+    "number": "number",
+    "integer": "integer",
+    "boolean": "boolean",
+    "text": "string",
+    "instant": "datetime",
+    "date": "date",
+}
 
 
 class RequestField(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,18 +129,9 @@ def kind_of(name: str, dtype: pl.DataType) -> Kind:
     Raises:
         ProjectError: no JSON value stands for that type.
     """
-    if dtype.is_integer():
-        return "integer"
-    if dtype.is_float() or isinstance(dtype, pl.Decimal):
-        return "number"
-    if isinstance(dtype, pl.Boolean):
-        return "boolean"
-    if isinstance(dtype, pl.String | pl.Enum | pl.Categorical):
-        return "string"
-    if isinstance(dtype, pl.Datetime):
-        return "datetime"
-    if isinstance(dtype, pl.Date):
-        return "date"
+    kind = kinds.kind_of(dtype)
+    if kind in _OF_FEATURES:
+        return _OF_FEATURES[kind]
     raise ProjectError(
         f"the column {name!r} of type {dtype} cannot be sent in a request",
         hint="turn it into a number, a text, a Boolean or a time in the dataset's function",

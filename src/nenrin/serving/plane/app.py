@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nenrin.core.errors import NenrinError, UnavailableError
 from nenrin.core.timer import Timer
@@ -72,10 +72,9 @@ class Plane:
             Route("/ping", self._ping),
             Route("/version", self._version),
             Route("/metrics", self._metrics_text),
-            Route("/v2/{rest:path}", _not_here, methods=_METHODS),
         ]
         router = Router(
-            routes, redirect_slashes=False, default=self._control, lifespan=self._lifespan
+            routes, redirect_slashes=False, default=self._elsewhere, lifespan=self._lifespan
         )
         return ErrorsAsJson(Guard(router, token))
 
@@ -97,6 +96,11 @@ class Plane:
                 _logger.exception("the routes cannot be followed")
             self._loaded.set()
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"].startswith("/v2/"):
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        await self._control(scope, receive, send)
 
     async def _infer(self, request: Request) -> Response:
         name = request.path_params["name"]
@@ -172,13 +176,6 @@ class Plane:
 
     async def _metrics_text(self, _request: Request) -> Response:
         return Response(self._metrics.text(), media_type=self._metrics.content_type)
-
-
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-
-
-async def _not_here(_request: Request) -> Response:
-    raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
 async def _body(request: Request) -> bytes:

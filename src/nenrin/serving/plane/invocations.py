@@ -59,13 +59,16 @@ def _split(content: Any, served: Served) -> list[Row]:
             "dataframe_split needs columns and data",
             hint='send {"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3, 4]]}}',
         )
+    if not all(isinstance(name, str) for name in names):
+        raise RequestError("some columns are not names", hint="send the names as texts")
     for number, values in enumerate(data):
         if not isinstance(values, list) or len(values) != len(names):
             raise RequestError(
                 f"row {number} of dataframe_split has not {len(names)} values",
                 hint="send a list with one value for every column",
             )
-    return served.reader.columns(dict(zip(names, zip(*data, strict=True), strict=True)))
+    columns = zip(*data, strict=True) if data else ([] for _ in names)
+    return served.reader.columns(dict(zip(names, columns, strict=True)))
 
 
 def _records(content: Any, served: Served) -> list[Row]:

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nenrin.core.errors import StepError, UnavailableError
+from nenrin.core.timer import SystemTimer
+from nenrin.serving.plane import batching
+from nenrin.serving.plane.batching import Question, Runtime
+from tests.serving.fakes import Constant, Echo
+
+ROW = {"origin": "EWR"}
+
+
+def question(rows: int = 1, origin: str = "EWR") -> Question:
+    return Question([{"origin": origin, "place": place} for place in range(rows)], [5] * rows)
+
+
+def runtime(answerer: Any, features: Any = None) -> Runtime:
+    return Runtime("v1", answerer, features, SystemTimer())
+
+
+def test_a_quick_version_answers_on_the_loop() -> None:
+    quick = Constant(0.25)
+    loaded = runtime(quick, Echo())
+    loaded.warm(question())
+    answer = asyncio.run(loaded.answer(question()))
+    assert answer.values == [0.25]
+    assert answer.features == [{"origin": "EWR", "place": 0, "asked": 5}]
+    assert quick.batches == [1, 1, 1, 1]
+    assert loaded._queue.maxlen is None
+    assert not loaded._busy
+
+
+def test_a_slow_version_answers_in_batches_that_form_while_it_works() -> None:
+    slow = Constant(0.5, seconds=0.03)
+    loaded = runtime(slow)
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(loaded.answer(question(rows)) for rows in (1, 2, 3, 4)))
+
+    answers = asyncio.run(ask())
+    assert [len(answer.values) for answer in answers] == [1, 2, 3, 4]
+    assert slow.batches == [1, 9]
+    assert [row["place"] for row in answers[3].features] == [0, 1, 2, 3]
+
+
+def test_batches_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "BATCH_ROWS", 4)
+    slow = Constant(0.5, seconds=0.01)
+    loaded = runtime(slow)
+
+    async def ask() -> None:
+        await asyncio.gather(*(loaded.answer(question(rows)) for rows in (1, 3, 1, 9, 2)))
+
+    asyncio.run(ask())
+    assert slow.batches == [1, 4, 9, 2]
+
+
+def test_a_request_at_fault_fails_alone() -> None:
+    loaded = runtime(Constant(0.5, seconds=0.01))
+
+    async def ask() -> list[Any]:
+        asked = [question(), question(2), question(1, "broken"), question(3)]
+        return await asyncio.gather(*map(loaded.answer, asked), return_exceptions=True)
+
+    first, second, broken, third = asyncio.run(ask())
+    assert [len(answer.values) for answer in (first, second, third)] == [1, 2, 3]
+    assert isinstance(broken, StepError)
+    assert broken.message == "version v1 failed on this request: ValueError: no such origin"
+
+
+def test_a_client_that_leaves_does_not_disturb() -> None:
+    slow = Constant(0.5, seconds=0.02)
+    loaded = runtime(slow)
+
+    async def ask() -> Any:
+        first, leaver, waiter, stayer = (
+            asyncio.create_task(loaded.answer(question())) for _ in range(4)
+        )
+        await asyncio.sleep(0.005)
+        leaver.cancel()
+        first.cancel()
+        await asyncio.wait([first, leaver, waiter, stayer])
+        return waiter.result().values + stayer.result().values
+
+    assert asyncio.run(ask()) == [0.5, 0.5]
+    assert slow.batches == [1, 2]
+
+
+def test_the_queue_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "QUEUE_ROWS", 3)
+    loaded = runtime(Constant(0.5, seconds=0.02))
+
+    async def ask() -> list[Any]:
+        asked = [loaded.answer(question(rows)) for rows in (1, 2, 2)]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    assert [type(each).__name__ for each in asyncio.run(ask())] == [
+        "Answer",
+        "Answer",
+        UnavailableError.__name__,
+    ]
+
+
+class Says:
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def answer_rows(self, rows: Sequence[Any]) -> Any:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (np.array([0.5, 0.5]), "it gave 2 answers for 1 rows"),
+        (np.array([np.nan]), "an answer is not a finite number"),
+        (np.array([np.inf]), "an answer is not a finite number"),
+        ([], "it gave 0 answers for 1 rows"),
+    ],
+)
+def test_answers_are_checked(answer: Any, says: str) -> None:
+    with pytest.raises(StepError, match=says):
+        runtime(Says(answer)).compute(question())
+
+
+def test_texts_are_answers_too() -> None:
+    assert runtime(Says(["late"])).compute(question()).values == ["late"]

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nenrin.core.errors import ConflictError
+from nenrin.serving import livelog
+from nenrin.serving.livelog import (
+    Counts,
+    LiveLog,
+    Prediction,
+    prediction_id,
+    read_counts,
+    read_predictions,
+)
+
+
+def predict(log: LiveLog) -> Prediction:
+    number = log.issue()
+    prediction = Prediction(
+        number=number,
+        id=prediction_id("delay", "UA-1", 5, number),
+        deployment="delay",
+        version="v1",
+        variant=0,
+        key="UA-1",
+        asked=5,
+        at=6,
+        answer=0.25,
+        row={"distance": 1400.0},
+        features={"far": False},
+    )
+    log.append(prediction)
+    return prediction
+
+
+def killed(log: LiveLog) -> None:
+    """What ``kill -9`` leaves behind: nothing that waits is written."""
+    log._waiting.clear()
+    log._stop.set()
+    log._writer.join()
+    log._lock.release()
+
+
+def numbers(folder: Path) -> list[int]:
+    return [prediction.number for prediction in read_predictions(folder)]
+
+
+@pytest.fixture(autouse=True)
+def _never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(livelog, "PERIOD", 60)
+
+
+def test_predictions_come_back(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    made = [predict(log) for _ in range(3)]
+    log.close()
+    assert list(read_predictions(tmp_path)) == made
+    assert read_counts(tmp_path) == Counts(3, 0, 0)
+
+
+def test_a_kill_is_counted_and_numbers_go_on(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    predict(log)
+    log._write_waiting()
+    predict(log)
+    predict(log)
+    killed(log)
+
+    log = LiveLog(tmp_path)
+    assert log.counts == Counts(issued=3, dropped=0, lost=2)
+    assert predict(log).number == 4
+    log.close()
+    assert numbers(tmp_path) == [1, 4]
+
+    log = LiveLog(tmp_path)
+    assert log.counts == read_counts(tmp_path) == Counts(issued=4, dropped=0, lost=2)
+    log.close()
+
+
+def test_a_torn_line_is_cut_and_counted(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    for _ in range(3):
+        predict(log)
+    log.close()
+    segment = next(tmp_path.glob("*.ndjson"))
+    os.truncate(segment, segment.stat().st_size - 10)
+    assert numbers(tmp_path) == [1, 2]
+
+    log = LiveLog(tmp_path)
+    assert log.counts == Counts(issued=3, dropped=0, lost=1)
+    predict(log)
+    log.close()
+    assert numbers(tmp_path) == [1, 2, 4]
+
+
+def test_counters_lost_in_a_power_cut_give_no_number_twice(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    for _ in range(3):
+        predict(log)
+    log.close()
+    (tmp_path / "counters").unlink()
+    log = LiveLog(tmp_path)
+    assert predict(log).number == 4
+    log.close()
+
+
+def test_segments_follow_each_other(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path, segment_bytes=1)
+    for _ in range(3):
+        predict(log)
+        log._write_waiting()
+    log.close()
+    log = LiveLog(tmp_path)
+    predict(log)
+    log.close()
+    assert numbers(tmp_path) == [1, 2, 3, 4]
+    assert len(list(tmp_path.glob("*.ndjson"))) == 4
+    assert log.counts.lost == 0
+
+
+def test_what_is_too_much_is_dropped_and_counted(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path, capacity=2)
+    for _ in range(5):
+        predict(log)
+    log.close()
+    assert numbers(tmp_path) == [1, 2]
+    log = LiveLog(tmp_path)
+    assert log.counts == Counts(issued=5, dropped=3, lost=0)
+    log.close()
+
+
+def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = LiveLog(tmp_path)
+    write, room = os.write, [40]
+
+    def full(file: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(28, "No space left on device")
+        written = write(file, data[: room[0]])
+        room[0] -= written
+        return written
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", full)
+        predict(log)
+        log._write_waiting()
+        predict(log)
+        log._write_waiting()
+    assert numbers(tmp_path) == []
+    log.close()
+    assert numbers(tmp_path) == [1, 2]
+    assert read_counts(tmp_path) == Counts(2, 0, 0)
+
+
+def test_one_process_a_folder(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    with pytest.raises(ConflictError):
+        LiveLog(tmp_path)
+    log.close()
+    LiveLog(tmp_path).close()
+
+
+def test_a_folder_without_a_log(tmp_path: Path) -> None:
+    assert read_counts(tmp_path) == Counts(0, 0, 0)
+    assert numbers(tmp_path) == []
+
+
+def test_ids_are_derived() -> None:
+    assert prediction_id("delay", "a", 1, 1) == prediction_id("delay", "a", 1, 1)
+    ids = {
+        prediction_id(*parts) for parts in [("d", "a", 1, 1), ("d", "a", 1, 2), ("d", "b", 1, 1)]
+    }
+    assert len(ids) == 3

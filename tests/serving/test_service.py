@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from nenrin.core.errors import ConflictError, NotFoundError
+from nenrin.serving.deployments import Deployment
+from nenrin.serving.router import Route, Variant
+from nenrin.serving.service import ServingService
+from tests.serving.fakes import EXAMPLE, SIGNATURE
+
+
+class Memory:
+    """Deployments and units of one environment, in memory."""
+
+    environment = "dev"
+
+    def __init__(self) -> None:
+        self.at = 0
+        self.kept: dict[str, Deployment] = {}
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
+
+    @contextmanager
+    def read(self, environment: str) -> Iterator[Memory]:
+        yield self
+
+    def record(self, kind: str, subject: str, body: dict[str, Any]) -> None:
+        self.events.append((kind, subject, body))
+
+    def put(self, unit: Memory, deployment: Deployment) -> None:
+        self.kept[deployment.name] = deployment
+
+    def get(self, unit: Memory, name: str) -> Deployment | None:
+        return self.kept.get(name)
+
+    def all(self, unit: Memory) -> list[Deployment]:
+        return list(self.kept.values())
+
+
+@pytest.fixture
+def memory() -> Memory:
+    return Memory()
+
+
+@pytest.fixture
+def service(memory: Memory) -> ServingService:
+    service = ServingService(memory, memory)  # type: ignore[arg-type]
+    service.deploy(
+        memory,
+        "delay",
+        model="delay",
+        version="v1",
+        revision="r1",
+        request=SIGNATURE,
+        features="s1",
+        example=EXAMPLE,
+    )
+    return service
+
+
+def kinds(memory: Memory) -> list[str]:
+    return [kind for kind, _, _ in memory.events]
+
+
+def test_deploy_serves_everybody(service: ServingService, memory: Memory) -> None:
+    deployment = service.show("dev", "delay")
+    assert deployment.champion == deployment.anchor == "v1"
+    assert deployment.previous is None
+    assert memory.events == [
+        (
+            "deployment.created",
+            "delay",
+            {
+                "model": "delay",
+                "reason": "first version",
+                "route": [{"version": "v1", "weight": 100, "features": "s1"}],
+            },
+        )
+    ]
+    with pytest.raises(ConflictError, match="there is a deployment 'delay'"):
+        service.deploy(memory, "delay", model="m", version="v", revision="r", request=SIGNATURE)
+
+
+def test_canary_promote_roll_back(service: ServingService, memory: Memory) -> None:
+    memory.at = 7
+    canary = service.canary(memory, "delay", "v2", 20, features="s2", reason="new code")
+    assert [variant.weight for variant in canary.route.variants] == [80, 20]
+    promoted = service.promote(memory, "delay", "v2", reason="better", anchor=True)
+    assert (promoted.champion, promoted.previous, promoted.anchor) == ("v2", "v1", "v2")
+    assert promoted.route.champion.features == "s2"
+    assert promoted.at == 7
+    back = service.rollback(memory, "delay", reason="watch")
+    assert (back.champion, back.route.champion.features) == ("v1", "s1")
+    assert back.previous is None
+    assert kinds(memory)[1:] == [
+        "deployment.routed",
+        "deployment.promoted",
+        "deployment.rolled_back",
+    ]
+    assert memory.events[-1][2]["left"] == ["v2"]
+    with pytest.raises(ConflictError, match="served nothing before"):
+        service.rollback(memory, "delay", reason="again")
+
+
+def test_rolling_back_a_canary_keeps_champion_and_its_predecessor(
+    service: ServingService, memory: Memory
+) -> None:
+    service.promote(memory, "delay", "v2", features="s2", reason="refresh")
+    service.canary(memory, "delay", "v3", 20, reason="recipe switch")
+    back = service.rollback(memory, "delay", reason="watch")
+    assert (back.champion, back.previous) == ("v2", "v1")
+    assert len(back.route.variants) == 1
+
+
+def test_roll_back_to_a_version_of_ones_choice(service: ServingService, memory: Memory) -> None:
+    service.promote(memory, "delay", "v2", reason="refresh")
+    service.promote(memory, "delay", "v3", reason="refresh")
+    back = service.rollback(memory, "delay", to="v1", features="s1", reason="suspicion")
+    assert (back.champion, back.route.champion.features) == ("v1", "s1")
+
+
+def test_promoting_the_champion_ends_a_canary_and_else_changes_nothing(
+    service: ServingService, memory: Memory
+) -> None:
+    service.promote(memory, "delay", "v1", reason="again")
+    assert kinds(memory) == ["deployment.created"]
+    service.canary(memory, "delay", "v2", 50, reason="new code")
+    kept = service.promote(memory, "delay", "v1", reason="refused")
+    assert (kept.champion, kept.previous) == ("v1", None)
+    assert kept.route.champion.features == "s1"
+
+
+def test_a_route_keeps_its_champion(service: ServingService, memory: Memory) -> None:
+    other = Route(deployment="delay", variants=(Variant(version="v9"),))
+    with pytest.raises(ConflictError, match="v9 is not the champion"):
+        service.set_route(memory, "delay", other, reason="?")
+
+
+def test_feature_states_move_on(service: ServingService, memory: Memory) -> None:
+    service.canary(memory, "delay", "v2", 20, features="s2", reason="new code")
+    moved = service.set_features(memory, "delay", {"v1": "s1-later"})
+    assert [variant.features for variant in moved.route.variants] == ["s1-later", "s2"]
+    before = len(memory.events)
+    service.set_features(memory, "delay", {"v1": "s1-later"})
+    assert len(memory.events) == before
+
+
+def test_freeze_and_unfreeze(service: ServingService, memory: Memory) -> None:
+    assert service.freeze(memory, "delay", reason="holidays").frozen
+    assert not service.unfreeze(memory, "delay", reason="back").frozen
+    assert kinds(memory)[-2:] == ["deployment.frozen", "deployment.unfrozen"]
+
+
+def test_unknown_names(service: ServingService) -> None:
+    with pytest.raises(NotFoundError, match="no deployment 'dealy'") as caught:
+        service.show("dev", "dealy")
+    assert caught.value.hint == "deployments here: delay"
+    assert [deployment.name for deployment in service.list("dev")] == ["delay"]
+
+
+def test_example(service: ServingService) -> None:
+    example = service.example("dev", "delay")
+    assert example["path"] == "/v2/models/delay/infer"
+    assert example["records"] == [EXAMPLE]
+    assert [tensor["datatype"] for tensor in example["body"]["inputs"]] == [
+        "BYTES",
+        "BYTES",
+        "FP64",
+        "BYTES",
+    ]

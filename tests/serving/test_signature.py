@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from nenrin.core.errors import ProjectError
+from nenrin.serving.signature import RequestSignature, kind_of
+from tests.serving.fakes import SIGNATURE
+
+
+def test_keys_come_first_and_may_be_left_out() -> None:
+    assert [(field.name, field.kind, field.required) for field in SIGNATURE.fields] == [
+        ("flight_id", "string", False),
+        ("sched_dep", "datetime", True),
+        ("distance", "number", True),
+        ("origin", "string", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind"),
+    [
+        (pl.Float32(), "number"),
+        (pl.Int8(), "integer"),
+        (pl.UInt64(), "integer"),
+        (pl.Boolean(), "boolean"),
+        (pl.String(), "string"),
+        (pl.Enum(["a"]), "string"),
+        (pl.Categorical(), "string"),
+        (pl.Datetime("us", "UTC"), "datetime"),
+        (pl.Date(), "date"),
+        (pl.Null(), "number"),
+    ],
+)
+def test_kinds(dtype: pl.DataType, kind: str) -> None:
+    assert kind_of("column", dtype) == kind
+
+
+def test_a_type_without_a_json_value() -> None:
+    with pytest.raises(ProjectError, match=r"'tags' of type List"):
+        RequestSignature.of({"tags": pl.List(pl.Int64)}, known={})
+
+
+def test_an_example_leaves_out_what_it_may() -> None:
+    example = SIGNATURE.example("delay", {"origin": "EWR", "distance": 1.0})
+    assert example["records"] == [{"sched_dep": None, "distance": 1.0, "origin": "EWR"}]

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from nenrin.core.calendar import SimulatedCalendar
+from nenrin.core.errors import NotFoundError, RequestError, UnavailableError
+from nenrin.core.timer import SystemTimer
+from nenrin.serving.plane.table import RouteTable
+from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
+
+
+class Setting:
+    def __init__(self, routes: ListedRoutes) -> None:
+        self.routes = routes
+        self.loader = FakeLoader()
+        self.table = RouteTable(routes, self.loader, SimulatedCalendar(77), SystemTimer())
+
+    def versions(self, name: str = "delay") -> list[str]:
+        self.table.refresh()
+        return [runtime.version for runtime in self.table.get(name).runtimes]
+
+
+def test_not_ready_before_the_first_look() -> None:
+    table = Setting(ListedRoutes(deployment("v0.1"))).table
+    assert not table.ready
+    with pytest.raises(UnavailableError, match="'delay' is not ready"):
+        table.get("delay")
+    table.refresh()
+    assert table.ready
+
+
+def test_only_what_changed_is_loaded() -> None:
+    setting = Setting(ListedRoutes(deployment("v0.1", features="s1")))
+    assert setting.versions() == ["v0.1"]
+    before = setting.table.get("delay")
+    setting.table.refresh()
+    assert setting.table.get("delay") is before
+    setting.routes.listed = [deployment("v0.1", "v0.2", weights=[80, 20], features="s1")]
+    assert setting.versions() == ["v0.1", "v0.2"]
+    assert setting.loader.opened == ["v0.1", "v0.2"]
+    assert setting.table.get("delay").runtimes[0] is before.runtimes[0]
+    setting.routes.listed = [deployment("v0.2", features="s2")]
+    assert setting.versions() == ["v0.2"]
+    assert setting.loader.opened == ["v0.1", "v0.2", "v0.2"]
+
+
+def test_a_champion_that_does_not_load_changes_nothing() -> None:
+    setting = Setting(ListedRoutes(deployment("v0.1")))
+    setting.versions()
+    setting.routes.listed = [deployment("gone")]
+    assert setting.versions() == ["v0.1"]
+    assert setting.table.ready
+    assert setting.table.problems == {"delay": "version gone: there is no version 'gone'"}
+    setting.routes.listed = [deployment("v0.2")]
+    assert setting.versions() == ["v0.2"]
+    assert setting.table.problems == {}
+
+
+def test_a_challenger_that_does_not_load_leaves_its_keys_to_the_champion() -> None:
+    setting = Setting(ListedRoutes(deployment("v0.1", "gone", weights=[50, 50])))
+    assert setting.versions() == ["v0.1", "v0.1"]
+    assert "gone" in setting.table.problems["delay"]
+    setting.routes.listed = [deployment("v0.1")]
+    assert setting.versions() == ["v0.1"]
+
+
+def test_what_cannot_answer_its_example_is_not_served() -> None:
+    setting = Setting(ListedRoutes(deployment("v0.1", example={**EXAMPLE, "origin": "broken"})))
+    setting.table.refresh()
+    assert not setting.table.ready
+    with pytest.raises(UnavailableError, match="no such origin"):
+        setting.table.get("delay")
+
+
+def test_a_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = Setting(ListedRoutes(deployment("gone")))
+    setting.table.refresh()
+    setting.table.refresh()
+    assert setting.loader.opened == ["gone"]
+    monkeypatch.setattr("nenrin.serving.plane.table.RETRY_SECONDS", 0.0)
+    setting.table._retry_at = 0.0
+    setting.table.refresh()
+    assert setting.loader.opened == ["gone", "gone"]
+
+
+def test_routes_out_of_reach_leave_the_table_alone() -> None:
+    setting = Setting(ListedRoutes(deployment("v0.1")))
+    setting.versions()
+
+    def fails() -> list[object]:
+        raise UnavailableError("the state cannot be read")
+
+    setting.routes.routes = fails  # type: ignore[assignment]
+    setting.table.refresh()
+    assert setting.table.ready
+    assert setting.table.problems == {"": "the state cannot be read"}
+    assert setting.versions() == ["v0.1"]
+
+
+def test_names() -> None:
+    setting = Setting(ListedRoutes())
+    setting.table.refresh()
+    with pytest.raises(NotFoundError) as caught:
+        setting.table.only()
+    assert "nenrin run" in caught.value.hint
+    setting.routes.listed = [deployment("v0.1")]
+    setting.table.refresh()
+    assert setting.table.only().deployment.name == "delay"
+    setting.routes.listed.append(deployment("v0.2", name="cancel"))
+    setting.table.refresh()
+    with pytest.raises(RequestError, match="several deployments"):
+        setting.table.only()
+    assert setting.table.only("cancel").runtimes[0].version == "v0.2"
+    with pytest.raises(NotFoundError) as caught:
+        setting.table.get("dealy")
+    assert caught.value.hint == "deployments here: cancel, delay"
+
+
+def test_a_row_is_asked_at_its_time_else_now() -> None:
+    setting = Setting(ListedRoutes(deployment("v0.1")))
+    setting.versions()
+    served = setting.table.get("delay")
+    rows = served.reader.records([EXAMPLE, {**EXAMPLE, "sched_dep": None}])
+    assert served.questions(rows).asked == [1_372_717_800_000_000, 77]
+    setting.routes.stands_at = 99
+    setting.versions()
+    assert setting.table.get("delay").questions(rows).asked[1] == 99
+
+
+def test_without_a_time_column_rows_are_asked_now() -> None:
+    plain = deployment("v0.1")
+    signature = msgspec.structs.replace(plain.request, time=None)
+    setting = Setting(ListedRoutes(msgspec.structs.replace(plain, request=signature)))
+    setting.versions()
+    served = setting.table.get("delay")
+    assert served.questions(served.reader.records([EXAMPLE])).asked == [77]
