@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+Report = Mapping[str, Any]
+"""The dict that ``nenrin backtest --json`` prints."""
 
 TITLES = {
     "accuracy": "accuracy", "average_precision": "average precision", "bias": "bias",
@@ -151,6 +154,19 @@ def local(instant: str, zone: str) -> datetime:
     return moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
+def window(report: Report) -> tuple[datetime, datetime]:
+    """Local times of the first and the last moment that a report is about."""
+    until = local(report["window"]["until"], report["project"]["zone"])
+    return local(report["window"]["from"], report["project"]["zone"]), until - timedelta(
+        microseconds=1
+    )
+
+
+def titles(report: Report) -> dict[str, str]:
+    """What each policy is called."""
+    return {policy["name"]: policy["title"] for policy in report["policies"]}
+
+
 def day_name(moment: date) -> str:
     """A day as people write it: ``1 April 2013``."""
     return f"{moment.day} {moment:%B %Y}"
@@ -178,7 +194,7 @@ def took(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def headline(report: Mapping[str, Any]) -> str:
+def headline(report: Report) -> str:
     """The report in one sentence: against how many of the alternatives the loop pays."""
     told = report["differences"]
     pays = sum(bool(each["pays"]) for each in told)

@@ -64,7 +64,7 @@ def _totals(report: Report) -> Table:
 
 def _differences(report: Report) -> Table | None:
     loss = figures.loss_of(report["project"])
-    titles = {each["name"]: each["title"] for each in report["policies"]}
+    titles = figures.titles(report)
     drawn = _table(f"Does the loop pay? Its {loss} minus theirs")
     for name in ("against", "mean", "95 % interval", ""):
         drawn.add_column(name, justify="right" if name in ("mean", "95 % interval") else "left")
