@@ -13,7 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from nenrin.backends.sql import ledger
 from nenrin.backends.sql.engines import reading_engine, sqlite_path, writing_engine
-from nenrin.backends.sql.migrations import migrate
+from nenrin.backends.sql.migrate import migrate
 from nenrin.backends.sql.unit import SqlUnit
 from nenrin.core import environment as environments
 from nenrin.core.errors import ConflictError, IntegrityError, UnavailableError

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from nenrin.backends.sql import migrations
+from nenrin.backends.sql import migrate
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.engines import writing_engine
 from nenrin.backends.sql.schema import metadata
@@ -25,9 +25,9 @@ def test_migrating_from_nothing_gives_the_schema(tmp_path: Path) -> None:
 
 
 def test_the_newest_migration_is_known() -> None:
-    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
-    assert scripts.get_heads() == [migrations.NEWEST]
-    assert {script.revision for script in scripts.walk_revisions()} == migrations._KNOWN
+    scripts = ScriptDirectory(str(migrate._FOLDER))
+    assert scripts.get_heads() == [migrate.NEWEST]
+    assert {script.revision for script in scripts.walk_revisions()} == migrate._KNOWN
 
 
 def test_a_database_of_a_newer_nenrin_is_refused_and_left_alone(tmp_path: Path) -> None:

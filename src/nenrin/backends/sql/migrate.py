@@ -1,0 +1,49 @@
+"""How the database of an older nenrin becomes one of this: numbered steps, run at opening."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, text
+
+from nenrin.core.errors import ConflictError
+
+NEWEST = "0001"
+
+_FOLDER = Path(__file__).parent / "migrations"
+_KNOWN = frozenset(f"{number:04}" for number in range(1, int(NEWEST) + 1))
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema up to date, in one transaction; costs one look when it is.
+
+    Raises:
+        ConflictError: the database was written by a newer nenrin.
+    """
+    with engine.begin() as connection:
+        found = _version(connection)
+        if found == NEWEST:
+            return
+        if found is not None and found not in _KNOWN:
+            raise ConflictError(
+                f"the database has schema {found}, this nenrin knows schemas up to {NEWEST}",
+                hint="install the nenrin that wrote it, or a newer one",
+            )
+        _run(connection)
+
+
+def _version(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _run(connection: Connection) -> None:
+    # a third of a second to import, needed once in a database's life
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
