@@ -1,1 +1,1 @@
-""""""
+"""Public: contract suites for ports, and the fakes that pass them."""
