@@ -79,6 +79,7 @@ TYPES = pl.DataFrame(
         "list": [[1], [], None],
         "record": [{"a": 1}, None, {"a": 3}],
         "bytes": [b"a", b"", None],
+        "wide": pl.Series([2**100, None, 1], dtype=pl.Int128),
     }
 ).with_columns(
     pl.col("int").cast(pl.Decimal(10, 2)).alias("decimal"),

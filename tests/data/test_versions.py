@@ -181,3 +181,13 @@ def test_exact_doubles_are_taken_once():
     found = difference(loaded(id=[1, 7, 7], v=[1, 2, 2]), None, SPEC, 0)
     assert found.rows["id"].to_list() == [1, 7]
     assert found.added == 2
+
+
+def test_any_column_name_but_ours_is_the_users():
+    names = {"id": [1, 2], "new": [1, 1], "changed": [True, True], "count": [5, 6]}
+    stored = difference(loaded(**names), None, SPEC, 0).rows
+    found = difference(loaded(**names | {"count": [5, 7]}), stored, SPEC, 9)
+    assert (found.changed, found.unchanged) == (1, 1)
+    assert found.rows.row(0, named=True) == {
+        "id": 2, "new": 1, "changed": True, "count": 7, "__event__": 0, "__known__": 9,
+    }  # fmt: skip

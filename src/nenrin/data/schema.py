@@ -8,7 +8,6 @@ import polars as pl
 
 from nenrin.core.errors import DataError
 from nenrin.data.declare import DatasetSpec
-from nenrin.data.times import EVENT, KNOWN
 
 
 def fit_schema(loaded: pl.DataFrame, stored: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:
@@ -43,16 +42,22 @@ def fit_schema(loaded: pl.DataFrame, stored: pl.DataFrame, spec: DatasetSpec) ->
 
 
 def check_names(columns: list[str], spec: DatasetSpec) -> None:
-    """Refuse names that a stored frame needs for itself.
+    """Refuse a table without columns, and names that a stored frame needs for itself.
 
     Raises:
-        DataError: a column is called ``__event__`` or ``__known__``, or there is no column.
+        DataError: there is no column, or the name of one begins with ``__``.
     """
-    taken = [name for name in columns if name in (EVENT, KNOWN)]
-    if taken or not columns:
+    if not columns:
         raise DataError(
-            f"dataset {spec.name} has {f'a column called {taken[0]}' if taken else 'no columns'}",
-            hint="rename it: nenrin adds a column of that name" if taken else "return a table",
+            f"the load of dataset {spec.name} has no columns",
+            hint="see what its source gives",
+            where=spec.where,
+        )
+    taken = [name for name in columns if name.startswith("__")]
+    if taken:
+        raise DataError(
+            f"dataset {spec.name} has a column called {taken[0]}",
+            hint="rename it: names that begin with __ are nenrin's own",
             where=spec.where,
         )
 

@@ -26,6 +26,8 @@ from nenrin.data.times import EVENT, KNOWN, row_name
 
 _OLD = "__stored__"
 _OCCURRENCE = "__occurrence__"
+_NEW = "__new__"
+_CHANGED = "__changed__"
 
 
 class DatasetVersion(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,14 +105,16 @@ def difference(
         pl.col(name).ne_missing(pl.col(name + _OLD)) for name in user if name not in identity
     ]
     new = pl.col(_OLD).is_null()
-    marked = both.with_columns(new=new, changed=~new & pl.any_horizontal(False, *differs))
-    bound = stored[KNOWN].max()
+    marked = both.with_columns(
+        new.alias(_NEW), (~new & pl.any_horizontal(False, *differs)).alias(_CHANGED)
+    )
     fresh = pl.lit(at, pl.Int64)
     if spec.known is not None:
-        fresh = pl.when(pl.col(KNOWN) > pl.lit(bound, pl.Int64)).then(KNOWN).otherwise(fresh)
-    known = pl.when("new").then(fresh).otherwise(pl.max_horizontal(pl.lit(at), pl.col(_OLD) + 1))
-    rows = marked.filter(pl.col("new") | pl.col("changed")).with_columns(known.alias(KNOWN))
-    added, changed = int(marked["new"].sum()), int(marked["changed"].sum())
+        bound = pl.lit(stored[KNOWN].max(), pl.Int64)
+        fresh = pl.when(pl.col(KNOWN) > bound).then(KNOWN).otherwise(fresh)
+    known = pl.when(_NEW).then(fresh).otherwise(pl.max_horizontal(pl.lit(at), pl.col(_OLD) + 1))
+    rows = marked.filter(pl.col(_NEW) | pl.col(_CHANGED)).with_columns(known.alias(KNOWN))
+    added, changed = int(marked[_NEW].sum()), int(marked[_CHANGED].sum())
     return Difference(
         rows=rows.select(*user, EVENT, KNOWN),
         added=added,
