@@ -170,16 +170,27 @@ def _events(first: date, days: int, *, bad_week: bool) -> list[dict[str, Any]]:
 
 
 def _bad_week() -> dict[str, Any]:
-    weeks = {
-        "loop": {"loss": 0.531, "undisturbed": 0.468},
-        "never": {"loss": 0.492, "undisturbed": 0.492},
-        "monthly_trailing": {"loss": 0.741, "undisturbed": 0.474},
-        "monthly_all": {"loss": 0.729, "undisturbed": 0.466},
-        "weekly_all": {"loss": 0.716, "undisturbed": 0.465},
+    hit = {
+        "loop": (2_010, 52.0, 0.712, 0.468),
+        "monthly_trailing": (28_300, 744.0, 0.741, 0.474),
+        "monthly_all": (28_300, 744.0, 0.729, 0.466),
+        "weekly_all": (6_480, 168.0, 0.716, 0.465),
+    }
+    missed = {"rows": 0, "hours": 0.0, "loss": None, "undisturbed": None, "cost": 0.0}
+    policies = {
+        name: {
+            "rows": rows,
+            "hours": hours,
+            "loss": loss,
+            "undisturbed": sound,
+            "cost": (loss - sound) * rows / 249_578,
+        }
+        for name, (rows, hours, loss, sound) in hit.items()
     }
     return {
         "inject": "scrambled_fit:2013-07-29", "first_served": "2013-07-29T09:00:00Z",
-        "rolled_back": "2013-07-31T13:00:00Z", "served_hours": 52.0, "weeks": weeks,
-        "sentences": ["The loop served the broken fit for 52 hours, then rolled back to delay-17.",
-                      "Weekly on all history served it for seven days."],
+        "rolled_back": "2013-07-31T13:00:00Z", "served_hours": 52.0,
+        "policies": policies | {"never": missed},
+        "sentences": ["The loop rolled the faulty fit back 2.2 days after its first request.",
+                      "Never retraining: not hit."],
     }  # fmt: skip

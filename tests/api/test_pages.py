@@ -66,7 +66,7 @@ def test_the_page_says_all_sentences_and_what_to_do_next() -> None:
     assert report["ledger_head"] in said
     assert "The loop pays against 3 of 5 alternatives" in said
     assert "does not pay" in said
-    assert "rolled back on 31 July at 09:00, after 52 hours" in said
+    assert "rolled it back on 31 Jul 09:00, after 52 hours" in said
     assert "from 1 April 2013 to 31 December 2013" in said
 
 
@@ -89,7 +89,19 @@ def test_what_the_report_lacks_the_page_leaves_out() -> None:
 def test_a_fault_that_stays_is_said_to_stay() -> None:
     report = fake_report()
     report["bad_week"]["rolled_back"] = None
-    assert "never rolled back" in report_page(report)
+    assert "never rolled it back" in report_page(report)
+
+
+def test_a_fault_that_never_served_is_said_to_have_missed() -> None:
+    report = fake_report()
+    missed = report["bad_week"]["policies"]["never"]
+    report["bad_week"] |= {
+        "first_served": None,
+        "rolled_back": None,
+        "served_hours": None,
+        "policies": dict.fromkeys(report["bad_week"]["policies"], missed),
+    }
+    assert "The loop never served it" in report_page(report)
 
 
 def test_many_models_are_cut_to_those_that_served() -> None:

@@ -28,6 +28,9 @@ KINDS = {
     "refusal": ("refusals", "neutral"),
     "alarm": ("alarms", "bad"),
     "rollback": ("roll-backs", "bad"),
+    "fault": ("injected faults", "bad"),
+    "fit": ("refused fits", "neutral"),
+    "look": ("blocked looks", "bad"),
 }
 ROUTINE = frozenset({"training", "promotion"})
 COUNTS = (
@@ -96,9 +99,11 @@ def role_of(difference: Mapping[str, Any]) -> str:
     return "bad" if difference["low"] > 0 else "neutral"
 
 
-def harm(week: Mapping[str, float]) -> str:
-    """What a fault added to a week's loss."""
-    return signed(week["loss"] - week["undisturbed"])
+def hit(report: Report) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """Each policy that an injected fault hit, with its harm: rows, hours, loss, undisturbed, cost."""
+    harms = report["bad_week"]["policies"]
+    found = [(policy, harms.get(policy["name"])) for policy in report["policies"]]
+    return [(policy, harm) for policy, harm in found if harm and harm["rows"]]
 
 
 def weekly(days: Mapping[str, Any], policy: str) -> tuple[list[date], list[float | None]]:

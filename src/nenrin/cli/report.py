@@ -112,20 +112,20 @@ def _bad_week(report: Report) -> RenderableType | None:
     bad = report.get("bad_week")
     if not bad:
         return None
-    loss = figures.loss_of(report["project"])
     drawn = _table(f"The bad week ({bad['inject']})")
-    for name in ("", f"{loss} without the fault", "with it", "harm"):
-        drawn.add_column(name, justify="right" if name else "left")
-    for policy in report["policies"]:
-        week = bad["weeks"].get(policy["name"])
-        if week:
-            drawn.add_row(
-                _title(policy),
-                figures.spell(loss, week["undisturbed"]),
-                figures.spell(loss, week["loss"]),
-                figures.harm(week),
-            )
-    return Group(drawn, _bullets(bad["sentences"]) or "")
+    loss = figures.loss_of(report["project"])
+    for name in ("hit", "rows", "days", f"{loss} without the fault", "with it", "over all rows"):
+        drawn.add_column(name, justify="left" if name == "hit" else "right")
+    for policy, harm in figures.hit(report):
+        drawn.add_row(
+            _title(policy),
+            f"{harm['rows']:,}",
+            f"{harm['hours'] / 24:.1f}",
+            figures.spell(loss, harm["undisturbed"]),
+            figures.spell(loss, harm["loss"]),
+            figures.signed(harm["cost"]),
+        )
+    return Group(*([drawn] if drawn.row_count else []), _bullets(bad["sentences"]) or "")
 
 
 def _doings(report: Report) -> RenderableType:

@@ -176,7 +176,7 @@ def reliability(report: Report) -> Markup | None:
             name=each["title"], p=bins["p"], y=bins["y"], n=bins["n"], tone=each["color_index"]
         )
         for each in report["policies"]
-        if (bins := found.get(each["name"])) and bins["p"]
+        if each["name"] != HINDSIGHT and (bins := found.get(each["name"])) and bins["p"]
     ]
     if not curves:
         return None
@@ -207,6 +207,6 @@ def _biases(report: Report) -> Markup:
             cell(figures.spell("bias", report["total"][each["name"]].get("bias"))),
         )
         for each in report["policies"]
-        if each["name"] in report["reliability"]
+        if each["name"] != HINDSIGHT and each["name"] in report["reliability"]
     ]
     return table([heading("policy"), heading("came true − said")], rows)

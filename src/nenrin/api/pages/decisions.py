@@ -57,38 +57,45 @@ def bad_week(report: Report) -> Markup | None:
     bad = report.get("bad_week")
     if not bad:
         return None
-    zone = report["project"]["zone"]
     rows = [
         charts.Change(
-            name=each["title"],
-            before=week["undisturbed"],
-            after=week["loss"],
-            tone=each["color_index"],
-            note=figures.harm(week),
+            name=policy["title"],
+            before=harm["undisturbed"],
+            after=harm["loss"],
+            tone=policy["color_index"],
+            note=f"{figures.signed(harm['loss'] - harm['undisturbed'])} for {harm['hours'] / 24:.1f} days",
         )
-        for each in report["policies"]
-        if (week := bad["weeks"].get(each["name"]))
+        for policy, harm in figures.hit(report)
     ]
-    served = f"{figures.local(bad['first_served'], zone):%d %B at %H:%M}"
-    ended = (
-        f"rolled back on {figures.local(bad['rolled_back'], zone):%d %B at %H:%M}, after "
-        f"{bad['served_hours']:.0f} hours"
-        if bad["rolled_back"]
-        else "never rolled back"
-    )
     loss = figures.loss_of(report["project"])
+    chart = charts.responsive(
+        lambda width: charts.changes(rows, label=f"{loss} of what the fault answered", width=width)
+    )
     return section(
         "The bad week",
         [
             "A broken fit was slipped in (",
             tag("code", {}, bad["inject"]),
-            f"). The loop first served it on {served}; it was {ended}. Below: {loss} of that week, "
-            "from a hollow dot without the fault to a full one with it.",
+            f"). {_course(report)} Below, for each policy that it hit and for as long as it answered: "
+            f"its {loss}, from what the same fit would have had without the fault.",
         ],
-        charts.responsive(
-            lambda width: charts.changes(rows, label=f"{loss} of the bad week", width=width)
-        ),
+        chart if rows else None,
         bullets(bad["sentences"]),
+    )
+
+
+def _course(report: Report) -> str:
+    """When the loop served the fault, and when it stopped."""
+    bad, zone = report["bad_week"], report["project"]["zone"]
+    if not bad["first_served"]:
+        return "The loop never served it."
+    served = figures.moment_name(figures.local(bad["first_served"], zone))
+    if not bad["rolled_back"]:
+        return f"The loop first served it on {served} and never rolled it back."
+    ended = figures.moment_name(figures.local(bad["rolled_back"], zone))
+    return (
+        f"The loop first served it on {served} and rolled it back on {ended}, after "
+        f"{bad['served_hours']:.0f} hours."
     )
 
 
