@@ -112,9 +112,9 @@ def _bad_week(report: Report) -> RenderableType | None:
     bad = report.get("bad_week")
     if not bad:
         return None
-    drawn = _table(f"The bad week ({bad['inject']})")
     loss = figures.loss_of(report["project"])
-    for name in ("hit", "rows", "days", f"{loss} without the fault", "with it", "over all rows"):
+    drawn = _table(f"The bad week ({bad['inject']}), {loss}")
+    for name in ("hit", "rows", "days", "if sound", "as served", "over all rows"):
         drawn.add_column(name, justify="left" if name == "hit" else "right")
     for policy, harm in figures.hit(report):
         drawn.add_row(
