@@ -11,19 +11,20 @@ from importlib import import_module
 
 _HOMES = {
     "NenrinError": "nenrin.core.errors",
-    "choice": "nenrin.training.declare",
+    "choice": "nenrin.training.spaces",
     "dataset": "nenrin.data.declare",
     "deployment": "nenrin.loop.declare",
     "every": "nenrin.loop.declare",
     "feature_view": "nenrin.features.declare",
     "file": "nenrin.data.declare",
-    "floats": "nenrin.training.declare",
+    "floats": "nenrin.training.spaces",
     "history": "nenrin.loop.declare",
     "import_model": "nenrin.training.declare",
-    "integers": "nenrin.training.declare",
+    "integers": "nenrin.training.spaces",
     "model": "nenrin.training.declare",
     "predictor": "nenrin.training.declare",
     "samples": "nenrin.data.samples",
+    "step": "nenrin.project.steps",
     "trailing": "nenrin.loop.declare",
 }
 

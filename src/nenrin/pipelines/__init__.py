@@ -1,1 +1,1 @@
-""""""
+"""An engine only: graphs of named steps, their keys, plans and runs. It knows no stage."""

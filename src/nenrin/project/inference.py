@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.errors import DataError
-from nenrin.data.declare import DatasetSpec
 from nenrin.data.frames import table
+from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import with_instants
 from nenrin.gates.leak import leaking
 

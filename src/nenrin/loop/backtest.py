@@ -1,0 +1,161 @@
+"""The backtest: history replayed through the same loop, beside the policies it is measured against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+import numpy as np
+
+from nenrin.core.digest import digest_arrays
+from nenrin.core.errors import RequestError
+from nenrin.loop.comparators import Comparator, policies
+from nenrin.loop.deployed import Deployed
+from nenrin.loop.ports import Journal, Progress, Step
+from nenrin.loop.served import Answers
+from nenrin.loop.state import Artefact
+from nenrin.loop.turn import Loop
+
+
+
+class PolicyAnswers(msgspec.Struct, frozen=True, kw_only=True):
+    """What one policy answered in the scored window, and what its fits were.
+
+    Attributes:
+        name, title: the policy.
+        p: predictions for the window's rows, float64 (rows,).
+        version: index into ``versions``, int32 (rows,).
+        versions: (version, cut-off) pairs.
+        fits: how many models it fitted.
+    """
+
+    name: str
+    title: str
+    p: np.ndarray
+    version: np.ndarray
+    versions: tuple[tuple[str, int], ...]
+    fits: int
+
+
+class Played(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished replay.
+
+    Attributes:
+        lo, hi: rows of the table that were scored: asked when every policy served.
+        answers: the loop first, then the comparators.
+        artefacts: every fit of each policy by version.
+        steps: what the loop did, in order.
+    """
+
+    lo: int
+    hi: int
+    answers: list[PolicyAnswers]
+    artefacts: dict[str, dict[str, Artefact]]
+    steps: list[Step]
+
+
+class Backtest:
+    """One replay.
+
+    Args:
+        deployed: the deployment on its ground, with a fresh state.
+        journal: keeps what happens.
+        until: instant at which the replay's data ends.
+    """
+
+    def __init__(self, deployed: Deployed, journal: Journal, until: int) -> None:
+        self._deployed = deployed
+        self._journal = journal
+        self._until = until
+        self._steps: list[Step] = []
+        state, ground = deployed.state, deployed.ground
+        listed = policies(state.next_look, until, deployed.declared.refresh, ground.zone)
+        self._others = [
+            Comparator(
+                policy,
+                ground=ground,
+                trainer=deployed.trainer,
+                counter=deployed.counter,
+                settle=state.settle,
+                takes=deployed.options.takes,
+                task=deployed.task,
+                injections=deployed.options.injections,
+            )
+            for policy in listed
+        ]
+
+    def play(self, move: Callable[[int], None], progress: Progress | None = None) -> Played:
+        """Replay to the end.
+
+        Args:
+            move: moves the simulated calendar to an instant.
+            progress: told of every day that closes.
+        """
+        loop = Loop(self._deployed, self._journal, self._until)
+        ground, state = self._deployed.ground, self._deployed.state
+        first, days = state.next_day, ground.day_at(self._until - 1) + 1
+        end = ground.day_closing(ground.day_at(self._until - 1), state.settle)
+        while (at := min(loop.due(), *(other.due() for other in self._others))) <= end:
+            move(at)
+            closed = state.next_day
+            self._steps += loop.tick(at)
+            self._fit_others(at)
+            if state.next_day > closed:
+                self._score_others(closed, at)
+                if progress:
+                    progress("replay", closed - first + 1, days - first, self._note(closed))
+        return self._played()
+
+    def _fit_others(self, at: int) -> None:
+        """Let the comparators fit what is due; the parameters are those that the loop tuned."""
+        for other in self._others:
+            while other.due() <= at:
+                other.fit(self._deployed.state.params)
+
+    def _score_others(self, day: int, at: int) -> None:
+        """Put the digest of each comparator's answers of a closed day under the ledger's hash."""
+        lo, hi = self._deployed.ground.day_rows(day)
+        hashes = self._deployed.counter.hashes[lo:hi]
+        body = {}
+        for other in self._others:
+            if other.segments:
+                answers = other.answer(lo, hi)
+                body[other.policy.name] = digest_arrays(hashes, answers.p, answers.version)
+        if body:
+            step = Step(at=at)
+            step.record("policies.answered", self._deployed.ground.day_name(day), body)
+            self._journal.commit(step, self._deployed.state)
+
+    def _note(self, day: int) -> str:
+        state = self._deployed.state
+        return f"{self._deployed.ground.day_name(day)}, {state.rings} rings"
+
+    def _played(self) -> Played:
+        state, ground = self._deployed.state, self._deployed.ground
+        if not state.segments:
+            raise RequestError(
+                "the gate refused the first version, so nothing was served",
+                hint="see why: nenrin rings",
+            )
+        start = max(state.segments[0].start, *(other.segments[0].start for other in self._others))
+        lo, hi = ground.rows_between(start, self._until)
+        loop = _answers("loop", "the loop", self._deployed.served(lo, hi), state.artefacts, 0)
+        loop = msgspec.structs.replace(loop, fits=sum(len(step.fits) for step in self._steps))
+        others = [
+            _answers(o.policy.name, o.policy.title, o.answer(lo, hi), o.artefacts, o.fits)
+            for o in self._others
+        ]
+        artefacts = {"loop": state.artefacts}
+        artefacts |= {other.policy.name: other.artefacts for other in self._others}
+        return Played(
+            lo=lo, hi=hi, answers=[loop, *others], artefacts=artefacts, steps=self._steps
+        )
+
+
+def _answers(
+    name: str, title: str, answers: Answers, artefacts: Mapping[str, Artefact], fits: int
+) -> PolicyAnswers:
+    versions = tuple((version, artefacts[version].cutoff) for version in answers.versions)
+    return PolicyAnswers(
+        name=name, title=title, p=answers.p, version=answers.version, versions=versions, fits=fits
+    )

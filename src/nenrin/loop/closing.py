@@ -1,0 +1,95 @@
+"""Closing: when a block's labels are complete, the watch reads it; when a day's are, it is scored."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nenrin.core.digest import digest_arrays
+from nenrin.core.instants import DAY, NEVER, iso
+from nenrin.loop.deployed import Deployed
+from nenrin.loop.look import refit
+from nenrin.loop.ports import Step
+from nenrin.loop.rollout import roll_back
+from nenrin.loop.schedule import next_at
+from nenrin.loop.watching import close_watch, read_block
+from nenrin.monitoring.calibration_alarm import calibration_alarm
+
+
+def close_block(deployed: Deployed, at: int, step: Step) -> None:
+    """Close the next block, and its day if it is the day's last."""
+    state = deployed.state
+    block = state.next_block
+    state.next_block = block + 1
+    watch = state.watch
+    if read_block(deployed, block):
+        recipe = roll_back(deployed, at, step)
+        refit(deployed, [recipe], at, step)
+    elif watch is not None and at - watch.opened >= deployed.options.watch_for:
+        close_watch(deployed, "over", at, step)
+    if deployed.ground.ends_day(block):
+        _close_day(deployed, deployed.ground.day_of(block), at, step)
+
+
+def _close_day(deployed: Deployed, day: int, at: int, step: Step) -> None:
+    state, ground = deployed.state, deployed.ground
+    state.next_day = day + 1
+    lo, hi = ground.day_rows(day)
+    if not state.segments or ground.day_start(day + 1) <= state.segments[0].start:
+        return
+    answers = deployed.served(lo, hi)
+    losses = ground.losses(answers.p, lo, hi, at)
+    counted = np.isfinite(losses)
+    body = {
+        "rows": hi - lo,
+        "labelled": int(np.count_nonzero(counted)),
+        "loss": float(np.mean(losses[counted])) if counted.any() else None,
+        "predictions": digest_arrays(deployed.counter.hashes[lo:hi], answers.p, answers.version),
+        "labels": digest_arrays(ground.labels(lo, hi, at)),
+        "versions": list(answers.versions),
+    }
+    step.record("day.closed", ground.day_name(day), body)
+    _calibration(deployed, at, step)
+    _age(deployed, at, step)
+
+
+def _calibration(deployed: Deployed, at: int, step: Step) -> None:
+    """Open, keep or resolve the calibration alarm; an open one pulls the next look forward."""
+    state, ground = deployed.state, deployed.ground
+    begun = ground.day_at(state.segments[0].start)
+    days = [day for day in deployed.closed_days(7) if day >= begun]
+    means = np.array([_bias(deployed, day) for day in days], dtype=np.float64)
+    finding = calibration_alarm(means, floor=deployed.bias_floor)
+    if finding.alarm and state.alarm == NEVER:
+        state.alarm = at
+        step.record(
+            "alarm.opened",
+            "calibration",
+            {"bias": finding.mean, "se": finding.se, "floor": finding.floor, "days": len(days)},
+        )
+    elif not finding.alarm and state.alarm != NEVER:
+        body = {"opened": iso(state.alarm), "bias": finding.mean}
+        step.record("alarm.resolved", "calibration", body)
+        state.alarm = NEVER
+    if finding.alarm and state.pulled == NEVER:
+        candidate = next_at(deployed, at)
+        if candidate - state.last_look >= deployed.options.cooldown:
+            state.pulled = candidate
+
+
+def _bias(deployed: Deployed, day: int) -> float:
+    ground = deployed.ground
+    lo, hi = ground.day_rows(day)
+    closing = ground.day_closing(day, deployed.state.settle)
+    rest = ground.labels(lo, hi, closing) - deployed.served(lo, hi).p
+    finite = rest[np.isfinite(rest)]
+    return float(np.mean(finite)) if len(finite) else float("nan")
+
+
+def _age(deployed: Deployed, at: int, step: Step) -> None:
+    """A ticket for a version that has been served too long; nothing is forced."""
+    state = deployed.state
+    artefact = deployed.artefact(state.champion)
+    age = at - artefact.look
+    if age >= deployed.options.max_age and artefact.version not in state.ticketed:
+        state.ticketed = [*state.ticketed, artefact.version]
+        step.record("ticket.opened", artefact.version, {"cause": "age", "days": age // DAY})

@@ -1,0 +1,147 @@
+"""One deployment in one environment: what was declared, the ground under it, and its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from nenrin.core.instants import DAY, HOUR
+from nenrin.gates.policy import Policy
+from nenrin.loop.declare import DeploymentSpec, Recipe
+from nenrin.loop.faults import Injection
+from nenrin.loop.ground import Ground
+from nenrin.loop.ports import Trainer
+from nenrin.loop.race import ANCHOR
+from nenrin.loop.scores import Scores
+from nenrin.loop.served import Answers, Counter
+from nenrin.loop.state import Artefact, State
+from nenrin.stats.betting import clip_of
+
+Checks = Callable[[int, int], list[dict[str, Any]]]
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """How a loop is run, beside what was declared.
+
+    Attributes:
+        takes: business time from a look to the first request that its result answers, microseconds.
+        watching: whether promotions are watched.
+        injections: faults to play in.
+        cooldown: least time between a look and one that an alarm pulls forward.
+        max_age: age of a served artefact at which a ticket is opened.
+        watch_for: longest time a watch stays open.
+    """
+
+    takes: int = HOUR
+    watching: bool = True
+    injections: tuple[Injection, ...] = ()
+    cooldown: int = 3 * DAY
+    max_age: int = 28 * DAY
+    watch_for: int = 14 * DAY
+
+
+class Deployed:
+    """What every step of the loop works on.
+
+    Args:
+        declared: the deployment as declared.
+        task: ``binary`` or ``regression``.
+        row_loss: name of the loss that the loop acts on.
+        ground: the row table in blocks and days.
+        scores: the one scorer.
+        trainer: fits models.
+        counter: answers rows by the routes of their time.
+        metrics: what the gate is told of beside the loss.
+        policy: the gate's rules.
+        checks: the data tests that fail on what became known between two instants.
+        options: how the loop is run.
+        state: what it remembers; changed by the steps.
+    """
+
+    def __init__(
+        self,
+        *,
+        declared: DeploymentSpec,
+        task: str,
+        row_loss: str,
+        ground: Ground,
+        scores: Scores,
+        trainer: Trainer,
+        counter: Counter,
+        metrics: tuple[str, ...],
+        policy: Policy,
+        checks: Checks,
+        options: Options,
+        state: State,
+    ) -> None:
+        self.declared = declared
+        self.task = task
+        self.row_loss = row_loss
+        self.ground = ground
+        self.scores = scores
+        self.trainer = trainer
+        self.counter = counter
+        self.metrics = metrics
+        self.policy = policy
+        self.checks = checks
+        self.options = options
+        self.state = state
+
+    @property
+    def name(self) -> str:
+        """The deployment's name."""
+        return self.declared.name
+
+    def recipe(self, name: str) -> Recipe:
+        """The declared recipe of that name."""
+        return next(recipe for recipe in self.declared.recipes if recipe.name == name)
+
+    def artefact(self, version: str) -> Artefact:
+        """A fit by its version."""
+        return self.state.artefacts[version]
+
+    @property
+    def bias_floor(self) -> float:
+        """The least bias worth an alarm: .02 for a probability, a fifth of sd(y) for a regression."""
+        return 0.02 if self.task == "binary" else self.scores.spread / 5
+
+    @property
+    def current_recipe(self) -> str:
+        """The recipe of the artefact served, or ``anchor`` when the anchor itself has come back."""
+        champion = self.artefact(self.state.champion)
+        twin = self.state.twin(champion.recipe)
+        old = twin is not None and twin.version != champion.version
+        return ANCHOR if champion.version == self.state.anchor and old else champion.recipe
+
+    def slot_loss(self, recipe: str, day: int) -> float:
+        """Loss on a closed day of the artefact of ``recipe`` that was in place when the day began."""
+        if recipe == ANCHOR:
+            artefact: Artefact | None = self.artefact(self.state.anchor)
+        else:
+            artefact = self.state.in_place(recipe, self.ground.day_start(day))
+        return np.nan if artefact is None else self.loss(artefact, day)
+
+    def served(self, lo: int, hi: int) -> Answers:
+        """What requests for the rows ``lo:hi`` were answered."""
+        return self.counter.answer(self.state.segments, self.state.artefacts, lo, hi)
+
+    def loss(self, artefact: Artefact, day: int) -> float:
+        """Loss of one artefact on a closed day; NaN where the day does not count for it."""
+        return self.scores.day_loss(artefact, day, self.state.settle)
+
+    def record(self, recipe: str, days: range) -> np.ndarray:
+        """:meth:`slot_loss` over closed days, float64 (len(days),)."""
+        return np.array([self.slot_loss(recipe, day) for day in days], dtype=np.float64)
+
+    def closed_days(self, last: int) -> range:
+        """The newest ``last`` closed days, fewer at the beginning."""
+        return range(max(0, self.state.next_day - last), self.state.next_day)
+
+    def cap(self) -> float:
+        """The clip c of this deployment: .1 nat, or a fifth of the champion's mean loss of 28 days."""
+        days = self.closed_days(28)
+        champion = self.artefact(self.state.champion)
+        return clip_of(self.row_loss, np.array([self.loss(champion, day) for day in days]))

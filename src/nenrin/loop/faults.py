@@ -1,0 +1,77 @@
+"""Faults that a backtest plays into history, to show whether the loop would have caught them.
+
+A fault strikes after the sanity check of a fit: it stands for what that check cannot see.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import msgspec
+import numpy as np
+
+from nenrin.core.errors import RequestError
+from nenrin.core.instants import local_midnight
+
+KINDS = ("scrambled_fit", "shifted_fit")
+
+
+class Injection(msgspec.Struct, frozen=True, kw_only=True):
+    """A fault and the local date on or after which each policy's first fit carries it."""
+
+    kind: str
+    day: str
+
+    @property
+    def text(self) -> str:
+        """``kind:date``, as the command line writes it."""
+        return f"{self.kind}:{self.day}"
+
+    def strikes(self, at: int, zone: str) -> bool:
+        """Whether a fit at the instant ``at`` is late enough to be hit."""
+        return at >= local_midnight(date.fromisoformat(self.day), zone)
+
+    def fault(self, task: str) -> str:
+        """The fault that a struck fit carries, for :func:`apply`."""
+        return f"{self.kind}/regression" if task == "regression" else self.kind
+
+    @classmethod
+    def parse(cls, text: str) -> Injection:
+        """Read ``scrambled_fit:2013-07-29``.
+
+        Raises:
+            RequestError: the kind is not known, or the date is not one.
+        """
+        kind, _, day = text.partition(":")
+        if kind not in KINDS:
+            raise RequestError(
+                f"{kind!r} is not a fault that can be injected",
+                hint=f"one of {', '.join(KINDS)}, as in scrambled_fit:2013-07-29",
+            )
+        try:
+            date.fromisoformat(day)
+        except ValueError:
+            raise RequestError(f"{text!r} has no date", hint=f"write {kind}:YYYY-MM-DD") from None
+        return cls(kind=kind, day=day)
+
+
+def apply(
+    fault: str, *, own: np.ndarray, others: np.ndarray, hashes: np.ndarray, spread: float
+) -> np.ndarray:
+    """The answers that a fault turns ``own`` into.
+
+    Args:
+        fault: ``scrambled_fit``: a row gets the model's answer for another row, chosen by the hash of its
+            key; ``shifted_fit``: logit + 1, for a regression one ``spread`` more; with the suffix
+            ``/regression`` for the latter.
+        own: the model's answers, float64 (rows,).
+        others: its answers for the rows that strangers are chosen from, float64 (any,).
+        hashes: hash of each row's key, uint64 (rows,).
+        spread: standard deviation of the label.
+    """
+    if fault.startswith("scrambled_fit"):
+        return others[(hashes % np.uint64(len(others))).astype(np.int64)] if len(others) else own
+    if fault == "shifted_fit/regression":
+        return own + spread
+    odds = np.clip(own, 1e-12, 1 - 1e-12)
+    return 1 / (1 + np.exp(-(np.log(odds) - np.log1p(-odds) + 1)))

@@ -1,0 +1,123 @@
+"""Keeps what the loop did: versions, verdicts, events, routes and state, in one unit of work a step."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from nenrin.core.errors import NotFoundError
+from nenrin.core.unit import Unit, Units
+from nenrin.gates.service import GatesService
+from nenrin.loop.ports import Served, Step
+from nenrin.loop.state import Segment, State
+from nenrin.registry.service import RegistryService
+from nenrin.serving.router import Route, Variant
+from nenrin.serving.service import ServingService
+
+
+class LoopStates(Protocol):
+    """Keeps the loop's state by deployment. Adapter: ``nenrin.backends.sql.loop``."""
+
+    def get(self, unit: Unit, deployment: str) -> bytes | None:
+        """The state last written, None before the first."""
+        ...
+
+    def put(self, unit: Unit, deployment: str, state: bytes) -> None:
+        """Write the state, in place of the one before."""
+        ...
+
+
+class LoopJournal:
+    """Writes the loop's steps into one environment.
+
+    Args:
+        environment: where it writes.
+        served: what the deployment is known by.
+        units, registry, gates, serving, states: the rooms' own ways to write.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        served: Served,
+        *,
+        units: Units,
+        registry: RegistryService,
+        gates: GatesService,
+        serving: ServingService,
+        states: LoopStates,
+    ) -> None:
+        self._environment = environment
+        self._served = served
+        self._units = units
+        self._registry = registry
+        self._gates = gates
+        self._serving = serving
+        self._states = states
+
+    def commit(self, step: Step, state: State) -> None:
+        """Write the step and the state after it."""
+        with self._units.write(self._environment, step.at) as unit:
+            for _, fit in step.fits:
+                self._registry.register(
+                    unit,
+                    name=self._served.model,
+                    kind="model",
+                    content=fit.model,
+                    revision=self._served.revision,
+                    parents=fit.parents,
+                    facts=fit.facts,
+                )
+            for verdict in step.verdicts:
+                self._gates.keep(unit, verdict)
+            for line in step.lines:
+                unit.record(line.kind, line.subject, line.body)
+            for version in step.bad:
+                self._registry.mark_bad(unit, version, step.why)
+            if step.route is not None:
+                self._route(unit, step.route, step.why, bool(step.bad))
+            self._states.put(unit, self._served.deployment, state.dumps())
+
+    def _route(self, unit: Unit, segment: Segment, why: str, rolled_back: bool) -> None:
+        """Serve what the loop routed: a first version, a canary, a promotion, or a roll-back."""
+        name, features = self._served.deployment, self._served.features
+        before = self._serving.current(unit, name)
+        champion = segment.variants[0][0]
+        if before is None:
+            self._serving.deploy(
+                unit,
+                name,
+                model=self._served.model,
+                version=champion,
+                revision=self._served.revision,
+                request=self._served.request,
+                features=features,
+                example=self._served.example,
+                reason=why,
+            )
+        elif len(segment.variants) > 1:
+            version, weight = segment.variants[1]
+            self._serving.canary(unit, name, version, weight, features=features, reason=why)
+        elif rolled_back and before.champion == champion:
+            route = Route(
+                deployment=name, variants=(Variant(version=champion, features=features),)
+            )
+            self._serving.set_route(unit, name, route, reason=why)
+        elif rolled_back:
+            self._serving.rollback(unit, name, reason=why, to=champion, features=features)
+        else:
+            self._serving.promote(unit, name, champion, reason=why, features=features)
+
+    def state(self) -> State:
+        """The loop's state as it was last kept.
+
+        Raises:
+            NotFoundError: the loop has not run here.
+        """
+        with self._units.read(self._environment) as unit:
+            data = self._states.get(unit, self._served.deployment)
+        if data is None:
+            raise NotFoundError(
+                f"the loop of {self._served.deployment!r} has not run in {self._environment!r}",
+                hint="run it: nenrin run",
+            )
+        return State.loads(data)

@@ -1,0 +1,179 @@
+"""What the loop needs from below and beside it, as Protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from nenrin.gates.policy import Policy
+from nenrin.gates.verdict import Verdict
+from nenrin.loop.declare import DeploymentSpec, Recipe
+from nenrin.loop.state import Artefact, Segment, State
+from nenrin.serving.signature import RequestSignature
+from nenrin.training.table import RowTable
+from nenrin.training.tasks import Task
+
+Progress = Callable[[str, int, int, str], None]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """A fit that is wanted.
+
+    Attributes:
+        recipe: which history to train on.
+        at: business instant: labels known later do not exist.
+        cutoff: end of the last closed block: rows asked later do not exist.
+        params: the model function's parameters.
+    """
+
+    recipe: Recipe
+    at: int
+    cutoff: int
+    params: dict[str, Any]
+
+
+class Fitted(msgspec.Struct, frozen=True, kw_only=True):
+    """A fit that was made.
+
+    Attributes:
+        version: the id that the registry will know it by.
+        model: digest of its content.
+        parents: what it was made from: recipe, cut-off, parameters and data, as the registry keeps them.
+        facts: plain values for people.
+    """
+
+    version: str
+    model: str
+    parents: tuple[str, ...] = ()
+    facts: dict[str, Any] = {}
+
+    def artefact(self, order: Order) -> Artefact:
+        """The fit as the loop keeps it."""
+        return Artefact(
+            version=self.version,
+            model=self.model,
+            recipe=order.recipe.name,
+            look=order.at,
+            cutoff=order.cutoff,
+        )
+
+
+class Trainer(Protocol):
+    """Fits and scores models of one deployment over one row table. Implemented by the project's graph."""
+
+    def tune(self, at: int, train_end: int, judge_end: int) -> dict[str, Any]:
+        """The best parameters of those tried: trained on rows asked before ``train_end``, judged on the
+        rows from there to ``judge_end``, with the labels known at ``at``; the defaults if there is
+        nothing to tune."""
+        ...
+
+    def fit(self, orders: Sequence[Order]) -> list[Fitted]:
+        """Fit every order, several at a time, in the orders' order.
+
+        Raises:
+            StepError: the user's function raised or its process died.
+        """
+        ...
+
+    def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Predictions of ``model`` for the table's rows ``lo:hi`` of each span, float64 (hi - lo,)."""
+        ...
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """An event to be recorded: ``kind``, ``subject`` and plain ``body``."""
+
+    kind: str
+    subject: str
+    body: dict[str, Any]
+
+
+class Step(msgspec.Struct, kw_only=True):
+    """What one due instant brought: written in one unit of work, or not at all."""
+
+    at: int
+    lines: list[Line] = []
+    fits: list[tuple[Artefact, Fitted]] = []
+    verdicts: list[Verdict] = []
+    bad: list[str] = []
+    route: Segment | None = None
+    why: str = ""
+
+    def record(self, kind: str, subject: str, body: dict[str, Any]) -> None:
+        """Add an event."""
+        self.lines.append(Line(kind=kind, subject=subject, body=body))
+
+
+class Journal(Protocol):
+    """Keeps what the loop did: events, state, versions and routes, in one unit of work a step."""
+
+    def commit(self, step: Step, state: State) -> None:
+        """Write the step and the state after it."""
+        ...
+
+
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment is known by, beside its versions.
+
+    Attributes:
+        deployment, model, revision: their names and id.
+        request: what a request holds.
+        example: a raw row of plain JSON values.
+        features: digest of the feature state that answers live requests.
+    """
+
+    deployment: str
+    model: str
+    revision: str
+    request: RequestSignature
+    example: dict[str, Any]
+    features: str = ""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment made ready by the project's graph: data loaded, rows built, a trainer over them.
+
+    Attributes:
+        declared: the deployment as declared.
+        task: what its model is asked to do.
+        table: the point-in-time rows.
+        trainer: fits and scores over them.
+        costs: CPU seconds of the user's code so far, ``fit`` and ``predict``, and counts of fits.
+        served: what the deployment is known by.
+        policy: the gate's rules.
+        project: digest of everything but data that results depend on.
+        data: the data version of each dataset.
+        rows: name of the rows' dataset.
+        checks: the data tests that fail on what became known between two instants.
+        end: the newest instant at which anything of the data became known.
+    """
+
+    declared: DeploymentSpec
+    task: Task
+    table: RowTable
+    trainer: Trainer
+    costs: Callable[[], dict[str, float]]
+    served: Served
+    policy: Policy
+    project: str
+    data: dict[str, str]
+    rows: str
+    checks: Callable[[int, int], list[dict[str, Any]]]
+    end: int
+
+
+class Replay(Protocol):
+    """Makes deployments ready. Implemented by the project's graph."""
+
+    def prepare(
+        self, environment: str, deployment: str | None, *, load: bool, progress: Progress | None
+    ) -> Prepared:
+        """Load what is missing (everything anew if ``load``), build the rows, open a trainer.
+
+        Raises:
+            NenrinError: the project file, the data or the model is wrong.
+        """
+        ...

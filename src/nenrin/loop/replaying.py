@@ -1,0 +1,228 @@
+"""Runs a backtest in an environment of its own, and keeps its report and its predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+
+from nenrin.core.calendar import SimulatedCalendar
+from nenrin.core.digest import derived_id
+from nenrin.core.instants import iso, spell
+from nenrin.core.timer import Timer
+from nenrin.core.unit import Units
+from nenrin.loop.backtest import Backtest, Played, PolicyAnswers
+from nenrin.loop.deployed import Deployed, Options
+from nenrin.loop.faults import Injection
+from nenrin.loop.harm import bad_week
+from nenrin.loop.journal import LoopJournal
+from nenrin.loop.opening import open_deployed
+from nenrin.loop.ports import Prepared, Progress
+from nenrin.loop.report import Scored, differences, history_of, labels_came, tables
+from nenrin.loop.window import Window, window
+from nenrin.serving.log import SCHEMA, PredictionLog
+
+NEXT = ("nenrin adopt {id} --into dev", "nenrin up", "nenrin backtest export {id} --to predictions.parquet")
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backtest was asked to do."""
+
+    from_: str = ""
+    until: str = ""
+    inject: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+class Replayer:
+    """Plays one prepared deployment through history.
+
+    Args:
+        environment: the backtest's own environment.
+        prepared: data, rows and trainer.
+        asked: window, faults, what to leave out.
+        units: where events go.
+        journal: writes the loop's steps there.
+        log: keeps predictions.
+        timer: measures.
+        worker_cpu: CPU seconds of all workers so far.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        prepared: Prepared,
+        asked: Asked,
+        *,
+        units: Units,
+        journal: LoopJournal,
+        log: PredictionLog,
+        timer: Timer,
+        worker_cpu: Callable[[], float],
+    ) -> None:
+        self._environment = environment
+        self._prepared = prepared
+        self._asked = asked
+        self._units = units
+        self._journal = journal
+        self._log = log
+        self._timer = timer
+        self._worker_cpu = worker_cpu
+
+    def play(self, started: tuple[float, float], progress: Progress | None) -> dict[str, Any]:
+        """Replay and report; ``started`` is (CPU, wall) when the work began, of the whole process tree."""
+        prepared = self._prepared
+        table, declared = prepared.table, prepared.declared
+        chosen = window(
+            first=int(table.asked[0]),
+            last=int(table.asked[-1]),
+            zone=table.zone,
+            clock=declared.refresh.clock,
+            from_=self._asked.from_,
+            until=self._asked.until,
+        )
+        options = Options(
+            watching="watch" not in self._asked.without,
+            injections=tuple(Injection.parse(text) for text in self._asked.inject),
+        )
+        deployed = open_deployed(prepared, chosen.look, options)
+        self._open(chosen, deployed)
+        calendar = SimulatedCalendar(chosen.look)
+        played = Backtest(deployed, self._journal, chosen.until).play(calendar.move, progress)
+        if progress:
+            progress("report", 0, 1, "")
+        scored = Scored(deployed.ground, played, prepared.task.loss)
+        report = self._report(chosen, deployed, played, scored)
+        report["predictions"] = self._keep(deployed, played)
+        self._close(calendar.now(), report)
+        sequence, head = self._units.head(self._environment)
+        report |= {"ledger_head": head, "ledger_events": sequence}
+        report["cost"] = self._cost(started)
+        return report
+
+    def _open(self, chosen: Window, deployed: Deployed) -> None:
+        """The opening event: everything that the replay depends on."""
+        prepared = self._prepared
+        with self._units.write(self._environment, chosen.look) as unit:
+            unit.record(
+                "backtest.opened",
+                prepared.declared.name,
+                {
+                    "project": prepared.project,
+                    "data": prepared.data,
+                    "from": iso(chosen.look),
+                    "until": iso(chosen.until),
+                    "settle": deployed.state.settle,
+                    "takes": deployed.options.takes,
+                    "inject": list(self._asked.inject),
+                    "without": list(self._asked.without),
+                    "deployment": msgspec.to_builtins(
+                        msgspec.structs.replace(prepared.declared, where="")
+                    ),
+                },
+            )
+
+    def _close(self, at: int, report: dict[str, Any]) -> None:
+        with self._units.write(self._environment, at) as unit:
+            body = {
+                "total": report["total"],
+                "counts": report["counts"],
+                "predictions": {name: kept["digest"] for name, kept in report["predictions"].items()},
+            }
+            unit.record("backtest.closed", self._prepared.declared.name, body)
+
+    def _report(
+        self, chosen: Window, deployed: Deployed, played: Played, scored: Scored
+    ) -> dict[str, Any]:
+        prepared = self._prepared
+        task = prepared.task
+        events, counts = history_of(played)
+        gaps = differences(scored)
+        table = prepared.table
+        name = self._environment.split("/", 1)[1]
+        state = deployed.state
+        end = deployed.ground.day_closing(deployed.ground.days - 1, state.settle)
+        return {
+            "id": name,
+            "project": {
+                "deployment": prepared.declared.name,
+                "model": prepared.served.model,
+                "task": task.kind,
+                "metric": task.metric,
+                "rows_dataset": prepared.rows,
+                "zone": table.zone,
+                "baseline": "prior",
+            },
+            "window": {
+                "train_from": iso(int(table.asked[0])),
+                "from": iso(chosen.look),
+                "until": iso(chosen.until),
+                "days": len(scored.days),
+            },
+            "settle_age": spell(state.settle),
+            "inject": list(self._asked.inject),
+            "without": list(self._asked.without),
+            **tables(scored, task.kind),
+            "differences": gaps,
+            "events": events,
+            "counts": counts,
+            "labels": labels_came(deployed.ground, scored, state.settle, end),
+            "bad_week": bad_week(deployed, played, scored),
+            "sentences": [gap["sentence"] for gap in gaps],
+            "next": [line.format(id=name) for line in NEXT],
+        }
+
+    def _keep(self, deployed: Deployed, played: Played) -> dict[str, Any]:
+        """Keep every policy's predictions as one file each, by content."""
+        table = deployed.ground.table
+        keys = table.keys[played.lo : played.hi]
+        asked = table.asked[played.lo : played.hi]
+        kept = {}
+        for answers in played.answers:
+            logged = self._log.write_day(_frame(answers, keys, asked))
+            kept[answers.name] = {"content": logged.content, "digest": logged.digest}
+        return kept
+
+    def _cost(self, started: tuple[float, float]) -> dict[str, Any]:
+        costs = self._prepared.costs()
+        cpu = self._timer.cpu() + self._worker_cpu() - started[0]
+        return {
+            "cpu": {
+                "fit": costs["fit"],
+                "predict": costs["predict"],
+                "platform": cpu - costs["fit"] - costs["predict"],
+                "total": cpu,
+            },
+            "wall": {"total": self._timer.wall() - started[1]},
+            "fits": int(costs["fits"]),
+            "fits_reused": int(costs["reused"]),
+            "trials": int(costs["trials"]),
+            "peak_mb": None,
+        }
+
+
+def _frame(answers: PolicyAnswers, keys: pl.Series, asked: np.ndarray) -> pl.DataFrame:
+    versions = np.array([version for version, _ in answers.versions], dtype=object)
+    cutoffs = np.array([cutoff for _, cutoff in answers.versions], dtype=np.int64)
+    return pl.DataFrame(
+        {
+            "key": keys,
+            "asked": asked,
+            "policy": pl.repeat(answers.name, len(keys), eager=True),
+            "version": pl.Series(versions[answers.version].tolist(), dtype=pl.String),
+            "variant": np.zeros(len(keys), dtype=np.int8),
+            "cutoff": cutoffs[answers.version],
+            "p": answers.p,
+        }
+    ).select(SCHEMA.names())
+
+
+def environment_of(prepared: Prepared, asked: Asked, taken: list[str]) -> str:
+    """A name for a replay: the same for the same question, with a number for every time it is asked."""
+    name = derived_id("bt", prepared.project, prepared.data, msgspec.to_builtins(asked))
+    times = sum(1 for other in taken if other.startswith(f"backtest/{name}"))
+    return f"backtest/{name}" if not times else f"backtest/{name}-{times + 1}"
+

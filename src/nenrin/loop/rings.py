@@ -1,0 +1,66 @@
+"""Rings: every turn of the loop, told from the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from nenrin.core.instants import iso
+from nenrin.core.ledger import Event
+
+_OUTCOMES = {
+    "alarm": "rolled back",
+    "replaced": "replaced by the next",
+    "over": "watched to the end",
+}
+
+
+def rings(events: Iterable[Event], deployment: str | None = None) -> list[dict[str, Any]]:
+    """The rings of an environment, oldest first.
+
+    Each has ``ring``, ``at``, ``deployment``, ``trigger``, ``chosen``, ``ships``, the race (``best``,
+    ``elected``, ``means``, ``standings``), ``verdict`` (``admitted``, ``outcome``, ``reason``), ``rollout``
+    (instants and reasons) and ``outcome``.
+    """
+    found: list[dict[str, Any]] = []
+    by_version: dict[str, dict[str, Any]] = {}
+    verdict: dict[str, Any] = {}
+    for event in events:
+        if event.kind == "verdict.given":
+            verdict = {name: event.body.get(name) for name in ("admitted", "outcome", "reason")}
+        elif event.kind in ("look.taken", "look.blocked"):
+            ring = {
+                **event.body,
+                "at": iso(event.at),
+                "deployment": event.subject,
+                "verdict": verdict,
+                "rollout": [],
+                "outcome": "blocked by data" if event.kind == "look.blocked" else "",
+            }
+            found.append(ring)
+            ships, verdict = event.body.get("ships"), {}
+            if ships:
+                by_version[ships] = ring
+            elif event.kind == "look.taken":
+                ring["outcome"] = "refused"
+        elif event.kind.startswith("deployment."):
+            _rolled_out(event, by_version)
+        elif event.kind == "watch.closed" and event.subject in by_version:
+            by_version[event.subject]["outcome"] = _OUTCOMES[event.body["outcome"]]
+    for ring in found:
+        ring["outcome"] = ring["outcome"] or ("served" if ring["rollout"] else "decided")
+    return [ring for ring in found if deployment in (None, ring["deployment"])]
+
+
+def _rolled_out(event: Event, by_version: dict[str, dict[str, Any]]) -> None:
+    route = event.body.get("route") or []
+    newest = route[-1]["version"] if route else ""
+    if newest in by_version:
+        by_version[newest]["rollout"].append(
+            {
+                "at": iso(event.at),
+                "what": event.kind.split(".", 1)[1],
+                "weight": route[-1]["weight"],
+                "reason": event.body.get("reason", ""),
+            }
+        )

@@ -1,0 +1,24 @@
+"""When the loop looks: a grid of local times that never moves, and looks that alarms pull forward."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from nenrin.core.instants import DAY, local_date, local_instant
+from nenrin.loop.deployed import Deployed
+
+
+def next_at(deployed: Deployed, after: int) -> int:
+    """The next local time of a look that is later than ``after``."""
+    clock, zone = deployed.declared.refresh.clock, deployed.ground.zone
+    day = local_date(after, zone)
+    instant = local_instant(day, clock, zone)
+    return instant if instant > after else local_instant(day + timedelta(days=1), clock, zone)
+
+
+def grid_look(deployed: Deployed, after: int) -> int:
+    """The look after the scheduled one at ``after``: a whole period of local days later."""
+    clock, zone = deployed.declared.refresh.clock, deployed.ground.zone
+    days = deployed.declared.refresh.period // DAY
+    day = local_date(after, zone) + timedelta(days=days)
+    return local_instant(day, clock, zone)

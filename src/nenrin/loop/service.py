@@ -1,0 +1,232 @@
+"""The loop's verbs: backtest, adopt, tick, promote, roll back, freeze; and what it tells: rings, status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from nenrin.core.calendar import Calendar
+from nenrin.core.environment import of_backtest
+from nenrin.core.errors import NotFoundError
+from nenrin.core.ledger import Event
+from nenrin.core.timer import Timer
+from nenrin.core.unit import Unit, Units
+from nenrin.gates.service import GatesService
+from nenrin.loop.exporting import export_predictions
+from nenrin.loop.journal import LoopJournal, LoopStates
+from nenrin.loop.living import Living
+from nenrin.loop.ports import Prepared, Progress, Replay
+from nenrin.loop.replaying import Asked, Replayer, environment_of
+from nenrin.loop.rings import rings
+from nenrin.registry.service import RegistryService
+from nenrin.serving.log import PredictionLog
+from nenrin.serving.service import ServingService
+
+
+class Backtests(Protocol):
+    """Keeps reports. Adapter: ``nenrin.backends.sql.loop``."""
+
+    def add(self, unit: Unit, backtest: str, at: int, body: dict[str, Any]) -> None:
+        """Keep a report."""
+        ...
+
+    def get(self, unit: Unit, backtest: str) -> dict[str, Any] | None:
+        """The report of that id."""
+        ...
+
+    def all(self, unit: Unit) -> list[dict[str, Any]]:
+        """Every report, oldest first."""
+        ...
+
+
+class LoopService:
+    """The loop of one folder's deployments.
+
+    Args:
+        environment: the environment whose data backtests replay, and that keeps their reports.
+        replay: makes deployments ready.
+        worker_cpu: CPU seconds of all workers so far.
+        others: the rooms' services and ports.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        *,
+        units: Units,
+        replay: Replay,
+        registry: RegistryService,
+        gates: GatesService,
+        serving: ServingService,
+        states: LoopStates,
+        backtests: Backtests,
+        log: PredictionLog,
+        calendar: Calendar,
+        timer: Timer,
+        worker_cpu: Callable[[], float],
+    ) -> None:
+        self._environment = environment
+        self._units = units
+        self._replay = replay
+        self._registry = registry
+        self._gates = gates
+        self._serving = serving
+        self._states = states
+        self._backtests = backtests
+        self._log = log
+        self._calendar = calendar
+        self._timer = timer
+        self._worker_cpu = worker_cpu
+        self._living = Living(
+            units=units,
+            replay=replay,
+            journal=self._journal,
+            registry=registry,
+            serving=serving,
+            states=states,
+            calendar=calendar,
+        )
+
+    def backtest(
+        self,
+        from_: str | None = None,
+        until: str | None = None,
+        inject: Sequence[str] = (),
+        without: Sequence[str] = (),
+        deployment: str | None = None,
+        workers: int | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """Replay history through the loop and its comparators.
+
+        Args:
+            from_: local date of the first look; left out, after a quarter of the history.
+            until: local date at whose beginning the replay ends; left out, the end of the data.
+            inject: faults, as ``scrambled_fit:2013-07-29``.
+            without: parts to leave out: ``watch``.
+            deployment: whose loop; may be left out if there is one.
+            workers: ignored here: the platform was opened with them.
+            progress: told of every closed day.
+
+        Returns:
+            the report.
+        """
+        started = (self._timer.cpu() + self._worker_cpu(), self._timer.wall())
+        asked = Asked(
+            from_=from_ or "", until=until or "", inject=tuple(inject), without=tuple(without)
+        )
+        prepared = self._replay.prepare(
+            self._environment, deployment, load=False, progress=progress
+        )
+        environment = environment_of(prepared, asked, self._units.environments())
+        report = Replayer(
+            environment,
+            prepared,
+            asked,
+            units=self._units,
+            journal=self._journal(environment, prepared),
+            log=self._log,
+            timer=self._timer,
+            worker_cpu=self._worker_cpu,
+        ).play(started, progress)
+        with self._units.write(self._environment, self._calendar.now()) as unit:
+            self._backtests.add(unit, report["id"], unit.at, report)
+            unit.record(
+                "backtest.reported", report["id"], {"ledger_head": report["ledger_head"]}
+            )
+        return report
+
+    def backtests(self) -> list[dict[str, Any]]:
+        """A line for every backtest, oldest first."""
+        with self._units.read(self._environment) as unit:
+            reports = self._backtests.all(unit)
+        lines = ("id", "window", "inject", "without", "counts", "ledger_head", "project")
+        return [{name: report.get(name) for name in lines} for report in reports]
+
+    def report(self, backtest: str) -> dict[str, Any]:
+        """A backtest's report.
+
+        Raises:
+            NotFoundError: there is none of that id.
+        """
+        with self._units.read(self._environment) as unit:
+            report = self._backtests.get(unit, backtest)
+        if report is None:
+            raise NotFoundError(
+                f"there is no backtest {backtest!r}",
+                hint="run one: nenrin backtest",
+                where=backtest,
+            )
+        return report
+
+    def export(self, backtest: str, path: Path) -> dict[str, Any]:
+        """Write every prediction of every policy as Parquet (see :mod:`nenrin.loop.exporting`)."""
+        report = self.report(backtest)
+        prepared = self._replay.prepare(
+            self._environment, report["project"]["deployment"], load=False, progress=None
+        )
+        return export_predictions(report, prepared, self._log, path)
+
+    def adopt(self, backtest: str, into: str = "dev") -> dict[str, Any]:
+        """Propose a backtest's champion to an environment; deployed at once where there is none."""
+        report = self.report(backtest)
+        prepared = self._replay.prepare(
+            into, report["project"]["deployment"], load=False, progress=None
+        )
+        return self._living.adopt(report, of_backtest(backtest), into, prepared)
+
+    def turn(
+        self, environment: str, deployment: str | None, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Load, build, and let the loop decide: the first version, new code, or what is due."""
+        prepared = self._replay.prepare(environment, deployment, load=True, progress=progress)
+        return self._living.turn(environment, prepared, progress)
+
+    def tick(self, environment: str) -> int:
+        """Do what is due in an environment; how many steps changed something."""
+        return self._living.tick(environment)
+
+    def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
+        """Serve a version by hand, through the gate."""
+        return self._living.promote(environment, deployment, version)
+
+    def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
+        """Serve what the champion replaced, at once."""
+        return self._living.rollback(environment, deployment)
+
+    def freeze(self, environment: str, deployment: str, reason: str = "by hand") -> dict[str, Any]:
+        """Stop every automatic change of a deployment."""
+        with self._units.write(environment, self._calendar.now()) as unit:
+            frozen = self._serving.freeze(unit, deployment, reason=reason)
+        return {"deployment": frozen.name, "frozen": frozen.frozen}
+
+    def unfreeze(self, environment: str, deployment: str, reason: str = "by hand") -> dict[str, Any]:
+        """Allow automatic changes again."""
+        with self._units.write(environment, self._calendar.now()) as unit:
+            thawed = self._serving.unfreeze(unit, deployment, reason=reason)
+        return {"deployment": thawed.name, "frozen": thawed.frozen}
+
+    def rings(self, environment: str, deployment: str | None = None) -> list[dict[str, Any]]:
+        """Every turn of the loop: trigger, race, verdict, rollout, outcome; oldest first."""
+        return rings(self._units.events(environment), deployment)
+
+    def status(self, environment: str) -> dict[str, Any]:
+        """What is served, and how each deployment stands."""
+        return self._living.status(environment)
+
+    def events(self, environment: str) -> list[Event]:
+        """Every event of an environment, oldest first."""
+        return list(self._units.events(environment))
+
+    def _journal(self, environment: str, prepared: Prepared) -> LoopJournal:
+        return LoopJournal(
+            environment,
+            prepared.served,
+            units=self._units,
+            registry=self._registry,
+            gates=self._gates,
+            serving=self._serving,
+            states=self._states,
+        )
+

@@ -1,0 +1,153 @@
+"""What the loop remembers of one deployment between two ticks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from nenrin.core.instants import NEVER
+from nenrin.stats.betting import Wealth
+
+
+class Artefact(msgspec.Struct, frozen=True, kw_only=True):
+    """A fitted model that the loop can score and serve.
+
+    Attributes:
+        version: its id in the registry.
+        model: digest of its content.
+        recipe: the recipe that it was fitted by.
+        look: business instant at which it was fitted.
+        cutoff: end of the last closed block it was trained on; days from then on are out of sample.
+        fault: an injected fault that its answers carry; empty outside fault injection.
+    """
+
+    version: str
+    model: str
+    recipe: str
+    look: int
+    cutoff: int
+    fault: str = ""
+
+
+class Segment(msgspec.Struct, frozen=True):
+    """A stretch of time in which the route was the same: its beginning, and (version, weight) pairs."""
+
+    start: int
+    variants: tuple[tuple[str, int], ...]
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True):
+    """An open watch over one promotion.
+
+    Attributes:
+        subject: the promoted version.
+        ref: the version that a roll-back would serve.
+        ref_since: when ``ref`` was set; a refresh under suspicion inherits it.
+        opened: first instant at which the subject was served; blocks that begin earlier do not count.
+        margin: tolerated harm m, fixed when the watch opened.
+        cap: clip c of a block's mean difference.
+        wealth: what the two bets hold.
+        block: number of the next block to read.
+        held: first block of a run that has too few labels on its own; -1 when there is none.
+        blocks: blocks (after merging) that were read.
+    """
+
+    subject: str
+    ref: str
+    ref_since: int
+    opened: int
+    margin: float
+    cap: float
+    wealth: Wealth = Wealth()
+    block: int
+    held: int = -1
+    blocks: int = 0
+
+
+class Promotion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that will be served from ``at`` on, at the percentages ``stages`` one after the other."""
+
+    version: str
+    at: int
+    stages: tuple[int, ...]
+    ring: int
+
+
+class State(msgspec.Struct, kw_only=True):
+    """Everything the loop needs to go on; plain values, kept as JSON with each step's events.
+
+    Attributes:
+        settle: microseconds after which a block's labels count as complete.
+        next_block: number of the first block that is not closed.
+        next_day: number of the first day that is not closed.
+        next_look: instant of the next scheduled look; the grid never moves.
+        pulled: instant of a look that an alarm pulled forward; ``NEVER`` when there is none.
+        last_look: instant of the newest look.
+        rings: looks taken so far.
+        params: the tuned parameters that fits are made with.
+        artefacts: every fit by version.
+        fits: recipe to its versions, oldest first.
+        bad: versions never to be served or compared again.
+        champion: the version served to all, or to all but the canary's part; empty before the first.
+        anchor: shipped version of the last verdict *better* over new code, at first the first champion.
+        probation: recipes whose last promotion was rolled back.
+        segments: routes so far.
+        pending: the promotion that has been decided and not begun.
+        stages_left: percentages of the canary in progress.
+        stage_at: when the next of them begins; ``NEVER`` when there is none.
+        watch: the open watch.
+        alarm: since when calibration has been off; ``NEVER`` when it is not.
+        ticketed: versions for which an age ticket was opened.
+        struck: injected faults that have struck.
+    """
+
+    settle: int
+    next_block: int
+    next_day: int
+    next_look: int
+    pulled: int = NEVER
+    last_look: int = -NEVER
+    rings: int = 0
+    params: dict[str, Any] = {}
+    artefacts: dict[str, Artefact] = {}
+    fits: dict[str, list[str]] = {}
+    bad: list[str] = []
+    champion: str = ""
+    anchor: str = ""
+    probation: list[str] = []
+    segments: list[Segment] = []
+    pending: Promotion | None = None
+    stages_left: tuple[int, ...] = ()
+    stage_at: int = NEVER
+    watch: Watch | None = None
+    alarm: int = NEVER
+    ticketed: list[str] = []
+    struck: list[str] = []
+
+    def twin(self, recipe: str) -> Artefact | None:
+        """The newest fit of ``recipe`` that is not marked bad."""
+        for version in reversed(self.fits.get(recipe, [])):
+            if version not in self.bad:
+                return self.artefacts[version]
+        return None
+
+    def in_place(self, recipe: str, instant: int, before: int = NEVER) -> Artefact | None:
+        """The newest good fit of ``recipe`` whose cut-off is not after ``instant``.
+
+        ``before`` asks for the newest of those fitted before that look.
+        """
+        for version in reversed(self.fits.get(recipe, [])):
+            artefact = self.artefacts[version]
+            if version not in self.bad and artefact.cutoff <= instant and artefact.look < before:
+                return artefact
+        return None
+
+    def dumps(self) -> bytes:
+        """The state as JSON."""
+        return msgspec.json.encode(self)
+
+    @classmethod
+    def loads(cls, data: bytes) -> State:
+        """The state that :meth:`dumps` wrote."""
+        return msgspec.json.decode(data, type=cls)

@@ -1,0 +1,230 @@
+"""The composition root: settings in, a platform of services out. Here adapters are chosen, and nowhere else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+
+from nenrin.backends.blobs.local import LocalStore
+from nenrin.backends.compute.in_process import InProcessExecutor
+from nenrin.backends.compute.spawn import SpawnExecutor
+from nenrin.backends.sql.data import SqlDatasetVersions
+from nenrin.backends.sql.database import Database
+from nenrin.backends.sql.gates import SqlVerdicts
+from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
+from nenrin.backends.sql.monitoring import SqlAlarms
+from nenrin.backends.sql.pipelines import SqlResults
+from nenrin.backends.sql.project import SqlRevisions
+from nenrin.backends.sql.registry import SqlAliases, SqlVersions
+from nenrin.backends.sql.serving import SqlDeployments
+from nenrin.core.audit import Audit
+from nenrin.core.calendar import Calendar, SystemCalendar
+from nenrin.core.settings import Settings
+from nenrin.core.store import ContentStore
+from nenrin.core.timer import SystemTimer
+from nenrin.core.unit import Unit
+from nenrin.data.service import DataService
+from nenrin.features.service import FeatureSet
+from nenrin.gates.service import GatesService
+from nenrin.loop.living import stands_at
+from nenrin.loop.service import LoopService
+from nenrin.monitoring.service import MonitoringService
+from nenrin.pipelines.executor import Executor
+from nenrin.project.loader import project_attributes
+from nenrin.project.service import ProjectService
+from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
+from nenrin.registry.service import RegistryService
+from nenrin.serving.log import PredictionLog
+from nenrin.serving.plane.process import PlaneParts, PlaneSettings
+from nenrin.serving.ports import Features, LiveRoute
+from nenrin.serving.service import ServingService
+
+
+class Platform:
+    """The services of every room over one folder.
+
+    Attributes:
+        settings: what it was opened with.
+        units, store: ledger and state; content.
+        calendar: business time.
+        data, registry, gates, serving, monitoring, loop, projects, audit: the rooms' verbs.
+
+    Args:
+        settings: where things are kept.
+        calendar: business time; the machine's by default.
+        kinds: kinds of versions beside those that are installed.
+    """
+
+    def __init__(
+        self, settings: Settings, *, calendar: Calendar | None = None, kinds: Sequence[Kind] = ()
+    ) -> None:
+        self.settings = settings
+        self.calendar = calendar or SystemCalendar()
+        self.units = Database(settings.database)
+        self.store: ContentStore = LocalStore(settings.store)
+        self._executor: Executor | None = None
+        self._starting = threading.Lock()
+        timer = SystemTimer()
+        self.data = DataService(self.units, self.store, SqlDatasetVersions())
+        self.registry = RegistryService(
+            self.units, self.store, SqlVersions(), SqlAliases(), Kinds(kinds)
+        )
+        self.gates = GatesService(self.units, SqlVerdicts())
+        self.serving = ServingService(self.units, SqlDeployments())
+        self.monitoring = MonitoringService(self.units, SqlAlarms())
+        self.audit = Audit(self.units)
+        self.projects = ProjectService(
+            settings.folder.absolute(),
+            settings.state_folder,
+            units=self.units,
+            store=self.store,
+            revisions=SqlRevisions(),
+            results=SqlResults(),
+            data=self.data,
+            calendar=self.calendar,
+            timer=timer,
+            executor=self._started,
+        )
+        self.loop = LoopService(
+            settings.environment,
+            units=self.units,
+            replay=self.projects,
+            registry=self.registry,
+            gates=self.gates,
+            serving=self.serving,
+            states=SqlLoopStates(),
+            backtests=SqlBacktests(),
+            log=PredictionLog(self.store),
+            calendar=self.calendar,
+            timer=timer,
+            worker_cpu=self._worker_cpu,
+        )
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """The platform of a folder; makes what is missing.
+
+        Raises:
+            NenrinError: the folder's state cannot be read or brought up to date.
+        """
+        return cls(settings)
+
+    def close(self) -> None:
+        """End the workers and close the database."""
+        if self._executor is not None:
+            self._executor.close()
+        self.units.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _started(self) -> Executor:
+        """The executor; its workers start when work first needs them."""
+        with self._starting:
+            if self._executor is None:
+                settings = self.settings
+                if settings.workers == 0:
+                    self._executor = InProcessExecutor(self.store, project_attributes)
+                else:
+                    self._executor = SpawnExecutor(
+                        settings.workers,
+                        partial(LocalStore, Path(settings.store)),
+                        project_attributes,
+                        log=settings.state_folder / "workers.log",
+                    )
+            return self._executor
+
+    def _worker_cpu(self) -> float:
+        return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())
+
+
+def plane_parts(settings: PlaneSettings) -> PlaneParts:
+    """The data plane's adapters, made in its own process: reads only, from files on this machine."""
+    opened = Settings.read(folder=settings.folder, environment=settings.environment)
+    units = Database(opened.database, read_only=True)
+    store = LocalStore(opened.store)
+    timer, calendar = SystemTimer(), SystemCalendar()
+    return PlaneParts(
+        routes=_Routes(units, settings.environment, calendar),
+        loader=_Loader(units, store, settings.environment, opened.state_folder),
+        calendar=calendar,
+        timer=timer,
+    )
+
+
+class _Routes:
+    """Reads routes from the state database."""
+
+    def __init__(self, units: Database, environment: str, calendar: Calendar) -> None:
+        self._units = units
+        self._environment = environment
+        self._calendar = calendar
+        self._deployments = SqlDeployments()
+        self._versions = SqlDatasetVersions()
+
+    def routes(self) -> list[LiveRoute]:
+        """Every deployment, and where the environment's calendar stands."""
+        with self._units.read(self._environment) as unit:
+            stands = self._stands(unit)
+            return [
+                LiveRoute(deployment=deployment, stands_at=stands)
+                for deployment in self._deployments.all(unit)
+            ]
+
+    def _stands(self, unit: Unit) -> int | None:
+        bounds = [version.bound for version in self._versions.all(unit)]
+        return stands_at(max(bounds), self._calendar.now()) if bounds else None
+
+
+class _Loader:
+    """Opens versions and feature states from the content store."""
+
+    def __init__(
+        self, units: Database, store: LocalStore, environment: str, state_folder: Path
+    ) -> None:
+        self._units = units
+        self._store = store
+        self._environment = environment
+        self._state_folder = state_folder
+        self._versions = SqlVersions()
+        self._revisions = SqlRevisions()
+        self._kinds = Kinds()
+        self._projects: dict[str, Any] = {}
+
+    def open(self, version: str) -> RowAnswerer:
+        """The version, ready to answer rows."""
+        with self._units.read(self._environment) as unit:
+            record = self._versions.get(unit, version)
+        if record is None:
+            raise LookupError(version)
+        context = OpenContext(store=self._store, project=self._project(record.revision))
+        answerer: Answerer = self._kinds.get(record.kind).open(
+            self._store.get(record.content), context
+        )
+        return RowAnswerer(answerer)
+
+    def features(self, digest: str) -> Features:
+        """The feature state kept under ``digest``."""
+        return FeatureSet.loads(self._store.get(digest))
+
+    def _project(self, revision: str) -> Any:
+        """The attributes of the project module that made a version."""
+        folder = self._state_folder / "revisions" / revision
+        if revision not in self._projects:
+            self._projects[revision] = project_attributes(folder) if folder.is_dir() else {}
+        return self._projects[revision]
+
+

@@ -1,0 +1,54 @@
+"""The data tests that a look asks for: what became known, day by day, against the days before it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from nenrin.core.instants import DAY
+from nenrin.monitoring.data_tests import REFERENCE_DAYS, check_day, check_freshness, no_rows
+from nenrin.monitoring.day_profile import DayProfile, profile_days
+
+
+class DataTests:
+    """Tests of a deployment's datasets over stretches of known time.
+
+    Only findings that are worth waking somebody block a refresh: rows that stopped, half a column null.
+
+    Args:
+        frames: the datasets' stored rows, with ``__known__``.
+    """
+
+    def __init__(self, frames: Mapping[str, pl.DataFrame]) -> None:
+        self._profiles = {name: _profiles(frame) for name, frame in frames.items()}
+
+    def failures(self, start: int, end: int) -> list[dict[str, Any]]:
+        """What is broken in the days that ended between two instants, oldest first."""
+        found = []
+        for name, profiles in self._profiles.items():
+            before = {day: profile for day, profile in profiles.items() if (day + 1) * DAY <= end}
+            for day in range(-(-start // DAY), end // DAY):
+                reference = [
+                    before[d] for d in range(day - REFERENCE_DAYS, day) if d in before
+                ]
+                if day in before:
+                    found += check_day(name, reference, before[day])
+                elif reference:
+                    found += check_day(name, reference, no_rows(day, reference[-1].newest))
+            recent = [before[d] for d in sorted(before)[-REFERENCE_DAYS:]]
+            found += check_freshness(name, recent, end)
+        return [
+            {"cause": finding.kind, "subject": finding.subject, "text": finding.text}
+            for finding in found
+            if finding.severity == "page"
+        ]
+
+
+def _profiles(frame: pl.DataFrame) -> dict[int, DayProfile]:
+    known = frame.get_column("__known__").to_numpy()
+    columns = frame.drop("__event__", "__known__")
+    return {profile.day: profile for profile in profile_days(columns, known // DAY, known)}
+
+

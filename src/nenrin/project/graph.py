@@ -1,0 +1,183 @@
+"""Makes a deployment ready for the loop: the project's graph, run on the engine."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nenrin.core.store import ContentStore
+from nenrin.data.service import DataService
+from nenrin.features.service import FeatureSet
+from nenrin.gates.evidence import read_policy
+from nenrin.gates.policy import Policy
+from nenrin.loop.declare import Deployment
+from nenrin.loop.ports import Prepared, Progress, Served
+from nenrin.pipelines.engine import Engine
+from nenrin.pipelines.executor import Executor
+from nenrin.project.data_tests import DataTests
+from nenrin.project.loader import Project
+from nenrin.project.revision import Revision
+from nenrin.project.stages import Stages
+from nenrin.project.trainer import GraphTrainer
+from nenrin.serving.signature import RequestSignature
+from nenrin.training.declare import Model
+from nenrin.training.table import RowTable
+from nenrin.training.tasks import Task, infer_task
+
+
+class Preparer:
+    """Runs the graph of one revision's deployments up to their rows, and opens trainers over them.
+
+    Args:
+        project: the project's declarations.
+        revision: the snapshot that workers import.
+        folder: where that snapshot is unpacked.
+        engine, executor, data, store: what the graph runs on.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        revision: Revision,
+        folder: Path,
+        *,
+        engine: Engine,
+        executor: Executor,
+        data: DataService,
+        store: ContentStore,
+    ) -> None:
+        self._project = project
+        self._revision = revision
+        self._folder = folder
+        self._engine = engine
+        self._executor = executor
+        self._data = data
+        self._store = store
+
+    def prepare(
+        self,
+        environment: str,
+        deployment: Deployment,
+        *,
+        load: bool,
+        now: int,
+        progress: Progress | None,
+    ) -> Prepared:
+        """Run the graph and give what the loop needs."""
+        stages = self.stages(environment, deployment, load=load, now=now, progress=progress)
+        outputs = self._engine.run(stages.prepare(), progress)
+        model = deployment.model
+        table_digest = outputs[f"rows:{model.declared.name}"]
+        table = RowTable.open(self._store.file(table_digest))
+        task = infer_task(model, table)
+        trainer = self._trainer(stages, model, table_digest, task)
+        features = outputs[f"features:{model.declared.name}"]
+        served = self._served(stages, deployment, task, features)
+        frames = {d.declared.name: stages.frame(d.declared.name) for d in stages.datasets}
+        tests = DataTests(frames)
+        stages.forget()
+        return Prepared(
+            declared=deployment.declared,
+            task=task,
+            table=table,
+            trainer=trainer,
+            costs=lambda: msgspec.structs.asdict(trainer.costs),
+            served=served,
+            policy=self._policy(deployment),
+            project=self._revision.digest,
+            data={name: version.id for name, version in sorted(stages.versions.items())},
+            rows=model.rows.declared.name,
+            checks=tests.failures,
+            end=max(version.bound for version in stages.versions.values()),
+        )
+
+    def stages(
+        self,
+        environment: str,
+        deployment: Deployment,
+        *,
+        load: bool,
+        now: int,
+        progress: Progress | None = None,
+    ) -> Stages:
+        """The deployment's graph, bound to this revision."""
+        return Stages(
+            self._project,
+            deployment,
+            environment=environment,
+            code=self._revision.digest,
+            load=load,
+            now=now,
+            data=self._data,
+            store=self._store,
+            progress=progress,
+        )
+
+    def _trainer(self, stages: Stages, model: Model, table: str, task: Task) -> GraphTrainer:
+        versions = dict(stages.versions)
+
+        @lru_cache(maxsize=None)
+        def known_by(instant: int) -> dict[str, str]:
+            return {
+                name: self._data.digest_as_of(version, instant)
+                for name, version in versions.items()
+            }
+
+        return GraphTrainer(
+            model=model,
+            code=self._revision.digest,
+            folder=str(self._folder),
+            shown=str(self._project.folder),
+            table=table,
+            task=task,
+            data=known_by,
+            executor=self._executor,
+            engine=self._engine,
+            store=self._store,
+        )
+
+    def _served(
+        self, stages: Stages, deployment: Deployment, task: Task, features: str
+    ) -> Served:
+        rows = deployment.model.rows.declared
+        frame = stages.frame(rows.name)
+        needed = FeatureSet.loads(self._store.get(features)).request_columns
+        known = {n: t for n, t in frame.schema.items() if not n.startswith("__")}
+        request = RequestSignature.of(
+            needed,
+            known=known,
+            key=rows.key,
+            time=rows.time,
+            zone=rows.tz,
+            output="probability" if task.kind == "binary" else "prediction",
+        )
+        chosen = frame.row(frame.height - 1 if rows.time else 0, named=True)
+        return Served(
+            deployment=deployment.declared.name,
+            model=deployment.model.declared.name,
+            revision=self._revision.id,
+            request=request,
+            example={
+                field.name: _plain(chosen.get(field.name)) for field in request.fields
+            },
+            features=features,
+        )
+
+    def _policy(self, deployment: Deployment) -> Policy:
+        rules = deployment.declared.gates
+        if not rules:
+            return read_policy()
+        path = self._project.folder / rules
+        if "\n" not in rules and path.is_file():
+            return read_policy(path.read_text("utf-8"), str(path))
+        return read_policy(rules, deployment.declared.where)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a stored row as JSON has it: instants as ISO 8601 text."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+

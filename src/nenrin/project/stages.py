@@ -1,0 +1,238 @@
+"""The stages of a deployment as nodes: load, check, profile, features, rows; then what the loop decides.
+
+Each node is a room's verb with its key: what it reads, by digest, and the code it runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from nenrin.core.digest import digest
+from nenrin.core.errors import DataError
+from nenrin.core.store import ContentStore
+from nenrin.data.declare import Dataset
+from nenrin.data.service import DataService
+from nenrin.data.versions import DatasetVersion
+from nenrin.features.service import FeatureSet
+from nenrin.loop.declare import Deployment
+from nenrin.pipelines.graph import Graph, Node
+from nenrin.project.loader import Project
+from nenrin.project.steps import Step
+from nenrin.training.asking import ask
+from nenrin.training.declare import Model
+from nenrin.training.table import RowTable
+
+Progress = Callable[[str, int, int, str], None]
+
+
+class Stages:
+    """Nodes of one deployment, bound to the rooms that run them.
+
+    Args:
+        project: the project's declarations.
+        deployment: whose graph it is.
+        environment: where data is loaded.
+        code: digest of the revision.
+        load: load datasets anew; otherwise only those that have no version yet.
+        now: business instant of a load.
+        data, store: the rooms' services.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        deployment: Deployment,
+        *,
+        environment: str,
+        code: str,
+        load: bool,
+        now: int,
+        data: DataService,
+        store: ContentStore,
+        progress: Progress | None = None,
+    ) -> None:
+        self.project = project
+        self.deployment = deployment
+        self.versions: dict[str, DatasetVersion] = {}
+        self._environment = environment
+        self._code = code
+        self._load = load
+        self._now = now
+        self._data = data
+        self._store = store
+        self._progress = progress
+        self._frames: dict[str, pl.DataFrame] = {}
+
+    @property
+    def model(self) -> Model:
+        """The deployment's model."""
+        return self.deployment.model
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        """Every dataset that the model reads: its rows, its label's, its views'."""
+        views = self.model.features or ()
+        found = [self.model.rows, self.model.label_column.dataset, *[v.dataset for v in views]]
+        return list(dict.fromkeys(found))
+
+    def prepare(self) -> Graph:
+        """The graph up to the point-in-time rows."""
+        return Graph([*self._data_nodes(), *self._row_nodes()])
+
+    def whole(self) -> Graph:
+        """The whole graph: as :meth:`prepare`, then what each look does, and the steps of one's own."""
+        return Graph([*self._data_nodes(), *self._row_nodes(), *self._look_nodes(), *self._own()])
+
+    def frame(self, name: str) -> pl.DataFrame:
+        """Every stored row of a dataset, as of the loaded version."""
+        if name not in self._frames:
+            self._frames[name] = self._data.frame(self.versions[name])
+        return self._frames[name]
+
+    def forget(self) -> None:
+        """Let go of the frames."""
+        self._frames.clear()
+
+    def _data_nodes(self) -> list[Node]:
+        nodes = []
+        for dataset in self.datasets:
+            spec = dataset.declared
+            name = f"load:{spec.name}"
+            nodes.append(
+                Node(
+                    name=name,
+                    stage="data extraction",
+                    run=partial(self._loaded, dataset),
+                    where=spec.where,
+                    note=spec.path or "",
+                )
+            )
+            for verb, stage, run in (
+                ("check", "data validation", self._checked),
+                ("profile", "data analysis", self._profiled),
+            ):
+                nodes.append(
+                    Node(
+                        name=f"{verb}:{spec.name}",
+                        stage=stage,
+                        inputs=(name,),
+                        parts={"declared": digest(msgspec.to_builtins(spec))},
+                        run=partial(run, dataset),
+                        where=spec.where,
+                    )
+                )
+        return nodes
+
+    def _row_nodes(self) -> list[Node]:
+        model = self.model.declared
+        loads = tuple(f"load:{dataset.declared.name}" for dataset in self.datasets)
+        parts = {"code": self._code, "model": model.name}
+        features, rows = f"features:{model.name}", f"rows:{model.name}"
+        return [
+            Node(
+                name=features,
+                stage="data preparation",
+                inputs=loads,
+                parts=parts,
+                run=self._featured,
+                where=model.where,
+            ),
+            Node(
+                name=rows,
+                stage="data preparation",
+                inputs=(features, *loads),
+                parts=parts,
+                run=self._rowed,
+                where=model.where,
+            ),
+        ]
+
+    def _look_nodes(self) -> list[Node]:
+        """What a look does, decided by the loop when it gets there."""
+        name, spec = self.model.declared.name, self.deployment.declared
+        rows = f"rows:{name}"
+        trains = [f"train:{recipe.name}" for recipe in spec.recipes]
+        tuned = ("tune",) if self.model.declared.tune else ()
+        listed = [
+            *([("tune", "model training", (rows,))] if tuned else []),
+            ("twin", "model training", (rows, *tuned)),
+            ("evaluate", "model evaluation", ("twin", rows)),
+            ("gate", "model validation", ("evaluate",)),
+            *[(train, "model training", (rows, *tuned)) for train in trains],
+            ("register", "model validation", tuple(trains)),
+            ("roll out", "model deployment", ("gate", "register")),
+            ("watch", "model monitoring", ("roll out",)),
+        ]
+        return [
+            Node(name=node, stage=stage, inputs=inputs, where=self.model.declared.where)
+            for node, stage, inputs in listed
+        ]
+
+    def _own(self) -> list[Node]:
+        """The steps of the project's own, with the names they read turned into nodes."""
+        return [
+            Node(
+                name=name,
+                stage="own step",
+                inputs=tuple(self._node_of(step, read) for read in step.declared.inputs),
+                where=step.declared.where,
+            )
+            for name, step in self.project.steps.items()
+        ]
+
+    def _node_of(self, step: Step, name: str) -> str:
+        if name in self.project.datasets:
+            return f"load:{name}"
+        return "register" if name == self.model.declared.name else name
+
+    def _loaded(self, dataset: Dataset, inputs: Mapping[str, str]) -> str:
+        name = dataset.declared.name
+        known = self._data.versions(self._environment, name)
+        if self._load or not known:
+            version = self._data.load(
+                self._environment, dataset, self._now, progress=self._progress
+            )
+        else:
+            version = known[-1]
+        self.versions[name] = version
+        return version.manifest
+
+    def _checked(self, dataset: Dataset, inputs: Mapping[str, str]) -> str:
+        version = self.versions[dataset.declared.name]
+        found = self._data.check(dataset, version, version.bound)
+        failed = [check for check in found if check["outcome"] == "fail"]
+        if failed:
+            raise DataError(
+                f"{dataset.declared.name}: {failed[0]['says']}",
+                hint="mend the loader or the file, then load again",
+                where=dataset.declared.where,
+            )
+        return self._store.put(msgspec.json.encode(found))
+
+    def _profiled(self, dataset: Dataset, inputs: Mapping[str, str]) -> str:
+        version = self.versions[dataset.declared.name]
+        return self._store.put(msgspec.json.encode(self._data.profile(version)))
+
+    def _featured(self, inputs: Mapping[str, str]) -> str:
+        model, label = self.model, self.model.label_column
+        features = FeatureSet.build(
+            model.features,
+            model.rows,
+            {dataset.declared.name: self.frame(dataset.declared.name) for dataset in self.datasets},
+            label=label.name if label.dataset is model.rows else None,
+            drop=model.declared.drop,
+        )
+        return self._store.put(features.dumps())
+
+    def _rowed(self, inputs: Mapping[str, str]) -> str:
+        model = self.model
+        features = FeatureSet.loads(self._store.get(inputs[f"features:{model.declared.name}"]))
+        asked = ask(model, self.frame(model.rows.declared.name))
+        columns = features.columns(asked.frame, asked.asked)
+        labels = self.frame(model.label_column.dataset.declared.name)
+        return self._store.put(RowTable.build(model, asked, labels, columns).dumps())

@@ -1,0 +1,221 @@
+"""Fits and scores for the loop: jobs for workers, remembered by step key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from nenrin.core.digest import digest
+from nenrin.core.errors import NenrinError
+from nenrin.core.instants import iso
+from nenrin.core.store import ContentStore
+from nenrin.loop.ports import Fitted, Order
+from nenrin.pipelines.engine import Engine
+from nenrin.pipelines.executor import Executor
+from nenrin.registry.version import version_id
+from nenrin.training.declare import Model
+from nenrin.training.fit import FitJob, FitResult, ScoreJob, fit, score
+from nenrin.training.table import Selection
+from nenrin.training.tasks import Task
+from nenrin.training.tune import tune
+
+T = TypeVar("T")
+
+
+class Costs(msgspec.Struct, kw_only=True):
+    """What user code cost so far, CPU seconds, and how often it ran."""
+
+    fit: float = 0.0
+    predict: float = 0.0
+    fits: int = 0
+    reused: int = 0
+    trials: int = 0
+
+
+class _Made(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fit's output names: the model, and what is told of it."""
+
+    model: str
+    rows: int
+    container: str
+
+
+class GraphTrainer:
+    """The loop's ``Trainer`` over one revision, one row table and one executor.
+
+    Args:
+        model: the declared model.
+        code: digest of the revision: sources, packages, Python.
+        folder: the unpacked revision, from which workers import the project.
+        shown: the project's own folder, which errors name.
+        table: digest of the row table.
+        task: what the model is asked to do.
+        data: digests of every dataset's rows as they were known at an instant.
+        executor, engine, store: where work runs, and where results are remembered and kept.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Model,
+        code: str,
+        folder: str,
+        shown: str,
+        table: str,
+        task: Task,
+        data: Callable[[int], dict[str, str]],
+        executor: Executor,
+        engine: Engine,
+        store: ContentStore,
+    ) -> None:
+        self.costs = Costs()
+        self._declared = model
+        self._model = model.declared.name
+        self._code = code
+        self._folder = folder
+        self._shown = shown
+        self._table = table
+        self._task = task
+        self._data = data
+        self._executor = executor
+        self._engine = engine
+        self._store = store
+
+    def tune(self, at: int, train_end: int, judge_end: int) -> dict[str, Any]:
+        """The best of 20 trials, remembered by their key."""
+        if not self._declared.declared.tune:
+            return {}
+        parts = {
+            **self._parts(at),
+            "spaces": msgspec.to_builtins(self._declared.declared.tune),
+            "window": [train_end, judge_end],
+        }
+        known = self._engine.remembered("tune", parts)
+        if known is None:
+            job = self._job(at, Selection(cutoff=judge_end, known_by=at), {}, parts)
+            tuned = tune(self._executor, self._declared, job, judge_end - train_end)
+            self.costs.fit += sum(trial.fit_cpu for trial in tuned.trials)
+            self.costs.predict += sum(trial.predict_cpu for trial in tuned.trials)
+            self.costs.trials += len(tuned.trials)
+            output = self._store.put(msgspec.json.encode(tuned.params))
+            cpu = sum(trial.fit_cpu + trial.platform_cpu for trial in tuned.trials)
+            self._engine.remember("tune", parts, output, cpu)
+            return tuned.params
+        found: dict[str, Any] = msgspec.json.decode(self._store.get(known.output))
+        return found
+
+    def fit(self, orders: Sequence[Order]) -> list[Fitted]:
+        """Fit every order that is not remembered, as many at a time as there are workers."""
+        parts = [self._fit_parts(order) for order in orders]
+        waiting = [self._begin(order, part) for order, part in zip(orders, parts, strict=True)]
+        return [
+            self._fitted(order, part, begun)
+            for order, part, begun in zip(orders, parts, waiting, strict=True)
+        ]
+
+    def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+        """Predictions for the rows of each span."""
+        futures = [
+            self._executor.submit(
+                score,
+                ScoreJob(model=model, table=self._table, lo=lo, hi=hi, project=self._folder),
+            )
+            for lo, hi in spans
+        ]
+        answers = [self._result(future) for future in futures]
+        self.costs.predict += sum(answer.predict_cpu for answer in answers)
+        return [answer.p for answer in answers]
+
+    def _begin(self, order: Order, parts: dict[str, Any]) -> Future[FitResult] | _Made:
+        known = self._engine.remembered("fit", parts)
+        if known is not None and self._store.has(known.output):
+            self.costs.reused += 1
+            return msgspec.json.decode(self._store.get(known.output), type=_Made)
+        since = None if order.recipe.since is None else order.cutoff - order.recipe.since
+        selection = Selection(
+            cutoff=order.cutoff,
+            known_by=order.at,
+            since=since,
+            half_life=order.recipe.half_life,
+        )
+        return self._executor.submit(fit, self._job(order.at, selection, order.params, parts))
+
+    def _fitted(
+        self, order: Order, parts: dict[str, Any], begun: Future[FitResult] | _Made
+    ) -> Fitted:
+        made = begun if isinstance(begun, _Made) else self._remember(parts, self._result(begun))
+        parents = (
+            f"recipe:{order.recipe.name}",
+            f"look:{iso(order.at)}",
+            f"cutoff:{iso(order.cutoff)}",
+            *(f"data:{name}:{value}" for name, value in sorted(self._data(order.at).items())),
+        )
+        return Fitted(
+            version=version_id(self._model, "model", made.model, parents),
+            model=made.model,
+            parents=parents,
+            facts={
+                "recipe": order.recipe.name,
+                "rows": made.rows,
+                "params": order.params,
+                "cutoff": iso(order.cutoff),
+                "container": made.container,
+            },
+        )
+
+    def _result(self, future: Future[T]) -> T:
+        """A job's result; its errors point into the project's own folder, not into the revision's."""
+        try:
+            return future.result()
+        except NenrinError as error:
+            error.where = error.where.replace(self._folder, self._shown)
+            raise
+
+    def _remember(self, parts: dict[str, Any], result: FitResult) -> _Made:
+        self.costs.fits += 1
+        self.costs.fit += result.fit_cpu
+        self.costs.predict += result.predict_cpu
+        made = _Made(model=result.model, rows=result.rows, container=result.container)
+        output = self._store.put(msgspec.json.encode(made))
+        self._engine.remember("fit", parts, output, result.fit_cpu + result.platform_cpu)
+        return made
+
+    def _job(
+        self, at: int, selection: Selection, params: dict[str, Any], parts: dict[str, Any]
+    ) -> FitJob:
+        return FitJob(
+            project=self._folder,
+            model=self._model,
+            table=self._table,
+            task=self._task,
+            selection=selection,
+            params=params,
+            seed=_seed(parts),
+        )
+
+    def _parts(self, at: int) -> dict[str, Any]:
+        """What decides every fit at ``at``: code, model, task, and the data known by then."""
+        return {
+            "code": self._code,
+            "model": self._model,
+            "task": msgspec.to_builtins(self._task),
+            "data": self._data(at),
+        }
+
+    def _fit_parts(self, order: Order) -> dict[str, Any]:
+        return {
+            **self._parts(order.at),
+            "recipe": [order.recipe.since, order.recipe.half_life],
+            "params": order.params,
+            "cutoff": order.cutoff,
+            "known_by": order.at,
+        }
+
+
+def _seed(parts: dict[str, Any]) -> int:
+    """A seed from the step key without the code: a changed comment does not change a random draw."""
+    return int(digest({name: part for name, part in parts.items() if name != "code"})[:8], 16)
