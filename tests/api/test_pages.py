@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -129,3 +130,23 @@ def test_missing_figures_are_dashes() -> None:
     report["months"][0]["loop"]["log_loss"] = None
     report["days"]["loop"][:20] = [None] * 20
     assert "–" in " ".join(read(report_page(report)).texts)
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of ``#rrggbb`` (WCAG 2.2)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_colour_of_a_text_can_be_read_in_light_and_dark() -> None:
+    schemes = re.findall(r":root \{(.*?)\}", report_page(fake_report(days=30)), re.DOTALL)
+    assert len(schemes) == 2
+    for scheme in schemes:
+        colours = dict(re.findall(r"--([\w-]+): (#\w{6})", scheme))
+        paper = _luminance(colours["paper"])
+        for name in ("ink", "quiet", "good", "bad", *(f"tone-{tone}" for tone in range(5))):
+            low, high = sorted([paper, _luminance(colours[name])])
+            assert (high + 0.05) / (low + 0.05) >= 4.5, name
