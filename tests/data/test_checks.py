@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 
 from nenrin.data.checks import check
-from nenrin.data.declare import DatasetSpec
+from nenrin.data.spec import DatasetSpec
 
 SPEC = DatasetSpec(name="orders", key=("id",), time="t")
 GOOD = pl.DataFrame({"id": [1, 2], "v": [1, 2], "__event__": [1, 2], "__known__": [1, 2]})

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from nenrin.core.instants import DAY, HOUR, NEVER, from_us
 from nenrin.data.content import RowContent, digest_rows
-from nenrin.data.declare import Dataset, DatasetSpec
+from nenrin.data.declare import Dataset
+from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import KNOWN
 from tests.data.fakes import Room
 

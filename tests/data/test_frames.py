@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 
 from nenrin.core.errors import DataError
-from nenrin.data.declare import DatasetSpec
 from nenrin.data.frames import table
+from nenrin.data.spec import DatasetSpec
 
 SPEC = DatasetSpec(name="orders", where="project.py:3")
 WANTED = pl.DataFrame({"id": [1, 2], "name": ["a", None]})

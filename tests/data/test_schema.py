@@ -4,8 +4,9 @@ import polars as pl
 import pytest
 
 from nenrin.core.errors import DataError
-from nenrin.data.declare import Dataset, DatasetSpec
+from nenrin.data.declare import Dataset
 from nenrin.data.schema import fit_schema
+from nenrin.data.spec import DatasetSpec
 from tests.data.fakes import Room
 
 SPEC = DatasetSpec(name="orders", where="project.py:9")

@@ -5,7 +5,8 @@ import pytest
 
 from nenrin.core.errors import ConflictError, DataError, MissingExtraError, NotFoundError, StepError
 from nenrin.core.instants import HOUR, from_us
-from nenrin.data.declare import Dataset, DatasetSpec, dataset
+from nenrin.data.declare import Dataset, dataset
+from nenrin.data.spec import DatasetSpec
 from tests.data.fakes import Room
 
 CUSTOMERS = Dataset(DatasetSpec(name="customers", key=("id",), where="project.py:4"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nenrin.core.errors import DataError
 from nenrin.core.instants import HOUR, MINUTE, local_instant, local_midnight, to_us
-from nenrin.data.declare import DatasetSpec
+from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import EVENT, KNOWN, with_instants
 
 NEW_YORK = "America/New_York"

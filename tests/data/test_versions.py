@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from nenrin.core.errors import DataError
 from nenrin.core.instants import HOUR, NEVER, from_us
-from nenrin.data.declare import Dataset, DatasetSpec
+from nenrin.data.declare import Dataset
+from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import EVENT, KNOWN
 from nenrin.data.versions import difference
 from tests.data.fakes import Room

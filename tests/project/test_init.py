@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from nenrin.core.errors import ConflictError, DataError, NotFoundError
-from nenrin.data.declare import DatasetSpec
 from nenrin.data.frames import table
+from nenrin.data.spec import DatasetSpec
 from nenrin.project.init import examples, infer, project_text, write_example, write_project
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from nenrin.data.declare import DatasetSpec
+from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import EVENT, KNOWN
 
 

@@ -1,59 +1,22 @@
 """The words of this room in a project file: ``nr.dataset`` and ``nr.file``.
 
 A declaration only builds an object: nothing is read, registered or checked against data before a
-load.
-Whoever loads the project file finds the objects among the module's attributes.
+load. Whoever loads the project file finds the objects among the module's attributes.
 """
 
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from nenrin.core.errors import ProjectError
 from nenrin.core.instants import duration
-
-_DELAY = re.compile(r"(\s*\d+\s*[smhdw])+\s*")
-
-
-class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What a project file says of a dataset.
-
-    Attributes:
-        name: as the project calls it; ``""`` until :meth:`Dataset.named` gives a file its name.
-        key: columns that identify a row; empty: a row is identified by its content.
-        time: column of the event instant; none: all instants are the load's.
-        tz: time zone of naive times (IANA name); none: UTC.
-        known: column of the instant at which a row could be known, or a delay after the event
-            (``"30m"``); none: see :mod:`nenrin.data.versions`.
-        path: file that is read, relative to the project file; none: a function is called.
-        where: ``file:line`` of the declaration.
-    """
-
-    name: str
-    key: tuple[str, ...] = ()
-    time: str | None = None
-    tz: str | None = None
-    known: str | None = None
-    path: str | None = None
-    where: str = ""
-
-    @property
-    def delay(self) -> int | None:
-        """Microseconds from the event until it is known, where ``known`` is a delay."""
-        return duration(self.known) if self.known and _DELAY.fullmatch(self.known) else None
-
-    @property
-    def known_column(self) -> str | None:
-        """The column with the known instants, where ``known`` is a column."""
-        return None if self.delay is not None else self.known
+from nenrin.data.spec import DatasetSpec, checked_spec
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -202,7 +165,10 @@ def dataset(
                 hint="write `@nr.dataset(key=…)` above `def name():`",
                 where=place,
             )
-        return Dataset(_spec(function.__name__, place, key, time, tz, known), function)
+        return Dataset(
+            checked_spec(function.__name__, place, key=key, time=time, tz=tz, known=known),
+            function,
+        )
 
     return declare
 
@@ -223,81 +189,20 @@ def file(
     Raises:
         ProjectError: an argument is not of its kind.
     """
-    where = _caller()
-    return Dataset(_spec("", where, key, time, tz, known, _text("path", str(path), where)))
-
-
-def _spec(
-    name: str,
-    where: str,
-    key: object,
-    time: object,
-    tz: object,
-    known: object,
-    path: str | None = None,
-) -> DatasetSpec:
-    spec = DatasetSpec(
-        name=name,
-        key=_key(key, where),
-        time=_text("time", time, where),
-        tz=_zone(_text("tz", tz, where), where),
-        known=_text("known", known, where),
-        path=path,
-        where=where,
+    return Dataset(
+        checked_spec("", _caller(), key=key, time=time, tz=tz, known=known, path=str(path))
     )
-    if spec.delay is not None and spec.time is None:
-        raise ProjectError(
-            f"known={known!r} is a delay after the event, but the dataset has no time=",
-            hint="name the column of the event with time=, or leave known= out",
-            where=where,
-        )
-    return spec
-
-
-def _key(key: object, where: str) -> tuple[str, ...]:
-    columns = [key] if isinstance(key, str) else list(key) if isinstance(key, Sequence) else key
-    if columns is None:
-        return ()
-    if (
-        not isinstance(columns, list)
-        or not all(isinstance(column, str) and column for column in columns)
-        or len(set(columns)) < len(columns)
-    ):
-        raise ProjectError(
-            f"key={key!r} does not name columns",
-            hint='give one column or several different ones: key="id", key=["shop", "day"]',
-            where=where,
-        )
-    return tuple(columns)
-
-
-def _text(word: str, value: object, where: str) -> str | None:
-    if value is None or (isinstance(value, str) and value):
-        return value
-    raise ProjectError(
-        f"{word}={value!r} is not a text", hint=f'write {word}="…" or leave it out', where=where
-    )
-
-
-def _zone(tz: str | None, where: str) -> str | None:
-    try:
-        return tz and ZoneInfo(tz).key
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ProjectError(
-            f"{tz!r} is not a time zone",
-            hint='use an IANA name: tz="Europe/Berlin", tz="Asia/Tokyo", tz="UTC"',
-            where=where,
-        ) from None
 
 
 def _shift(column: Column, time: object) -> int:
-    if not isinstance(time, str):
+    try:
+        return duration(time if isinstance(time, str) else repr(time))
+    except ProjectError as error:
         raise ProjectError(
             f"{column} cannot be moved by {time!r}",
             hint=f'write a duration as text: {column} - "2h"',
             where=_caller(),
-        )
-    return duration(time)
+        ) from error
 
 
 def _no_truth(what: str) -> ProjectError:

@@ -13,7 +13,7 @@ from typing import Any, cast
 import polars as pl
 
 from nenrin.core.errors import DataError, MissingExtraError
-from nenrin.data.declare import DatasetSpec
+from nenrin.data.spec import DatasetSpec
 
 _TAKES = "return a polars, pandas or Arrow table, a dict of lists, a list of dicts, or a path"
 _TEXT_FILES = {".csv": ",", ".tsv": "\t"}

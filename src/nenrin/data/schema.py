@@ -7,7 +7,7 @@ import difflib
 import polars as pl
 
 from nenrin.core.errors import DataError
-from nenrin.data.declare import DatasetSpec
+from nenrin.data.spec import DatasetSpec
 
 
 def fit_schema(loaded: pl.DataFrame, stored: pl.DataFrame, spec: DatasetSpec) -> pl.DataFrame:

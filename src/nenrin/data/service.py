@@ -15,11 +15,12 @@ from nenrin.core.instants import NEVER
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.data import checks, profile
-from nenrin.data.declare import Dataset, DatasetSpec, columns_hidden_by_words
+from nenrin.data.declare import Dataset, columns_hidden_by_words
 from nenrin.data.files import Manifest, digest_as_of, parquet, read_files, write_files
 from nenrin.data.frames import table
 from nenrin.data.ports import DatasetVersions
 from nenrin.data.schema import check_names, fit_schema
+from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import EVENT, KNOWN, with_instants
 from nenrin.data.versions import DatasetVersion, Difference, difference
 

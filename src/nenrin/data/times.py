@@ -11,7 +11,7 @@ import difflib
 import polars as pl
 
 from nenrin.core.errors import DataError
-from nenrin.data.declare import DatasetSpec
+from nenrin.data.spec import DatasetSpec
 
 EVENT = "__event__"
 KNOWN = "__known__"

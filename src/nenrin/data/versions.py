@@ -21,7 +21,7 @@ import msgspec
 import polars as pl
 
 from nenrin.core.errors import DataError
-from nenrin.data.declare import DatasetSpec
+from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import EVENT, KNOWN, row_name
 
 _OLD = "__stored__"
