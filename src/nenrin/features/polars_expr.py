@@ -1,8 +1,9 @@
 """Expression trees as polars expressions over a frame of physical columns.
 
 Polars' own operators are used where they do exactly what ``docs/features.md`` says, and where they do not,
-something that does: its floats compare NaN as the largest number, and it divides by a constant by
-multiplying with the inverse (the last bit differs in a third of the quotients).
+something that does: its floats compare NaN as the largest number, it divides by a constant by multiplying
+with the inverse (the last bit differs in a third of the quotients) and writes 0 - x as -x (the zero's sign
+differs). So floats are added, subtracted, multiplied and divided by numpy.
 """
 
 from __future__ import annotations
@@ -57,7 +58,12 @@ _OPERATORS: Mapping[str, Callable[..., pl.Expr]] = {
     "concat": lambda a, b: a + b,
     "length": lambda a: a.str.len_chars().cast(pl.Int64),
     "starts_with": lambda a, b: a.str.starts_with(b),
-    "div": lambda a, b: pl.map_batches([a, b], _divided, return_dtype=pl.Float64),
+}
+_FLOATS: Mapping[str, np.ufunc] = {
+    "add": np.add,
+    "sub": np.subtract,
+    "mul": np.multiply,
+    "div": np.divide,
 }
 
 
@@ -90,6 +96,8 @@ def expression(node: Node) -> pl.Expr:
         return _compared(node.op, args, number=node.args[0].kind == "number")
     if node.op in SCALARS and node.kind != "integer":
         return _by_value(SCALARS[node.op], args, PHYSICAL[node.kind])
+    if node.op in _FLOATS and node.kind == "number":
+        return _by_array(_FLOATS[node.op], args)
     return _OPERATORS[node.op](*args)
 
 
@@ -116,14 +124,19 @@ def _compared(op: str, args: list[pl.Expr], *, number: bool) -> pl.Expr:
     return pl.when(known & unordered).then(pl.lit(op == "ne")).otherwise(plain)
 
 
-def _divided(columns: Sequence[pl.Series]) -> pl.Series:
-    a, b = columns
-    with np.errstate(all="ignore"):
-        quotient = pl.Series(a.name, a.to_numpy() / b.to_numpy(), dtype=pl.Float64)
-    if not (a.null_count() or b.null_count()):
-        return quotient
-    known = a.is_not_null() & b.is_not_null()  # to_numpy wrote nulls as NaN
-    return quotient.zip_with(known, pl.Series([None], dtype=pl.Float64))
+def _by_array(function: np.ufunc, args: Expressions) -> pl.Expr:
+    """Call numpy's function once for two columns of floats, with nulls kept apart."""
+
+    def values(columns: Sequence[pl.Series]) -> pl.Series:
+        a, b = columns
+        with np.errstate(all="ignore"):
+            result = pl.Series(a.name, function(a.to_numpy(), b.to_numpy()), dtype=pl.Float64)
+        if not (a.null_count() or b.null_count()):
+            return result
+        known = a.is_not_null() & b.is_not_null()  # to_numpy wrote nulls as NaN
+        return result.zip_with(known, pl.Series([None], dtype=pl.Float64))
+
+    return pl.map_batches(list(args), values, return_dtype=pl.Float64)
 
 
 def _by_value(function: Callable[..., Any], args: Expressions, dtype: pl.DataType) -> pl.Expr:
