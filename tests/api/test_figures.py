@@ -65,6 +65,15 @@ def test_headline(pays: list[bool], text: str) -> None:
     assert figures.headline(report) == text
 
 
+def test_count() -> None:
+    assert [figures.count(n, "look") for n in (0, 1, 1204)] == ["0 looks", "1 look", "1,204 looks"]
+
+
+def test_sentences_of_the_table_are_not_said_twice() -> None:
+    report = {"differences": [{"sentence": "a"}], "sentences": ["a", "b"]}
+    assert figures.beyond(report) == ["b"]
+
+
 @pytest.mark.parametrize(
     ("task", "metric", "loss"),
     [

@@ -159,12 +159,11 @@ def local(instant: str, zone: str) -> datetime:
     return moment.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
 
 
-def window(report: Report) -> tuple[datetime, datetime]:
-    """Local times of the first and the last moment that a report is about."""
-    until = local(report["window"]["until"], report["project"]["zone"])
-    return local(report["window"]["from"], report["project"]["zone"]), until - timedelta(
-        microseconds=1
-    )
+def window(report: Report) -> tuple[date, datetime]:
+    """The local day on which a report begins, and its last moment."""
+    zone = report["project"]["zone"]
+    until = local(report["window"]["until"], zone)
+    return local(report["window"]["from"], zone).date(), until - timedelta(microseconds=1)
 
 
 def titles(report: Report) -> dict[str, str]:
@@ -185,6 +184,17 @@ def moment_name(moment: datetime) -> str:
 def month_name(month: str) -> str:
     """A month of the report (``2013-04``) as a table names it: ``Apr 2013``."""
     return f"{date.fromisoformat(month + '-01'):%b %Y}"
+
+
+def count(number: int, word: str) -> str:
+    """A number of things: ``1 look``, ``1,204 looks``."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def beyond(report: Report) -> list[str]:
+    """The report's sentences that say more than its table of differences."""
+    told = {each["sentence"] for each in report["differences"]}
+    return [sentence for sentence in report["sentences"] if sentence not in told]
 
 
 def took(seconds: float | None) -> str:

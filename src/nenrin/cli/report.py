@@ -30,7 +30,7 @@ def _parts(report: Report) -> Iterator[RenderableType | None]:
     yield Text(figures.headline(report), style="bold")
     yield _totals(report)
     yield _differences(report)
-    yield _bullets(report["sentences"])
+    yield _bullets(figures.beyond(report))
     yield _bad_week(report)
     yield _months(report)
     yield _doings(report)

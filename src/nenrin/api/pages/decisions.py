@@ -48,7 +48,8 @@ def differences(report: Report) -> Markup | None:
         f"Mean {loss} a row of the loop minus that of each other way to retrain, with 95 % intervals "
         "from blocks of seven days. It pays where the whole interval lies below zero.",
         chart,
-        bullets(report["sentences"]),
+        bullets(figures.beyond(report)),
+        fold("In words", bullets(each["sentence"] for each in report["differences"])),
     )
 
 

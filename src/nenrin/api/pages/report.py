@@ -60,9 +60,9 @@ def _tiles(report: Report) -> Markup:
     return tiles(
         [
             *measured,
-            ("trainings", f"{counts['trainings']:,}", f"{counts['looks']:,} looks"),
+            ("trainings", f"{counts['trainings']:,}", figures.count(counts["looks"], "look")),
             ("promotions", f"{counts['promotions']:,}", f"{counts['refusals']:,} refused"),
-            ("roll-backs", f"{counts['rollbacks']:,}", f"{counts['alarms']:,} alarms"),
+            ("roll-backs", f"{counts['rollbacks']:,}", figures.count(counts["alarms"], "alarm")),
         ]
     )
 
