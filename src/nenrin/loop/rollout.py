@@ -72,7 +72,9 @@ def roll_back(deployed: Deployed, at: int, step: Step) -> str:
     return recipe
 
 
-def _stage(deployed: Deployed, version: str, stages: tuple[int, ...], at: int, step: Step) -> None:
+def _stage(
+    deployed: Deployed, version: str, stages: tuple[int, ...], at: int, step: Step, why: str
+) -> None:
     state = deployed.state
     weight, left = stages[0], stages[1:]
     if weight == 100:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import polars as pl
+from msgspec.structs import replace
 
 from nenrin.core.instants import DAY
 from nenrin.monitoring.data_tests import REFERENCE_DAYS, check_day, check_freshness, no_rows
@@ -23,6 +25,7 @@ class DataTests:
 
     def __init__(self, frames: Mapping[str, pl.DataFrame]) -> None:
         self._profiles = {name: _profiles(frame) for name, frame in frames.items()}
+        self._known = {name: frame.get_column("__known__").to_numpy() for name, frame in frames.items()}
 
     def failures(self, start: int, end: int) -> list[dict[str, Any]]:
         """What is broken in the days that ended between two instants, oldest first."""
@@ -37,13 +40,20 @@ class DataTests:
                     found += check_day(name, reference, before[day])
                 elif reference:
                     found += check_day(name, reference, no_rows(day, reference[-1].newest))
-            recent = [before[d] for d in sorted(before)[-REFERENCE_DAYS:]]
-            found += check_freshness(name, recent, end)
+            found += check_freshness(name, self._recent(name, before, end), end)
         return [
             {"cause": finding.kind, "subject": finding.subject, "text": finding.text}
             for finding in found
             if finding.severity == "page"
         ]
+
+    def _recent(self, name: str, before: Mapping[int, DayProfile], end: int) -> list[DayProfile]:
+        """The days before ``end``, the last of them with the newest row of the day that is not over."""
+        days = [before[day] for day in sorted(before)[-REFERENCE_DAYS:]]
+        if not days:
+            return []
+        newest = int(np.searchsorted(self._known[name], end, side="right")) - 1
+        return [*days[:-1], replace(days[-1], newest=int(self._known[name][newest]))]
 
 
 def _profiles(frame: pl.DataFrame) -> dict[int, DayProfile]:

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.errors import IntegrityError, RefusedError, StepError
-from nenrin.training.columns import ColumnSpec, FeatureColumn, encode_as, encode_rows, recode
+from nenrin.training.columns import ColumnSpec, FeatureColumn, RowEncoder, encode_as, recode
 from nenrin.training.containers import BUILD
 from nenrin.training.declare import Predictor
 from nenrin.training.formats import by_value, format_for, format_named, unwrapped, wrapped
@@ -56,6 +56,7 @@ class Artefact:
     def __init__(self, header: Header, model: Any) -> None:
         self.header = header
         self.model = model
+        self._rows = RowEncoder(header.columns)
 
     @classmethod
     def loads(cls, data: bytes, *, trusted: bool = False) -> Artefact:
@@ -98,7 +99,7 @@ class Artefact:
         Raises:
             RequestError, StepError: as :meth:`predict`.
         """
-        return self.predict_columns(encode_rows(self.header.columns, rows))
+        return self.predict_columns(self._rows.encode(rows))
 
     def predict_columns(
         self, columns: Sequence[FeatureColumn], meter: Meter | None = None

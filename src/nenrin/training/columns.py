@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import msgspec
@@ -23,8 +26,16 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.errors import ProjectError, RequestError
+from nenrin.core.instants import to_us
 
 Index = slice | np.ndarray
+
+_ARTICLE = {
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "a truth value",
+    "string": "a text",
+}
 
 
 class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,15 +122,25 @@ def encode_as(specs: Sequence[ColumnSpec], frame: pl.DataFrame) -> tuple[Feature
     return tuple(_fitted(spec, frame.get_column(spec.name)) for spec in specs)
 
 
-def encode_rows(
-    specs: Sequence[ColumnSpec], rows: Sequence[Mapping[str, Any]]
-) -> tuple[FeatureColumn, ...]:
-    """Encode a few rows given as dicts, without a frame; an absent name is missing.
+class RowEncoder:
+    """Encodes a few rows given as dicts, without a frame, as a model knows their columns."""
 
-    Raises:
-        RequestError: a value does not fit its column's kind.
-    """
-    return tuple(_of_values(spec, [row.get(spec.name) for row in rows]) for spec in specs)
+    def __init__(self, specs: Sequence[ColumnSpec]) -> None:
+        self._specs = tuple(specs)
+        self._places = {
+            spec.name: {text: code for code, text in enumerate(spec.vocabulary)} for spec in specs
+        }
+
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> tuple[FeatureColumn, ...]:
+        """The columns of ``rows``; an absent name is missing.
+
+        Raises:
+            RequestError: a value does not fit its column's kind.
+        """
+        return tuple(
+            _of_values(spec, [row.get(spec.name) for row in rows], self._places[spec.name])
+            for spec in self._specs
+        )
 
 
 def take(columns: Iterable[FeatureColumn], index: Index) -> tuple[FeatureColumn, ...]:
@@ -154,15 +175,41 @@ def _encoded(series: pl.Series, where: str) -> FeatureColumn:
 
 def _fitted(spec: ColumnSpec, series: pl.Series) -> FeatureColumn:
     try:
-        if spec.kind == "number":
-            return _numbers(series)
-        if spec.kind == "integer":
-            return _integers(series)
-        if spec.kind == "boolean":
-            return _booleans(series.cast(pl.Boolean))
-        return _strings(series.cast(pl.String), spec.vocabulary)
-    except pl.exceptions.PolarsError as error:
+        column = _encoded(series, spec.name)
+    except ProjectError as error:
         raise _unfit(spec, f"{series.dtype}") from error
+    if column.kind == spec.kind:
+        return column.recoded(spec.vocabulary)
+    numbers = column.numbers()
+    if spec.kind == "string" or column.kind == "string":
+        # A column of nulls has no kind of its own.
+        fits = np.isnan(numbers).all()
+    elif spec.kind == "integer":
+        fits = _whole(numbers).all()
+    else:
+        fits = spec.kind == "number" or np.isin(numbers[~np.isnan(numbers)], (0.0, 1.0)).all()
+    if not fits:
+        raise _unfit(spec, f"{series.dtype}")
+    return _of_numbers(spec, numbers)
+
+
+def _whole(numbers: np.ndarray) -> np.ndarray:
+    """Which numbers are missing, or whole and exact in 64 bits."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.isnan(numbers) | ((numbers % 1 == 0) & (np.abs(numbers) < 2.0**63)))
+
+
+def _of_numbers(spec: ColumnSpec, numbers: np.ndarray) -> FeatureColumn:
+    """The column of ``spec`` whose values are ``numbers``, which fit its kind; NaN is missing."""
+    missing = np.isnan(numbers)
+    if spec.kind == "number":
+        return FeatureColumn(spec.name, "number", numbers)
+    if spec.kind == "integer":
+        values = np.where(missing, 0.0, numbers).astype(np.int64)
+        return FeatureColumn(spec.name, "integer", values, missing if missing.any() else None)
+    codes = np.where(missing, -1.0, numbers)
+    dtype = np.int8 if spec.kind == "boolean" else np.int32
+    return FeatureColumn(spec.name, spec.kind, codes.astype(dtype), None, spec.vocabulary)
 
 
 def _numbers(series: pl.Series) -> FeatureColumn:
@@ -191,36 +238,69 @@ def _booleans(series: pl.Series) -> FeatureColumn:
     return FeatureColumn(series.name, "boolean", values)
 
 
-def _strings(series: pl.Series, vocabulary: tuple[str, ...] | None = None) -> FeatureColumn:
-    if vocabulary is None:
-        vocabulary = tuple(series.drop_nulls().unique().sort().to_list())
-    codes = series.cast(pl.Enum(vocabulary), strict=False).to_physical()
+def _strings(series: pl.Series) -> FeatureColumn:
+    vocabulary = tuple(series.drop_nulls().unique().sort().to_list())
+    codes = series.cast(pl.Enum(vocabulary)).to_physical()
     values = codes.cast(pl.Int32).fill_null(-1).to_numpy()
     return FeatureColumn(series.name, "string", values, None, vocabulary)
 
 
-def _of_values(spec: ColumnSpec, values: list[Any]) -> FeatureColumn:
-    missing = [value is None for value in values]
+def _of_values(spec: ColumnSpec, values: list[Any], place: Mapping[str, int]) -> FeatureColumn:
     mask = None
     try:
-        if spec.kind == "number":
-            array = np.array([np.nan if v is None else float(v) for v in values], dtype=np.float64)
+        if spec.kind == "string":
+            codes = [-1 if value is None else place.get(_text(value), -1) for value in values]
+            array = np.array(codes, dtype=np.int32)
+        elif spec.kind == "number":
+            plain = [np.nan if value is None else float(_real(value)) for value in values]
+            array = np.array(plain, dtype=np.float64)
         elif spec.kind == "integer":
-            array = np.array([0 if v is None else int(v) for v in values], dtype=np.int64)
-            mask = np.array(missing) if any(missing) else None
-        elif spec.kind == "boolean":
-            array = np.array([-1 if v is None else bool(v) for v in values], dtype=np.int8)
+            missing = np.array([value is None for value in values])
+            mask = missing if missing.any() else None
+            whole = [0 if value is None else _integer(value) for value in values]
+            array = np.array(whole, dtype=np.int64)
         else:
-            place = {text: code for code, text in enumerate(spec.vocabulary)}
-            array = np.array([place.get(v, -1) for v in values], dtype=np.int32)
+            truths = [-1 if value is None else _truth(value) for value in values]
+            array = np.array(truths, dtype=np.int8)
     except (TypeError, ValueError, OverflowError) as error:
-        raise _unfit(spec, ", ".join(sorted({type(value).__name__ for value in values}))) from error
+        given = sorted({type(value).__name__ for value in values if value is not None})
+        raise _unfit(spec, ", ".join(given)) from error
     return FeatureColumn(spec.name, spec.kind, array, mask, spec.vocabulary)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _real(value: Any) -> Any:
+    if not isinstance(value, Real | Decimal | np.bool):
+        raise TypeError
+    return value
+
+
+def _integer(value: Any) -> int:
+    if isinstance(value, datetime):
+        return to_us(value)
+    if isinstance(value, date):
+        return to_us(datetime.combine(value, time()))
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1)
+    if int(_real(value)) != value:
+        raise ValueError
+    return int(value)
+
+
+def _truth(value: Any) -> int:
+    if _real(value) not in (0, 1):
+        raise ValueError
+    return int(value)
 
 
 def _unfit(spec: ColumnSpec, given: str) -> RequestError:
     return RequestError(
-        f"{spec.name} is a {spec.kind} to the model, and {given} was given",
-        hint=f"send a {spec.kind} or null",
+        f"{spec.name} is {_ARTICLE[spec.kind]} to the model, and {given} was given",
+        hint="send null, or what the model was trained on",
         where=spec.name,
     )
