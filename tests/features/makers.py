@@ -34,7 +34,12 @@ def make_view(source: Dataset, function: Any, **declared: Any) -> FeatureView:
 
 
 def index_of(
-    frame: pl.DataFrame, function: Any, *, key: Sequence[str] = (), tz: str | None = None, **declared: Any
+    frame: pl.DataFrame,
+    function: Any,
+    *,
+    key: Sequence[str] = (),
+    tz: str | None = None,
+    **declared: Any,
 ) -> ViewIndex:
     view = make_view(make_dataset(key=key, tz=tz), function, **declared)
     return ViewIndex.build(trace(view, frame.schema, tz), frame)
@@ -57,9 +62,7 @@ def ask(index: ViewIndex, keys: pl.DataFrame, asked: Sequence[int | None]) -> li
     return found
 
 
-def both(
-    function: Any, frame: pl.DataFrame, tz: str | None = None
-) -> list[dict[str, Any]]:
+def both(function: Any, frame: pl.DataFrame, tz: str | None = None) -> list[dict[str, Any]]:
     """What both evaluators compute of a request view, having checked that it is the same to the bit."""
     traced = trace(make_view(make_dataset("rows", tz=tz), function), frame.schema, tz)
     assert not traced.python, traced.python

@@ -29,7 +29,9 @@ def newest(
     found = [row for row in rows if visible(row, by, key, asked)]
     if not found:
         return None
-    best = max(enumerate(found), key=lambda pair: (pair[1]["__event__"], known_of(pair[1]), pair[0]))[1]
+    best = max(
+        enumerate(found), key=lambda pair: (pair[1]["__event__"], known_of(pair[1]), pair[0])
+    )[1]
     return None if ttl is not None and asked - best["__event__"] > ttl else best
 
 

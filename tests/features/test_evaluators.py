@@ -17,7 +17,23 @@ from nenrin.core.instants import to_us
 from tests.features.makers import both, crossed, same
 
 NAN, INF = math.nan, math.inf
-INTEGERS = [None, 0, 1, -1, 2, -2, 3, 7, -7, 10, 2**53 + 1, -(2**53) - 1, 2**62, 2**63 - 1, -(2**63)]
+INTEGERS = [
+    None,
+    0,
+    1,
+    -1,
+    2,
+    -2,
+    3,
+    7,
+    -7,
+    10,
+    2**53 + 1,
+    -(2**53) - 1,
+    2**62,
+    2**63 - 1,
+    -(2**63),
+]
 NUMBERS = [
     *(None, NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 2.0, -2.0, 0.5, 0.1, 1 / 3, -7.5, 3.0, 7.0),
     *(1e308, -1e308, 5e-324, 2.0**53, 1e16, 709.9, -745.2),
@@ -166,7 +182,9 @@ def parts_of(value: Any) -> dict[str, Any]:
 def expected_parts(us: int | None, zone: str) -> dict[str, Any]:
     if us is None:
         return dict.fromkeys(PARTS)
-    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)).astimezone(ZoneInfo(zone))
+    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=us)).astimezone(
+        ZoneInfo(zone)
+    )
     return {
         "hour": local.hour,
         "minute": local.minute,
@@ -192,7 +210,9 @@ def test_parts_of_instants_are_local(zone: str) -> None:
 @settings(max_examples=40, deadline=None)
 def test_parts_of_any_instant(moments: list[int], zone: str) -> None:
     frame = pl.DataFrame({"t": pl.Series(moments, dtype=pl.Int64).cast(pl.Datetime("us", "UTC"))})
-    assert both(lambda r: parts_of(r.t), frame, tz=zone) == [expected_parts(t, zone) for t in moments]
+    assert both(lambda r: parts_of(r.t), frame, tz=zone) == [
+        expected_parts(t, zone) for t in moments
+    ]
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
@@ -227,11 +247,11 @@ def test_dates_and_differences() -> None:
 
     for row, (d, e) in zip(both(features, frame), frame.rows(), strict=True):
         assert row["days"] == (None if d is None or e is None else float((d - e).days))
-        assert row["day"] == (d and d.year < 9999 and d.day or None)
+        assert row["day"] == (d.day if d and d.year < 9999 else None)
 
 
 def test_differences_of_instants() -> None:
-    frame = crossed({name: (pl.Int64, WHEN) for name in "st"}).cast(pl.Datetime("us", "UTC"))
+    frame = crossed(dict.fromkeys("st", (pl.Int64, WHEN))).cast(pl.Datetime("us", "UTC"))
 
     def features(r: Any) -> dict[str, Any]:
         units = ("seconds", "minutes", "hours", "days")

@@ -264,7 +264,9 @@ def test_times_of_any_unit_and_zone_are_keys() -> None:
     assert ask(index, naive, [0]) == [{"v": 1.0}]  # R7: without a zone it is UTC
 
 
-@pytest.mark.parametrize("clock_change", [datetime(2013, 3, 10, tzinfo=UTC), datetime(2013, 11, 3, tzinfo=UTC)])
+@pytest.mark.parametrize(
+    "clock_change", [datetime(2013, 3, 10, tzinfo=UTC), datetime(2013, 11, 3, tzinfo=UTC)]
+)
 def test_windows_and_hours_over_a_clock_change(clock_change: datetime) -> None:
     zone = ZoneInfo("America/New_York")
     hours = [clock_change + timedelta(hours=h) for h in range(30)]
@@ -281,7 +283,9 @@ def test_windows_and_hours_over_a_clock_change(clock_change: datetime) -> None:
     assert [row["hour"] for row in found] == [hour.hour for hour in local]
     assert [row["n"] for row in found] == [min(i + 1, 25) for i in range(30)]
     early = [hour.hour < 3 for hour in local]
-    assert [row["early"] for row in found] == [sum(early[max(0, i - 24) : i + 1]) for i in range(30)]
+    assert [row["early"] for row in found] == [
+        sum(early[max(0, i - 24) : i + 1]) for i in range(30)
+    ]
 
 
 def test_a_correction_moves_an_event_to_another_key_and_time() -> None:
@@ -300,12 +304,17 @@ def test_a_correction_moves_an_event_to_another_key_and_time() -> None:
 
     index = index_of(frame, features, key=["id"], by="place")
     before, after = 2 * HOUR - 1, 2 * HOUR
-    assert ask(index, places("a", "b"), [before] * 2) == [{"n": 1, "sum": 5.0}, {"n": 0, "sum": 0.0}]
+    assert ask(index, places("a", "b"), [before] * 2) == [
+        {"n": 1, "sum": 5.0},
+        {"n": 0, "sum": 0.0},
+    ]
     assert ask(index, places("a", "b"), [after] * 2) == [{"n": 0, "sum": 0.0}, {"n": 1, "sum": 8.0}]
 
 
 def test_the_window_start_lies_on_the_hop() -> None:
-    index = index_of(simple([("a", 1.0, 7 * MINUTE, 0)]), lambda r: {"n": r.count("1h")}, by="place", hop="10m")
+    index = index_of(
+        simple([("a", 1.0, 7 * MINUTE, 0)]), lambda r: {"n": r.count("1h")}, by="place", hop="10m"
+    )
     last = HOUR + 10 * MINUTE - 1  # its start, 9 minutes and a bit, is moved back to 0
     assert [row["n"] for row in ask(index, places("a", "a"), [last, last + 1])] == [1, 0]
 
@@ -332,7 +341,11 @@ def test_window_sums_that_do_not_fit_are_refused() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.floats(-1e9, 1e9), st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=30),
+    st.lists(
+        st.tuples(st.floats(-1e9, 1e9), st.integers(0, 50), st.integers(0, 50)),
+        min_size=1,
+        max_size=30,
+    ),
     st.randoms(use_true_random=False),
 )
 @settings(max_examples=40, deadline=None)
@@ -367,7 +380,11 @@ def test_nothing_stored_and_nothing_asked() -> None:
         {"v": None, "n": None, "k": None},
     ]
     assert ask(empty, places(), []) == []
-    assert empty.at(places(), instants([])).schema == {"v": pl.Float64, "n": pl.Int64, "k": pl.Int64}
+    assert empty.at(places(), instants([])).schema == {
+        "v": pl.Float64,
+        "n": pl.Int64,
+        "k": pl.Int64,
+    }
 
 
 def test_the_same_data_gives_the_same_bytes_and_others_are_refused() -> None:

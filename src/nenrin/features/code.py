@@ -1,4 +1,4 @@
-"""What a view function's code tells before it is run: what tracing could not see, and the columns it names."""
+"""What a function's code tells before it is run: what tracing could not see, the columns it names."""
 
 from __future__ import annotations
 

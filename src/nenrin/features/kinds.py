@@ -69,7 +69,7 @@ def physical(frame: pl.DataFrame, wanted: Mapping[str, Kind]) -> pl.DataFrame:
         )
     except pl.exceptions.InvalidOperationError as error:
         raise DataError(
-            f"a column of {', '.join(wanted)} does not fit: {str(error).splitlines()[0]}",
+            f"a whole number does not fit: {str(error).splitlines()[0]}",
             hint="integers must lie within 64 signed bits; turn others into text in the loader",
         ) from error
 

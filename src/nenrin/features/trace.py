@@ -156,7 +156,7 @@ def _node(name: str, value: Any, zone: str, where: str) -> Node:
     if value.kind not in FEATURE_KINDS:
         hint = {"instant": "take a part: .hour, .weekday", "date": "take a part: .month, .weekday"}
         raise ProjectError(
-            f"feature {name} is a {value.kind}, which no model takes",
+            f"feature {name} is of kind {value.kind}, which no model takes",
             hint=hint.get(value.kind, "take .hours or .days of it"),
             where=where,
         )

@@ -73,8 +73,10 @@ class Value:
     __or__, __ror__ = _binary(rules.logic("or", "|"))
     __eq__ = _binary(rules.comparison("eq", "=="))[0]  # type: ignore[assignment]
     __ne__ = _binary(rules.comparison("ne", "!="))[0]  # type: ignore[assignment]
-    __lt__, __gt__ = _binary(rules.comparison("lt", "<"))
-    __le__, __ge__ = _binary(rules.comparison("le", "<="))
+    __lt__ = _binary(rules.comparison("lt", "<"))[0]
+    __le__ = _binary(rules.comparison("le", "<="))[0]
+    __gt__ = _binary(rules.comparison("gt", ">"))[0]
+    __ge__ = _binary(rules.comparison("ge", ">="))[0]
 
     __bool__ = _forbidden(
         "is neither true nor false", "use & | ~ for and, or, not; .then(a, b) for if and else"
