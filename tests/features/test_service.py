@@ -230,6 +230,11 @@ def test_keys_must_be_of_one_kind() -> None:
         build([sky], frames=FRAMES | {"weather": numbered})
 
 
+def test_no_features_at_all_are_refused() -> None:
+    with pytest.raises(ProjectError, match="an empty list of features"):
+        build([])
+
+
 def test_datasets_must_be_loaded() -> None:
     with pytest.raises(NotFoundError, match="'weather' is not loaded"):
         build([sky], frames={"flights": FRAMES["flights"]})

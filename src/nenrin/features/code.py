@@ -22,7 +22,7 @@ def check_code(function: ViewFunction) -> None:
     for code in _codes(function):
         line = code.co_firstlineno
         for step in dis.get_instructions(code):
-            line = step.starts_line or line
+            line = (step.positions and step.positions.lineno) or line
             found = _unseen(step)
             if found is not None:
                 raise UntraceableError(

@@ -92,8 +92,13 @@ class FeatureSet:
         """
         own = _frame(rows, frames)
         if views is None:
-            view = every_column(rows, own.schema, {*drop, *([label] if label else [])})
-            views = [view]
+            views = [every_column(rows, own.schema, {*drop, *([label] if label else [])})]
+        if not views:
+            raise ProjectError(
+                f"a model over {rows.declared.name} has an empty list of features",
+                hint="leave features= out to take every column",
+                where=rows.declared.where,
+            )
         traced = {view: _traced(view, rows, frames) for view in dict.fromkeys(views)}
         for view in views:
             _check(view, traced[view], rows, own, label)
