@@ -54,8 +54,10 @@ class Projects:
     def plan(self, environment: str) -> dict[str, Any]:
         if self.error is not None:
             raise self.error
-        node = {"name": "fit delay", "kind": "train", "inputs": ["rows"]}
-        return {"nodes": [{**node, "cached": False, "will_run": True, "why": "never ran"}]}
+        node = {"name": "fit delay", "stage": "train", "inputs": ["rows"], "cached": False}
+        delay = {"name": "delay", "model": "delay", "metric": "log_loss", "recipes": ["history"]}
+        nodes = [{**node, "why": "never ran", "note": "", "output": ""}]
+        return {"revision": "revision-1", "deployments": [{**delay, "nodes": nodes}]}
 
     def run(self, environment: str, progress: Progress) -> dict[str, Any]:
         self.started.set()
@@ -86,8 +88,11 @@ class Data:
         ]
         return [version for version in known if name in (None, version.dataset)]
 
-    def latest(self, environment: str, name: str) -> Loaded | None:
-        return next(iter(reversed(self.versions(environment, name))), None)
+    def latest(self, environment: str, name: str) -> Loaded:
+        known = self.versions(environment, name)
+        if not known:
+            raise NotFoundError(f"dataset {name} has no version", where=name, hint="load it")
+        return known[-1]
 
     def profile(self, version: Loaded) -> dict[str, Any]:
         return {"rows": version.rows, "columns": {"dep": {"nulls": 1}}}
@@ -149,12 +154,12 @@ class Loop:
         return [{"ring": 1, "deployment": deployment or "delay", "outcome": "promoted"}]
 
     def backtests(self) -> list[dict[str, Any]]:
-        return [{"id": "backtest/b0"}, {"id": "backtest/b1"}] if self.made else []
+        return [{"id": "b0"}, {"id": "b1"}] if self.made else []
 
     def backtest(self, *, progress: Progress, **asked: Any) -> dict[str, Any]:
         self.asked.append(("backtest", asked))
         progress("replay", 1, 1)
-        self.made = self.made or {"id": "backtest/b1", "ledger_head": "c" * 64}
+        self.made = self.made or {"id": "b1", "ledger_head": "c" * 64}
         return self.made
 
     def report(self, name: str) -> dict[str, Any]:
@@ -164,7 +169,7 @@ class Loop:
 
     def export(self, name: str, path: Path) -> dict[str, Any]:
         path.write_bytes(b"PAR1" * 1000)
-        return {"id": name, "rows": 1000, "title": "größer"}
+        return {"path": str(path), "rows": 1000, "title": "größer"}
 
     def adopt(self, name: str, into: str = "dev") -> dict[str, Any]:
         self.asked.append(("adopt", (name, into)))
@@ -196,7 +201,13 @@ class Audit:
         self.breaks: list[dict[str, Any]] = []
 
     def verify(self, environment: str | None = None, head: str | None = None) -> dict[str, Any]:
-        return {"environments": [environment or "dev"], "head": head, "breaks": self.breaks}
+        chain = {"environment": environment or "dev", "events": 7, "head": "7:" + "c" * 64}
+        outside = {"outside": "holds" if head else "not given", "unknown": "" if head else "cut"}
+        holds = not self.breaks
+        return {
+            "holds": holds,
+            "chains": [{**chain, **outside, "breaks": self.breaks, "holds": holds}],
+        }
 
 
 class FakePlatform:

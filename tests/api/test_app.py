@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
-from tests.api.fakes import FakePlatform, project_error
 
 from nenrin.api.app import create_app
 from nenrin.core.settings import Settings
+from tests.api.fakes import FakePlatform, project_error
 
 ERROR_KEYS = {"code", "message", "where", "hint"}
 
@@ -113,10 +113,24 @@ def test_a_body_of_a_wrong_shape_names_the_field(http: TestClient) -> None:
     assert "body.form" in answer.json()["error"]["message"]
 
 
-def test_a_page_of_another_site_cannot_start_work(http: TestClient) -> None:
-    """A browser sends such a body to any site without asking; ours takes JSON that says so."""
-    answer = http.post("/api/backtests", content="{}", headers={"content-type": "text/plain"})
-    assert answer.status_code == 422
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 202),
+        ({"sec-fetch-site": "same-origin", "origin": "http://testserver"}, 202),
+        ({"sec-fetch-site": "none"}, 202),
+        ({"sec-fetch-site": "cross-site"}, 409),
+        ({"sec-fetch-site": "same-site"}, 409),
+        ({"origin": "http://testserver"}, 202),
+        ({"origin": "https://elsewhere.example"}, 409),
+        ({"origin": "null"}, 409),
+    ],
+)
+def test_a_page_of_another_site_changes_nothing(
+    http: TestClient, headers: dict[str, str], status: int
+) -> None:
+    assert http.post("/api/run", headers=headers).status_code == status
+    assert http.get("/api/status", headers=headers).status_code == 200
 
 
 def test_work_streams_progress_and_its_result(http: TestClient) -> None:
@@ -184,13 +198,13 @@ def test_a_backtest_and_what_follows(
         },
     )
     assert http.get("/api/backtests/newest").json() == report
-    assert http.get("/api/backtests/b0").json()["id"] == "backtest/b0"
+    assert http.get("/api/backtests/b0").json()["id"] == "b0"
     exported = http.get("/api/backtests/newest/predictions")
     assert exported.content == b"PAR1" * 1000
     assert json.loads(exported.headers["nenrin-export"])["rows"] == 1000
     assert not list(tmp_path.glob(".nenrin/scratch-*"))
     assert http.post("/api/backtests/b1/adopt", json={"into": "dev"}).json()["deployed"]
-    assert platform.loop.asked[-1] == ("adopt", ("backtest/b1", "dev"))
+    assert platform.loop.asked[-1] == ("adopt", ("b1", "dev"))
 
 
 def test_the_docs_need_no_network(http: TestClient) -> None:

@@ -6,10 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.api.fakes import step_error
 
 from nenrin.api.work import Progress, Works
 from nenrin.core.errors import NotFoundError
+from tests.api.fakes import step_error
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from tests.api.fake_report import fake_report
 from tests.api.fakes import step_error
 from tests.cli.running import Run
 
+REPORT = {**fake_report(), "id": "7d21c0"}
+
 READS = [
     ("plan",),
     ("why", "fit delay"),
@@ -49,7 +51,16 @@ def test_for_people_and_for_programs(run: Run, words: tuple[str, ...]) -> None:
 
 def test_what_a_table_shows(run: Run) -> None:
     head, *rows = run("data", "list").out.splitlines()
-    assert head.split() == ["dataset", "version", "rows", "added", "changed", "known", "until", "content"]
+    assert head.split() == [
+        "dataset",
+        "version",
+        "rows",
+        "added",
+        "changed",
+        "known",
+        "until",
+        "content",
+    ]
     assert rows[0].split() == ["flights", "2", "12", "0", "0", "2013-01-01", "00:00Z", "a" * 12]
 
 
@@ -94,21 +105,21 @@ def test_a_file_that_cannot_be_read_is_named(run: Run, name: str) -> None:
 
 
 def test_a_backtest_and_its_page(run: Run) -> None:
-    run.platform.loop.made = fake_report()
+    run.platform.loop.made = REPORT
     done = run("backtest", "--from", "2013-04-01", "--inject", "scrambled_fit:2013-04-08")
     assert done.code == 0, done.err
     asked = run.platform.loop.asked[-1][1]
     assert asked["from_"] == "2013-04-01"
     assert asked["inject"] == ["scrambled_fit:2013-04-08"]
-    name = fake_report()["id"].removeprefix("backtest/")
+    name = REPORT["id"]
     assert "<html" in Path(".nenrin", "reports", f"{name}.html").read_text()
     assert f"{name}.html" in done.err
 
 
 def test_a_backtest_as_json_has_the_head(run: Run) -> None:
-    run.platform.loop.made = fake_report()
+    run.platform.loop.made = REPORT
     done = run("backtest", "--without", "watch", "--html", "page.html", "--json")
-    assert done.json["ledger_head"] == fake_report()["ledger_head"]
+    assert done.json["ledger_head"] == REPORT["ledger_head"]
     assert Path("page.html").is_file()
 
 
@@ -119,7 +130,7 @@ def test_a_page_that_has_no_folder_is_refused_before_the_work(run: Run) -> None:
 
 
 def test_the_predictions_of_the_newest_backtest(run: Run) -> None:
-    run.platform.loop.made = fake_report()
+    run.platform.loop.made = REPORT
     done = run("backtest", "export", "--to", "p.parquet", "--json")
     assert done.json["rows"] == 1000
     assert Path("p.parquet").read_bytes() == b"PAR1" * 1000
@@ -127,11 +138,11 @@ def test_the_predictions_of_the_newest_backtest(run: Run) -> None:
 
 def test_adopting_the_newest_or_a_named_backtest(run: Run) -> None:
     assert run("adopt").code == 4
-    run.platform.loop.made = fake_report()
+    run.platform.loop.made = REPORT
     assert run("adopt", "--into", "dev").code == 0
-    assert run.platform.loop.asked[-1] == ("adopt", ("backtest/b1", "dev"))
+    assert run.platform.loop.asked[-1] == ("adopt", ("b1", "dev"))
     assert run("adopt", "backtest/b0").code == 0
-    assert run.platform.loop.asked[-1] == ("adopt", ("backtest/b0", "dev"))
+    assert run.platform.loop.asked[-1] == ("adopt", ("b0", "dev"))
 
 
 def test_a_broken_ledger_ends_with_its_code(run: Run) -> None:
@@ -166,14 +177,14 @@ def test_init_says_what_it_needs(run: Run) -> None:
 
 
 def test_the_demo_types_what_one_could_type(run: Run) -> None:
-    run.platform.loop.made = fake_report()
+    run.platform.loop.made = REPORT
     done = run("demo", ".", "--until", "2013-06-01")
     assert done.code == 0, done.err
     typed = [line for line in done.out.splitlines() if line.startswith("$ ")]
-    name = fake_report()["id"].removeprefix("backtest/")
+    name = REPORT["id"]
     assert typed[1:] == [
         "$ nenrin backtest --until 2013-06-01",
         "$ nenrin backtest --until 2013-06-01 --inject scrambled_fit:2013-07-29",
         f"$ nenrin adopt {name} --into dev",
     ]
-    assert run.platform.loop.asked[-1] == ("adopt", (f"backtest/{name}", "dev"))
+    assert run.platform.loop.asked[-1] == ("adopt", (name, "dev"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 
 from nenrin.api.docs import serve_docs
 from nenrin.api.errors import answer_errors
 from nenrin.api.folder import log_file
+from nenrin.api.origin import refuse_other_sites
 from nenrin.api.routes import audit, data, gates, loop, project, registry, serving, system, work
 from nenrin.api.work import Works
 
@@ -32,6 +33,7 @@ def create_app(platform: Platform, works: Works | None = None) -> FastAPI:
         summary="The MLOps platform that closes the loop.",
         docs_url=None,
         redoc_url=None,
+        dependencies=[Depends(refuse_other_sites)],
     )
     app.state.platform = platform
     app.state.works = works or Works(log)

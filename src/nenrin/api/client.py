@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
@@ -61,13 +62,15 @@ class Client:
 
     def download(self, path: str, to: Path) -> dict[str, Any]:
         """Write the file at ``path`` to ``to``; gives what its header ``Nenrin-Export`` says."""
-        with self._http.stream("GET", path) as answer:
+        part = to.with_name(f"{to.name}.part")
+        with self._http.stream("GET", quote(path), params=self._given({})) as answer:
             if answer.is_error:
                 answer.read()
             self._checked(answer)
-            with to.open("wb") as file:
+            with part.open("wb") as file:
                 for chunk in answer.iter_bytes():
                     file.write(chunk)
+        part.replace(to)
         said: dict[str, Any] = decode(answer.headers.get("Nenrin-Export", "{}"))
         return said
 
@@ -133,7 +136,7 @@ class Client:
 
     def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:
-            return self._http.request(method, path, **options)
+            return self._http.request(method, quote(path), **options)
         except httpx2.TransportError as error:
             raise _gone() from error
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from nenrin.cli.console import facts, show
+from nenrin.cli.console import show
 from nenrin.cli.session import AsJson, commands, session
 from nenrin.core.errors import IntegrityError
 
@@ -36,6 +39,24 @@ def verify(
     """
     with session() as client:
         found = client.get("/api/audit/verify", environment=env, head=head)
-    show(found, as_json, facts)
-    if found["breaks"]:
+    show(found, as_json, _chains)
+    if not found["holds"]:
         raise typer.Exit(IntegrityError.exit_code)
+
+
+def _chains(found: dict[str, Any]) -> RenderableType:
+    """A line a chain, and under it what is wrong with it or what cannot be known."""
+    return Group(*(part for chain in found["chains"] for part in _chain(chain)))
+
+
+def _chain(chain: dict[str, Any]) -> Iterator[RenderableType]:
+    holds = Text("holds", "green") if chain["holds"] else Text("BROKEN", "bold red")
+    yield Text.assemble(
+        (chain["environment"], "bold"), "  ", holds, f"  {chain['events']:,} events, head "
+    ).append(chain["head"])
+    for each in chain["breaks"]:
+        yield Text(f"  event {each['sequence']}: {each['problem']}", style="red")
+    if chain["outside"] == "missing":
+        yield Text("  the head that was kept outside is not in the chain", style="red")
+    if chain["unknown"]:
+        yield Text(f"  not known: {chain['unknown']}", style="dim")

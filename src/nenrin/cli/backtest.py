@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from nenrin.api.client import Client
-from nenrin.cli.console import note, show
+from nenrin.cli.console import facts, note, show
 from nenrin.cli.report import render
 from nenrin.cli.session import AsJson, Env, commands, session, work
 from nenrin.core.errors import RequestError
@@ -70,7 +69,7 @@ def replay(
 ) -> dict[str, Any]:
     """Do a backtest, print its report, and write its page to ``html`` or under ``.nenrin``."""
     report: dict[str, Any] = work(client, "/api/backtests", asked)
-    name = report["id"].removeprefix("backtest/")
+    name = report["id"]
     page = html or Path(".nenrin", "reports", f"{name}.html")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(client.text(f"/api/backtests/{name}/page"), encoding="utf-8")
@@ -97,9 +96,13 @@ def export(
     """
     _check_folder(to)
     with session() as client:
-        short = name.removeprefix("backtest/")
-        said = client.download(f"/api/backtests/{short}/predictions", to)
-    show({"to": str(to), **said}, as_json, lambda value: Text(f"wrote {value['to']}"))
+        said = client.download(f"/api/backtests/{_short(name)}/predictions", to)
+    show({**said, "path": str(to)}, as_json, facts)
+
+
+def _short(name: str) -> str:
+    """A backtest's id, also when its environment was named."""
+    return name.removeprefix("backtest/")
 
 
 def _check_folder(path: Path) -> None:

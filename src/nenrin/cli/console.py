@@ -105,6 +105,11 @@ def plain(value: Any) -> str:
     return str(value)
 
 
+def joined(values: Any) -> str:
+    """Names in a row."""
+    return ", ".join(values or ())
+
+
 def number(value: Any) -> str:
     """A count, with its thousands apart."""
     return "" if value is None else f"{value:,}"

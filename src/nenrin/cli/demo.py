@@ -51,7 +51,7 @@ def demo(
         clean = replay(client, days)
         _say(f"nenrin backtest{typed} --inject {inject}")
         replay(client, {**days, "inject": [inject]})
-        name = clean["id"].removeprefix("backtest/")
+        name = clean["id"]
         _say(f"nenrin adopt {name} --into dev")
         show(client.post(f"/api/backtests/{name}/adopt", {"into": "dev"}), False, facts)
     out.print(Text.assemble("\nnext: ", (f"cd {folder} && nenrin up", "bold")))

@@ -1,4 +1,4 @@
-"""Progress of long work on the standard error: bars on a terminal, a line a stage elsewhere."""
+"""Progress of long work on the standard error: bars on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -33,15 +33,23 @@ class Shown:
             transient=False,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._quarters: dict[str, int] = {}
 
     def __call__(self, said: dict[str, Any]) -> None:
         """One report: ``stage``, ``done``, ``total``, ``note``."""
         stage, done, total, note = (said[key] for key in ("stage", "done", "total", "note"))
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=None, note="")
-            if not self._live:
-                err.print(Text(f"{stage} … {note}".rstrip()))
+        if not self._live:
+            self._line(stage, done, total, note)
         self._bars.update(self._tasks[stage], completed=done, total=total or None, note=note)
+
+    def _line(self, stage: str, done: int, total: int, note: str) -> None:
+        """A line when a stage begins and after every quarter of it."""
+        quarter = 4 * done // total if total else 0
+        if quarter > self._quarters.get(stage, -1):
+            self._quarters[stage] = quarter
+            err.print(Text(f"{stage} {25 * quarter} %  {note}".rstrip()))
 
     def __enter__(self) -> Self:
         if self._live:

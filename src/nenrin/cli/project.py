@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nenrin.cli.console import facts, plain, show, table
+from nenrin.cli.console import facts, joined, plain, show, table
 from nenrin.cli.session import AsJson, Env, commands, session, work
 from nenrin.core.errors import RequestError
 from nenrin.project.init import infer, write_example, write_project
@@ -123,14 +124,23 @@ def _written(written: dict[str, Any]) -> RenderableType:
 
 
 def _plan(made: dict[str, Any]) -> RenderableType:
-    def list_of(value: Any) -> str:
-        return ", ".join(value or [])
+    return Group(*(part for each in made["deployments"] for part in _graph(each)))
 
-    return table(
-        made["nodes"],
+
+def _graph(deployment: dict[str, Any]) -> Iterator[RenderableType]:
+    def runs(cached: bool) -> str:
+        return "kept" if cached else "runs"
+
+    yield Text.assemble(
+        (deployment["name"], "bold"),
+        f"  model {deployment['model']}, {deployment['metric']}, recipes ",
+        ", ".join(deployment["recipes"]),
+    )
+    yield table(
+        deployment["nodes"],
         ("name", "step", plain),
-        ("kind", "kind", plain),
-        ("inputs", "from", list_of),
-        ("will_run", "runs", plain),
+        ("stage", "stage", plain),
+        ("inputs", "from", joined),
+        ("cached", "", runs),
         ("why", "why", plain),
     )

@@ -48,6 +48,14 @@ def session(env: str | None = None, **given: Any) -> Iterator[Client]:
     """A client of the process that holds this folder, which may be this one."""
     with connect(settings_of(env, **given)) as client:
         yield client
+        if client.own:
+            _say_what_goes_on(client)
+
+
+def _say_what_goes_on(client: Client) -> None:
+    for each in client.get("/api/work"):
+        if each["state"] in ("waiting", "running"):
+            note(f"{each['what']} of another command goes on in this process; Ctrl-C ends it")
 
 
 def work(client: Client, path: str, body: dict[str, Any] | None = None, **params: Any) -> Any:

@@ -21,30 +21,21 @@ router = APIRouter(prefix="/api/data", tags=["data"])
 @router.get("")
 def datasets(here: Here) -> Json:
     """The newest version of every dataset that has been loaded."""
-    newest = {}
-    for version in here.platform.data.versions(here.environment):
-        known = newest.get(version.dataset)
-        if known is None or known.number < version.number:
-            newest[version.dataset] = version
-    return Json([newest[name] for name in sorted(newest)])
+    versions = here.platform.data.versions(here.environment)  # by name and number
+    return Json(list({version.dataset: version for version in versions}.values()))
 
 
 @router.get("/{name}")
 def versions(here: Here, name: str) -> Json:
     """Every version of a dataset, oldest first."""
-    found = here.platform.data.versions(here.environment, name)
-    if not found:
-        raise _unloaded(here, name)
-    return Json(found)
+    here.platform.data.latest(here.environment, name)  # or it was never loaded
+    return Json(here.platform.data.versions(here.environment, name))
 
 
 @router.get("/{name}/profile")
 def profile(here: Here, name: str) -> Json:
     """The newest version of a dataset, column by column."""
-    latest = here.platform.data.latest(here.environment, name)
-    if latest is None:
-        raise _unloaded(here, name)
-    return Json(here.platform.data.profile(latest))
+    return Json(here.platform.data.profile(here.platform.data.latest(here.environment, name)))
 
 
 @router.post("/{name}/load", status_code=202)
@@ -91,12 +82,4 @@ def _load(here: Context, name: str, source: Path | None, progress: Progress) -> 
         here.platform.calendar.now(),
         source=source,
         progress=progress,
-    )
-
-
-def _unloaded(here: Context, name: str) -> NotFoundError:
-    return NotFoundError(
-        f"{here.environment} has no data of a dataset {name!r}",
-        where=name,
-        hint="`nenrin data list` shows what is loaded, `nenrin run` loads what is declared",
     )

@@ -85,11 +85,11 @@ def page(here: Here, name: str) -> HTMLResponse:
 @router.get("/backtests/{name}/predictions", response_class=FileResponse)
 def predictions(here: Here, name: str) -> FileResponse:
     """Every prediction of every policy, as Parquet; the header `Nenrin-Export` says what it is."""
-    id_ = _backtest(here, name)
+    chosen = _backtest(here, name)
     with ExitStack() as stack:
         folder = stack.enter_context(scratch(here.platform.settings.state_folder))
         path = Path(folder) / "predictions.parquet"
-        said = here.platform.loop.export(id_, path)
+        said = here.platform.loop.export(chosen, path)
         kept = stack.pop_all()
     return FileResponse(
         path,
@@ -107,11 +107,11 @@ def adopt(here: Here, name: str, adoption: Adoption) -> Json:
 
 
 def _backtest(here: Context, name: str) -> str:
-    """The id of a backtest as the loop knows it; in addresses its ``backtest/`` is left out."""
+    """The id of a backtest, or of the newest."""
     if name != NEWEST:
-        return f"backtest/{name}"
+        return name
     known = here.platform.loop.backtests()
     if not known:
-        raise NotFoundError("there is no backtest yet", hint="nenrin backtest")
+        raise NotFoundError("there is no backtest yet", hint="run one: nenrin backtest")
     newest: str = known[-1]["id"]
     return newest

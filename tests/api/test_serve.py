@@ -1,0 +1,120 @@
+"""``nenrin up``: a control process, a data plane in front of it, and how both end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from nenrin.api.client import connect
+from nenrin.api.folder import predictions_folder
+from nenrin.api.serve import serve
+from nenrin.core.errors import ConflictError, RefusedError
+from nenrin.core.lock import FolderLock
+from nenrin.core.settings import Settings
+from tests.api.fakes import FakePlatform
+from tests.api.serving_here import parts_of
+
+ROOT = Path(__file__).parents[2]
+Up = Callable[[], tuple[subprocess.Popen[str], str]]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(folder=tmp_path)
+
+
+@pytest.fixture
+def up(settings: Settings) -> Iterator[Up]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, "-m", "tests.api.serving_here", str(settings.folder), "0"]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout is not None
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        process.stdout.close()  # type: ignore[union-attr]
+    plane = _plane(settings)
+    if plane:
+        os.kill(plane, signal.SIGKILL)
+
+
+def _plane(settings: Settings) -> Any:
+    return FolderLock(predictions_folder(settings.state_folder)).held_by()
+
+
+def _status(url: str) -> Any:
+    return json.loads(httpx2.get(f"{url}/api/status", timeout=10).content)
+
+
+def test_a_life(up: Up, settings: Settings) -> None:
+    """A dead plane comes back, a dead control process leaves the plane, SIGTERM ends both."""
+    process, url = up()
+    assert httpx2.get(f"{url}/v2/health/ready").status_code == 200
+    assert _status(url)["environment"] == "dev"
+    assert httpx2.get(f"{url}/docs").status_code == 200
+    assert json.loads(httpx2.get(f"{url}/nothing").content)["error"]["code"] == "not_found"
+    with connect(settings, lambda settings: pytest.fail("a second platform")) as client:
+        assert not client.own
+        assert client.get("/api/health")["pid"] == process.pid
+
+    plane = _plane(settings)
+    assert plane not in (None, process.pid)
+    os.kill(plane, signal.SIGKILL)
+    assert _status(url)["environment"] == "dev"  # it waited in the listening socket's queue
+    second = _plane(settings)
+    assert second != plane
+
+    process.kill()
+    process.wait()
+    assert httpx2.get(f"{url}/v2/health/ready").status_code == 200
+    down = httpx2.get(f"{url}/api/status")
+    assert down.status_code == 503
+    assert down.headers["retry-after"]
+
+    process, url = up()
+    assert _plane(settings) not in (None, second)
+    assert _status(url)["environment"] == "dev"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert FolderLock(settings.state_folder).held_by() is None
+    assert _plane(settings) is None
+
+
+def _serve(settings: Settings) -> None:
+    serve(settings, lambda url, platform: None, FakePlatform, parts_of)  # type: ignore[arg-type]
+
+
+def test_others_are_let_in_with_a_token_only(settings: Settings) -> None:
+    with pytest.raises(RefusedError, match="no token is set") as raised:
+        _serve(settings.model_copy(update={"host": "0.0.0.0"}))
+    assert "NENRIN_TOKEN" in raised.value.hint
+
+
+def test_a_port_in_use_names_another(settings: Settings) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConflictError, match="in use") as raised:
+            _serve(settings.model_copy(update={"port": port}))
+    assert raised.value.hint.startswith("nenrin up --port ")
+    assert FolderLock(settings.state_folder).held_by() is None
+
+
+def test_a_folder_is_served_once(settings: Settings) -> None:
+    with FolderLock(settings.state_folder), pytest.raises(ConflictError, match="writes to"):
+        _serve(settings)
