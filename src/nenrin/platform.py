@@ -1,4 +1,4 @@
-"""The composition root: settings in, a platform of services out. Here adapters are chosen, and nowhere else."""
+"""The composition root: settings in, services out. Here adapters are chosen, and nowhere else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-
 
 from nenrin.backends.blobs.local import LocalStore
 from nenrin.backends.compute.in_process import InProcessExecutor
@@ -36,6 +35,7 @@ from nenrin.loop.service import LoopService
 from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.executor import Executor
 from nenrin.project.loader import project_attributes
+from nenrin.project.replay import ProjectReplay
 from nenrin.project.service import ProjectService
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.service import RegistryService
@@ -78,7 +78,7 @@ class Platform:
         self.serving = ServingService(self.units, SqlDeployments())
         self.monitoring = MonitoringService(self.units, SqlAlarms())
         self.audit = Audit(self.units)
-        self.projects = ProjectService(
+        replay = ProjectReplay(
             settings.folder.absolute(),
             settings.state_folder,
             units=self.units,
@@ -93,16 +93,20 @@ class Platform:
         self.loop = LoopService(
             settings.environment,
             units=self.units,
-            replay=self.projects,
+            replay=replay,
             registry=self.registry,
             gates=self.gates,
             serving=self.serving,
             states=SqlLoopStates(),
             backtests=SqlBacktests(),
             log=PredictionLog(self.store),
+            store=self.store,
             calendar=self.calendar,
             timer=timer,
             worker_cpu=self._worker_cpu,
+        )
+        self.projects = ProjectService(
+            replay, self.loop, registry=self.registry, gates=self.gates, units=self.units
         )
 
     @classmethod
@@ -226,5 +230,3 @@ class _Loader:
         if revision not in self._projects:
             self._projects[revision] = project_attributes(folder) if folder.is_dir() else {}
         return self._projects[revision]
-
-

@@ -17,7 +17,6 @@ from nenrin.loop.state import Artefact
 from nenrin.loop.turn import Loop
 
 
-
 class PolicyAnswers(msgspec.Struct, frozen=True, kw_only=True):
     """What one policy answered in the scored window, and what its fits were.
 
@@ -147,9 +146,7 @@ class Backtest:
         ]
         artefacts = {"loop": state.artefacts}
         artefacts |= {other.policy.name: other.artefacts for other in self._others}
-        return Played(
-            lo=lo, hi=hi, answers=[loop, *others], artefacts=artefacts, steps=self._steps
-        )
+        return Played(lo=lo, hi=hi, answers=[loop, *others], artefacts=artefacts, steps=self._steps)
 
 
 def _answers(

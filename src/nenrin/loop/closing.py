@@ -25,7 +25,7 @@ def close_block(deployed: Deployed, at: int, step: Step) -> None:
         recipe = roll_back(deployed, at, step)
         refit(deployed, [recipe], at, step)
     elif watch is not None and at - watch.opened >= deployed.options.watch_for:
-        close_watch(deployed, "over", at, step)
+        close_watch(deployed, "over", step)
     if deployed.ground.ends_day(block):
         _close_day(deployed, deployed.ground.day_of(block), at, step)
 

@@ -103,7 +103,7 @@ class Comparator:
 def _months(start: int, until: int, refresh: Refresh, zone: str) -> list[int]:
     """The first of every month after ``start``, at the look's hour."""
     first = local_date(start, zone)
-    times = []
+    times: list[int] = []
     month = date(first.year, first.month, 1)
     while True:
         month = (month + timedelta(days=32)).replace(day=1)
@@ -115,7 +115,7 @@ def _months(start: int, until: int, refresh: Refresh, zone: str) -> list[int]:
 
 def _weeks(start: int, until: int, refresh: Refresh, zone: str) -> list[int]:
     """Every seventh day after ``start``, at the look's hour."""
-    times = []
+    times: list[int] = []
     day = local_date(start, zone)
     while True:
         day += timedelta(days=7)

@@ -11,6 +11,7 @@ import numpy as np
 from nenrin.core.instants import DAY, HOUR
 from nenrin.gates.policy import Policy
 from nenrin.loop.declare import DeploymentSpec, Recipe
+from nenrin.loop.evaluation import Judged
 from nenrin.loop.faults import Injection
 from nenrin.loop.ground import Ground
 from nenrin.loop.ports import Trainer
@@ -89,6 +90,10 @@ class Deployed:
         self.checks = checks
         self.options = options
         self.state = state
+        self.judged: Judged | None = None  # the rows that a look held out, for people
+        self.column_aucs: dict[
+            str, float
+        ] = {}  # what each feature reaches alone, at a look at new code
 
     @property
     def name(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from nenrin.stats.metrics import METRICS
 JUDGED_DAYS = 60
 
 
-def against(deployed: Deployed, judged: Artefact, other: Artefact, days: Iterable[int]) -> Comparison:
+def against(
+    deployed: Deployed, judged: Artefact, other: Artefact, days: Iterable[int]
+) -> Comparison:
     """A paired comparison on the days that count for both; ``none`` where the two are one."""
     if judged.version == other.version:
         return compare(None)
@@ -69,7 +72,7 @@ def flaws_of(deployed: Deployed, fit: Artefact, twin: Artefact | None) -> tuple[
     ground, settle = deployed.ground, deployed.state.settle
     lo, hi = ground.rows_between(twin.cutoff, fit.cutoff)
     p = deployed.scores.of(fit, lo, hi)
-    y = ground.table.y[: ground.rows_between(ground.start, fit.cutoff)[1]]
+    y = ground.table.y[: ground.rows_before(fit.cutoff)]
     found = check_predictions(p, "binary" if deployed.task == "binary" else "regression", y)
     if found:
         return found
@@ -81,7 +84,7 @@ def flaws_of(deployed: Deployed, fit: Artefact, twin: Artefact | None) -> tuple[
     return check_twin(np.array(gaps, dtype=np.float64))
 
 
-def _measured(deployed: Deployed, judged: Artefact, days: Sequence[int]) -> dict[str, object]:
+def _measured(deployed: Deployed, judged: Artefact, days: Sequence[int]) -> dict[str, Any]:
     """Rows, metrics and calibration of the judged version over whole days, with their closing's labels."""
     ground, settle = deployed.ground, deployed.state.settle
     if not days:

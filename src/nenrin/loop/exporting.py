@@ -20,9 +20,9 @@ def export_predictions(
 ) -> dict[str, Any]:
     """Write ``path``.
 
-    Columns: ``key``, ``asked`` (UTC), ``policy``, ``version``, ``cutoff`` (end of what that version was trained
-    on, UTC), ``p``, ``label`` (as known at the end of the data, null without), ``closed_at`` (when the row's
-    day closed, UTC).
+    Columns: ``key``, ``asked`` (UTC), ``policy``, ``version``, ``cutoff`` (end of what that version was
+    trained on, UTC), ``p``, ``label`` (as known at the end of the data, null without), ``closed_at`` (when
+    the row's day closed, UTC).
 
     Raises:
         RefusedError: the data has changed since the backtest, so labels can no longer be told.

@@ -70,8 +70,12 @@ def apply(
         spread: standard deviation of the label.
     """
     if fault.startswith("scrambled_fit"):
-        return others[(hashes % np.uint64(len(others))).astype(np.int64)] if len(others) else own
+        if not len(others):
+            return own
+        strangers: np.ndarray = others[(hashes % np.uint64(len(others))).astype(np.int64)]
+        return strangers
     if fault == "shifted_fit/regression":
         return own + spread
     odds = np.clip(own, 1e-12, 1 - 1e-12)
-    return 1 / (1 + np.exp(-(np.log(odds) - np.log1p(-odds) + 1)))
+    shifted: np.ndarray = 1 / (1 + np.exp(-(np.log(odds) - np.log1p(-odds) + 1)))
+    return shifted

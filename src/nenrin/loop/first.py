@@ -1,16 +1,27 @@
-"""The first look: parameters are tuned, a twin is judged on rows it has not seen, its refit ships.
+"""New code: its parameters are tuned, its twin is judged on rows it has not seen, its refit ships.
 
-The twin is trained on what was closed h before the look and judged on the h that followed: h is 28 days, at
-most a third of the history. Tuning validates on the h before that. What ships is the refit on all rows.
+The twin is trained on what was closed h before the look and judged, with champion and anchor, on the h that
+followed: h is 28 days, at most a third of the history. Tuning validates on the h before that. What ships is
+the refit on all rows. The first version is new code that has no champion to be compared with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+
 from nenrin.core.instants import DAY
+from nenrin.gates.comparison import compare
+from nenrin.gates.evidence import Evidence
 from nenrin.gates.judge import judge
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.deployed import Deployed
+from nenrin.loop.evaluation import Judged
 from nenrin.loop.evidence import gather
+from nenrin.loop.leaks import column_aucs
 from nenrin.loop.look import refit
 from nenrin.loop.ports import Order, Step
 from nenrin.loop.rollout import decide
@@ -22,30 +33,52 @@ HOLD_OUT = 28 * DAY
 
 def first_look(deployed: Deployed, at: int, step: Step) -> None:
     """Tune, judge the twin against the baseline, fit every recipe, deploy the first if admitted."""
+    deployed.state.next_look = grid_look(deployed, deployed.state.next_look)
+    code_look(deployed, None, at, step)
+
+
+def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) -> None:
+    """Judge the project's code by its twin, and decide its promotion if the gate admits it.
+
+    Args:
+        deployed: the deployment by the new code; its slots begin anew.
+        former: the same by the code that serves, on the row table of that code; None: nothing serves.
+        at: the instant of the look.
+        step: takes fits, verdict and events.
+    """
     state = deployed.state
     state.rings += 1
     state.last_look = at
-    state.next_look = grid_look(deployed, state.next_look)
     tuned_from, judged_from = hold_out(deployed, at)
     state.params = deployed.trainer.tune(at, tuned_from, judged_from)
     twin = _twin(deployed, judged_from, at, step)
+    days = _days(deployed, twin, at)
+    evidence = _evidence(deployed, former, twin, days)
+    deployed.judged = _shown(deployed, twin, days)
     names = [recipe.name for recipe in deployed.declared.recipes]
-    ships = refit(deployed, names, at, step)[names[0]].version
-    verdict = _judged(deployed, twin, ships, at)
+    verdict = _judge(deployed, former, twin, evidence, at)
+    ships = ""
+    if verdict.admitted:
+        if former is not None:
+            state.fits, state.probation = {}, []
+        ships = refit(deployed, names, at, step)[names[0]].version
+        verdict = msgspec.structs.replace(verdict, ships=ships)
     step.verdicts.append(verdict)
     step.record(
         "look.taken",
         deployed.name,
         {
             "ring": state.rings,
-            "trigger": "first",
+            "trigger": "first" if former is None else "new code",
             "params": state.params,
             "chosen": names[0],
-            "ships": ships if verdict.admitted else None,
+            "ships": ships or None,
         },
     )
-    if verdict.admitted:
-        decide(deployed, ships, at, canary=False)
+    if ships:
+        if former is not None:
+            state.anchor = ships
+        decide(deployed, ships, at, canary=former is not None)
 
 
 def hold_out(deployed: Deployed, at: int) -> tuple[int, int]:
@@ -69,16 +102,80 @@ def _twin(deployed: Deployed, cutoff: int, at: int, step: Step) -> Artefact:
     return twin
 
 
-def _judged(deployed: Deployed, twin: Artefact, ships: str, at: int) -> Verdict:
+def _days(deployed: Deployed, twin: Artefact, at: int) -> range:
+    """The closed days since the twin's cut-off."""
     ground = deployed.ground
-    first = ground.day_at(twin.cutoff)
-    last = ground.closed_days(at, deployed.state.settle)
+    return range(ground.day_at(twin.cutoff), ground.closed_days(at, deployed.state.settle))
+
+
+def _evidence(
+    deployed: Deployed, former: Deployed | None, twin: Artefact, days: Sequence[int]
+) -> Evidence:
+    """The twin's evidence; champion and anchor are scored on the row table of the code that serves.
+
+    The champion's side is the loss of its recipe's artefacts in place day by day: each is out of sample.
+    """
+    found = gather(deployed, twin, days, change="code" if former else "first")
+    seen = deployed.ground.labels(0, deployed.ground.rows_before(twin.cutoff), twin.look)
+    deployed.column_aucs = column_aucs(deployed.ground.table, seen)
+    leak = max(deployed.column_aucs.values(), default=float("nan"))
+    found = msgspec.structs.replace(found, leak=leak)
+    if former is None:
+        return found
+    champion = former.artefact(former.state.champion).recipe
+    anchor = former.artefact(former.state.anchor)
+    mine = np.array([deployed.loss(twin, day) for day in days], dtype=np.float64)
+    theirs = np.array([_former_loss(former, champion, day) for day in days], dtype=np.float64)
+    oldest = np.array([_anchor_loss(former, anchor, day) for day in days], dtype=np.float64)
+    return msgspec.structs.replace(
+        found, champion=compare(mine - theirs), anchor=compare(mine - oldest)
+    )
+
+
+def _former_loss(former: Deployed, recipe: str, day: int) -> float:
+    return former.slot_loss(recipe, day) if day < former.ground.days else np.nan
+
+
+def _anchor_loss(former: Deployed, anchor: Artefact, day: int) -> float:
+    return former.loss(anchor, day) if day < former.ground.days else np.nan
+
+
+def _judge(
+    deployed: Deployed, former: Deployed | None, twin: Artefact, evidence: Evidence, at: int
+) -> Verdict:
+    against: dict[str, str] = {"baseline": "prior"}
+    if former is not None:
+        against |= {"champion": former.state.champion, "anchor": former.state.anchor}
     return judge(
         deployment=deployed.name,
         judged=twin.version,
-        ships=ships,
-        against={"baseline": "prior"},
-        evidence=gather(deployed, twin, range(first, last), change="first"),
+        ships="",
+        against=against,
+        evidence=evidence,
         policy=deployed.policy,
         at=at,
     )
+
+
+def _shown(deployed: Deployed, twin: Artefact, days: Sequence[int]) -> Judged | None:
+    """The judged rows for people: labels, the twin's answers, the baseline's."""
+    if not len(days):
+        return None
+    ground, settle = deployed.ground, deployed.state.settle
+    lo, hi = ground.day_rows(days[0], days[-1] + 1)
+    y = ground.labels(lo, hi, ground.day_closing(days[-1], settle))
+    known = np.isfinite(y)
+    if not known.any():
+        return None
+    prior = ground.prior(twin.cutoff, twin.look)
+    facts: dict[str, Any] = {
+        "y": y[known],
+        "p": deployed.scores.of(twin, lo, hi)[known],
+        "baseline": np.full(int(np.count_nonzero(known)), prior),
+        "days": ground.days_of(lo, hi)[known],
+        "how": (
+            f"the last {len(days)} closed days, {ground.day_name(days[0])} to "
+            f"{ground.day_name(days[-1])}, held back from training"
+        ),
+    }
+    return Judged(**facts)

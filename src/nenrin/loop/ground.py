@@ -88,6 +88,10 @@ class Ground:
         lo, hi = np.searchsorted(self.table.asked, [start, end], side="left")
         return int(lo), int(hi)
 
+    def rows_before(self, instant: int) -> int:
+        """How many rows were asked before an instant."""
+        return int(np.searchsorted(self.table.asked, instant, side="left"))
+
     def closed_end(self, now: int, settle: int) -> int:
         """End of the last block that is closed at ``now``: the cut-off of what may be trained on."""
         return self._cut.cutoff(now, settle)
@@ -137,7 +141,7 @@ class Ground:
 
     def prior(self, cutoff: int, known_by: int) -> float:
         """Mean label of the rows asked before ``cutoff``, as known at ``known_by``; NaN without one."""
-        y = self.labels(0, self.rows_between(self.start, cutoff)[1], known_by)
+        y = self.labels(0, self.rows_before(cutoff), known_by)
         known = y[np.isfinite(y)]
         return float(np.mean(known)) if len(known) else float("nan")
 

@@ -32,7 +32,8 @@ def bad_week(deployed: Deployed, played: Played, scored: Scored) -> dict[str, An
         "rolled_back": iso(rolled_back) if rolled_back else None,
         "served_hours": (rolled_back - first) / HOUR if first and rolled_back else None,
         "policies": {
-            answers.name: _harm(deployed, scored, played, answers.name) for answers in played.answers
+            answers.name: _harm(deployed, scored, played, answers.name)
+            for answers in played.answers
         },
     }
     found["sentences"] = _sentences(found, scored)
@@ -101,7 +102,9 @@ def _sentences(found: dict[str, Any], scored: Scored) -> list[str]:
         sentences.append("The loop never rolled the faulty fit back.")
     else:
         days = found["served_hours"] / 24
-        sentences.append(f"The loop rolled the faulty fit back {days:.1f} days after its first request.")
+        sentences.append(
+            f"The loop rolled the faulty fit back {days:.1f} days after its first request."
+        )
     for name, harm in found["policies"].items():
         title = scored.policies[name].title
         if harm["rows"]:

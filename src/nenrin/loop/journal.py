@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nenrin.core.errors import NotFoundError
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Served, Step
@@ -77,6 +76,11 @@ class LoopJournal:
                 self._route(unit, step.route, step.why, bool(step.bad))
             self._states.put(unit, self._served.deployment, state.dumps())
 
+    def remember(self, state: State, at: int) -> None:
+        """Keep the state alone: nothing happened that the ledger should know."""
+        with self._units.write(self._environment, at) as unit:
+            self._states.put(unit, self._served.deployment, state.dumps())
+
     def _route(self, unit: Unit, segment: Segment, why: str, rolled_back: bool) -> None:
         """Serve what the loop routed: a first version, a canary, a promotion, or a roll-back."""
         name, features = self._served.deployment, self._served.features
@@ -98,26 +102,9 @@ class LoopJournal:
             version, weight = segment.variants[1]
             self._serving.canary(unit, name, version, weight, features=features, reason=why)
         elif rolled_back and before.champion == champion:
-            route = Route(
-                deployment=name, variants=(Variant(version=champion, features=features),)
-            )
+            route = Route(deployment=name, variants=(Variant(version=champion, features=features),))
             self._serving.set_route(unit, name, route, reason=why)
         elif rolled_back:
             self._serving.rollback(unit, name, reason=why, to=champion, features=features)
         else:
             self._serving.promote(unit, name, champion, reason=why, features=features)
-
-    def state(self) -> State:
-        """The loop's state as it was last kept.
-
-        Raises:
-            NotFoundError: the loop has not run here.
-        """
-        with self._units.read(self._environment) as unit:
-            data = self._states.get(unit, self._served.deployment)
-        if data is None:
-            raise NotFoundError(
-                f"the loop of {self._served.deployment!r} has not run in {self._environment!r}",
-                hint="run it: nenrin run",
-            )
-        return State.loads(data)

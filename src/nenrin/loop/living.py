@@ -12,16 +12,21 @@ from typing import Any
 import msgspec
 
 from nenrin.core.calendar import Calendar
-from nenrin.core.errors import ConflictError, NotFoundError, RefusedError
+from nenrin.core.errors import NotFoundError, RefusedError
 from nenrin.core.instants import DAY, NEVER, iso
+from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
-from nenrin.loop.deployed import Options
+from nenrin.gates.leak import LEAKS
+from nenrin.loop.deployed import Deployed, Options
+from nenrin.loop.evaluation import evaluate
 from nenrin.loop.evidence import JUDGED_DAYS, gather
+from nenrin.loop.first import code_look
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.opening import open_deployed
-from nenrin.loop.ports import Prepared, Progress, Replay
+from nenrin.loop.ports import Prepared, Progress, Replay, Step
 from nenrin.loop.state import Segment, State
+from nenrin.loop.timeless import turn as timeless_turn
 from nenrin.loop.turn import Loop
 from nenrin.registry.service import RegistryService
 from nenrin.serving.service import ServingService
@@ -47,6 +52,7 @@ class Living:
         serving: ServingService,
         states: LoopStates,
         calendar: Calendar,
+        store: ContentStore,
     ) -> None:
         self._units = units
         self._replay = replay
@@ -55,116 +61,47 @@ class Living:
         self._serving = serving
         self._states = states
         self._calendar = calendar
+        self._store = store
+        self._seen: dict[str, tuple[str, ...]] = {}
 
     def turn(
         self, environment: str, prepared: Prepared, progress: Progress | None
     ) -> dict[str, Any]:
-        """The first look where there is none yet; else everything that is due."""
-        now = self._now(prepared)
-        state = self._state(environment, prepared.declared.name)
-        deployed = open_deployed(prepared, now, LIVE, state)
-        loop = Loop(deployed, self._journal(environment, prepared), now)
-        steps = loop.tick(now)
-        self._refresh_features(environment, prepared)
-        verdicts = [verdict for step in steps for verdict in step.verdicts]
+        """The first version, new code, or whatever is due; and what came of it, for people."""
+        now = self.now(prepared)
         if progress:
-            progress("loop", 1, 1, f"{len(steps)} steps")
+            progress("loop", 0, 1, "")
+        turned = (self._timed if prepared.timed else self._timeless)(environment, prepared, now)
+        self._refresh_features(environment, prepared)
+        if progress:
+            progress("loop", 1, 1, "")
+        state = self._must(environment, prepared.declared.name)
         return {
             "environment": environment,
             "deployment": prepared.declared.name,
-            "now": iso(now),
-            "champion": deployed.state.champion,
+            "model": prepared.served.model,
+            "task": prepared.task.kind,
             "metric": prepared.task.metric,
-            "settle": deployed.state.settle,
-            "steps": [line.kind for step in steps for line in step.lines],
-            "verdict": msgspec.to_builtins(verdicts[-1]) if verdicts else None,
+            "now": iso(now),
+            "champion": state.champion or None,
+            "rows": len(prepared.table),
             "data": prepared.data,
+            **turned,
+            "cost": prepared.costs(),
         }
 
     def tick(self, environment: str) -> int:
-        """Everything that is due in every deployment that serves there."""
+        """Everything that is due in every deployment that serves there; how many steps it took."""
         done = 0
         for deployment in self._serving.list(environment):
-            state = self._state(environment, deployment.name)
-            if state is None or deployment.frozen:
+            state = self.state(environment, deployment.name)
+            if state is None or deployment.frozen or not self._anything_due(environment, state):
                 continue
-            prepared = self._replay.prepare(
-                environment, deployment.name, load=False, progress=None
-            )
-            now = self._now(prepared)
-            deployed = open_deployed(prepared, now, LIVE, state)
-            done += len(Loop(deployed, self._journal(environment, prepared), now).tick(now))
-            self._refresh_features(environment, prepared)
+            prepared = self._replay.prepare(environment, deployment.name, load=False, progress=None)
+            self._seen[environment] = self._data(environment)
+            turned = self.turn(environment, prepared, None)
+            done += len(turned["steps"])
         return done
-
-    def adopt(
-        self, report: dict[str, Any], source: str, into: str, prepared: Prepared
-    ) -> dict[str, Any]:
-        """Bring a backtest's champion and the loop's memory into an environment.
-
-        Raises:
-            RefusedError: the environment has a champion, and this one was not shown to be better.
-        """
-        name = prepared.declared.name
-        with self._units.read(source) as unit:
-            data = self._states.get(unit, name)
-        if data is None:
-            raise NotFoundError(
-                f"backtest {report['id']} kept no state", hint="run it again: nenrin backtest"
-            )
-        state = State.loads(data)
-        now = self._now(prepared)
-        before = next((d for d in self._serving.list(into) if d.name == name), None)
-        if before is not None:
-            self._challenge(report, into, prepared, state)
-        versions = {v.id: v for v in self._registry.list(source)}
-        state.segments = [Segment(now, ((state.champion, 100),))]
-        state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
-        with self._units.write(into, now) as unit:
-            for version in sorted(versions.values(), key=lambda v: (v.at, v.id)):
-                self._registry.register(
-                    unit,
-                    name=version.name,
-                    kind=version.kind,
-                    content=version.content,
-                    revision=prepared.served.revision,
-                    parents=version.parents,
-                    facts=version.facts,
-                )
-                if version.status == "bad":
-                    self._registry.mark_bad(unit, version.id, "marked bad in the backtest")
-            reason = f"adopted from backtest {report['id']}"
-            if before is None:
-                self._serving.deploy(
-                    unit,
-                    name,
-                    model=prepared.served.model,
-                    version=state.champion,
-                    revision=prepared.served.revision,
-                    request=prepared.served.request,
-                    features=prepared.served.features,
-                    example=prepared.served.example,
-                    reason=reason,
-                )
-            else:
-                self._serving.promote(
-                    unit,
-                    name,
-                    state.champion,
-                    reason=reason,
-                    features=prepared.served.features,
-                    revision=prepared.served.revision,
-                )
-            self._states.put(unit, name, state.dumps())
-            body = {"backtest": report["id"], "ledger_head": report["ledger_head"]}
-            unit.record("deployment.adopted", name, body)
-        return {
-            "environment": into,
-            "deployment": name,
-            "champion": state.champion,
-            "stands_at": iso(now),
-            "versions": len(versions),
-        }
 
     def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
         """Serve an archived version, if the gate finds it no worse than the champion."""
@@ -179,7 +116,7 @@ class Living:
             raise RefusedError(
                 f"{version} is marked bad", hint="nenrin why tells why; choose another version"
             )
-        now = self._now(prepared)
+        now = self.now(prepared)
         deployed = open_deployed(prepared, now, LIVE, state)
         artefact = state.artefacts[version]
         verdict = judge(
@@ -212,7 +149,7 @@ class Living:
 
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
         """Serve what was served before, at once; the recipe of what is left is on probation."""
-        state = self._state(environment, deployment)
+        state = self.state(environment, deployment)
         with self._units.write(environment, self._calendar.now()) as unit:
             before = self._serving.current(unit, deployment)
             done = self._serving.rollback(unit, deployment, reason="rolled back by hand")
@@ -236,7 +173,7 @@ class Living:
         now = self._calendar.now()
         lines = []
         for deployment in self._serving.list(environment):
-            state = self._state(environment, deployment.name)
+            state = self.state(environment, deployment.name)
             line: dict[str, Any] = {
                 "name": deployment.name,
                 "champion": deployment.champion,
@@ -258,38 +195,57 @@ class Living:
             "ledger": {"events": sequence, "head": head},
         }
 
-    def _challenge(
-        self, report: dict[str, Any], into: str, prepared: Prepared, state: State
-    ) -> None:
-        """An adopted champion is an ordinary challenger: it must be better than the one that serves."""
-        serving = self._must(into, prepared.declared.name)
-        if serving.champion == state.champion:
-            raise ConflictError(
-                f"{into} serves {state.champion} already", hint="nothing is to be done"
-            )
-        deployed = open_deployed(prepared, self._now(prepared), LIVE, serving)
-        challenger = state.artefacts[state.champion]
-        verdict = judge(
-            deployment=prepared.declared.name,
-            judged=challenger.version,
-            ships=challenger.version,
-            against={"champion": serving.champion, "anchor": serving.anchor},
-            evidence=gather(
-                deployed, challenger, deployed.closed_days(JUDGED_DAYS), change="code"
-            ),
-            policy=prepared.policy,
-            at=self._now(prepared),
+    def _timed(self, environment: str, prepared: Prepared, now: int) -> dict[str, Any]:
+        """Turn a deployment whose rows have a time."""
+        state = self.state(environment, prepared.declared.name)
+        journal = self._journal(environment, prepared)
+        deployed = open_deployed(prepared, now, LIVE, state)
+        steps = []
+        if state is not None and state.champion and state.code != prepared.project:
+            steps.append(self._new_code(deployed, prepared, now))
+            journal.commit(steps[0], deployed.state)
+        steps += Loop(deployed, journal, now).tick(now)
+        if deployed.state.table != prepared.table_digest:
+            deployed.state.table = prepared.table_digest
+            journal.remember(deployed.state, now)
+        judged = deployed.judged
+        return _told_turn(
+            steps,
+            evaluate(judged, prepared.task.kind, prepared.task.metric) if judged else None,
+            deployed.column_aucs,
         )
-        if not verdict.admitted:
-            raise RefusedError(
-                verdict.reason,
-                hint="the champion stays; nenrin rings tells what was compared",
-                where=report["id"],
-            )
+
+    def _new_code(self, deployed: Deployed, prepared: Prepared, now: int) -> Step:
+        """Judge other code against what serves, which is scored on its own row table."""
+        state = deployed.state
+        old = self._replay.on_table(prepared, state.table) if state.table else prepared
+        former = open_deployed(old, now, LIVE, State.loads(state.dumps()))
+        state.code = prepared.project
+        step = Step(at=now)
+        code_look(deployed, former, now, step)
+        return step
+
+    def _timeless(self, environment: str, prepared: Prepared, now: int) -> dict[str, Any]:
+        """Turn a deployment whose rows have no time."""
+        state = self.state(environment, prepared.declared.name)
+        turned = timeless_turn(prepared, state, now, self._store)
+        if turned is None:
+            return _told_turn([], None, {})
+        self._journal(environment, prepared).commit(turned.step, turned.state)
+        return _told_turn([turned.step], turned.evaluation, turned.column_aucs)
+
+    def _anything_due(self, environment: str, state: State) -> bool:
+        """Whether data came since the last tick, or an instant of the machine's calendar is due."""
+        due = min(state.next_look, state.pulled, state.stage_at)
+        return self._seen.get(environment) != self._data(environment) or due <= self._calendar.now()
+
+    def _data(self, environment: str) -> tuple[str, ...]:
+        """The newest loads of an environment."""
+        return self._replay.loaded(environment)
 
     def _refresh_features(self, environment: str, prepared: Prepared) -> None:
         """Point what is served at the newest feature state: new data came."""
-        with self._units.write(environment, self._now(prepared)) as unit:
+        with self._units.write(environment, self.now(prepared)) as unit:
             deployment = self._serving.current(unit, prepared.declared.name)
             if deployment is not None:
                 states = {
@@ -298,24 +254,40 @@ class Living:
                 }
                 self._serving.set_features(unit, prepared.declared.name, states)
 
-    def _now(self, prepared: Prepared) -> int:
+    def now(self, prepared: Prepared) -> int:
+        """The environment's instant: the machine's, or the end of data that has ended."""
         now = self._calendar.now()
         stands = stands_at(prepared.end, now)
         return now if stands is None else stands
 
-    def _state(self, environment: str, deployment: str) -> State | None:
+    def state(self, environment: str, deployment: str) -> State | None:
+        """What the loop remembers of a deployment there; None before its first look."""
         with self._units.read(environment) as unit:
             data = self._states.get(unit, deployment)
         return None if data is None else State.loads(data)
 
     def _must(self, environment: str, deployment: str) -> State:
-        state = self._state(environment, deployment)
+        state = self.state(environment, deployment)
         if state is None:
             raise NotFoundError(
                 f"nothing is served as {deployment!r} in {environment!r}",
                 hint="run it first: nenrin run, or nenrin adopt",
             )
         return state
+
+
+def _told_turn(
+    steps: list[Step], evaluation: dict[str, Any] | None, aucs: dict[str, float]
+) -> dict[str, Any]:
+    """What a turn did, for people."""
+    verdicts = [verdict for step in steps for verdict in step.verdicts]
+    return {
+        "steps": [line.kind for step in steps for line in step.lines],
+        "verdict": msgspec.to_builtins(verdicts[-1]) if verdicts else None,
+        "evaluation": evaluation,
+        "column_aucs": aucs,
+        "leaking": [name for name, auc in aucs.items() if auc >= LEAKS],
+    }
 
 
 def _told(state: State) -> dict[str, Any]:

@@ -17,7 +17,9 @@ from nenrin.serving.router import Route, Router, Variant, key_hashes
 from nenrin.stats.settle import settle_age
 
 
-def open_deployed(prepared: Prepared, look: int, options: Options, state: State | None = None) -> Deployed:
+def open_deployed(
+    prepared: Prepared, look: int, options: Options, state: State | None = None
+) -> Deployed:
     """A deployment on its ground.
 
     Args:
@@ -73,4 +75,6 @@ def _fresh(prepared: Prepared, ground: Ground, look: int) -> State:
         next_block=ground.closed_blocks(look, settle),
         next_day=ground.closed_days(look, settle),
         next_look=look,
+        code=prepared.project,
+        table=prepared.table_digest,
     )

@@ -27,12 +27,14 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         at: business instant: labels known later do not exist.
         cutoff: end of the last closed block: rows asked later do not exist.
         params: the model function's parameters.
+        without_folds: folds by key that are left out, where rows have no time.
     """
 
     recipe: Recipe
     at: int
     cutoff: int
     params: dict[str, Any]
+    without_folds: tuple[int, ...] = ()
 
 
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +66,12 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
 class Trainer(Protocol):
     """Fits and scores models of one deployment over one row table. Implemented by the project's graph."""
 
-    def tune(self, at: int, train_end: int, judge_end: int) -> dict[str, Any]:
-        """The best parameters of those tried: trained on rows asked before ``train_end``, judged on the
-        rows from there to ``judge_end``, with the labels known at ``at``; the defaults if there is
-        nothing to tune."""
+    def tune(self, at: int, train_end: int | None, judge_end: int) -> dict[str, Any]:
+        """The best parameters of those tried; the defaults if there is nothing to tune.
+
+        Trained on rows asked before ``train_end``, judged on the rows from there to ``judge_end``, with the
+        labels known at ``at``; ``train_end`` None judges on a fold by key.
+        """
         ...
 
     def fit(self, orders: Sequence[Order]) -> list[Fitted]:
@@ -140,6 +144,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         declared: the deployment as declared.
         task: what its model is asked to do.
         table: the point-in-time rows.
+        table_digest: their digest in the content store.
+        timed: whether rows have a time; without, everything happens at the instant of a load.
         trainer: fits and scores over them.
         costs: CPU seconds of the user's code so far, ``fit`` and ``predict``, and counts of fits.
         served: what the deployment is known by.
@@ -154,6 +160,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     declared: DeploymentSpec
     task: Task
     table: RowTable
+    table_digest: str
+    timed: bool
     trainer: Trainer
     costs: Callable[[], dict[str, float]]
     served: Served
@@ -176,4 +184,12 @@ class Replay(Protocol):
         Raises:
             NenrinError: the project file, the data or the model is wrong.
         """
+        ...
+
+    def on_table(self, prepared: Prepared, table: str) -> Prepared:
+        """The same deployment over another row table: the one that its former code was scored on."""
+        ...
+
+    def loaded(self, environment: str) -> tuple[str, ...]:
+        """The ids of the newest loads of an environment: equal where nothing was loaded since."""
         ...

@@ -25,7 +25,11 @@ from nenrin.loop.report import Scored, differences, history_of, labels_came, tab
 from nenrin.loop.window import Window, window
 from nenrin.serving.log import SCHEMA, PredictionLog
 
-NEXT = ("nenrin adopt {id} --into dev", "nenrin up", "nenrin backtest export {id} --to predictions.parquet")
+NEXT = (
+    "nenrin adopt {id} --into dev",
+    "nenrin up",
+    "nenrin backtest export {id} --to predictions.parquet",
+)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +134,9 @@ class Replayer:
             body = {
                 "total": report["total"],
                 "counts": report["counts"],
-                "predictions": {name: kept["digest"] for name, kept in report["predictions"].items()},
+                "predictions": {
+                    name: kept["digest"] for name, kept in report["predictions"].items()
+                },
             }
             unit.record("backtest.closed", self._prepared.declared.name, body)
 
@@ -225,4 +231,3 @@ def environment_of(prepared: Prepared, asked: Asked, taken: list[str]) -> str:
     name = derived_id("bt", prepared.project, prepared.data, msgspec.to_builtins(asked))
     times = sum(1 for other in taken if other.startswith(f"backtest/{name}"))
     return f"backtest/{name}" if not times else f"backtest/{name}-{times + 1}"
-

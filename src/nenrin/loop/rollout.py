@@ -59,7 +59,7 @@ def roll_back(deployed: Deployed, at: int, step: Step) -> str:
         return ""
     recipe = deployed.artefact(watch.subject).recipe
     bad = _served_since(deployed, watch.ref)
-    close_watch(deployed, "alarm", at, step)
+    close_watch(deployed, "alarm", step)
     state.bad = [*state.bad, *[version for version in bad if version not in state.bad]]
     state.probation = [*state.probation, *([recipe] if recipe not in state.probation else [])]
     state.champion, state.pending = watch.ref, None

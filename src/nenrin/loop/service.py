@@ -10,9 +10,11 @@ from nenrin.core.calendar import Calendar
 from nenrin.core.environment import of_backtest
 from nenrin.core.errors import NotFoundError
 from nenrin.core.ledger import Event
+from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
+from nenrin.loop.adopting import Adopting
 from nenrin.loop.exporting import export_predictions
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.living import Living
@@ -62,6 +64,7 @@ class LoopService:
         states: LoopStates,
         backtests: Backtests,
         log: PredictionLog,
+        store: ContentStore,
         calendar: Calendar,
         timer: Timer,
         worker_cpu: Callable[[], float],
@@ -86,6 +89,15 @@ class LoopService:
             serving=serving,
             states=states,
             calendar=calendar,
+            store=store,
+        )
+        self._adopting = Adopting(
+            self._living,
+            units=units,
+            registry=registry,
+            gates=gates,
+            serving=serving,
+            states=states,
         )
 
     def backtest(
@@ -132,9 +144,7 @@ class LoopService:
         ).play(started, progress)
         with self._units.write(self._environment, self._calendar.now()) as unit:
             self._backtests.add(unit, report["id"], unit.at, report)
-            unit.record(
-                "backtest.reported", report["id"], {"ledger_head": report["ledger_head"]}
-            )
+            unit.record("backtest.reported", report["id"], {"ledger_head": report["ledger_head"]})
         return report
 
     def backtests(self) -> list[dict[str, Any]]:
@@ -174,7 +184,7 @@ class LoopService:
         prepared = self._replay.prepare(
             into, report["project"]["deployment"], load=False, progress=None
         )
-        return self._living.adopt(report, of_backtest(backtest), into, prepared)
+        return self._adopting.adopt(report, of_backtest(backtest), into, prepared)
 
     def turn(
         self, environment: str, deployment: str | None, progress: Progress | None = None
@@ -201,7 +211,9 @@ class LoopService:
             frozen = self._serving.freeze(unit, deployment, reason=reason)
         return {"deployment": frozen.name, "frozen": frozen.frozen}
 
-    def unfreeze(self, environment: str, deployment: str, reason: str = "by hand") -> dict[str, Any]:
+    def unfreeze(
+        self, environment: str, deployment: str, reason: str = "by hand"
+    ) -> dict[str, Any]:
         """Allow automatic changes again."""
         with self._units.write(environment, self._calendar.now()) as unit:
             thawed = self._serving.unfreeze(unit, deployment, reason=reason)
@@ -229,4 +241,3 @@ class LoopService:
             serving=self._serving,
             states=self._states,
         )
-

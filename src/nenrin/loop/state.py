@@ -100,6 +100,10 @@ class State(msgspec.Struct, kw_only=True):
         alarm: since when calibration has been off; ``NEVER`` when it is not.
         ticketed: versions for which an age ticket was opened.
         struck: injected faults that have struck.
+        code: digest of the project that the slots were fitted by.
+        table: digest of the row table that they are scored on.
+        labels: labelled rows at the newest fit, where rows have no time.
+        held_out: version to the digest of its cross-validated answers, where rows have no time.
     """
 
     settle: int
@@ -124,6 +128,10 @@ class State(msgspec.Struct, kw_only=True):
     alarm: int = NEVER
     ticketed: list[str] = []
     struck: list[str] = []
+    code: str = ""
+    table: str = ""
+    labels: int = 0
+    held_out: dict[str, str] = {}
 
     def twin(self, recipe: str) -> Artefact | None:
         """The newest fit of ``recipe`` that is not marked bad."""

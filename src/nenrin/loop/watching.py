@@ -33,7 +33,7 @@ def open_watch(deployed: Deployed, subject: str, replaced: str, at: int, step: S
         suspicious = before.wealth.mean > 1
         if suspicious and at - before.ref_since < deployed.options.watch_for:
             ref, since = before.ref, before.ref_since
-        close_watch(deployed, "replaced", at, step)
+        close_watch(deployed, "replaced", step)
     if not deployed.options.watching or subject == ref:
         return
     cap = deployed.cap()
@@ -51,7 +51,7 @@ def open_watch(deployed: Deployed, subject: str, replaced: str, at: int, step: S
     step.record("watch.opened", subject, body)
 
 
-def close_watch(deployed: Deployed, outcome: str, at: int, step: Step) -> None:
+def close_watch(deployed: Deployed, outcome: str, step: Step) -> None:
     """End the open watch: ``alarm``, ``replaced`` or ``over``."""
     watch = deployed.state.watch
     if watch is None:

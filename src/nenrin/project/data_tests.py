@@ -25,7 +25,9 @@ class DataTests:
 
     def __init__(self, frames: Mapping[str, pl.DataFrame]) -> None:
         self._profiles = {name: _profiles(frame) for name, frame in frames.items()}
-        self._known = {name: frame.get_column("__known__").to_numpy() for name, frame in frames.items()}
+        self._known = {
+            name: frame.get_column("__known__").to_numpy() for name, frame in frames.items()
+        }
 
     def failures(self, start: int, end: int) -> list[dict[str, Any]]:
         """What is broken in the days that ended between two instants, oldest first."""
@@ -33,9 +35,7 @@ class DataTests:
         for name, profiles in self._profiles.items():
             before = {day: profile for day, profile in profiles.items() if (day + 1) * DAY <= end}
             for day in range(-(-start // DAY), end // DAY):
-                reference = [
-                    before[d] for d in range(day - REFERENCE_DAYS, day) if d in before
-                ]
+                reference = [before[d] for d in range(day - REFERENCE_DAYS, day) if d in before]
                 if day in before:
                     found += check_day(name, reference, before[day])
                 elif reference:
@@ -60,5 +60,3 @@ def _profiles(frame: pl.DataFrame) -> dict[int, DayProfile]:
     known = frame.get_column("__known__").to_numpy()
     columns = frame.drop("__event__", "__known__")
     return {profile.day: profile for profile in profile_days(columns, known // DAY, known)}
-
-

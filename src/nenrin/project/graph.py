@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,8 @@ class Preparer:
             declared=deployment.declared,
             task=task,
             table=table,
+            table_digest=table_digest,
+            timed=model.rows.declared.time is not None,
             trainer=trainer,
             costs=lambda: msgspec.structs.asdict(trainer.costs),
             served=served,
@@ -119,7 +121,7 @@ class Preparer:
     def _trainer(self, stages: Stages, model: Model, table: str, task: Task) -> GraphTrainer:
         versions = dict(stages.versions)
 
-        @lru_cache(maxsize=None)
+        @cache
         def known_by(instant: int) -> dict[str, str]:
             return {
                 name: self._data.digest_as_of(version, instant)
@@ -139,9 +141,7 @@ class Preparer:
             store=self._store,
         )
 
-    def _served(
-        self, stages: Stages, deployment: Deployment, task: Task, features: str
-    ) -> Served:
+    def _served(self, stages: Stages, deployment: Deployment, task: Task, features: str) -> Served:
         rows = deployment.model.rows.declared
         frame = stages.frame(rows.name)
         needed = FeatureSet.loads(self._store.get(features)).request_columns
@@ -160,9 +160,7 @@ class Preparer:
             model=deployment.model.declared.name,
             revision=self._revision.id,
             request=request,
-            example={
-                field.name: _plain(chosen.get(field.name)) for field in request.fields
-            },
+            example={field.name: _plain(chosen.get(field.name)) for field in request.fields},
             features=features,
         )
 
@@ -179,5 +177,3 @@ class Preparer:
 def _plain(value: Any) -> Any:
     """A value of a stored row as JSON has it: instants as ISO 8601 text."""
     return value.isoformat() if hasattr(value, "isoformat") else value
-
-

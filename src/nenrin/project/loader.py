@@ -148,7 +148,7 @@ def _imported(path: Path) -> ModuleType:
         ) from None
     except ModuleNotFoundError as error:
         raise _missing(error, path) from None
-    except Exception as error:  # noqa: BLE001 - whatever the user's file raises is told, with its line
+    except Exception as error:
         raise ProjectError(
             f"the project file raises {type(error).__name__}: {error}",
             hint="mend the line",

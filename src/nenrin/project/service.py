@@ -1,159 +1,195 @@
-"""The verbs of the project: load, snapshot, plan, prepare, apply, why."""
+"""The project's verbs: plan, run, apply, why."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import msgspec
-
-from nenrin.core.calendar import Calendar
-from nenrin.core.errors import NotFoundError
-from nenrin.core.store import ContentStore
-from nenrin.core.timer import Timer
-from nenrin.core.unit import Unit, Units
-from nenrin.data.service import DataService
-from nenrin.loop.ports import Prepared, Progress
-from nenrin.pipelines.engine import Engine
-from nenrin.pipelines.executor import Executor
-from nenrin.pipelines.ports import Results
-from nenrin.project.graph import Preparer
-from nenrin.project.loader import Project, load_project
-from nenrin.project.revision import Revision, snapshot, unpack
-
-
-class Revisions(Protocol):
-    """Keeps revisions; the one added last is active. Adapter: ``nenrin.backends.sql.project``."""
-
-    def add(self, unit: Unit, record: Revision) -> None:
-        """Keep a revision and make it the active one."""
-        ...
-
-    def latest(self, unit: Unit) -> Revision | None:
-        """The active revision."""
-        ...
+from nenrin.core.errors import NotFoundError, ProjectError
+from nenrin.core.instants import iso
+from nenrin.core.unit import Units
+from nenrin.gates.service import GatesService
+from nenrin.loop.ports import Progress
+from nenrin.loop.service import LoopService
+from nenrin.project.loader import Project
+from nenrin.project.replay import ProjectReplay
+from nenrin.project.revision import Revision
+from nenrin.registry.service import RegistryService
 
 
 class ProjectService:
-    """One folder's project.
+    """What people do with a project's folder.
 
     Args:
-        folder: the project's folder.
-        state_folder: where revisions are unpacked.
-        executor: gives the executor, started when it is first needed.
-        others: the rooms' services and ports.
+        replay: the folder, its revisions and its graph.
+        loop: decides what a run brings.
+        registry, gates, units: where answers to *why* are found.
     """
 
     def __init__(
         self,
-        folder: Path,
-        state_folder: Path,
+        replay: ProjectReplay,
+        loop: LoopService,
         *,
+        registry: RegistryService,
+        gates: GatesService,
         units: Units,
-        store: ContentStore,
-        revisions: Revisions,
-        results: Results,
-        data: DataService,
-        calendar: Calendar,
-        timer: Timer,
-        executor: Callable[[], Executor],
     ) -> None:
-        self._folder = folder
-        self._unpacked = state_folder / "revisions"
+        self._replay = replay
+        self._loop = loop
+        self._registry = registry
+        self._gates = gates
         self._units = units
-        self._store = store
-        self._revisions = revisions
-        self._results = results
-        self._data = data
-        self._calendar = calendar
-        self._timer = timer
-        self._executor = executor
 
     def load(self) -> Project:
-        """The declarations of the working folder."""
-        return load_project(self._folder)
+        """The declarations of the working folder.
+
+        Raises:
+            ProjectError: the project file is wrong; says where.
+        """
+        return self._replay.load()
 
     def snapshot(self, environment: str) -> Revision:
         """Keep the working folder as a revision and make it the environment's active one."""
-        return self._snapshot(environment, self.load())
-
-    def prepare(
-        self, environment: str, deployment: str | None, *, load: bool, progress: Progress | None
-    ) -> Prepared:
-        """Snapshot the folder and make a deployment ready (see :class:`nenrin.loop.ports.Replay`)."""
-        project = self.load()
-        chosen = project.deployment(deployment)
-        return self._preparer(environment, project, self._snapshot(environment, project)).prepare(
-            environment, chosen, load=load, now=self._calendar.now(), progress=progress
-        )
+        return self._replay.snapshot(environment)
 
     def plan(self, environment: str) -> dict[str, Any]:
         """The graph of every deployment, and what a run would do with each node."""
-        project = self.load()
-        project.deployment(next(iter(project.deployments), None))
-        revision = snapshot(project.folder, self._store, _files(project))
-        planned: dict[str, Any] = {"revision": revision.id, "deployments": []}
-        for deployment in project.deployments.values():
-            preparer = self._preparer(environment, project, revision)
-            stages = preparer.stages(
-                environment, deployment, load=True, now=self._calendar.now()
-            )
-            nodes = self._engine(environment).plan(stages.whole())
-            planned["deployments"].append(
-                {
-                    "name": deployment.declared.name,
-                    "model": deployment.model.declared.name,
-                    "metric": deployment.model.declared.metric,
-                    "recipes": [recipe.name for recipe in deployment.declared.recipes],
-                    "nodes": [msgspec.to_builtins(node) for node in nodes],
-                }
-            )
-        return planned
+        return self._replay.plan(environment)
 
-    def explain(self, environment: str, step: str) -> dict[str, Any]:
-        """Why a step would run, or would not.
+    def run(self, environment: str, progress: Progress | None = None) -> dict[str, Any]:
+        """Load, check, profile, build the rows, and let the loop train, judge and deploy.
+
+        Returns:
+            ``revision``, and what came of each deployment.
 
         Raises:
-            NotFoundError: the graph has no step of that name.
+            NenrinError: something of the user's is wrong, and what to do.
         """
-        for deployment in self.plan(environment)["deployments"]:
+        project = self.load()
+        if not project.deployments:
+            project.deployment()
+        revision = self.snapshot(environment)
+        return {
+            "revision": revision.id,
+            "deployments": [
+                self._loop.turn(environment, name, progress) for name in project.deployments
+            ],
+        }
+
+    def apply(self, environment: str, progress: Progress | None = None) -> dict[str, Any]:
+        """Make the folder's revision the one that an environment follows, and run it there.
+
+        Returns:
+            as :meth:`run`, and ``changes``: what the revision adds, changes and removes.
+        """
+        project = self.load()
+        served = {line["name"] for line in self._loop.status(environment)["deployments"]}
+        active = self._replay.active(environment)
+        done = self.run(environment, progress)
+        changes = [f"adds deployment {name}" for name in project.deployments if name not in served]
+        changes += [f"no longer declares {n}" for n in sorted(served - {*project.deployments})]
+        if active is None:
+            changes.append(f"activates revision {done['revision']}, the first")
+        elif active.id != done["revision"]:
+            changes.append(f"revision {active.id} -> {done['revision']}")
+        return {"environment": environment, "changes": changes or ["nothing changed"], **done}
+
+    def why(self, environment: str, what: str) -> dict[str, Any]:
+        """What stands behind a version, a verdict, a step or a deployment.
+
+        Raises:
+            NotFoundError: nothing here has that name.
+        """
+        for environment_ in dict.fromkeys((environment, *self._units.environments())):
+            for told in (self._version, self._verdict, self._served):
+                found = told(environment_, what)
+                if found is not None:
+                    return found
+        return self._step(environment, what)
+
+    def _version(self, environment: str, what: str) -> dict[str, Any] | None:
+        """A version: what it was made from, what was said of it, and where it was served."""
+        try:
+            version = self._registry.get(environment, what)
+        except NotFoundError:
+            return None
+        verdicts = [
+            {"id": v.id, "admitted": v.admitted, "reason": v.reason, "at": iso(v.at)}
+            for v in self._gates.verdicts(environment)
+            if what in (v.ships, v.judged)
+        ]
+        return {
+            "what": "version",
+            "environment": environment,
+            "version": version.id,
+            "kind": version.kind,
+            "status": version.status,
+            "content": version.content,
+            "revision": version.revision,
+            "made from": list(version.parents),
+            "facts": version.facts,
+            "verdicts": verdicts,
+            "events": self._about(environment, what),
+        }
+
+    def _verdict(self, environment: str, what: str) -> dict[str, Any] | None:
+        try:
+            verdict = self._gates.verdict(environment, what)
+        except NotFoundError:
+            return None
+        return {
+            "what": "verdict",
+            "environment": environment,
+            "verdict": verdict.id,
+            "judged": verdict.judged,
+            "ships": verdict.ships,
+            "against": verdict.against,
+            "outcome": verdict.outcome,
+            "admitted": verdict.admitted,
+            "reason": verdict.reason,
+            "numbers": verdict.numbers,
+            "at": iso(verdict.at),
+        }
+
+    def _served(self, environment: str, what: str) -> dict[str, Any] | None:
+        """A deployment: who serves, and how that came about."""
+        lines = {line["name"]: line for line in self._loop.status(environment)["deployments"]}
+        if what not in lines:
+            return None
+        rings = self._loop.rings(environment, what)
+        return {
+            "what": "deployment",
+            "environment": environment,
+            **lines[what],
+            "last ring": rings[-1] if rings else None,
+            "events": self._about(environment, what)[-10:],
+        }
+
+    def _step(self, environment: str, what: str) -> dict[str, Any]:
+        """A step of the graph: whether it would run, and why."""
+        try:
+            deployments = self.plan(environment)["deployments"]
+        except ProjectError:
+            deployments = []
+        for deployment in deployments:
             for node in deployment["nodes"]:
-                if node["name"] == step:
-                    return {"step": step, "deployment": deployment["name"], **node}
+                if node["name"] == what:
+                    return {"what": "step", "deployment": deployment["name"], **node}
         raise NotFoundError(
-            f"the graph has no step {step!r}", hint="nenrin plan shows the steps", where=step
+            f"nothing here is called {what!r}",
+            hint="give a version (nenrin models list), a deployment, a verdict, or a step (nenrin plan)",
+            where=what,
         )
 
-    def _snapshot(self, environment: str, project: Project) -> Revision:
-        revision = snapshot(project.folder, self._store, _files(project))
-        with self._units.read(environment) as unit:
-            active = self._revisions.latest(unit)
-        if active is None or active.id != revision.id:
-            with self._units.write(environment, self._calendar.now()) as unit:
-                self._revisions.add(unit, revision)
-                unit.record("revision.activated", revision.id, {"digest": revision.digest})
-        return revision
-
-    def _preparer(self, environment: str, project: Project, revision: Revision) -> Preparer:
-        return Preparer(
-            project,
-            revision,
-            unpack(revision, self._store, self._unpacked),
-            engine=self._engine(environment),
-            executor=self._executor(),
-            data=self._data,
-            store=self._store,
-        )
-
-    def _engine(self, environment: str) -> Engine:
-        return Engine(self._units, self._results, self._calendar, self._timer, environment)
+    def _about(self, environment: str, what: str) -> list[dict[str, Any]]:
+        """Events about a thing, oldest first."""
+        return [
+            {"at": iso(event.at), "event": event.kind, "sequence": event.sequence}
+            for event in self._units.events(environment)
+            if event.subject == what or what in _versions(event.body)
+        ]
 
 
-def _files(project: Project) -> list[str]:
-    """Files that are inputs of training: imported models. Data files are read by their own bytes."""
-    return [
-        model.declared.imported.path
-        for model in project.models.values()
-        if model.declared.imported is not None
-    ]
+def _versions(body: dict[str, Any]) -> list[str]:
+    """The versions that an event's route names."""
+    return [variant["version"] for variant in body.get("route", [])]

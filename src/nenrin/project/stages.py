@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from nenrin.core.digest import digest
 from nenrin.core.errors import DataError
 from nenrin.core.store import ContentStore
 from nenrin.data.declare import Dataset
 from nenrin.data.service import DataService
+from nenrin.data.spec import DatasetSpec
 from nenrin.data.versions import DatasetVersion
 from nenrin.features.service import FeatureSet
 from nenrin.loop.declare import Deployment
@@ -121,7 +121,7 @@ class Stages:
                         name=f"{verb}:{spec.name}",
                         stage=stage,
                         inputs=(name,),
-                        parts={"declared": digest(msgspec.to_builtins(spec))},
+                        parts={"declared": _said(spec)},
                         run=partial(run, dataset),
                         where=spec.where,
                     )
@@ -236,3 +236,8 @@ class Stages:
         columns = features.columns(asked.frame, asked.asked)
         labels = self.frame(model.label_column.dataset.declared.name)
         return self._store.put(RowTable.build(model, asked, labels, columns).dumps())
+
+
+def _said(spec: DatasetSpec) -> dict[str, Any]:
+    """What is declared of a dataset, without where."""
+    return {name: value for name, value in msgspec.to_builtins(spec).items() if name != "where"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from copy import copy
 from typing import Any, TypeVar
 
 import msgspec
@@ -85,7 +86,13 @@ class GraphTrainer:
         self._engine = engine
         self._store = store
 
-    def tune(self, at: int, train_end: int, judge_end: int) -> dict[str, Any]:
+    def on_table(self, table: str) -> GraphTrainer:
+        """The same trainer over another row table, counting costs together."""
+        other = copy(self)
+        setattr(other, "_table", table)  # noqa: B010 - its own attribute, on its own copy
+        return other
+
+    def tune(self, at: int, train_end: int | None, judge_end: int) -> dict[str, Any]:
         """The best of 20 trials, remembered by their key."""
         if not self._declared.declared.tune:
             return {}
@@ -97,7 +104,12 @@ class GraphTrainer:
         known = self._engine.remembered("tune", parts)
         if known is None:
             job = self._job(at, Selection(cutoff=judge_end, known_by=at), {}, parts)
-            tuned = tune(self._executor, self._declared, job, judge_end - train_end)
+            tuned = tune(
+                self._executor,
+                self._declared,
+                job,
+                None if train_end is None else judge_end - train_end,
+            )
             self.costs.fit += sum(trial.fit_cpu for trial in tuned.trials)
             self.costs.predict += sum(trial.predict_cpu for trial in tuned.trials)
             self.costs.trials += len(tuned.trials)
@@ -141,6 +153,7 @@ class GraphTrainer:
             known_by=order.at,
             since=since,
             half_life=order.recipe.half_life,
+            without_folds=order.without_folds,
         )
         return self._executor.submit(fit, self._job(order.at, selection, order.params, parts))
 
@@ -152,6 +165,7 @@ class GraphTrainer:
             f"recipe:{order.recipe.name}",
             f"look:{iso(order.at)}",
             f"cutoff:{iso(order.cutoff)}",
+            *(f"without fold:{fold}" for fold in order.without_folds),
             *(f"data:{name}:{value}" for name, value in sorted(self._data(order.at).items())),
         )
         return Fitted(
@@ -213,6 +227,7 @@ class GraphTrainer:
             "params": order.params,
             "cutoff": order.cutoff,
             "known_by": order.at,
+            "without_folds": list(order.without_folds),
         }
 
 

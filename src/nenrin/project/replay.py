@@ -1,0 +1,174 @@
+"""Makes deployments ready for the loop: the folder as a revision, its graph run, a trainer over the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from nenrin.core.calendar import Calendar
+from nenrin.core.store import ContentStore
+from nenrin.core.timer import Timer
+from nenrin.core.unit import Unit, Units
+from nenrin.data.service import DataService
+from nenrin.loop.declare import Deployment
+from nenrin.loop.ports import Prepared, Progress
+from nenrin.pipelines.engine import Engine, Planned
+from nenrin.pipelines.executor import Executor
+from nenrin.pipelines.ports import Results
+from nenrin.project.graph import Preparer
+from nenrin.project.loader import Project, load_project
+from nenrin.project.revision import Revision, snapshot, unpack
+from nenrin.project.trainer import GraphTrainer
+from nenrin.training.table import RowTable
+
+
+class Revisions(Protocol):
+    """Keeps revisions; the one added last is active. Adapter: ``nenrin.backends.sql.project``."""
+
+    def add(self, unit: Unit, record: Revision) -> None:
+        """Keep a revision and make it the active one."""
+        ...
+
+    def latest(self, unit: Unit) -> Revision | None:
+        """The active revision."""
+        ...
+
+
+class ProjectReplay:
+    """The loop's ``Replay`` over one folder.
+
+    Args:
+        folder: the project's folder.
+        state_folder: where revisions are unpacked.
+        executor: gives the executor, started when it is first needed.
+        others: the rooms' services and ports.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        state_folder: Path,
+        *,
+        units: Units,
+        store: ContentStore,
+        revisions: Revisions,
+        results: Results,
+        data: DataService,
+        calendar: Calendar,
+        timer: Timer,
+        executor: Callable[[], Executor],
+    ) -> None:
+        self._folder = folder
+        self._unpacked = state_folder / "revisions"
+        self._units = units
+        self._store = store
+        self._revisions = revisions
+        self._results = results
+        self._data = data
+        self._calendar = calendar
+        self._timer = timer
+        self._executor = executor
+
+    def load(self) -> Project:
+        """The declarations of the working folder."""
+        return load_project(self._folder)
+
+    def snapshot(self, environment: str) -> Revision:
+        """Keep the working folder as a revision and make it the environment's active one."""
+        return self._snapshot(environment, self.load())
+
+    def active(self, environment: str) -> Revision | None:
+        """The revision that an environment follows."""
+        with self._units.read(environment) as unit:
+            return self._revisions.latest(unit)
+
+    def prepare(
+        self, environment: str, deployment: str | None, *, load: bool, progress: Progress | None
+    ) -> Prepared:
+        """Snapshot the folder and make a deployment ready (see :class:`nenrin.loop.ports.Replay`)."""
+        project = self.load()
+        chosen = project.deployment(deployment)
+        return self._preparer(environment, project, self._snapshot(environment, project)).prepare(
+            environment, chosen, load=load, now=self._calendar.now(), progress=progress
+        )
+
+    def on_table(self, prepared: Prepared, table: str) -> Prepared:
+        """The same deployment over another row table, kept under the digest ``table``."""
+        trainer = prepared.trainer
+        return msgspec.structs.replace(
+            prepared,
+            table=RowTable.open(self._store.file(table)),
+            table_digest=table,
+            trainer=trainer.on_table(table) if isinstance(trainer, GraphTrainer) else trainer,
+        )
+
+    def loaded(self, environment: str) -> tuple[str, ...]:
+        """The ids of the newest loads of an environment."""
+        newest = {v.dataset: v.id for v in self._data.versions(environment)}
+        return tuple(newest.values())
+
+    def plan(self, environment: str) -> dict[str, Any]:
+        """The graph of every deployment, and what a run would do with each node."""
+        project = self.load()
+        if not project.deployments:
+            project.deployment()
+        revision = snapshot(project.folder, self._store, _files(project))
+        preparer = self._preparer(environment, project, revision)
+        now, engine = self._calendar.now(), self._engine(environment)
+        return {
+            "revision": revision.id,
+            "deployments": [
+                _planned(
+                    deployment,
+                    engine.plan(
+                        preparer.stages(environment, deployment, load=True, now=now).whole()
+                    ),
+                )
+                for deployment in project.deployments.values()
+            ],
+        }
+
+    def _snapshot(self, environment: str, project: Project) -> Revision:
+        revision = snapshot(project.folder, self._store, _files(project))
+        active = self.active(environment)
+        if active is None or active.id != revision.id:
+            with self._units.write(environment, self._calendar.now()) as unit:
+                self._revisions.add(unit, revision)
+                unit.record("revision.activated", revision.id, {"digest": revision.digest})
+        return revision
+
+    def _preparer(self, environment: str, project: Project, revision: Revision) -> Preparer:
+        return Preparer(
+            project,
+            revision,
+            unpack(revision, self._store, self._unpacked),
+            engine=self._engine(environment),
+            executor=self._executor(),
+            data=self._data,
+            store=self._store,
+        )
+
+    def _engine(self, environment: str) -> Engine:
+        return Engine(self._units, self._results, self._calendar, self._timer, environment)
+
+
+def _files(project: Project) -> list[str]:
+    """Files that are inputs of training: imported models. Data files are read by their own bytes."""
+    return [
+        model.declared.imported.path
+        for model in project.models.values()
+        if model.declared.imported is not None
+    ]
+
+
+def _planned(deployment: Deployment, nodes: Sequence[Planned]) -> dict[str, Any]:
+    return {
+        "name": deployment.declared.name,
+        "model": deployment.model.declared.name,
+        "metric": deployment.model.declared.metric,
+        "recipes": [recipe.name for recipe in deployment.declared.recipes],
+        "nodes": [msgspec.to_builtins(node) for node in nodes],
+    }
