@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import re
+from functools import lru_cache
 from ipaddress import ip_address
 
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nenrin.core.errors import RequestError, UnauthorizedError
@@ -31,19 +32,19 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One ASGI exchange."""
         if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            self._check(HTTPConnection(scope))
+            self._check(dict(scope["headers"]))
         await self._app(scope, receive, send)
 
-    def _check(self, request: HTTPConnection) -> None:
+    def _check(self, headers: dict[bytes, bytes]) -> None:
         if self._expected is None:
-            host = request.url.hostname or ""
-            if not _is_loopback(host):
+            host = headers.get(b"host", b"")
+            if not _names_this_machine(host):
                 raise RequestError(
-                    f"the host {host!r} is not this machine",
+                    f"the host {host.decode('latin-1')!r} is not this machine",
                     hint="ask 127.0.0.1 or localhost, or set NENRIN_TOKEN to serve other names",
                 )
             return
-        given = request.headers.get("authorization", "").encode()
+        given = headers.get(b"authorization", b"")
         if not hmac.compare_digest(given, self._expected):
             raise UnauthorizedError(
                 "the token is wrong" if given else "the request has no token",
@@ -51,10 +52,13 @@ class Guard:
             )
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
+@lru_cache(1024)
+def _names_this_machine(host: bytes) -> bool:
+    """Whether a Host header, its port left off, is a loopback name or address."""
+    name = re.sub(r":\d*$", "", host.decode("latin-1")).strip("[]").lower()
+    if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        return ip_address(host).is_loopback
+        return ip_address(name).is_loopback
     except ValueError:
         return False
