@@ -34,7 +34,8 @@ def to_pandas(columns: Columns) -> pd.DataFrame:
     """
     import pandas as pd
 
-    return pd.DataFrame({column.name: _pandas_column(column) for column in columns}, copy=False)
+    # A copy: the frame is the caller's to change, the columns may be a mapped file.
+    return pd.DataFrame({column.name: _pandas_column(column) for column in columns}, copy=True)
 
 
 def to_numpy(columns: Columns) -> np.ndarray:

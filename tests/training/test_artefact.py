@@ -1,0 +1,228 @@
+"""Model artefacts, in every format."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from nenrin.core.errors import IntegrityError, RefusedError, RequestError, StepError
+from nenrin.pipelines.executor import WorkerContext
+from nenrin.training.artefact import Artefact, describe, dump
+from nenrin.training.columns import ColumnSpec
+from nenrin.training.fit import fit
+from nenrin.training.formats import Skops
+from tests.training.example import frames, job_of
+
+FORMATS = {
+    "boosted": ("lightgbm", "pandas"),
+    "minutes": ("lightgbm", "pandas"),
+    "histogram": ("skops", "pandas"),
+    "logistic": ("pickle", "numpy"),  # predicting wants what nan_to_num did: see _keep
+    "own": ("pickle", "numpy"),
+    "saved": ("pickle", "numpy"),
+    "mean": ("pickle", "polars"),
+}
+
+
+def _data(context: WorkerContext, folder: Path, name: str) -> bytes:
+    return context.store.get(fit(context, job_of(context, folder, name, sanity=None)).model)
+
+
+@pytest.mark.parametrize("name", sorted(set(FORMATS) - {"logistic"}))
+def test_every_model_is_kept_in_its_format(
+    context: WorkerContext, folder: Path, name: str
+) -> None:
+    header = describe(_data(context, folder, name))
+    assert (header.format, header.container) == FORMATS[name]
+    assert [column.name for column in header.columns] == ["temp", "distance", "far", "carrier"]
+    assert header.columns[3].vocabulary == ("AA", "B6", "UA")
+    assert header.model == name
+    assert header.where.startswith("project.py:")
+    assert "numpy" in header.libraries
+
+
+@pytest.mark.parametrize("name", ["boosted", "minutes", "histogram", "own", "saved", "mean"])
+def test_frames_and_rows_are_predicted_alike(
+    context: WorkerContext, folder: Path, name: str
+) -> None:
+    artefact = Artefact.loads(_data(context, folder, name), trusted=True)
+    features = frames()[2].head(50).with_columns(extra=pl.lit("not known to the model"))
+    p = artefact.predict(features)
+    assert p.dtype == np.float64
+    assert p.shape == (50,)
+    np.testing.assert_array_equal(artefact.predict_rows(features.to_dicts()), p)
+    np.testing.assert_array_equal(
+        artefact.predict(features.select(reversed(features.columns))), p
+    )
+
+
+def test_lightgbm_predicts_from_numbers_what_it_does_from_its_frame(
+    context: WorkerContext, folder: Path
+) -> None:
+    from lightgbm import LGBMClassifier
+
+    kept: list[Any] = []
+    original = LGBMClassifier.fit
+
+    def remember(self: Any, X: Any, *args: Any, **kwargs: Any) -> Any:
+        kept[:] = [self, X]
+        return original(self, X, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LGBMClassifier, "fit", remember)
+        job = job_of(context, folder, "boosted")
+        artefact = Artefact.loads(context.store.get(fit(context, job).model))
+    model, X = kept
+    unseen = pl.DataFrame(
+        {
+            "temp": [3.0, None],
+            "distance": [700, None],
+            "far": [False, None],
+            "carrier": ["UA", "XX"],
+        }
+    )
+    frame = X.head(2).copy()
+    frame["temp"] = [3.0, np.nan]
+    frame["distance"] = [700.0, np.nan]
+    frame["far"] = np.array([0.0, np.nan], dtype=np.float32)
+    frame["carrier"] = frame["carrier"].cat.set_categories(["AA", "B6", "UA"])
+    frame.loc[frame.index[0], "carrier"] = "UA"
+    frame.loc[frame.index[1], "carrier"] = None
+    np.testing.assert_array_equal(artefact.predict(unseen), model.predict_proba(frame)[:, 1])
+
+
+def test_a_request_without_a_column_or_of_another_kind_is_refused(
+    context: WorkerContext, folder: Path
+) -> None:
+    artefact = Artefact.loads(_data(context, folder, "boosted"))
+    with pytest.raises(RequestError, match="lack carrier"):
+        artefact.predict(frames()[2].drop("carrier"))
+    with pytest.raises(RequestError, match="temp is a number"):
+        artefact.predict_rows([{"temp": "cold"}])
+    assert artefact.predict_rows([]).shape == (0,)
+
+
+def test_a_pickle_is_read_only_by_those_who_trust_it(
+    context: WorkerContext, folder: Path
+) -> None:
+    data = _data(context, folder, "mean")
+    with pytest.raises(RefusedError, match="reading it runs code"):
+        Artefact.loads(data)
+    assert Artefact.loads(data, trusted=True).header.format == "pickle"
+
+
+def test_other_bytes_and_newer_formats_are_refused(context: WorkerContext, folder: Path) -> None:
+    with pytest.raises(IntegrityError):
+        Artefact.loads(b"something else")
+    header = describe(_data(context, folder, "boosted"))
+    newer = msgspec.msgpack.encode(msgspec.structs.replace(header, format="onnx"))
+    data = b"nenrin-model-1\n\0" + len(newer).to_bytes(8, "little") + newer
+    with pytest.raises(RefusedError, match="'onnx'"):
+        Artefact.loads(data)
+
+
+class _Fixed:
+    def __init__(self, answer: Any, classes: list[int] | None = None) -> None:
+        self.answer = answer
+        if classes is not None:
+            self.classes_ = classes
+            self.predict_proba = self.predict
+
+    def predict(self, X: np.ndarray) -> Any:
+        return self.answer
+
+
+def _keep(model: Any, task: str = "binary") -> Artefact:
+    data = dump(
+        model,
+        name="guess",
+        where="project.py:3",
+        task=task,
+        container="numpy",
+        columns=(ColumnSpec(name="x", kind="number"),),
+    )
+    return Artefact.loads(data, trusted=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "classes", "wanted"),
+    [
+        ([[0.2, 0.8], [0.7, 0.3]], [0, 1], [0.8, 0.3]),
+        ([[0.8, 0.2], [0.3, 0.7]], [1, 0], [0.8, 0.3]),
+        ([[1.0], [1.0]], [0], [0.0, 0.0]),
+        ([[1.0], [1.0]], [1], [1.0, 1.0]),
+        ([0.8, 0.3], None, [0.8, 0.3]),
+        ([[0.8], [0.3]], None, [0.8, 0.3]),
+    ],
+)
+def test_binary_models_give_the_probability_of_the_positive_class(
+    answer: Any, classes: list[int] | None, wanted: list[float]
+) -> None:
+    p = _keep(_Fixed(answer, classes)).predict(pl.DataFrame({"x": [1.0, 2.0]}))
+    assert p.tolist() == wanted
+
+
+@pytest.mark.parametrize("answer", [[0.5], [[0.1, 0.9]], None, "yes", ["a", "b"]])
+def test_anything_but_a_number_a_row_is_refused(answer: Any) -> None:
+    with pytest.raises(StepError, match="guess predicted a") as caught:
+        _keep(_Fixed(answer), "regression").predict(pl.DataFrame({"x": [1.0, 2.0]}))
+    assert caught.value.where == "project.py:3"
+
+
+def test_what_cannot_be_kept_says_how_it_could() -> None:
+    model = _Fixed(1.0)
+    model.lock = (each for each in ())  # type: ignore[attr-defined]
+    with pytest.raises(StepError, match="cannot be kept") as caught:
+        _keep(model)
+    assert "save=" in caught.value.hint
+
+
+def test_skops_takes_scikit_learns_own_models_only() -> None:
+    from sklearn.linear_model import LinearRegression
+    from sklearn.preprocessing import FunctionTransformer
+
+    assert Skops().takes(LinearRegression(), (), "numpy")
+    assert not Skops().takes(FunctionTransformer(lambda x: x), (), "numpy")
+    assert not Skops().takes(object(), (), "numpy")
+
+
+PROCESS = """
+import sys
+from pathlib import Path
+from nenrin.testing.stores import MemoryStore
+from nenrin.training.fit import fit
+from tests.training.example import context_of, job_of
+context = context_of(MemoryStore())
+for name in sys.argv[2:]:
+    print(name, fit(context, job_of(context, Path(sys.argv[1]), name)).model)
+"""
+
+
+def test_equal_models_have_equal_bytes_in_every_process(folder: Path, tmp_path: Path) -> None:
+    names = ["boosted", "minutes", "histogram", "own", "saved", "mean", "random_answer"]
+    root = Path(__file__).parents[2]
+
+    def models(seed: str, order: list[str]) -> list[str]:
+        out = subprocess.run(
+            [sys.executable, "-c", PROCESS, str(folder), *order],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return sorted(out.stdout.splitlines())
+
+    first = models("1", names)
+    assert len(first) == len(names)
+    assert models("2", names[::-1]) == first
+    assert hashlib.sha256("".join(first).encode()).hexdigest()
