@@ -142,8 +142,8 @@ def deployed(
         options=options,
         state=State(
             settle=settle,
-            next_block=ground.closed_blocks(at, settle),
-            next_day=ground.closed_days(at, settle),
+            next_block=ground.cut.closed_blocks(at, settle),
+            next_day=ground.cut.closed_days(at, settle),
             next_look=at,
         ),
     )

@@ -80,7 +80,7 @@ class Comparator:
     def order(self, params: dict[str, object]) -> Order:
         """The fit that is due."""
         at = self.due()
-        cutoff = self._ground.closed_end(at, self._settle)
+        cutoff = self._ground.cut.cutoff(at, self._settle)
         return Order(recipe=self.policy.recipe, at=at, cutoff=cutoff, params=params)
 
     def fit(self, params: dict[str, object]) -> None:

@@ -84,7 +84,7 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
 def hold_out(deployed: Deployed, at: int) -> tuple[int, int]:
     """Where tuning stops training, and where the twin does: beginnings of days."""
     ground = deployed.ground
-    end = ground.closed_end(at, deployed.state.settle)
+    end = ground.cut.cutoff(at, deployed.state.settle)
     length = min(HOLD_OUT, (end - ground.start) // 3)
     judged_from = ground.day_start(max(0, ground.day_at(end - length)))
     tuned_from = ground.day_start(max(0, ground.day_at(judged_from - length)))
@@ -105,7 +105,7 @@ def _twin(deployed: Deployed, cutoff: int, at: int, step: Step) -> Artefact:
 def _days(deployed: Deployed, twin: Artefact, at: int) -> range:
     """The closed days since the twin's cut-off."""
     ground = deployed.ground
-    return range(ground.day_at(twin.cutoff), ground.closed_days(at, deployed.state.settle))
+    return range(ground.day_at(twin.cutoff), ground.cut.closed_days(at, deployed.state.settle))
 
 
 def _evidence(

@@ -21,6 +21,7 @@ class Ground:
     Attributes:
         table: the point-in-time rows, sorted by asked time.
         zone: the rows' time zone.
+        cut: blocks and days as instants, and which of them are closed.
         blocks: how many blocks there are.
         days: how many days there are, the first being day 0.
 
@@ -33,12 +34,13 @@ class Ground:
         self.table = table
         self.zone = table.zone
         self._row_loss = row_loss
-        self._cut = Blocks(table.zone, int(table.asked[0]), int(table.asked[-1]))
-        self._edges = self._cut.edges
+        self.cut = Blocks(table.zone, int(table.asked[0]), int(table.asked[-1]))
+        self._edges = self.cut.edges
         self._rows = np.searchsorted(table.asked, self._edges, side="left")
-        self.blocks = len(self._cut.day_of)
-        self.days = len(self._cut.days)
-        self._first_block = np.searchsorted(self._cut.day_of, np.arange(self.days + 1))
+        self.blocks = len(self.cut.day_of)
+        self.days = len(self.cut.days)
+        self._first_block = np.searchsorted(self.cut.day_of, np.arange(self.days + 1))
+        self._starts = self._edges[self._first_block]
 
     @property
     def start(self) -> int:
@@ -47,11 +49,11 @@ class Ground:
 
     def day_name(self, day: int) -> str:
         """The local date of day number ``day`` as ``YYYY-MM-DD``."""
-        return self._cut.days[day].isoformat()
+        return self.cut.days[day].isoformat()
 
     def day_at(self, instant: int) -> int:
         """The number of the day in which ``instant`` lies; -1 before the first, ``days`` after the last."""
-        return int(np.searchsorted(self._starts(), instant, side="right")) - 1
+        return int(np.searchsorted(self._starts, instant, side="right")) - 1
 
     def day_start(self, day: int) -> int:
         """The instant at which day number ``day`` begins; of number ``days``, the end of the last."""
@@ -59,7 +61,7 @@ class Ground:
 
     def day_of(self, block: int) -> int:
         """The number of the day that a block lies in."""
-        return int(self._cut.day_of[block])
+        return int(self.cut.day_of[block])
 
     def ends_day(self, block: int) -> bool:
         """Whether a block is its day's last."""
@@ -81,7 +83,7 @@ class Ground:
 
     def days_of(self, lo: int, hi: int) -> np.ndarray:
         """The number of the day of each of the rows ``lo:hi``, int64 (hi - lo,)."""
-        return self._cut.days_of(self.table.asked[lo:hi])
+        return self.cut.days_of(self.table.asked[lo:hi])
 
     def rows_between(self, start: int, end: int) -> tuple[int, int]:
         """First and end row of those asked in ``[start, end)``."""
@@ -91,18 +93,6 @@ class Ground:
     def rows_before(self, instant: int) -> int:
         """How many rows were asked before an instant."""
         return int(np.searchsorted(self.table.asked, instant, side="left"))
-
-    def closed_end(self, now: int, settle: int) -> int:
-        """End of the last block that is closed at ``now``: the cut-off of what may be trained on."""
-        return self._cut.cutoff(now, settle)
-
-    def closed_blocks(self, now: int, settle: int) -> int:
-        """How many blocks, from the first on, are closed at ``now``."""
-        return self._cut.closed_blocks(now, settle)
-
-    def closed_days(self, now: int, settle: int) -> int:
-        """How many days, from the first on, are closed at ``now``."""
-        return self._cut.closed_days(now, settle)
 
     def closing(self, block: int, settle: int) -> int:
         """The instant at which a block closes."""
@@ -144,7 +134,3 @@ class Ground:
         y = self.labels(0, self.rows_before(cutoff), known_by)
         known = y[np.isfinite(y)]
         return float(np.mean(known)) if len(known) else float("nan")
-
-    def _starts(self) -> np.ndarray:
-        starts: np.ndarray = self._edges[self._first_block]
-        return starts

@@ -105,14 +105,12 @@ def _sentences(found: dict[str, Any], scored: Scored) -> list[str]:
         sentences.append(
             f"The loop rolled the faulty fit back {days:.1f} days after its first request."
         )
-    for name, harm in found["policies"].items():
-        title = scored.policies[name].title
-        if harm["rows"]:
-            sentences.append(
-                f"{title[0].upper()}{title[1:]}: {harm['rows']:,} rows answered by a faulty fit over "
-                f"{harm['hours'] / 24:.1f} days, mean loss {harm['loss']:.4f} instead of "
-                f"{harm['undisturbed']:.4f}; {harm['cost']:+.4f} on the whole window's mean."
-            )
-        else:
-            sentences.append(f"{title[0].upper()}{title[1:]}: not hit.")
+    costs = {name: harm["cost"] for name, harm in found["policies"].items() if harm["rows"]}
+    others = [name for name in costs if name != "loop"]
+    if others:
+        worst = max(others, key=lambda name: costs[name])
+        sentences.append(
+            f"It cost the loop {costs.get('loop', 0.0):+.4f} a row of the whole window, and "
+            f"{scored.policies[worst].title} {costs[worst]:+.4f}."
+        )
     return sentences

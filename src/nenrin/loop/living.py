@@ -15,7 +15,7 @@ from nenrin.core.calendar import Calendar
 from nenrin.core.errors import NotFoundError, RefusedError
 from nenrin.core.instants import DAY, NEVER, iso
 from nenrin.core.store import ContentStore
-from nenrin.core.unit import Units
+from nenrin.core.unit import Unit, Units
 from nenrin.gates.judge import judge
 from nenrin.gates.leak import LEAKS
 from nenrin.loop.deployed import Deployed, Options
@@ -152,25 +152,28 @@ class Living:
         state = self.state(environment, deployment)
         with self._units.write(environment, self._calendar.now()) as unit:
             before = self._serving.current(unit, deployment)
-            done = self._serving.rollback(unit, deployment, reason="rolled back by hand")
+            to = _earlier(state) if before and not before.previous else None
+            done = self._serving.rollback(unit, deployment, reason="rolled back by hand", to=to)
             if state is not None and before is not None:
-                left = before.route.variants[-1].version
-                at = max(unit.at, state.segments[-1].start) if state.segments else unit.at
-                artefact = state.artefacts.get(left)
-                state.champion = done.champion
-                state.segments = [*state.segments, Segment(at, ((done.champion, 100),))]
-                state.watch, state.pending = None, None
-                state.stage_at, state.stages_left = NEVER, ()
-                if artefact is not None and left != done.champion:
-                    state.bad = [*state.bad, left]
-                    state.probation = [*state.probation, artefact.recipe]
-                    self._registry.mark_bad(unit, left, "rolled back by hand")
+                self._leave(unit, state, before.route.variants[-1].version, done.champion)
                 self._states.put(unit, deployment, state.dumps())
         return {"deployment": deployment, "champion": done.champion}
 
+    def _leave(self, unit: Unit, state: State, left: str, champion: str) -> None:
+        """Remember a roll-back by hand: what was left is bad, and its recipe on probation."""
+        at = max(unit.at, state.segments[-1].start) if state.segments else unit.at
+        state.champion = champion
+        state.segments = [*state.segments, Segment(at, ((champion, 100),))]
+        state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
+        if left != champion and left in state.artefacts:
+            state.bad = [*state.bad, left]
+            state.probation = [*state.probation, state.artefacts[left].recipe]
+            self._registry.mark_bad(unit, left, "rolled back by hand")
+
     def status(self, environment: str) -> dict[str, Any]:
         """Every deployment: what serves, what is watched, and what is due."""
-        now = self._calendar.now()
+        end, machine = self._replay.data_end(environment), self._calendar.now()
+        stands = None if end is None else stands_at(end, machine)
         lines = []
         for deployment in self._serving.list(environment):
             state = self.state(environment, deployment.name)
@@ -190,7 +193,8 @@ class Living:
         sequence, head = self._units.head(environment)
         return {
             "environment": environment,
-            "now": iso(now),
+            "now": iso(machine if stands is None else stands),
+            "calendar": _calendar_words(stands),
             "deployments": lines,
             "ledger": {"events": sequence, "head": head},
         }
@@ -236,8 +240,11 @@ class Living:
 
     def _anything_due(self, environment: str, state: State) -> bool:
         """Whether data came since the last tick, or an instant of the machine's calendar is due."""
-        due = min(state.next_look, state.pulled, state.stage_at)
-        return self._seen.get(environment) != self._data(environment) or due <= self._calendar.now()
+        if self._seen.get(environment) != self._data(environment):
+            return True
+        machine = self._calendar.now()
+        stands = stands_at(self._replay.data_end(environment) or machine, machine)
+        return stands is None and min(state.next_look, state.pulled, state.stage_at) <= machine
 
     def _data(self, environment: str) -> tuple[str, ...]:
         """The newest loads of an environment."""
@@ -296,9 +303,9 @@ def _told(state: State) -> dict[str, Any]:
     return {
         "rings": state.rings,
         "recipe": state.artefacts[state.champion].recipe if state.champion else None,
-        "next_look": iso(min(state.next_look, state.pulled)),
+        "next_look": _when(min(state.next_look, state.pulled)),
         "probation": state.probation,
-        "alarm_since": iso(state.alarm) if state.alarm != NEVER else None,
+        "alarm_since": _when(state.alarm),
         "watch": {
             "subject": watch.subject,
             "ref": watch.ref,
@@ -308,3 +315,23 @@ def _told(state: State) -> dict[str, Any]:
         if watch
         else None,
     }
+
+
+def _when(instant: int) -> str | None:
+    return None if instant == NEVER else iso(instant)
+
+
+def _calendar_words(stands: int | None) -> str:
+    """Where an environment's calendar stands, for people."""
+    if stands is None:
+        return "goes with this machine's"
+    return f"stands at the end of the data, {iso(stands)}, until new data moves it"
+
+
+def _earlier(state: State | None) -> str | None:
+    """The version that was last served to all before the champion, if it is not marked bad."""
+    for segment in reversed(state.segments if state else []):
+        version = segment.variants[0][0]
+        if state and version != state.champion and version not in state.bad:
+            return version
+    return None

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nenrin.core.instants import DAY, NEVER
+from nenrin.core.instants import DAY, NEVER, iso
 from nenrin.gates.comparison import Comparison, admits
 from nenrin.gates.judge import judge
 from nenrin.gates.sanity import Flaw
@@ -46,7 +46,7 @@ def take_look(deployed: Deployed, at: int, step: Step) -> None:
     """Decide a refresh at ``at``, on schedule or pulled forward by an alarm."""
     state = deployed.state
     trigger = _trigger(deployed, at)
-    broken = _broken_data(deployed, at)
+    broken = _broken_data(deployed, at, step)
     if broken:
         step.record("look.blocked", deployed.name, {"trigger": trigger, "checks": broken})
         return
@@ -83,7 +83,7 @@ def take_look(deployed: Deployed, at: int, step: Step) -> None:
 def refit(deployed: Deployed, recipes: Sequence[str], at: int, step: Step) -> dict[str, Artefact]:
     """Fit recipes on what is closed at ``at``; each new fit is its recipe's twin from now on."""
     state = deployed.state
-    cutoff = deployed.ground.closed_end(at, state.settle)
+    cutoff = deployed.ground.cut.cutoff(at, state.settle)
     orders = [
         Order(recipe=deployed.recipe(name), at=at, cutoff=cutoff, params=state.params)
         for name in recipes
@@ -115,9 +115,17 @@ def _trigger(deployed: Deployed, at: int) -> str:
     return trigger
 
 
-def _broken_data(deployed: Deployed, at: int) -> list[dict[str, Any]]:
+def _broken_data(deployed: Deployed, at: int, step: Step) -> list[dict[str, Any]]:
     """Data tests that fail on what became known in the last 7 days; they block the refresh."""
-    return deployed.checks(at - 7 * DAY, at)
+    state = deployed.state
+    failed = deployed.checks(at - 7 * DAY, at)
+    if failed and state.broken == NEVER:
+        state.broken = at
+        step.record("alarm.opened", "data", {"checks": failed})
+    elif not failed and state.broken != NEVER:
+        step.record("alarm.resolved", "data", {"opened": iso(state.broken)})
+        state.broken = NEVER
+    return failed
 
 
 def _race(deployed: Deployed) -> Race:

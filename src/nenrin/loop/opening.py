@@ -72,8 +72,8 @@ def _fresh(prepared: Prepared, ground: Ground, look: int) -> State:
         settle = settle_age(table.answered[known] - table.asked[known])
     return State(
         settle=settle,
-        next_block=ground.closed_blocks(look, settle),
-        next_day=ground.closed_days(look, settle),
+        next_block=ground.cut.closed_blocks(look, settle),
+        next_day=ground.cut.closed_days(look, settle),
         next_look=look,
         code=prepared.project,
         table=prepared.table_digest,

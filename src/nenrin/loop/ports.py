@@ -193,3 +193,7 @@ class Replay(Protocol):
     def loaded(self, environment: str) -> tuple[str, ...]:
         """The ids of the newest loads of an environment: equal where nothing was loaded since."""
         ...
+
+    def data_end(self, environment: str) -> int | None:
+        """The newest instant at which anything of an environment's data became known."""
+        ...

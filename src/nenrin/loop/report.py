@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -173,23 +174,42 @@ def history_of(played: Played) -> tuple[list[dict[str, Any]], dict[str, int]]:
             counts["promotions"] += whole
             lines.append(_line(step.at, "promotion" if whole else "canary", step.why, version))
         for event in step.lines:
-            if event.kind == "rollout.rolled_back":
-                counts["rollbacks"] += 1
-                lines.append(_line(step.at, "rollback", step.why, event.subject))
-            elif event.kind == "alarm.opened":
-                counts["alarms"] += 1
-                lines.append(_line(step.at, "alarm", _alarm(event.body), event.subject))
-            elif event.kind in ("fault.injected", "look.blocked", "fit.refused"):
-                lines.append(
-                    _line(step.at, event.kind.split(".")[0], str(event.body), event.subject)
-                )
+            if event.kind in _TOLD:
+                word, tell = _TOLD[event.kind]
+                counts["rollbacks"] += word == "rollback"
+                counts["alarms"] += word == "alarm"
+                lines.append(_line(step.at, word, tell(event.body), event.subject))
     return lines, counts
 
 
 def _alarm(body: dict[str, Any]) -> str:
     if "bias" in body:
         return f"predictions are off by {body['bias']:+.4f} on average (se {body['se']:.4f})"
+    return _failed(body)
+
+
+def _failed(body: dict[str, Any]) -> str:
     return "; ".join(str(check["text"]) for check in body["checks"])
+
+
+_TOLD: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "rollout.rolled_back": (
+        "rollback",
+        lambda body: (
+            f"the watch's evidence reached {body['wealth']:.0f}: {body['to']} serves again"
+        ),
+    ),
+    "alarm.opened": ("alarm", _alarm),
+    "look.blocked": ("blocked", lambda body: f"no refresh, the data is broken: {_failed(body)}"),
+    "fault.injected": (
+        "fault",
+        lambda body: f"an injected fault struck {len(body['versions'])} fits",
+    ),
+    "fit.refused": (
+        "fit",
+        lambda body: f"a fit of {body['recipe']} is refused: {'; '.join(body['flaws'])}",
+    ),
+}
 
 
 def _line(at: int, kind: str, text: str, version: str) -> dict[str, Any]:

@@ -98,6 +98,7 @@ class State(msgspec.Struct, kw_only=True):
         stage_at: when the next of them begins; ``NEVER`` when there is none.
         watch: the open watch.
         alarm: since when calibration has been off; ``NEVER`` when it is not.
+        broken: since when data tests have blocked looks; ``NEVER`` when they do not.
         ticketed: versions for which an age ticket was opened.
         struck: injected faults that have struck.
         code: digest of the project that the slots were fitted by.
@@ -126,6 +127,7 @@ class State(msgspec.Struct, kw_only=True):
     stage_at: int = NEVER
     watch: Watch | None = None
     alarm: int = NEVER
+    broken: int = NEVER
     ticketed: list[str] = []
     struck: list[str] = []
     code: str = ""

@@ -110,6 +110,10 @@ class ProjectReplay:
         newest = {v.dataset: v.id for v in self._data.versions(environment)}
         return tuple(newest.values())
 
+    def data_end(self, environment: str) -> int | None:
+        """The newest instant at which anything of an environment's data became known."""
+        return max((v.bound for v in self._data.versions(environment)), default=None)
+
     def plan(self, environment: str) -> dict[str, Any]:
         """The graph of every deployment, and what a run would do with each node."""
         project = self.load()
