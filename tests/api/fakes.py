@@ -67,13 +67,32 @@ class Projects:
         if self.error is not None:
             raise self.error
         progress("load flights", 2, 2)
-        return {"environment": environment, "metric": float("nan")}
+        return {"revision": "revision-1", "deployments": [_ran(environment)]}
 
     def apply(self, environment: str, progress: Progress) -> dict[str, Any]:
-        return {"environment": environment, "changes": []}
+        return {**self.run(environment, progress), "changes": ["adds deployment delay"]}
 
     def why(self, environment: str, what: str) -> dict[str, Any]:
         return {"what": what, "because": "it never ran"}
+
+
+def _ran(environment: str) -> dict[str, Any]:
+    gap = {"mean": -0.05, "low": -0.06, "high": -0.04}
+    evaluation = {"metric": "log_loss", "value": 0.5, "low": 0.49, "high": 0.51, "baseline": 0.55}
+    held = {"rows": 7000, "how": "5 folds by key", "others": {"roc_auc": float("nan")}}
+    return {
+        "environment": environment,
+        "deployment": "delay",
+        "champion": "version-1",
+        "evaluation": {**evaluation, **held, "difference": gap, "beats_baseline": True},
+        "leaking": ["refund_reason"],
+        "verdict": {"reason": "admitted: better", "checks": [_check("pass"), _check("fail")]},
+    }
+
+
+def _check(outcome: str) -> dict[str, Any]:
+    said = {"name": f"a {outcome}", "outcome": outcome, "message": "loss differs by -0.05"}
+    return {**said, "blocks": outcome == "fail", "waived_by": ""}
 
 
 class Data:
@@ -148,10 +167,28 @@ class Loop:
         self.made: dict[str, Any] | None = None
 
     def status(self, environment: str) -> dict[str, Any]:
-        return {"environment": environment, "now": 1_356_998_400_000_000, "deployments": []}
+        watch = {"subject": "version-1", "ref": "version-0", "evidence": 0.5, "blocks": 3}
+        delay = {
+            "name": "delay",
+            "champion": "version-1",
+            "route": [{"version": "version-1", "weight": 100}],
+            "frozen": True,
+            "since": "2013-01-01T00:00:00.5Z",
+            "watch": watch,
+            "probation": ["trailing 90d"],
+            "alarm_since": "2013-01-02T00:00:00Z",
+        }
+        return {
+            "environment": environment,
+            "now": "2013-01-01T00:00:00Z",
+            "deployments": [delay],
+            "ledger": {"events": 7, "head": "c" * 64},
+        }
 
     def rings(self, environment: str, deployment: str | None = None) -> list[dict[str, Any]]:
-        return [{"ring": 1, "deployment": deployment or "delay", "outcome": "promoted"}]
+        return [
+            {"ring": 1, "deployment": deployment or "delay", "outcome": "served", "verdict": {}}
+        ]
 
     def backtests(self) -> list[dict[str, Any]]:
         return [{"id": "b0"}, {"id": "b1"}] if self.made else []
@@ -193,7 +230,9 @@ class Loop:
 
 class Gates:
     def check(self, environment: str, deployment: str) -> dict[str, Any]:
-        return {"deployment": deployment, "checks": [{"name": "anchor", "outcome": "pass"}]}
+        given = {"judged": "version-0", "ships": "version-1", "reason": "admitted: better"}
+        found = {"deployment": deployment, "verdict": given, "admitted": True}
+        return {**found, "checks": [_check("pass"), _check("cannot decide")]}
 
 
 class Audit:

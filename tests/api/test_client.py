@@ -15,6 +15,7 @@ import pytest
 
 from nenrin.api.client import Client, Detached, Stopped, _http, connect
 from nenrin.api.folder import control_socket, log_file
+from nenrin.api.holder import Holder
 from nenrin.core.errors import (
     NotFoundError,
     ProjectError,
@@ -35,7 +36,10 @@ class Opened:
     def __init__(self) -> None:
         self.platforms: list[FakePlatform] = []
 
-    def __call__(self, settings: Settings) -> Any:
+    def __call__(self, settings: Settings, lock: FolderLock) -> Holder:
+        return Holder(settings, lock, self._open)
+
+    def _open(self, settings: Settings) -> Any:
         self.platforms.append(FakePlatform(settings))
         return self.platforms[-1]
 
@@ -132,7 +136,10 @@ def test_a_platform_that_does_not_open_gives_the_folder_back(settings: Settings)
     def broken(settings: Settings) -> Any:
         raise ProjectError("no", hint="fix it")
 
-    with pytest.raises(ProjectError), connect(settings, broken):
+    with (
+        pytest.raises(ProjectError),
+        connect(settings, lambda settings, lock: Holder(settings, lock, broken)),
+    ):
         pass
     assert FolderLock(settings.state_folder).held_by() is None
 
@@ -164,7 +171,7 @@ def test_errors_come_back_as_what_they_were(client: Client, opened: Opened) -> N
 
 def test_work_is_followed_to_its_result(client: Client) -> None:
     told: Told = []
-    assert client.work("/api/run", None, told.append)["environment"] == "dev"
+    assert client.work("/api/run", None, told.append)["revision"] == "revision-1"
     assert {"stage": "load flights", "done": 2, "total": 2, "note": ""} in told
 
 

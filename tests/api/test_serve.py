@@ -69,7 +69,7 @@ def test_a_life(up: Up, settings: Settings) -> None:
     assert _status(url)["environment"] == "dev"
     assert httpx2.get(f"{url}/docs").status_code == 200
     assert json.loads(httpx2.get(f"{url}/nothing").content)["error"]["code"] == "not_found"
-    with connect(settings, lambda settings: pytest.fail("a second platform")) as client:
+    with connect(settings, lambda settings, lock: pytest.fail("a second holder")) as client:
         assert not client.own
         assert client.get("/api/health")["pid"] == process.pid
 

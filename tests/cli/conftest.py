@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from nenrin.api.client import connect
+from nenrin.api.holder import Holder
+from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from tests.api.fakes import FakePlatform
 from tests.cli.running import Run
@@ -23,5 +24,7 @@ def run(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "120")
     platform = FakePlatform(Settings(folder=folder))
-    with connect(platform.settings, lambda settings: platform):  # type: ignore[arg-type,return-value]
+    lock = FolderLock(platform.settings.state_folder)
+    lock.acquire()
+    with Holder(platform.settings, lock, lambda settings: platform):  # type: ignore[arg-type,return-value]
         yield Run(folder, platform, monkeypatch, capsys)

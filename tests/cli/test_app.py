@@ -128,7 +128,7 @@ def test_markup_in_a_message_is_only_text(run: Run) -> None:
 
 
 def test_nobody_is_shown_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nenrin.cli.session.connect", lambda settings: 1 / 0)
+    monkeypatch.setattr("nenrin.cli.session.connect", lambda settings, hold: 1 / 0)
     done = run("status")
     assert done.code == 1
     assert "ZeroDivisionError" in done.err
@@ -137,7 +137,7 @@ def test_nobody_is_shown_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(settings: object) -> None:
+    def interrupted(settings: object, hold: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nenrin.cli.session.connect", interrupted)

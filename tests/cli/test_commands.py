@@ -70,15 +70,32 @@ def test_the_plan_says_what_would_run(run: Run) -> None:
     assert "never ran" in out
 
 
+def test_a_run_says_how_it_compares_and_why_it_was_let_in(run: Run) -> None:
+    out = run("run").out
+    assert "log loss 0.5 [0.49, 0.51], baseline 0.55" in out
+    assert "beats the baseline" in out
+    assert "refund_reason" in out
+    assert "admitted: better" in out
+    assert "pass  a pass  loss differs by -0.05  (does not block)" in out
+
+
+def test_the_status_says_what_needs_to_be_known(run: Run) -> None:
+    out = run("status").out
+    assert "dev at 2013-01-01 00:00Z" in out
+    for news in ("watched against version-0", "alarm since", "on probation", "frozen"):
+        assert news in out
+
+
 def test_the_environment_goes_along(run: Run) -> None:
     assert run("status", "--env", "prod", "--json").json["environment"] == "prod"
-    assert run("apply", "--env", "prod", "--json").json["environment"] == "prod"
+    applied = run("apply", "--env", "prod", "--json").json
+    assert applied["deployments"][0]["environment"] == "prod"
     assert run("status", "--env", "Prod!").code == 2
 
 
 def test_progress_stays_out_of_the_result(run: Run) -> None:
     done = run("run", "--json")
-    assert done.json == {"environment": "dev", "metric": None}
+    assert done.json["revision"] == "revision-1"
     assert "load flights" in done.err
 
 

@@ -1,10 +1,13 @@
-"""The client of a folder's control process, which starts one in this process if there is none."""
+"""The client of a folder's control process.
+
+It knows nothing of the platform: a command that finds the process running loads none of it.
+"""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,18 +15,18 @@ from urllib.parse import quote
 import httpx2
 
 from nenrin.api.folder import control_socket
-from nenrin.api.holder import Holder, Opener
 from nenrin.api.wire import decode, error_from
 from nenrin.core.errors import UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer, Timer
-from nenrin.platform import Platform
 
 _PATIENCE = 15.0  # seconds that another process may take to open its socket
 _PAUSE = 0.05
 
 Told = Callable[[dict[str, Any]], None]
+Hold = Callable[[Settings, FolderLock], AbstractContextManager[object]]
+"""Serves the folder from this process; takes its lock, acquired, and gives it back at the end."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -154,12 +157,15 @@ class Client:
 
 
 @contextmanager
-def connect(
-    settings: Settings, opener: Opener = Platform.open, timer: Timer | None = None
-) -> Iterator[Client]:
+def connect(settings: Settings, hold: Hold, timer: Timer | None = None) -> Iterator[Client]:
     """A client of the process that holds the folder; this process becomes it if there is none.
 
     While it lasts other commands may use it too; on leaving, work that they started is waited for.
+
+    Args:
+        settings: says which folder.
+        hold: makes this process the holder.
+        timer: tells how long another holder has not answered.
 
     Raises:
         UnavailableError: another process holds the folder but does not answer.
@@ -170,7 +176,7 @@ def connect(
     until = timer.wall() + _PATIENCE
     while timer.wall() < until:
         if lock.try_acquire():
-            with Holder(settings, lock, opener), _http(path) as http:
+            with hold(settings, lock), _http(path) as http:
                 yield Client(http, settings.environment, own=True)
             return
         if _listens(path):

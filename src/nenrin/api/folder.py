@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from hashlib import sha256
 from pathlib import Path
 
-from nenrin.core.digest import digest_bytes
 from nenrin.core.errors import RefusedError
 
 # sun_path holds 104 bytes on macOS and 108 on Linux, its closing zero among them.
@@ -49,4 +49,4 @@ def control_socket(state_folder: Path) -> Path:
             f"{private} belongs to somebody else, or others may enter it",
             hint="remove it, or set TMPDIR to a folder of your own",
         )
-    return private / f"{digest_bytes(os.fsencode(path))[:24]}.sock"
+    return private / f"{sha256(os.fsencode(path)).hexdigest()[:24]}.sock"

@@ -36,6 +36,7 @@ from nenrin.serving.plane.process import (
 _LOG = logging.getLogger(__name__)
 _BEAT = 5.0  # seconds between two looks of the loop at what is due
 _LOOK = 0.5  # seconds between two looks at the data plane
+_END = 2.0  # seconds that a tick may take to end by itself
 _READY = 60.0  # seconds that the data plane may take to load its models
 _STARTS = 5  # deaths of the data plane before we give up
 
@@ -182,7 +183,7 @@ def _serve(
         stop.set()
         plane.stop()
         holder.works.cancel()
-        beat.join()
+        beat.join(_END)  # a tick that trains is cut off: its steps are kept, the rest is done again
 
 
 def _url(listener: socket.socket) -> str:
@@ -211,4 +212,5 @@ def _beat(holder: Holder, environment: str, stop: threading.Event) -> None:
         try:
             holder.works.between(lambda: holder.platform.loop.tick(environment))
         except Exception:  # noqa: BLE001 - the next tick may do better
-            _LOG.exception("a tick of the loop failed")
+            if not stop.is_set():
+                _LOG.exception("a tick of the loop failed")

@@ -26,7 +26,7 @@ class Entry(NamedTuple):
 _BEGIN, _LOOP, _ROOMS = "Begin", "The loop", "The rooms"
 
 COMMANDS = {
-    "init": Entry("project", "Write a project file: for your own table, or an example.", _BEGIN),
+    "init": Entry("init", "Write a project file: for your own table, or an example.", _BEGIN),
     "demo": Entry("demo", "A year of real flights through the whole loop, step by step.", _BEGIN),
     "plan": Entry("project", "Show the graph, and what would run, before it runs.", _BEGIN),
     "run": Entry("project", "Load, train, judge, register and deploy what is declared.", _BEGIN),

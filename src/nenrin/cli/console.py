@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from nenrin.api.wire import encode, error_body
 from nenrin.core.errors import NenrinError
 from nenrin.core.instants import NEVER, from_us
 
+_ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
 out = Console(highlight=False)
 err = Console(highlight=False, stderr=True)
 
@@ -23,12 +26,14 @@ Column = tuple[str, str, Callable[[Any], str]]
 """Of a table: key in the row, title, and how a value is written."""
 
 
-def show(value: Any, as_json: bool, render: Callable[[Any], RenderableType]) -> None:
+def show(
+    value: Any, as_json: bool, render: Callable[[Any], RenderableType], *, wrap: bool = True
+) -> None:
     """Print ``value``, as one JSON document or as ``render`` draws it."""
     if as_json:
         sys.stdout.write(msgspec.json.format(encode(value)).decode() + "\n")
     else:
-        out.print(render(value))
+        out.print(render(value), soft_wrap=not wrap)
 
 
 def show_error(error: NenrinError, *, as_json: bool = False) -> None:
@@ -71,11 +76,13 @@ def facts(value: Any) -> RenderableType:
 
 def _fact(name: str, value: Any) -> RenderableType:
     title = Text(name.replace("_", " "), style="bold")
-    if not value or not isinstance(value, Mapping | Sequence) or isinstance(value, str):
+    if not isinstance(value, Mapping | Sequence) or isinstance(value, str):
         written = when(value) if _is_instant(name, value) else plain(value)
         return Text.assemble(title, "  ", written)
     if isinstance(value, Sequence) and not any(isinstance(part, Mapping | list) for part in value):
-        return Text.assemble(title, "  ", ", ".join(plain(part) for part in value))
+        return Text.assemble(title, "  ", ", ".join(plain(part) for part in value) or "none")
+    if not value:
+        return Text.assemble(title, "  none")
     return Group(title, Padding(facts(value), (0, 0, 0, 2)))
 
 
@@ -89,6 +96,8 @@ def _is_records(value: Any) -> bool:
 
 
 def _is_instant(name: str, value: Any) -> bool:
+    if isinstance(value, str):
+        return _ISO.fullmatch(value) is not None
     return name in {"at", "bound", "now"} and isinstance(value, int)
 
 
@@ -116,7 +125,9 @@ def number(value: Any) -> str:
 
 
 def when(value: Any) -> str:
-    """An instant in microseconds (or text, as it is) to the minute, in UTC."""
+    """An instant, in microseconds or as ISO 8601, to the minute in UTC."""
+    if isinstance(value, str) and value.endswith("Z"):
+        return f"{value[:10]} {value[11:16]}Z"
     if not isinstance(value, int):
         return plain(value)
     return "never" if value == NEVER else f"{from_us(value):%Y-%m-%d %H:%M}Z"

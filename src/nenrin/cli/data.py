@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from nenrin.cli.console import facts, number, plain, short, show, table, when
 from nenrin.cli.session import AsJson, Env, commands, session, upload, work
@@ -76,7 +77,7 @@ def profile(name: Name, env: Env = None, as_json: AsJson = False) -> None:
     nenrin data profile weather
     """
     with session(env) as client:
-        show(client.get(f"/api/data/{name}/profile"), as_json, facts)
+        show(client.get(f"/api/data/{name}/profile"), as_json, _profile)
 
 
 def _form(file: Path) -> Literal["csv", "parquet"]:
@@ -106,3 +107,23 @@ def _versions(versions: list[dict[str, Any]]) -> RenderableType:
         ("manifest", "content", short),
         empty="nothing is loaded yet: nenrin run",
     )
+
+
+def _profile(profile: dict[str, Any]) -> RenderableType:
+    """A line a column; its quantiles and its other top values are in the JSON."""
+    columns = [{"column": name, **about} for name, about in profile["columns"].items()]
+
+    def first(top: list[list[Any]] | None) -> str:
+        return f"{plain(top[0][0])} ({number(top[0][1])})" if top else ""
+
+    drawn = table(
+        columns,
+        ("column", "column", plain),
+        ("kind", "kind", plain),
+        ("nulls", "nulls", number),
+        ("distinct", "distinct", number),
+        ("min", "from", plain),
+        ("max", "to", plain),
+        ("top", "most often", first),
+    )
+    return Group(Text(f"{profile['rows']:,} rows", style="bold"), drawn)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from nenrin.cli.console import facts, show
+from nenrin.cli.console import show
+from nenrin.cli.outcome import verdict
 from nenrin.cli.session import AsJson, Env, commands, session
 
 app = commands()
@@ -30,4 +31,4 @@ def check(
     nenrin gates check delay
     """
     with session(env) as client:
-        show(client.get(f"/api/gates/{deployment}"), as_json, facts)
+        show(client.get(f"/api/gates/{deployment}"), as_json, verdict)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
 
-from nenrin.cli.console import facts, show
+from nenrin.cli.console import facts, number, plain, show, table, when
 from nenrin.cli.session import AsJson, Env, commands, session
 
 app = commands()
@@ -21,7 +24,7 @@ def status(env: Env = None, as_json: AsJson = False) -> None:
     nenrin status
     """
     with session(env) as client:
-        show(client.get("/api/status"), as_json, facts)
+        show(client.get("/api/status"), as_json, _status)
 
 
 @app.command()
@@ -39,7 +42,7 @@ def rings(
     nenrin rings delay
     """
     with session(env) as client:
-        show(client.get("/api/rings", deployment=deployment), as_json, facts)
+        show(client.get("/api/rings", deployment=deployment), as_json, _rings)
 
 
 @app.command()
@@ -59,3 +62,60 @@ def adopt(
     with session() as client:
         name = backtest.removeprefix("backtest/")
         show(client.post(f"/api/backtests/{name}/adopt", {"into": into}), as_json, facts)
+
+
+def _status(status: dict[str, Any]) -> RenderableType:
+    """Where the calendar stands, a line a deployment, and what each needs to be known."""
+    ledger = status["ledger"]
+    return Group(
+        Text.assemble((status["environment"], "bold"), f" at {when(status['now'])}"),
+        table(
+            status["deployments"],
+            ("name", "deployment", plain),
+            ("champion", "champion", plain),
+            ("recipe", "recipe", plain),
+            ("since", "since", when),
+            ("rings", "rings", number),
+            ("next_look", "next look", when),
+            empty="nothing is deployed yet: nenrin run, or nenrin adopt after a backtest",
+        ),
+        *(line for each in status["deployments"] for line in _news(each)),
+        Text(f"ledger: {ledger['events']:,} events, head {ledger['head'][:12]}", style="dim"),
+    )
+
+
+def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
+    name = deployment["name"]
+    watch = deployment.get("watch")
+    if len(deployment["route"]) > 1:
+        route = ", ".join(f"{each['weight']} % {each['version']}" for each in deployment["route"])
+        yield Text(f"{name}: a canary, {route}")
+    if watch:
+        yield Text(
+            f"{name}: {watch['subject']} is watched against {watch['ref']}, "
+            f"{watch['blocks']} blocks so far, evidence {plain(watch['evidence'])}"
+        )
+    if deployment.get("alarm_since"):
+        yield Text(f"{name}: alarm since {when(deployment['alarm_since'])}", style="bold red")
+    if deployment.get("probation"):
+        yield Text(f"{name}: on probation: {', '.join(deployment['probation'])}", style="yellow")
+    if deployment["frozen"]:
+        yield Text(f"{name}: frozen, nothing changes by itself", style="yellow")
+
+
+def _rings(rings: list[dict[str, Any]]) -> RenderableType:
+    def reason(verdict: Mapping[str, Any] | None) -> str:
+        return plain((verdict or {}).get("reason"))
+
+    return table(
+        rings,
+        ("ring", "ring", number),
+        ("at", "at", when),
+        ("deployment", "deployment", plain),
+        ("trigger", "trigger", plain),
+        ("chosen", "recipe", plain),
+        ("ships", "version", plain),
+        ("outcome", "outcome", plain),
+        ("verdict", "verdict", reason),
+        empty="the loop has not turned yet",
+    )

@@ -17,6 +17,8 @@ from rich.text import Text
 
 from nenrin.cli.console import err
 
+_SHOWN = 4  # the newest stages; a screen is not to be filled with what is done
+
 
 class Shown:
     """Call it with each report of progress; a context manager that clears up after itself."""
@@ -40,6 +42,8 @@ class Shown:
         stage, done, total, note = (said[key] for key in ("stage", "done", "total", "note"))
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=None, note="")
+            for task in list(self._tasks.values())[:-_SHOWN]:
+                self._bars.update(task, visible=False)
         if not self._live:
             self._line(stage, done, total, note)
         self._bars.update(self._tasks[stage], completed=done, total=total or None, note=note)
@@ -47,7 +51,7 @@ class Shown:
     def _line(self, stage: str, done: int, total: int, note: str) -> None:
         """A line when a stage begins and after every quarter of it."""
         quarter = 4 * done // total if total else 0
-        if quarter > self._quarters.get(stage, -1):
+        if quarter != self._quarters.get(stage):
             self._quarters[stage] = quarter
             err.print(Text(f"{stage} {25 * quarter} %  {note}".rstrip()))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +14,11 @@ from nenrin.api.client import Client, Detached, Stopped, connect
 from nenrin.cli.console import note
 from nenrin.cli.progress import Shown
 from nenrin.core.errors import ProjectError
+from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
+
+if TYPE_CHECKING:
+    from nenrin.api.holder import Holder
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Env = Annotated[
@@ -46,10 +51,16 @@ def settings_of(env: str | None = None, **given: Any) -> Settings:
 @contextmanager
 def session(env: str | None = None, **given: Any) -> Iterator[Client]:
     """A client of the process that holds this folder, which may be this one."""
-    with connect(settings_of(env, **given)) as client:
+    with connect(settings_of(env, **given), _hold) as client:
         yield client
         if client.own:
             _say_what_goes_on(client)
+
+
+def _hold(settings: Settings, lock: FolderLock) -> Holder:
+    """Hold the folder here; only this needs the platform, and everything that it stands on."""
+    holder: type[Holder] = import_module("nenrin.api.holder").Holder
+    return holder(settings, lock)
 
 
 def _say_what_goes_on(client: Client) -> None:

@@ -40,6 +40,7 @@ def up(
     def ready(url: str, platform: Platform) -> None:
         served = {
             "url": url,
+            "revision": platform.projects.snapshot(settings.environment).id,
             "environment": settings.environment,
             "deployments": [
                 {"name": deployment.name, "curl": _curl(url, deployment.name, platform, settings)}
@@ -47,7 +48,7 @@ def up(
             ],
             "status": platform.loop.status(settings.environment),
         }
-        show(served, as_json, _served)
+        show(served, as_json, _served, wrap=False)  # commands are to be copied whole
 
     serve(settings, ready)
     note("stopped")
