@@ -32,7 +32,7 @@ class Setting:
         self.folder = folder
         self.routes = ListedRoutes(deployment("v0.25", features="s1"))
         self.table = RouteTable(
-            self.routes, FakeLoader(), SimulatedCalendar(1_000_000), SystemTimer()
+            self.routes, FakeLoader(), SimulatedCalendar(1_380_000_000_000_000), SystemTimer()
         )
 
     def client(self, token: str | None = None) -> TestClient:
@@ -321,16 +321,17 @@ def test_routes_are_followed(setting: Setting, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_predictions_are_logged(setting: Setting) -> None:
-    setting.routes.stands_at = 7_000_000
+    end = 1_372_717_900_000_000
+    setting.routes.stands_at = end
     with setting.client() as client:
         ids = client.post("/invocations", json=[EXAMPLE, {**EXAMPLE, "sched_dep": None}]).json()
     first, second = read_predictions(setting.folder / "predictions")
     assert [first.id, second.id] == ids["ids"]
     assert (first.number, second.number) == (1, 2)
     assert (first.key, first.version, first.variant, first.answer) == ("UA-1", "v0.25", 0, 0.25)
-    assert (first.asked, second.asked, second.at) == (1_372_717_800_000_000, 7_000_000, 7_000_000)
+    assert (first.asked, second.asked, second.at) == (1_372_717_800_000_000, end, end)
     assert first.row["distance"] == 1400.0
-    assert second.features["asked"] == 7_000_000
+    assert second.features["asked"] == end
 
 
 def test_metrics(client: TestClient) -> None:

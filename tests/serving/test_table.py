@@ -5,16 +5,21 @@ import pytest
 
 from nenrin.core.calendar import SimulatedCalendar
 from nenrin.core.errors import NotFoundError, RequestError, UnavailableError
+from nenrin.core.instants import HOUR
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.plane.table import RouteTable
 from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
+
+DEPARTURE = 1_372_717_800_000_000
+"""The departure of the example row."""
+NOW = DEPARTURE + HOUR
 
 
 class Setting:
     def __init__(self, routes: ListedRoutes) -> None:
         self.routes = routes
         self.loader = FakeLoader()
-        self.table = RouteTable(routes, self.loader, SimulatedCalendar(77), SystemTimer())
+        self.table = RouteTable(routes, self.loader, SimulatedCalendar(NOW), SystemTimer())
 
     def versions(self, name: str = "delay") -> list[str]:
         self.table.refresh()
@@ -122,10 +127,20 @@ def test_a_row_is_asked_at_its_time_else_now() -> None:
     setting.versions()
     served = setting.table.get("delay")
     rows = served.reader.records([EXAMPLE, {**EXAMPLE, "sched_dep": None}])
-    assert served.questions(rows).asked == [1_372_717_800_000_000, 77]
-    setting.routes.stands_at = 99
+    assert served.questions(rows).asked == [DEPARTURE, NOW]
+    setting.routes.stands_at = DEPARTURE - 5  # the flight lies ahead
     setting.versions()
-    assert setting.table.get("delay").questions(rows).asked[1] == 99
+    served = setting.table.get("delay")
+    assert served.questions(rows).asked == [DEPARTURE - 5, DEPARTURE - 5]
+
+
+def test_rows_may_be_asked_before_their_time() -> None:
+    plain = deployment("v0.1")
+    signature = msgspec.structs.replace(plain.request, shift=-2 * HOUR)
+    setting = Setting(ListedRoutes(msgspec.structs.replace(plain, request=signature)))
+    setting.versions()
+    served = setting.table.get("delay")
+    assert served.questions(served.reader.records([EXAMPLE])).asked == [DEPARTURE - 2 * HOUR]
 
 
 def test_without_a_time_column_rows_are_asked_now() -> None:
@@ -134,4 +149,4 @@ def test_without_a_time_column_rows_are_asked_now() -> None:
     setting = Setting(ListedRoutes(msgspec.structs.replace(plain, request=signature)))
     setting.versions()
     served = setting.table.get("delay")
-    assert served.questions(served.reader.records([EXAMPLE])).asked == [77]
+    assert served.questions(served.reader.records([EXAMPLE])).asked == [NOW]

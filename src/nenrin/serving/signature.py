@@ -51,7 +51,8 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fields: every column that a client may send, keys first.
         key: names of the columns that identify a row; requests stick to a version by them.
-        time: the column that holds the instant asked; without it the calendar's now counts.
+        time: the column that says when the row is asked; without it the calendar's now counts.
+        shift: microseconds from that column's instant to the instant asked (``at=time - "2h"``).
         zone: IANA time zone of naive times; UTC when it is None.
         output: ``probability`` or ``prediction``.
         datatype: of the output: ``FP64``, or ``BYTES`` for text.
@@ -60,6 +61,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     fields: tuple[RequestField, ...]
     key: tuple[str, ...] = ()
     time: str | None = None
+    shift: int = 0
     zone: str | None = None
     output: str = "prediction"
     datatype: str = "FP64"
@@ -72,6 +74,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         known: Mapping[str, pl.DataType],
         key: tuple[str, ...] = (),
         time: str | None = None,
+        shift: int = 0,
         zone: str | None = None,
         output: str = "prediction",
         datatype: str = "FP64",
@@ -82,7 +85,8 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             needed: raw columns that its features read, with their types.
             known: types of all columns of the rows' dataset; ``key`` and ``time`` are among them.
             key: the dataset's key.
-            time: the column of the instant asked.
+            time: the column that says when a row is asked.
+            shift: microseconds from its instant to the instant asked.
             zone: the dataset's time zone.
             output: what the answer is called.
             datatype: version 2 datatype of the answer.
@@ -96,7 +100,15 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             RequestField(name=name, kind=kind_of(name, types[name]), required=name in needed)
             for name in names
         )
-        return cls(fields=fields, key=key, time=time, zone=zone, output=output, datatype=datatype)
+        return cls(
+            fields=fields,
+            key=key,
+            time=time,
+            shift=shift,
+            zone=zone,
+            output=output,
+            datatype=datatype,
+        )
 
     def example(self, deployment: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """One request for ``deployment`` in every dialect, from a raw row of plain JSON values.

@@ -66,16 +66,22 @@ class Served:
         return versions.index(version)
 
     def questions(self, rows: Sequence[Row]) -> Question:
-        """The rows, each with the instant it is asked at: its own time, else the calendar's now."""
+        """The rows, each with the instant it is asked at."""
         return Question(rows, asked_at(self.deployment, rows, self.now))
 
 
 def asked_at(deployment: Deployment, rows: Sequence[Row], now: int) -> list[int]:
-    """The instant (us) that each row is asked at: its time column where the client sent it."""
-    time = deployment.request.time
+    """The instant (us) that each row is asked at: as its time column says, where that is sent.
+
+    Nobody asks later than now: of a row that lies ahead, what is known now is what can be known.
+    """
+    time, shift = deployment.request.time, deployment.request.shift
     if time is None:
         return [now] * len(rows)
-    return [now if row.get(time) is None else to_us(row[time]) for row in rows]
+    return [
+        now if (moment := row.get(time)) is None else min(to_us(moment) + shift, now)
+        for row in rows
+    ]
 
 
 class RouteTable:
