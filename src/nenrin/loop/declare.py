@@ -153,7 +153,7 @@ def deployment(
         ProjectError: a value does not fit; says which, with file and line.
     """
     where = _caller()
-    _check(model, recipes, serve, canary, where)
+    _check(model, recipes, serve, canary, contract, where)
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
     usual = (history(), history(half_life="60d"), trailing("90d")) if timed else (history(),)
     spec = DeploymentSpec(
@@ -171,7 +171,12 @@ def deployment(
 
 
 def _check(
-    model: Any, recipes: Sequence[Recipe] | None, serve: str, canary: Sequence[int], where: str
+    model: Any,
+    recipes: Sequence[Recipe] | None,
+    serve: str,
+    canary: Sequence[int],
+    contract: str,
+    where: str,
 ) -> None:
     if not hasattr(model, "declared") or not hasattr(model, "rows"):
         raise ProjectError(
@@ -186,6 +191,12 @@ def _check(
     if serve == "mixture":
         raise ProjectError(
             'serve="mixture" is not built yet', hint='write serve="champion"', where=where
+        )
+    if contract:
+        raise ProjectError(
+            "contract= is not built yet",
+            hint="leave it out: the schema of the first load is frozen and checked",
+            where=where,
         )
     if recipes and len({recipe.name for recipe in recipes}) < len(recipes):
         raise ProjectError("a recipe is declared twice", hint="name each once", where=where)

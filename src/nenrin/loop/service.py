@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from nenrin.core.calendar import Calendar
 from nenrin.core.environment import of_backtest
-from nenrin.core.errors import NotFoundError
+from nenrin.core.errors import NotFoundError, RefusedError
 from nenrin.core.ledger import Event
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
@@ -123,6 +123,10 @@ class LoopService:
 
         Returns:
             the report.
+
+        Raises:
+            RefusedError: rows have no time, so there is no history to replay.
+            RequestError: a date, a fault or the window does not fit.
         """
         started = (self._timer.cpu() + self._worker_cpu(), self._timer.wall())
         asked = Asked(
@@ -131,6 +135,12 @@ class LoopService:
         prepared = self._replay.prepare(
             self._environment, deployment, load=False, progress=progress
         )
+        if not prepared.timed:
+            raise RefusedError(
+                f"the rows of {prepared.rows} have no time, so there is no history to replay",
+                hint="declare time= on the dataset, or judge by cross-validation: nenrin run",
+                where=prepared.rows,
+            )
         environment = environment_of(prepared, asked, self._units.environments())
         report = Replayer(
             environment,

@@ -61,12 +61,15 @@ class Engine:
             self._results.put(unit, self._newest(name), result)
 
     def plan(self, graph: Graph) -> list[Planned]:
-        """What a run would do, without doing it."""
+        """What a run would do, without doing it.
+
+        A node that reads the outside world is reckoned to give what it gave last.
+        """
         outputs: dict[str, str] = {}
         planned = []
         for node in graph:
             step = self._foresee(node, outputs)
-            if step.cached:
+            if step.output:
                 outputs[node.name] = step.output
             planned.append(step)
         return planned
@@ -111,7 +114,7 @@ class Engine:
         if node.run is None:
             why = "decided by the loop"
         elif node.parts is None:
-            why = "reads the outside world"
+            why, output = "reads the outside world", node.expected
         elif missing:
             why = f"waits for {', '.join(missing)}"
         else:

@@ -22,6 +22,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         inputs: names of the nodes whose output digests it reads.
         parts: plain values that decide its output beside its inputs (parameters, code digests); ``None``
             where its output depends on the outside world, so that it runs every time.
+        expected: the output of its last run, where ``parts`` is None: what a plan reckons with.
         run: ``{input name: output digest} -> output digest``.
         where: ``file:line`` of the declaration behind it.
         note: what a plan says about it.
@@ -31,6 +32,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     inputs: tuple[str, ...] = ()
     parts: dict[str, Any] | None = None
+    expected: str = ""
     run: Run | None = None
     where: str = ""
     note: str = ""

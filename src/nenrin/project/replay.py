@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from nenrin.core.calendar import Calendar
+from nenrin.core.errors import NenrinError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
@@ -17,9 +18,11 @@ from nenrin.loop.declare import Deployment
 from nenrin.loop.ports import Prepared, Progress
 from nenrin.pipelines.engine import Engine, Planned
 from nenrin.pipelines.executor import Executor
+from nenrin.pipelines.graph import Graph, Node
 from nenrin.pipelines.ports import Results
 from nenrin.project.graph import Preparer
 from nenrin.project.loader import Project, load_project
+from nenrin.project.own_steps import StepJob, StepOutput, job_of, run_step
 from nenrin.project.revision import Revision, snapshot, unpack
 from nenrin.project.trainer import GraphTrainer
 from nenrin.training.table import RowTable
@@ -110,6 +113,48 @@ class ProjectReplay:
         newest = {v.dataset: v.id for v in self._data.versions(environment)}
         return tuple(newest.values())
 
+    def own_steps(
+        self, environment: str, models: Mapping[str, str], progress: Progress | None
+    ) -> dict[str, str]:
+        """Run the project's own steps in order; how what each returned prints.
+
+        Args:
+            environment: whose newest data versions they read.
+            models: digest of the newest version of each model.
+            progress: told of each step.
+        """
+        project = self.load()
+        graph = Graph(_own_nodes(project))
+        revision = self._snapshot(environment, project)
+        folder = str(unpack(revision, self._store, self._unpacked))
+        datasets = {v.dataset: v.manifest for v in self._data.versions(environment)}
+        outputs: dict[str, str] = {}
+        shown: dict[str, str] = {}
+        for done, node in enumerate(node for node in graph if node.name in project.steps):
+            if progress:
+                progress(node.name, done, len(project.steps), "")
+            step = project.steps[node.name]
+            job = job_of(step, folder, datasets=datasets, models=models, outputs=outputs)
+            result = self._own_step(environment, revision, job)
+            outputs[node.name], shown[node.name] = result.value, result.shown
+        return shown
+
+    def _own_step(self, environment: str, revision: Revision, job: StepJob) -> StepOutput:
+        """A step's output, remembered by code and inputs."""
+        engine = self._engine(environment)
+        read = {**job.datasets, **job.models, **job.steps}
+        parts = {"code": revision.digest, "reads": read}
+        known = engine.remembered(job.step, parts)
+        if known is not None and self._store.has(known.output):
+            return msgspec.json.decode(self._store.get(known.output), type=StepOutput)
+        try:
+            result = self._executor().submit(run_step, job).result()
+        except NenrinError as error:
+            error.where = error.where.replace(job.project, str(self._folder))
+            raise
+        engine.remember(job.step, parts, self._store.put(msgspec.json.encode(result)), 0.0)
+        return result
+
     def data_end(self, environment: str) -> int | None:
         """The newest instant at which anything of an environment's data became known."""
         return max((v.bound for v in self._data.versions(environment)), default=None)
@@ -176,3 +221,18 @@ def _planned(deployment: Deployment, nodes: Sequence[Planned]) -> dict[str, Any]
         "recipes": [recipe.name for recipe in deployment.declared.recipes],
         "nodes": [msgspec.to_builtins(node) for node in nodes],
     }
+
+
+def _own_nodes(project: Project) -> list[Node]:
+    """The project's own steps as a graph, with what they read."""
+    sources = [*project.datasets, *project.models]
+    read = [Node(name=name, stage="input") for name in sources]
+    return read + [
+        Node(
+            name=name,
+            stage="own step",
+            inputs=step.declared.inputs,
+            where=step.declared.where,
+        )
+        for name, step in project.steps.items()
+    ]

@@ -69,12 +69,14 @@ class ProjectService:
         if not project.deployments:
             project.deployment()
         revision = self.snapshot(environment)
-        return {
-            "revision": revision.id,
-            "deployments": [
-                self._loop.turn(environment, name, progress) for name in project.deployments
-            ],
+        turned = [self._loop.turn(environment, name, progress) for name in project.deployments]
+        models = {
+            line["model"]: self._registry.get(environment, line["champion"]).content
+            for line in turned
+            if line["champion"]
         }
+        steps = self._replay.own_steps(environment, models, progress) if project.steps else {}
+        return {"revision": revision.id, "deployments": turned, "steps": steps}
 
     def apply(self, environment: str, progress: Progress | None = None) -> dict[str, Any]:
         """Make the folder's revision the one that an environment follows, and run it there.

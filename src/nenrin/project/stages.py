@@ -103,10 +103,12 @@ class Stages:
         for dataset in self.datasets:
             spec = dataset.declared
             name = f"load:{spec.name}"
+            known = self._data.versions(self._environment, spec.name)
             nodes.append(
                 Node(
                     name=name,
                     stage="data extraction",
+                    expected=known[-1].manifest if known else "",
                     run=partial(self._loaded, dataset),
                     where=spec.where,
                     note=spec.path or "",
