@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from nenrin.core.errors import NotFoundError, ProjectError, RefusedError, StepError
+from nenrin.core.errors import ConflictError, NotFoundError, ProjectError, RefusedError, StepError
 from nenrin.core.settings import Settings
 
 Progress = Callable[..., None]
@@ -164,6 +164,7 @@ class Loop:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
         self.ticks = 0
+        self.serves = False
         self.made: dict[str, Any] | None = None
 
     def status(self, environment: str) -> dict[str, Any]:
@@ -210,6 +211,8 @@ class Loop:
 
     def adopt(self, name: str, into: str = "dev") -> dict[str, Any]:
         self.asked.append(("adopt", (name, into)))
+        if self.serves:
+            raise ConflictError("dev serves version-1 already", hint="nothing is to be done")
         return {"deployed": True, "into": into}
 
     def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:

@@ -72,8 +72,7 @@ def test_every_command_has_an_example_json_and_help_of_every_option(
 ) -> None:
     assert f"nenrin {name}" in command.help.split("Example", 1)[1]
     options = {each for parameter in command.params for each in parameter.opts}
-    if name != "demo":
-        assert "--json" in options
+    assert "--json" in options
     assert all(parameter.help for parameter in command.params), name
 
 

@@ -197,11 +197,19 @@ def test_the_demo_types_what_one_could_type(run: Run) -> None:
     run.platform.loop.made = REPORT
     done = run("demo", ".", "--until", "2013-06-01")
     assert done.code == 0, done.err
-    typed = [line for line in done.out.splitlines() if line.startswith("$ ")]
     name = REPORT["id"]
-    assert typed[1:] == [
+    assert [line for line in done.err.splitlines() if line.startswith("$ ")][1:] == [
         "$ nenrin backtest --until 2013-06-01",
         "$ nenrin backtest --until 2013-06-01 --inject scrambled_fit:2013-07-29",
         f"$ nenrin adopt {name} --into dev",
     ]
     assert run.platform.loop.asked[-1] == ("adopt", (name, "dev"))
+
+
+def test_the_demo_as_json_and_again(run: Run) -> None:
+    run.platform.loop.made = REPORT
+    assert run("demo", ".", "--json").json["adopted"]["deployed"]
+    run.platform.loop.serves = True
+    done = run("demo", ".", "--json")
+    assert done.code == 0
+    assert done.json["bad_week"]["ledger_head"] == REPORT["ledger_head"]

@@ -34,7 +34,9 @@ def backtest(
     without: Annotated[
         list[str] | None, typer.Option(metavar="PART", help="Leave a part out: watch.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Worker processes; 0 is none but this.")
+    ] = None,
     html: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Where the report page goes.")
     ] = None,
@@ -60,20 +62,17 @@ def backtest(
     }
     if html is not None:
         _check_folder(html)
-    with session(env) as client:
-        replay(client, asked, html, as_json)
+    with session(env, workers=workers) as client:
+        show(replay(client, asked, html), as_json, render)
 
 
-def replay(
-    client: Client, asked: dict[str, Any], html: Path | None = None, as_json: bool = False
-) -> dict[str, Any]:
-    """Do a backtest, print its report, and write its page to ``html`` or under ``.nenrin``."""
+def replay(client: Client, asked: dict[str, Any], html: Path | None = None) -> dict[str, Any]:
+    """Do a backtest and write its page to ``html``, or under ``.nenrin``; gives the report."""
     report: dict[str, Any] = work(client, "/api/backtests", asked)
     name = report["id"]
     page = html or Path(".nenrin", "reports", f"{name}.html")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(client.text(f"/api/backtests/{name}/page"), encoding="utf-8")
-    show(report, as_json, render)
     note(f"the report as a page: {page}")
     return report
 

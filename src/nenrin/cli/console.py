@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,7 +20,10 @@ from nenrin.core.instants import NEVER, from_us
 
 _ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
-out = Console(highlight=False)
+# a pipe has no width: 80 columns would break tables, and the commands in messages, for nobody
+_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+
+out = Console(highlight=False, width=_WIDTH)
 err = Console(highlight=False, stderr=True)
 
 Column = tuple[str, str, Callable[[Any], str]]
@@ -41,15 +45,15 @@ def show_error(error: NenrinError, *, as_json: bool = False) -> None:
     if as_json:
         sys.stdout.write(msgspec.json.format(encode(error_body(error))).decode() + "\n")
         return
-    err.print(Text.assemble(("error: ", "bold red"), error.message))
+    err.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
     for label, text in (("where", error.where), ("do this", error.hint)):
         if text:
-            err.print(Text.assemble((f"  {label}: ", "bold"), text))
+            err.print(Text.assemble((f"  {label}: ", "bold"), text), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Say something beside the result: on the standard error, so that pipes stay clean."""
-    err.print(Text(text, style="dim"))
+    err.print(Text(text, style="dim"), soft_wrap=True)
 
 
 def table(rows: Iterable[Mapping[str, Any]], *columns: Column, empty: str = "") -> RenderableType:

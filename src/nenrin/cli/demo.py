@@ -9,9 +9,12 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
+from nenrin.api.client import Client
 from nenrin.cli.backtest import replay
-from nenrin.cli.console import facts, out, show
-from nenrin.cli.session import commands, session
+from nenrin.cli.console import err, facts, out, show
+from nenrin.cli.report import render
+from nenrin.cli.session import AsJson, commands, session
+from nenrin.core.errors import ConflictError
 from nenrin.project.init import write_example
 
 app = commands()
@@ -29,6 +32,7 @@ def demo(
     inject: Annotated[
         str, typer.Option(metavar="FAULT:DATE", help="What goes wrong in the bad week.")
     ] = "scrambled_fit:2013-07-29",
+    as_json: AsJson = False,
 ) -> None:
     """A year of real flights through the whole loop: first as it was, then with one bad fit.
 
@@ -40,22 +44,38 @@ def demo(
     """
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
-    _say(f"mkdir {folder}; cd {folder}")
+    _say(f"$ mkdir {folder}; cd {folder}")
     if not Path("project.py").exists():
-        _say("nenrin init --example flights")
+        _say("$ nenrin init --example flights")
         write_example(Path.cwd(), "flights")
     days: dict[str, Any] = {"from": from_, "until": until}
     typed = "".join(f" --{name} {day}" for name, day in days.items() if day)
     with session() as client:
-        _say(f"nenrin backtest{typed}")
+        _say(f"$ nenrin backtest{typed}")
         clean = replay(client, days)
-        _say(f"nenrin backtest{typed} --inject {inject}")
-        replay(client, {**days, "inject": [inject]})
-        name = clean["id"]
-        _say(f"nenrin adopt {name} --into dev")
-        show(client.post(f"/api/backtests/{name}/adopt", {"into": "dev"}), False, facts)
-    out.print(Text.assemble("\nnext: ", (f"cd {folder} && nenrin up", "bold")))
+        _tell(clean, as_json)
+        _say(f"$ nenrin backtest{typed} --inject {inject}")
+        bad = replay(client, {**days, "inject": [inject]})
+        _tell(bad, as_json)
+        _say(f"$ nenrin adopt {clean['id']} --into dev")
+        adopted = _adopt(client, clean["id"])
+    done = {"clean": clean, "bad_week": bad, "adopted": adopted}
+    show(done, as_json, lambda done: facts(done["adopted"]))
+    _say(f"next: cd {folder} && nenrin up")
 
 
-def _say(command: str) -> None:
-    out.print(Text(f"\n$ {command}", style="bold cyan"))
+def _adopt(client: Client, backtest: str) -> Any:
+    try:
+        return client.post(f"/api/backtests/{backtest}/adopt", {"into": "dev"})
+    except ConflictError as error:  # the demo was run before
+        return {"adopted": error.message}
+
+
+def _tell(report: dict[str, Any], as_json: bool) -> None:
+    if not as_json:
+        out.print(render(report))
+
+
+def _say(text: str) -> None:
+    """On the standard error: what is printed there is no result."""
+    err.print(Text(f"\n{text}", style="bold cyan"), soft_wrap=True)

@@ -31,7 +31,7 @@ class Backtest(BaseModel):
     until: str | None = Field(None, description="day after the last one served")
     inject: list[str] = Field([], examples=[["scrambled_fit:2013-07-29"]])
     without: list[str] = Field([], examples=[["watch"]])
-    workers: int | None = Field(None, ge=1)
+    workers: int | None = Field(None, ge=0)
 
 
 class Adoption(BaseModel):
