@@ -75,6 +75,10 @@ class FakeTrainer:
         version = f"version-{digest([model, order.recipe.name, order.cutoff])[:12]}"
         return Fitted(version=version, model=model)
 
+    def scorable(self, model: str) -> bool:
+        """Every model reads x."""
+        return model in self._offsets
+
     def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Probabilities."""
         return [1 / (1 + np.exp(-(self._offsets[model] + self.x[lo:hi]))) for lo, hi in spans]

@@ -15,7 +15,7 @@ import numpy as np
 
 from nenrin.core.instants import DAY
 from nenrin.gates.comparison import compare
-from nenrin.gates.evidence import Evidence
+from nenrin.gates.evidence import CalibrationEvidence, Evidence
 from nenrin.gates.judge import judge
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.deployed import Deployed
@@ -26,7 +26,9 @@ from nenrin.loop.look import refit
 from nenrin.loop.ports import Order, Step
 from nenrin.loop.rollout import decide
 from nenrin.loop.schedule import grid_look
+from nenrin.loop.sliced import compared_slices
 from nenrin.loop.state import Artefact
+from nenrin.stats.intervals import day_mean_interval
 
 HOLD_OUT = 28 * DAY
 
@@ -128,8 +130,33 @@ def _evidence(
     theirs = np.array([_former_loss(former, champion, day) for day in days], dtype=np.float64)
     oldest = np.array([_anchor_loss(former, anchor, day) for day in days], dtype=np.float64)
     return msgspec.structs.replace(
-        found, champion=compare(mine - theirs), anchor=compare(mine - oldest)
+        found,
+        champion=compare(mine - theirs),
+        anchor=compare(mine - oldest),
+        slices=compared_slices(deployed, former, twin, days),
+        calibration=_beside(found, former, champion, days),
     )
+
+
+def _beside(
+    found: Evidence, former: Deployed, recipe: str, days: Sequence[int]
+) -> CalibrationEvidence | None:
+    """The twin's bias with the champion's on the same days beside it."""
+    if found.calibration is None:
+        return None
+    ground, settle = former.ground, former.state.settle
+    biases = []
+    for day in days:
+        artefact = (
+            former.state.in_place(recipe, ground.day_start(day)) if day < ground.days else None
+        )
+        if artefact is not None:
+            lo, hi = ground.day_rows(day)
+            rest = ground.labels(lo, hi, ground.day_closing(day, settle))
+            rest = rest - former.scores.of(artefact, lo, hi)
+            biases.append(float(np.mean(rest[np.isfinite(rest)])) if len(rest) else np.nan)
+    bias = day_mean_interval(np.array(biases, dtype=np.float64)).mean if biases else 0.0
+    return msgspec.structs.replace(found.calibration, champion=bias)
 
 
 def _former_loss(former: Deployed, recipe: str, day: int) -> float:

@@ -82,6 +82,10 @@ class Trainer(Protocol):
         """
         ...
 
+    def scorable(self, model: str) -> bool:
+        """Whether the row table has every column that ``model`` reads: former code may need others."""
+        ...
+
     def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Predictions of ``model`` for the table's rows ``lo:hi`` of each span, float64 (hi - lo,)."""
         ...

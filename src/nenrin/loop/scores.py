@@ -33,10 +33,16 @@ class Scores:
         self._hashes = hashes
         self.spread = _spread(ground)
         self._spans: dict[tuple[str, int], np.ndarray] = {}
+        self._scorable: dict[str, bool] = {}
         self._day_losses: dict[tuple[str, str, int], float] = {}
 
     def of(self, artefact: Artefact, lo: int, hi: int) -> np.ndarray:
-        """What ``artefact`` answers for the rows ``lo:hi``, float64 (hi - lo,)."""
+        """What ``artefact`` answers for the rows ``lo:hi``, float64 (hi - lo,).
+
+        NaN where it is of former code, which reads columns that the row table no longer has.
+        """
+        if not self._readable(artefact.model):
+            return np.full(hi - lo, np.nan)
         if not artefact.fault or hi <= lo:
             return self._raw(artefact.model, lo, hi)
         start, end = self._ground.rows_between(artefact.cutoff - 7 * DAY, artefact.cutoff)
@@ -65,6 +71,11 @@ class Scores:
             answers = self.of(artefact, lo, hi)
             self._day_losses[key] = self._ground.day_mean(answers, day, settle)
         return self._day_losses[key]
+
+    def _readable(self, model: str) -> bool:
+        if model not in self._scorable:
+            self._scorable[model] = self._trainer.scorable(model)
+        return self._scorable[model]
 
     def _raw(self, model: str, lo: int, hi: int) -> np.ndarray:
         if hi <= lo:

@@ -80,11 +80,11 @@ def read_block(deployed: Deployed, block: int) -> bool:
     closing = deployed.ground.closing(block, deployed.state.settle)
     subject, ref = deployed.artefact(watch.subject), deployed.artefact(watch.ref)
     mine = deployed.ground.losses(deployed.scores.of(subject, lo, hi), lo, hi, closing)
-    known = np.isfinite(mine)
+    theirs = deployed.ground.losses(deployed.scores.of(ref, lo, hi), lo, hi, closing)
+    known = np.isfinite(mine) & np.isfinite(theirs)
     if np.count_nonzero(known) < LEAST_LABELS:
         deployed.state.watch = msgspec.structs.replace(watch, held=first)
         return False
-    theirs = deployed.ground.losses(deployed.scores.of(ref, lo, hi), lo, hi, closing)
     harm = float(np.mean(mine[known] - theirs[known]))
     wealth: Wealth = watch.wealth.bet(harm, watch.margin, watch.cap)
     deployed.state.watch = msgspec.structs.replace(

@@ -94,7 +94,10 @@ class ProjectReplay:
         """Snapshot the folder and make a deployment ready (see :class:`nenrin.loop.ports.Replay`)."""
         project = self.load()
         chosen = project.deployment(deployment)
-        return self._preparer(environment, project, self._snapshot(environment, project)).prepare(
+        revision = self._snapshot(environment, project)
+        if progress:
+            progress("snapshot", 1, 1, revision.id)
+        return self._preparer(environment, project, revision).prepare(
             environment, chosen, load=load, now=self._calendar.now(), progress=progress
         )
 

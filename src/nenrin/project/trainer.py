@@ -18,9 +18,10 @@ from nenrin.loop.ports import Fitted, Order
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.registry.version import version_id
+from nenrin.training.artefact import describe
 from nenrin.training.declare import Model
 from nenrin.training.fit import FitJob, FitResult, ScoreJob, fit, score
-from nenrin.training.table import Selection
+from nenrin.training.table import RowTable, Selection
 from nenrin.training.tasks import Task
 from nenrin.training.tune import tune
 
@@ -85,11 +86,12 @@ class GraphTrainer:
         self._executor = executor
         self._engine = engine
         self._store = store
+        self._columns: set[tuple[str, str]] | None = None
 
     def on_table(self, table: str) -> GraphTrainer:
         """The same trainer over another row table, counting costs together."""
         other = copy(self)
-        setattr(other, "_table", table)  # noqa: B010 - its own attribute, on its own copy
+        vars(other).update(_table=table, _columns=None)
         return other
 
     def tune(self, at: int, train_end: int | None, judge_end: int) -> dict[str, Any]:
@@ -128,6 +130,15 @@ class GraphTrainer:
             self._fitted(order, part, begun)
             for order, part, begun in zip(orders, parts, waiting, strict=True)
         ]
+
+    def scorable(self, model: str) -> bool:
+        """Whether the row table has every column that ``model`` reads, of the same kind."""
+        if self._columns is None:
+            self._columns = {
+                (c.name, c.kind) for c in RowTable.open(self._store.file(self._table)).columns
+            }
+        read = describe(self._store.get(model)).columns
+        return {(column.name, column.kind) for column in read} <= self._columns
 
     def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Predictions for the rows of each span."""
