@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import polars as pl
 import pytest
 
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
+from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import EXAMPLE, SIGNATURE
 
 
@@ -103,6 +105,25 @@ def test_canary_promote_roll_back(service: ServingService, memory: Memory) -> No
     assert memory.events[-1][2]["left"] == ["v2"]
     with pytest.raises(ConflictError, match="served nothing before"):
         service.rollback(memory, "delay", reason="again")
+
+
+def test_new_code_may_ask_for_more(service: ServingService, memory: Memory) -> None:
+    wider = RequestSignature.of({"seats": pl.Int64()}, known={})
+    canary = service.canary(memory, "delay", "v2", 20, request=wider, reason="new code")
+    seats = canary.request.fields[-1]
+    assert (seats.name, seats.required) == ("seats", False)
+    assert canary.request.fields[:-1] == SIGNATURE.fields
+    promoted = service.promote(
+        memory, "delay", "v2", request=wider, example={"seats": 9}, reason="better"
+    )
+    assert promoted.example == {"seats": 9}
+    assert [(field.name, field.required) for field in promoted.request.fields] == [
+        ("seats", True),
+        ("flight_id", False),
+        ("sched_dep", False),
+        ("distance", False),
+        ("origin", False),
+    ]
 
 
 def test_rolling_back_a_canary_keeps_champion_and_its_predecessor(

@@ -78,6 +78,11 @@ def test_what_cannot_answer_its_example_is_not_served() -> None:
         setting.table.get("delay")
 
 
+def test_an_example_of_an_older_signature_is_passed_over() -> None:
+    setting = Setting(ListedRoutes(deployment("v0.1", example={"tail": "N1"})))
+    assert setting.versions() == ["v0.1"]
+
+
 def test_a_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     setting = Setting(ListedRoutes(deployment("gone")))
     setting.table.refresh()

@@ -77,11 +77,34 @@ class ServingService:
         return self._write(unit, changed, "deployment.routed", reason=reason)
 
     def canary(
-        self, unit: Unit, name: str, version: str, weight: int, *, features: str = "", reason: str
+        self,
+        unit: Unit,
+        name: str,
+        version: str,
+        weight: int,
+        *,
+        reason: str,
+        features: str = "",
+        request: RequestSignature | None = None,
     ) -> Deployment:
-        """Give ``weight`` percent of the keys to one challenger, and the rest to the champion."""
-        route = self._get(unit, name).route.canary(version, weight, features)
-        return self.set_route(unit, name, route, reason=reason)
+        """Give ``weight`` percent of the keys to one challenger, and the rest to the champion.
+
+        Args:
+            unit: the open unit of work.
+            name: the deployment.
+            version: the challenger.
+            weight: percent of the keys.
+            reason: why, as the ledger keeps it.
+            features: digest of its feature state.
+            request: its request signature, where that is another: clients may send its columns too.
+        """
+        before = self._get(unit, name)
+        changed = msgspec.structs.replace(
+            before,
+            route=before.route.canary(version, weight, features),
+            request=before.request.widened(request) if request else before.request,
+        )
+        return self._write(unit, changed, "deployment.routed", reason=reason)
 
     def promote(
         self,
@@ -94,6 +117,7 @@ class ServingService:
         anchor: bool = False,
         revision: str | None = None,
         request: RequestSignature | None = None,
+        example: dict[str, Any] | None = None,
     ) -> Deployment:
         """Make ``version`` the champion and give it everything; what it replaces is kept in mind.
 
@@ -106,6 +130,7 @@ class ServingService:
             anchor: it is the new anchor too (new code that was judged better).
             revision: the revision it came from, where that is another.
             request: its request signature, where that is another.
+            example: a raw row of plain JSON values, where the request is another.
         """
         before = self._get(unit, name)
         if version == before.champion and not before.route.challengers:
@@ -121,7 +146,9 @@ class ServingService:
             ),
             anchor=version if anchor else before.anchor,
             revision=revision or before.revision,
-            request=request or before.request,
+            # the columns of before stay readable: whoever is rolled back to needs them
+            request=request.widened(before.request) if request else before.request,
+            example=example or before.example,
         )
         body = {"replaced": replaced.version, "anchor": changed.anchor}
         return self._write(unit, changed, "deployment.promoted", reason=reason, **body)

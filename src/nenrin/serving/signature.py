@@ -110,6 +110,16 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             datatype=datatype,
         )
 
+    def widened(self, other: RequestSignature) -> RequestSignature:
+        """This signature with the columns that only ``other`` has, which may be left out."""
+        known = {field.name for field in self.fields}
+        more = [
+            msgspec.structs.replace(field, required=False)
+            for field in other.fields
+            if field.name not in known
+        ]
+        return msgspec.structs.replace(self, fields=(*self.fields, *more))
+
     def example(self, deployment: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """One request for ``deployment`` in every dialect, from a raw row of plain JSON values.
 

@@ -192,10 +192,12 @@ class RouteTable:
         answerer = self._loader.open(variant.version)
         features = self._loader.features(variant.features) if variant.features else None
         runtime = Runtime(variant.version, answerer, features, self._timer)
-        if live.deployment.example:
+        try:
             rows = reader.records([live.deployment.example])
-            now = self._calendar.now() if live.stands_at is None else live.stands_at
-            runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
+        except RequestError:
+            return runtime  # the example is of an older signature: it says nothing of this version
+        now = self._calendar.now() if live.stands_at is None else live.stands_at
+        runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
         return runtime
 
 
