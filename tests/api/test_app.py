@@ -66,6 +66,7 @@ def test_an_unknown_dataset_is_not_found(http: TestClient) -> None:
         ("GET", "/api/nothing", 404, "not_found"),
         ("GET", "/elsewhere", 404, "not_found"),
         ("PUT", "/api/status", 405, "request"),
+        ("GET", "/api/status?environment=..%2Fprod", 400, "request"),
         ("GET", "/api/models/version-9", 404, "not_found"),
         ("GET", "/api/work/work-9", 404, "not_found"),
         ("GET", "/api/work/work-9/events", 404, "not_found"),

@@ -14,7 +14,17 @@ from nenrin.cli import app as cli
 from nenrin.core.errors import ProjectError
 from tests.cli.running import Run
 
-HEAVY = ("polars", "numpy", "fastapi", "alembic", "scipy", "sklearn", "sqlalchemy", "pydantic")
+HEAVY = (
+    "rich.markdown",
+    "polars",
+    "numpy",
+    "fastapi",
+    "alembic",
+    "scipy",
+    "sklearn",
+    "sqlalchemy",
+    "pydantic",
+)
 
 
 def _leaves() -> list[tuple[str, Any]]:
@@ -74,6 +84,12 @@ def test_every_command_has_an_example_json_and_help_of_every_option(
     options = {each for parameter in command.params for each in parameter.opts}
     assert "--json" in options
     assert all(parameter.help for parameter in command.params), name
+
+
+def test_nenrin_alone_shows_its_commands(run: Run) -> None:
+    done = run()
+    assert done.code == 2
+    assert "backtest" in done.out
 
 
 def test_a_typing_error_finds_the_command(run: Run) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Query, Request
 
 from nenrin.api.work import Works
+from nenrin.core import environment as environments
 
 if TYPE_CHECKING:
     from nenrin.platform import Platform
@@ -35,7 +36,8 @@ def _context(
     ] = "",
 ) -> Context:
     state = request.app.state
-    return Context(state.platform, state.works, environment or state.platform.settings.environment)
+    chosen = environments.checked(environment or state.platform.settings.environment)
+    return Context(state.platform, state.works, chosen)
 
 
 Here = Annotated[Context, Depends(_context)]

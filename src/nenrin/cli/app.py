@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -51,8 +52,20 @@ class LazyGroup(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         for name, entry in COMMANDS.items():
-            stub = TyperCommand(name, help=entry.help, rich_help_panel=entry.panel)
-            self.add_command(stub, name)
+            self.add_command(TyperCommand(name, help=entry.help), name)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The list of commands as plain text: drawing it with Rich takes as long as all the rest."""
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+    def format_commands(self, _: Any, formatter: Any) -> None:
+        """A section for each panel of the table."""
+        width = max(map(len, COMMANDS))
+        for panel, entries in groupby(COMMANDS.items(), lambda item: item[1].panel):
+            with formatter.section(panel):
+                formatter.write_dl([(f"{name:<{width}}", entry.help) for name, entry in entries])
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real command in place of the one that only has a name."""
@@ -73,7 +86,7 @@ def load(name: str) -> Any:
 app = typer.Typer(
     cls=LazyGroup,
     name="nenrin",
-    no_args_is_help=True,
+    invoke_without_command=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -90,6 +103,7 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def root(
+    ctx: typer.Context,
     folder: Annotated[
         Path | None,
         typer.Option(
@@ -103,9 +117,13 @@ def root(
 ) -> None:
     """nenrin closes the loop: data, features, training, gates, serving, watching and retraining.
 
-    Begin with [bold]nenrin demo[/], or with your own table:
-    [bold]nenrin init --from data.csv --target column[/]
+    Begin with: nenrin demo
+
+    Or with your own table: nenrin init --from data.csv --target column
     """
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(2)
     if folder is not None:
         try:
             os.chdir(folder)
