@@ -23,6 +23,7 @@ from nenrin.backends.sql.registry import SqlAliases, SqlVersions
 from nenrin.backends.sql.serving import SqlDeployments
 from nenrin.core.audit import Audit
 from nenrin.core.calendar import Calendar, SystemCalendar
+from nenrin.core.errors import NotFoundError
 from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
@@ -213,7 +214,10 @@ class _Loader:
         with self._units.read(self._environment) as unit:
             record = self._versions.get(unit, version)
         if record is None:
-            raise LookupError(version)
+            raise NotFoundError(
+                f"there is no version {version} in {self._environment}",
+                hint="nenrin models list shows those there are",
+            )
         context = OpenContext(store=self._store, project=self._project(record.revision))
         answerer: Answerer = self._kinds.get(record.kind).open(
             self._store.get(record.content), context

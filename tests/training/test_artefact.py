@@ -46,7 +46,7 @@ def test_every_model_is_kept_in_its_format(
     assert [column.name for column in header.columns] == ["temp", "distance", "far", "carrier"]
     assert header.columns[3].vocabulary == ("AA", "B6", "UA")
     assert header.model == name
-    assert header.where.startswith("project.py:")
+    assert header.where == "project.py"
     assert "numpy" in header.libraries
 
 

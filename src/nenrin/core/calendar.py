@@ -46,5 +46,7 @@ class SimulatedCalendar:
             ConflictError: ``to`` is earlier than now; business time never runs backwards.
         """
         if to < self._at:
-            raise ConflictError(f"the calendar stands at {iso(self._at)} and cannot go to {iso(to)}")
+            raise ConflictError(
+                f"the calendar stands at {iso(self._at)} and cannot go to {iso(to)}"
+            )
         self._at = to

@@ -127,6 +127,7 @@ class Adopting:
                 features=served.features,
                 revision=served.revision,
                 request=served.request,
+                example=served.example,
             )
 
     def _challenge(

@@ -73,7 +73,7 @@ class LoopJournal:
             for version in step.bad:
                 self._registry.mark_bad(unit, version, step.why)
             if step.route is not None:
-                self._route(unit, step.route, step.why, bool(step.bad))
+                self._route(unit, step.route, step.why, bool(step.bad), state.anchor)
             self._states.put(unit, self._served.deployment, state.dumps())
 
     def remember(self, state: State, at: int) -> None:
@@ -81,7 +81,7 @@ class LoopJournal:
         with self._units.write(self._environment, at) as unit:
             self._states.put(unit, self._served.deployment, state.dumps())
 
-    def _route(self, unit: Unit, segment: Segment, why: str, rolled_back: bool) -> None:
+    def _route(self, unit: Unit, segment: Segment, why: str, rolled_back: bool, anchor: str) -> None:
         """Serve what the loop routed: a first version, a canary, a promotion, or a roll-back."""
         name, features = self._served.deployment, self._served.features
         before = self._serving.current(unit, name)
@@ -100,11 +100,28 @@ class LoopJournal:
             )
         elif len(segment.variants) > 1:
             version, weight = segment.variants[1]
-            self._serving.canary(unit, name, version, weight, features=features, reason=why)
+            self._serving.canary(
+                unit,
+                name,
+                version,
+                weight,
+                features=features,
+                reason=why,
+                request=self._served.request,
+            )
         elif rolled_back and before.champion == champion:
             route = Route(deployment=name, variants=(Variant(version=champion, features=features),))
             self._serving.set_route(unit, name, route, reason=why)
         elif rolled_back:
             self._serving.rollback(unit, name, reason=why, to=champion, features=features)
         else:
-            self._serving.promote(unit, name, champion, reason=why, features=features)
+            self._serving.promote(
+                unit,
+                name,
+                champion,
+                reason=why,
+                features=features,
+                revision=self._served.revision,
+                request=self._served.request,
+                example=self._served.example,
+            )

@@ -251,15 +251,24 @@ class Living:
         return self._replay.loaded(environment)
 
     def _refresh_features(self, environment: str, prepared: Prepared) -> None:
-        """Point what is served at the newest feature state: new data came."""
+        """Point what is served at the newest feature state, each version at that of its own code."""
+        name = prepared.declared.name
+        deployment = next((d for d in self._serving.list(environment) if d.name == name), None)
+        if deployment is None:
+            return
+        states = {
+            variant.version: self._features(environment, prepared, variant.version)
+            for variant in deployment.route.variants
+        }
         with self._units.write(environment, self.now(prepared)) as unit:
-            deployment = self._serving.current(unit, prepared.declared.name)
-            if deployment is not None:
-                states = {
-                    variant.version: prepared.served.features
-                    for variant in deployment.route.variants
-                }
-                self._serving.set_features(unit, prepared.declared.name, states)
+            self._serving.set_features(unit, name, states)
+
+    def _features(self, environment: str, prepared: Prepared, version: str) -> str:
+        """The feature state that a version reads: by the code of the revision that made it."""
+        revision = self._registry.get(environment, version).revision
+        if revision in ("", prepared.served.revision):
+            return prepared.served.features
+        return self._replay.features(environment, revision, prepared.declared.name)
 
     def now(self, prepared: Prepared) -> int:
         """The environment's instant: the machine's, or the end of data that has ended."""

@@ -194,6 +194,10 @@ class Replay(Protocol):
         """The same deployment over another row table: the one that its former code was scored on."""
         ...
 
+    def features(self, environment: str, revision: str, deployment: str) -> str:
+        """Digest of the feature state over the newest data by the code of an earlier revision."""
+        ...
+
     def loaded(self, environment: str) -> tuple[str, ...]:
         """The ids of the newest loads of an environment: equal where nothing was loaded since."""
         ...

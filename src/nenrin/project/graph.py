@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from nenrin.core.store import ContentStore
+from nenrin.data.declare import Shifted
 from nenrin.data.service import DataService
 from nenrin.features.service import FeatureSet
 from nenrin.gates.evidence import read_policy
@@ -146,11 +147,13 @@ class Preparer:
         frame = stages.frame(rows.name)
         needed = FeatureSet.loads(self._store.get(features)).request_columns
         known = {n: t for n, t in frame.schema.items() if not n.startswith("__")}
+        time, shift = _asked(deployment.model)
         request = RequestSignature.of(
             needed,
             known=known,
             key=rows.key,
-            time=rows.time,
+            time=time,
+            shift=shift,
             zone=rows.tz,
             output="probability" if task.kind == "binary" else "prediction",
         )
@@ -177,3 +180,10 @@ class Preparer:
 def _plain(value: Any) -> Any:
     """A value of a stored row as JSON has it: instants as ISO 8601 text."""
     return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _asked(model: Model) -> tuple[str | None, int]:
+    """The rows' column that says when a prediction is asked, and how far from it (microseconds)."""
+    if isinstance(model.at, Shifted):
+        return model.at.column.name, model.at.us
+    return (model.at.name if model.at is not None else model.rows.declared.time), 0

@@ -39,6 +39,14 @@ class Revisions(Protocol):
         """The active revision."""
         ...
 
+    def get(self, unit: Unit, revision_id: str) -> Revision:
+        """The revision of that id.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        ...
+
 
 class ProjectReplay:
     """The loop's ``Replay`` over one folder.
@@ -110,6 +118,20 @@ class ProjectReplay:
             table_digest=table,
             trainer=trainer.on_table(table) if isinstance(trainer, GraphTrainer) else trainer,
         )
+
+    def features(self, environment: str, revision: str, deployment: str) -> str:
+        """Digest of the feature state over the newest data by the code of an earlier revision."""
+        with self._units.read(environment) as unit:
+            found = self._revisions.get(unit, revision)
+        project = load_project(unpack(found, self._store, self._unpacked))
+        prepared = self._preparer(environment, project, found).prepare(
+            environment,
+            project.deployment(deployment),
+            load=False,
+            now=self._calendar.now(),
+            progress=None,
+        )
+        return prepared.served.features
 
     def loaded(self, environment: str) -> tuple[str, ...]:
         """The ids of the newest loads of an environment."""
