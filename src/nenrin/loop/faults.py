@@ -65,7 +65,7 @@ def apply(
             key; ``shifted_fit``: logit + 1, for a regression one ``spread`` more; with the suffix
             ``/regression`` for the latter.
         own: the model's answers, float64 (rows,).
-        others: its answers for the rows that strangers are chosen from, float64 (any,).
+        others: its answers for the rows before its cut-off, from which strangers are chosen, float64 (any,).
         hashes: hash of each row's key, uint64 (rows,).
         spread: standard deviation of the label.
     """

@@ -45,11 +45,11 @@ class Scores:
             return np.full(hi - lo, np.nan)
         if not artefact.fault or hi <= lo:
             return self._raw(artefact.model, lo, hi)
-        start, end = self._ground.rows_between(artefact.cutoff - 7 * DAY, artefact.cutoff)
+        seen = self._ground.rows_before(artefact.cutoff)
         return apply(
             artefact.fault,
             own=self._raw(artefact.model, lo, hi),
-            others=self._raw(artefact.model, start, end),
+            others=self._raw(artefact.model, 0, seen),
             hashes=self._hashes[lo:hi],
             spread=self.spread,
         )
