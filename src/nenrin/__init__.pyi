@@ -7,12 +7,12 @@ from nenrin.loop.declare import deployment as deployment
 from nenrin.loop.declare import every as every
 from nenrin.loop.declare import history as history
 from nenrin.loop.declare import trailing as trailing
-from nenrin.training.spaces import choice as choice
-from nenrin.training.spaces import floats as floats
 from nenrin.project.steps import step as step
 from nenrin.training.declare import import_model as import_model
-from nenrin.training.spaces import integers as integers
 from nenrin.training.declare import model as model
 from nenrin.training.declare import predictor as predictor
+from nenrin.training.spaces import choice as choice
+from nenrin.training.spaces import floats as floats
+from nenrin.training.spaces import integers as integers
 
 __all__: list[str]

@@ -117,7 +117,14 @@ class Data:
         return {"rows": version.rows, "columns": {"dep": {"nulls": 1}}}
 
     def load(
-        self, environment: str, dataset: Any, at: int, source: Any = None, progress: Any = None
+        self,
+        environment: str,
+        dataset: Any,
+        at: int,
+        source: Any = None,
+        progress: Any = None,
+        *,
+        backfill: bool = False,
     ) -> Loaded:
         held = None if source is None else Path(source).read_bytes()
         self.loads.append((environment, dataset, at, held))

@@ -192,3 +192,17 @@ def test_any_column_name_but_ours_is_the_users():
     assert found.rows.row(0, named=True) == {
         "id": 2, "new": 1, "changed": True, "count": 7, "__event__": 0, "__known__": 9,
     }  # fmt: skip
+
+
+def test_a_backfill_was_known_in_its_own_time() -> None:
+    spec = DatasetSpec(name="d", key=("k",))
+
+    def row(key: int, known: int) -> pl.DataFrame:
+        return pl.DataFrame({"k": [key], EVENT: [known], KNOWN: [known]})
+
+    stored = difference(row(1, 10 * HOUR), None, spec, 0).rows
+    load, past = 99 * HOUR, 20 * HOUR
+    now_on = difference(row(2, past), stored, spec, load)
+    filled = difference(row(2, past), stored, spec, load, backfill=True)
+    assert now_on.rows[KNOWN].to_list() == [load]
+    assert filled.rows[KNOWN].to_list() == [past]

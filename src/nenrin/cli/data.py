@@ -50,6 +50,9 @@ def load(
         Path | None,
         typer.Argument(help="CSV or Parquet with more rows; the dataset's loader if left out."),
     ] = None,
+    backfill: Annotated[
+        bool, typer.Option(help="The rows belong to the past: they were known then, not from now on.")
+    ] = False,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
@@ -62,9 +65,9 @@ def load(
     form = None if file is None else _form(file)
     with session(env) as client:
         if file is None:
-            loaded = work(client, f"/api/data/{name}/load")
+            loaded = work(client, f"/api/data/{name}/load", backfill=backfill)
         else:
-            loaded = upload(client, f"/api/data/{name}", file, form=form)
+            loaded = upload(client, f"/api/data/{name}", file, form=form, backfill=backfill)
     show(loaded, as_json, facts)
 
 

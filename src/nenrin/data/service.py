@@ -43,6 +43,8 @@ class DataService:
         at: int,
         source: object = None,
         progress: Progress | None = None,
+        *,
+        backfill: bool = False,
     ) -> DatasetVersion:
         """Load a dataset: store what is new or changed, as a version of its own.
 
@@ -53,6 +55,7 @@ class DataService:
             source: a table or path to take instead, whose rows are added or replace those of equal
                 key.
             progress: told ``(stage, done, total, note)``.
+            backfill: the rows belong to the past, and were known then.
 
         Returns:
             the new version, or the version before it, its counts saying so, where nothing is new.
@@ -71,7 +74,9 @@ class DataService:
         given = _call(dataset) if source is None else source
         raw = table(given, spec, None if stored is None else dict(stored.schema))
         say("load", 1, 3, _note(raw, spec))
-        found = difference(_prepared(raw, stored, spec, at), stored, spec, at)
+        found = difference(
+            _prepared(raw, stored, spec, at), stored, spec, at, backfill=backfill
+        )
         if before is not None and found.rows.is_empty():
             say("load", 3, 3, f"{spec.name}: nothing new")
             return msgspec.structs.replace(before, added=0, changed=0, unchanged=found.unchanged)

@@ -69,7 +69,12 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def difference(
-    loaded: pl.DataFrame, stored: pl.DataFrame | None, spec: DatasetSpec, at: int
+    loaded: pl.DataFrame,
+    stored: pl.DataFrame | None,
+    spec: DatasetSpec,
+    at: int,
+    *,
+    backfill: bool = False,
 ) -> Difference:
     """What ``loaded`` adds to ``stored``.
 
@@ -78,6 +83,8 @@ def difference(
             schema.
         stored: everything stored so far, in order of known instant; None before the first load.
         at: instant of the load.
+        backfill: the rows belong to the past: they are known when they could have been, as in a first
+            load, and not from this load on.
 
     Raises:
         DataError: a key is null, or two rows of the load have one identity and differ.
@@ -109,10 +116,13 @@ def difference(
         new.alias(_NEW), (~new & pl.any_horizontal(False, *differs)).alias(_CHANGED)
     )
     fresh = pl.lit(at, pl.Int64)
-    if spec.known is not None:
+    if backfill:
+        fresh = pl.col(KNOWN)
+    elif spec.known is not None:
         bound = pl.lit(stored[KNOWN].max(), pl.Int64)
         fresh = pl.when(pl.col(KNOWN) > bound).then(KNOWN).otherwise(fresh)
-    known = pl.when(_NEW).then(fresh).otherwise(pl.max_horizontal(pl.lit(at), pl.col(_OLD) + 1))
+    again = pl.col(KNOWN) if backfill else pl.lit(at)
+    known = pl.when(_NEW).then(fresh).otherwise(pl.max_horizontal(again, pl.col(_OLD) + 1))
     rows = marked.filter(pl.col(_NEW) | pl.col(_CHANGED)).with_columns(known.alias(KNOWN))
     added, changed = int(marked[_NEW].sum()), int(marked[_CHANGED].sum())
     return Difference(

@@ -54,6 +54,7 @@ class Adopting:
         serving = self._living.state(into, name)
         if serving is not None:
             self._challenge(report, into, prepared, state, serving)
+        state.now = now
         state.segments = [*state.segments, Segment(now, ((state.champion, 100),))]
         state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
         with self._units.write(into, now) as unit:

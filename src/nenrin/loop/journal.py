@@ -81,7 +81,9 @@ class LoopJournal:
         with self._units.write(self._environment, at) as unit:
             self._states.put(unit, self._served.deployment, state.dumps())
 
-    def _route(self, unit: Unit, segment: Segment, why: str, rolled_back: bool, anchor: str) -> None:
+    def _route(
+        self, unit: Unit, segment: Segment, why: str, rolled_back: bool, anchor: str
+    ) -> None:
         """Serve what the loop routed: a first version, a canary, a promotion, or a roll-back."""
         name, features = self._served.deployment, self._served.features
         before = self._serving.current(unit, name)

@@ -25,6 +25,7 @@ from nenrin.loop.first import code_look
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
+from nenrin.loop.schedule import skip_missed_looks
 from nenrin.loop.state import Segment, State
 from nenrin.loop.timeless import turn as timeless_turn
 from nenrin.loop.turn import Loop
@@ -174,6 +175,7 @@ class Living:
         """Every deployment: what serves, what is watched, and what is due."""
         end, machine = self._replay.data_end(environment), self._calendar.now()
         stands = None if end is None else stands_at(end, machine)
+        turned = [0]
         lines = []
         for deployment in self._serving.list(environment):
             state = self.state(environment, deployment.name)
@@ -189,12 +191,13 @@ class Living:
             }
             if state is not None:
                 line |= _told(state)
+                turned.append(state.now)
             lines.append(line)
         sequence, head = self._units.head(environment)
         return {
             "environment": environment,
-            "now": iso(machine if stands is None else stands),
-            "calendar": _calendar_words(stands),
+            "now": iso(machine if stands is None else max(turned) or stands),
+            "calendar": _calendar_words(stands and (max(turned) or stands)),
             "deployments": lines,
             "ledger": {"events": sequence, "head": head},
         }
@@ -205,12 +208,13 @@ class Living:
         journal = self._journal(environment, prepared)
         deployed = open_deployed(prepared, now, LIVE, state)
         steps = []
+        skip_missed_looks(deployed, now)
         if state is not None and state.champion and state.code != prepared.project:
             steps.append(self._new_code(deployed, prepared, now))
             journal.commit(steps[0], deployed.state)
         steps += Loop(deployed, journal, now).tick(now)
-        if deployed.state.table != prepared.table_digest:
-            deployed.state.table = prepared.table_digest
+        if (deployed.state.table, deployed.state.now) != (prepared.table_digest, now):
+            deployed.state.table, deployed.state.now = prepared.table_digest, now
             journal.remember(deployed.state, now)
         judged = deployed.judged
         return _told_turn(
@@ -271,10 +275,9 @@ class Living:
         return self._replay.features(environment, revision, prepared.declared.name)
 
     def now(self, prepared: Prepared) -> int:
-        """The environment's instant: the machine's, or the end of data that has ended."""
+        """The environment's instant: the machine's, or the end of rows and labels that have ended."""
         now = self._calendar.now()
-        stands = stands_at(prepared.end, now)
-        return now if stands is None else stands
+        return now if stands_at(prepared.newest, now) is None else prepared.end
 
     def state(self, environment: str, deployment: str) -> State | None:
         """What the loop remembers of a deployment there; None before its first look."""

@@ -158,7 +158,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         data: the data version of each dataset.
         rows: name of the rows' dataset.
         checks: the data tests that fail on what became known between two instants.
-        end: the newest instant at which anything of the data became known.
+        end: the instant up to which both rows and labels are known: the lesser of their newest.
+        newest: the newest instant at which anything of the data became known.
     """
 
     declared: DeploymentSpec
@@ -175,6 +176,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     rows: str
     checks: Callable[[int, int], list[dict[str, Any]]]
     end: int
+    newest: int
 
 
 class Replay(Protocol):

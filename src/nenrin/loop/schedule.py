@@ -22,3 +22,14 @@ def grid_look(deployed: Deployed, after: int) -> int:
     days = deployed.declared.refresh.period // DAY
     day = local_date(after, zone) + timedelta(days=days)
     return local_instant(day, clock, zone)
+
+
+def skip_missed_looks(deployed: Deployed, now: int) -> None:
+    """Of the looks that were due after the newest row was asked, leave only the last one up to ``now``.
+
+    Nothing happened between them: a loop that comes back after months looks once.
+    """
+    state = deployed.state
+    newest = int(deployed.ground.table.asked[-1])
+    while state.next_look > newest and grid_look(deployed, state.next_look) <= now:
+        state.next_look = grid_look(deployed, state.next_look)

@@ -84,6 +84,7 @@ class State(msgspec.Struct, kw_only=True):
         next_look: instant of the next scheduled look; the grid never moves.
         pulled: instant of a look that an alarm pulled forward; ``NEVER`` when there is none.
         last_look: instant of the newest look.
+        now: the environment's instant when the loop last turned live.
         rings: looks taken so far.
         params: the tuned parameters that fits are made with.
         artefacts: every fit by version.
@@ -113,6 +114,7 @@ class State(msgspec.Struct, kw_only=True):
     next_look: int
     pulled: int = NEVER
     last_look: int = -NEVER
+    now: int = 0
     rings: int = 0
     params: dict[str, Any] = {}
     artefacts: dict[str, Artefact] = {}

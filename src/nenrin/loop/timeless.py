@@ -81,7 +81,7 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
     state.held_out = {**state.held_out, artefact.version: answers.put(_kept(prepared, held_out))}
     state.rings += 1
     state.last_look, state.code, state.table = now, prepared.project, prepared.table_digest
-    state.labels = labelled
+    state.labels, state.now = labelled, now
     body = {
         "ring": state.rings,
         "trigger": "new labels" if change == "refresh" else change,

@@ -94,7 +94,8 @@ class Preparer:
             data={name: version.id for name, version in sorted(stages.versions.items())},
             rows=model.rows.declared.name,
             checks=tests.failures,
-            end=max(version.bound for version in stages.versions.values()),
+            end=min(stages.versions[name].bound for name in _of_rows(model)),
+            newest=max(version.bound for version in stages.versions.values()),
         )
 
     def stages(
@@ -180,6 +181,11 @@ class Preparer:
 def _plain(value: Any) -> Any:
     """A value of a stored row as JSON has it: instants as ISO 8601 text."""
     return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _of_rows(model: Model) -> tuple[str, str]:
+    """The datasets of the model's rows and of its label."""
+    return model.rows.declared.name, model.label_column.dataset.declared.name
 
 
 def _asked(model: Model) -> tuple[str | None, int]:

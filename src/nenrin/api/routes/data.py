@@ -39,19 +39,26 @@ def profile(here: Here, name: str) -> Json:
 
 
 @router.post("/{name}/load", status_code=202)
-def load(here: Here, name: str) -> Json:
-    """Call the dataset's loader and keep what is new. Long work."""
+def load(here: Here, name: str, backfill: bool = False) -> Json:
+    """Call the dataset's loader and keep what is new; `backfill`: it was known then. Long work."""
     work = here.works.start(
-        f"load {name}", lambda progress: _load(here, name, source=None, progress=progress)
+        f"load {name}",
+        lambda progress: _load(here, name, None, backfill=backfill, progress=progress),
     )
     return Json(work.describe(), status_code=202)
 
 
 @router.put("/{name}", status_code=202)
-async def upload(here: Here, name: str, request: Request, form: Literal["csv", "parquet"]) -> Json:
+async def upload(
+    here: Here,
+    name: str,
+    request: Request,
+    form: Literal["csv", "parquet"],
+    backfill: bool = False,
+) -> Json:
     """Load the rows in the body, a CSV or Parquet file: new keys are added, known ones changed.
 
-    Long work.
+    With `backfill` they belong to the past, and were known then. Long work.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(scratch(here.platform.settings.state_folder))
@@ -63,12 +70,14 @@ async def upload(here: Here, name: str, request: Request, form: Literal["csv", "
 
     def job(progress: Progress) -> object:
         with kept:
-            return _load(here, name, source=path, progress=progress)
+            return _load(here, name, path, backfill=backfill, progress=progress)
 
     return Json(here.works.start(f"load {name}", job).describe(), status_code=202)
 
 
-def _load(here: Context, name: str, source: Path | None, progress: Progress) -> object:
+def _load(
+    here: Context, name: str, source: Path | None, *, backfill: bool, progress: Progress
+) -> object:
     declared = here.platform.projects.load().datasets
     if name not in declared:
         raise NotFoundError(
@@ -82,4 +91,5 @@ def _load(here: Context, name: str, source: Path | None, progress: Progress) -> 
         here.platform.calendar.now(),
         source=source,
         progress=progress,
+        backfill=backfill,
     )

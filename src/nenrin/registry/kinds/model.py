@@ -34,7 +34,7 @@ class ModelKind:
         del plain["where"]
         return plain
 
-    def open(self, content: bytes, context: OpenContext) -> Answerer:  # noqa: ARG002
+    def open(self, content: bytes, context: OpenContext) -> Answerer:
         """The model, ready to predict. The content comes from the store that wrote it: trusted.
 
         Raises:
