@@ -115,14 +115,7 @@ def difference(
     marked = both.with_columns(
         new.alias(_NEW), (~new & pl.any_horizontal(False, *differs)).alias(_CHANGED)
     )
-    fresh = pl.lit(at, pl.Int64)
-    if backfill:
-        fresh = pl.col(KNOWN)
-    elif spec.known is not None:
-        bound = pl.lit(stored[KNOWN].max(), pl.Int64)
-        fresh = pl.when(pl.col(KNOWN) > bound).then(KNOWN).otherwise(fresh)
-    again = pl.col(KNOWN) if backfill else pl.lit(at)
-    known = pl.when(_NEW).then(fresh).otherwise(pl.max_horizontal(again, pl.col(_OLD) + 1))
+    known = _known(stored, spec, at, backfill=backfill)
     rows = marked.filter(pl.col(_NEW) | pl.col(_CHANGED)).with_columns(known.alias(KNOWN))
     added, changed = int(marked[_NEW].sum()), int(marked[_CHANGED].sum())
     return Difference(
@@ -131,6 +124,18 @@ def difference(
         changed=changed,
         unchanged=marked.height - added - changed,
     )
+
+
+def _known(stored: pl.DataFrame, spec: DatasetSpec, at: int, *, backfill: bool) -> pl.Expr:
+    """When each new or changed row of a later load became known."""
+    fresh = pl.lit(at, pl.Int64)
+    if backfill:
+        fresh = pl.col(KNOWN)
+    elif spec.known is not None:
+        bound = pl.lit(stored[KNOWN].max(), pl.Int64)
+        fresh = pl.when(pl.col(KNOWN) > bound).then(KNOWN).otherwise(fresh)
+    again = pl.col(KNOWN) if backfill else pl.lit(at)
+    return pl.when(_NEW).then(fresh).otherwise(pl.max_horizontal(again, pl.col(_OLD) + 1))
 
 
 def identity_of(spec: DatasetSpec) -> list[str]:

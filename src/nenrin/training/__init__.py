@@ -1,1 +1,1 @@
-""""""
+"""Rows, labels and blocks, tasks, tuning, fitting, and model files."""
