@@ -29,7 +29,6 @@ import os
 import numpy as np
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from nenrin.data.declare import dataset
 from nenrin.training.declare import import_model, model, predictor
@@ -63,11 +62,6 @@ def histogram(rows):
     return HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype").fit(
         rows.pandas(), rows.y, rows.weight
     )
-
-
-@model(rows=flights, label=arrivals.late, features=[])
-def logistic(rows):
-    return LogisticRegression().fit(np.nan_to_num(rows.numpy()), rows.y)
 
 
 def forward(net, X):

@@ -35,7 +35,9 @@ def test_one_worker_and_two_find_the_same(folder: Path, tmp_path: Path) -> None:
     here = InProcessExecutor(open_store(), load_project)
     two = SpawnExecutor(2, open_store, load_project, log=tmp_path / "log")
     told: list[tuple[Any, ...]] = []
-    mine = tune(here, _model(folder), job, 10 * DAY, trials=6, progress=lambda *said: told.append(said))
+    mine = tune(
+        here, _model(folder), job, 10 * DAY, trials=6, progress=lambda *said: told.append(said)
+    )
     theirs = tune(two, _model(folder), job, 10 * DAY, trials=6)
     two.close()
     assert [(each.params, each.loss) for each in mine.trials] == [
@@ -45,9 +47,7 @@ def test_one_worker_and_two_find_the_same(folder: Path, tmp_path: Path) -> None:
     assert [said[:3] for said in told] == [("tune", done, 6) for done in range(1, 7)]
 
 
-def test_the_defaults_come_first_and_the_least_loss_wins(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_the_defaults_come_first_and_the_least_loss_wins(folder: Path, tmp_path: Path) -> None:
     store = LocalStore(tmp_path, durable=False)
     job = job_of(context_of(store), folder, "boosted", seed=3)
     tuned = tune(InProcessExecutor(store, load_project), _model(folder), job, 10 * DAY, trials=5)
@@ -76,9 +76,7 @@ def test_what_is_held_back_is_not_trained_on(context: WorkerContext, folder: Pat
     assert found.loss == pytest.approx(loss)
 
 
-def test_a_fold_is_held_back_where_rows_have_no_time(
-    context: WorkerContext, folder: Path
-) -> None:
+def test_a_fold_is_held_back_where_rows_have_no_time(context: WorkerContext, folder: Path) -> None:
     job = job_of(context, folder, "mean")
     table = open_table(context, job.table)
     fold = table.fold.copy()

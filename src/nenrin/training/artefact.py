@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from types import ModuleType
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from nenrin.core.errors import IntegrityError, RefusedError, StepError
 from nenrin.training.columns import ColumnSpec, FeatureColumn, RowEncoder, encode_as, recode
 from nenrin.training.containers import BUILD
 from nenrin.training.declare import Predictor
-from nenrin.training.formats import by_value, format_for, format_named, unwrapped, wrapped
+from nenrin.training.formats import format_for, format_named, unwrapped, wrapped
 from nenrin.training.meter import Meter
 
 _MAGIC = b"nenrin-model-1\n\0"
@@ -161,7 +161,7 @@ def dump(
     task: str,
     container: str,
     columns: tuple[ColumnSpec, ...],
-    module: ModuleType | None = None,
+    project: Path | None = None,
 ) -> bytes:
     """A fitted model as the bytes of an artefact; equal models give equal bytes.
 
@@ -172,7 +172,7 @@ def dump(
         task: ``binary`` or ``regression``.
         container: the container that it was fitted on.
         columns: its features, with the vocabularies of training.
-        module: the project's module, whose functions a pickle carries with it.
+        project: folder of the project, whose modules a pickle carries with it.
 
     Raises:
         StepError: it does not predict, or cannot be written.
@@ -194,8 +194,7 @@ def dump(
         libraries=_versions(chosen.library, container, type(model).__module__.partition(".")[0]),
     )
     try:
-        with by_value(module):
-            body = chosen.dumps(wrapped(model))
+        body = chosen.dumps(wrapped(model), project)
     except Exception as error:
         raise StepError(
             f"the model that {name} returned cannot be kept: {type(error).__name__}: {error}",

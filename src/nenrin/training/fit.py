@@ -6,6 +6,7 @@ for bit, in any process.
 
 from __future__ import annotations
 
+import inspect
 import os
 import random  # noqa: TID251 - seeded, for users' libraries that draw from it
 import sys
@@ -214,8 +215,10 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
     where = _where(model)
 
     def announce(container: str) -> None:
-        hinted = texts and container == "polars"
-        context.entering(where, _STRINGS_HINT if hinted else _DIED_HINT)
+        if texts and container == "polars":
+            context.entering(_line_now(where), _STRINGS_HINT)
+        else:
+            context.entering(where, _DIED_HINT)
 
     access = Access(announce)
     y = selected.y.astype(np.int64) if job.task.kind == "binary" else selected.y
@@ -238,7 +241,7 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
         task=job.task.kind,
         container=container,
         columns=tuple(column.spec for column in columns),
-        module=sys.modules.get(getattr(model.function, "__module__", None) or ""),
+        project=Path(job.project),
     )
     return Fitted(
         data=data,
@@ -296,6 +299,15 @@ def _where(model: Model) -> str:
     """``file:line`` of the model function, or of the declaration."""
     code = getattr(model.function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else model.declared.where
+
+
+def _line_now(where: str) -> str:
+    """The line that runs now in the file of ``where``; ``where`` itself if none does."""
+    file = where.rpartition(":")[0]
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename != file:
+        frame = frame.f_back
+    return where if frame is None else f"{file}:{frame.f_lineno}"
 
 
 def _line_in(model: Model, error: BaseException) -> str:

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import ModuleType
+from pathlib import Path
 from typing import Any, Protocol
 
-import cloudpickle  # type: ignore[import-untyped]
-
 from nenrin.core.errors import MissingExtraError, RefusedError
+from nenrin.training import pickles
 from nenrin.training.columns import ColumnSpec
 from nenrin.training.declare import Predictor
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-_SKOPS_TRUSTS = ("sklearn", "scipy", "numpy")
+# What skops does not vouch for by itself: parts of scikit-learn's models that only hold data.
+_VOUCHED = frozenset(
+    {
+        "functools.partial",
+        "numpy.dtype",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.feature_selection._univariate_selection.f_classif",
+        "sklearn.metrics._dist_metrics.EuclideanDistance64",
+        "sklearn.neighbors._kd_tree.KDTree",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils.validation.check_array",
+    }
+)
 
 
 class Format(Protocol):
@@ -36,8 +47,8 @@ class Format(Protocol):
         """Whether it writes this model."""
         ...
 
-    def dumps(self, model: Any) -> bytes:
-        """The model as bytes."""
+    def dumps(self, model: Any, project: Path | None) -> bytes:
+        """The model as bytes, which can be read without the modules in the folder ``project``."""
         ...
 
     def loads(self, data: bytes) -> Any:
@@ -69,8 +80,9 @@ class LightGBM:
             and booster.num_model_per_iteration() == 1
         )
 
-    def dumps(self, model: Any) -> bytes:
+    def dumps(self, model: Any, project: Path | None) -> bytes:
         """The text of the best iteration, as the model itself would predict."""
+        del project
         text: str = getattr(model, "booster_", model).model_to_string()
         return text.encode()
 
@@ -91,7 +103,7 @@ class Skops:
     runs_code = False
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
-        """scikit-learn's models made of nothing but types of scikit-learn, SciPy and NumPy."""
+        """scikit-learn's models made of nothing but types that skops or we vouch for."""
         del columns, container  # a skops archive predicts from any
         if not _is_of(model, "sklearn"):
             return False
@@ -100,12 +112,13 @@ class Skops:
         except ModuleNotFoundError:
             return False
         try:
-            return all(_known(name) for name in get_untrusted_types(data=dumps(model)))
+            return _VOUCHED.issuperset(get_untrusted_types(data=dumps(model)))
         except Exception:  # noqa: BLE001 - skops cannot write it, in one way or another
             return False
 
-    def dumps(self, model: Any) -> bytes:
+    def dumps(self, model: Any, project: Path | None) -> bytes:
         """A zip archive of a JSON description and arrays."""
+        del project
         from skops.io import dumps
 
         return _settled(dumps(model))
@@ -117,7 +130,7 @@ class Skops:
         except ModuleNotFoundError as error:
             raise MissingExtraError.of("skops", "sklearn") from error
         strangers = get_untrusted_types(data=data)
-        refused = [name for name in strangers if not _known(name)]
+        refused = [name for name in strangers if name not in _VOUCHED]
         if refused:
             raise RefusedError(
                 f"the model file holds {', '.join(refused)}, which nobody vouches for",
@@ -138,14 +151,13 @@ class Pickle:
         del model, columns, container
         return True
 
-    def dumps(self, model: Any) -> bytes:
+    def dumps(self, model: Any, project: Path | None) -> bytes:
         """A pickle."""
-        data: bytes = cloudpickle.dumps(model, protocol=5)
-        return data
+        return pickles.dumps(model, project)
 
     def loads(self, data: bytes) -> Any:
         """What was pickled. Runs code."""
-        return cloudpickle.loads(data)
+        return pickles.loads(data)
 
 
 FORMATS: tuple[Format, ...] = (LightGBM(), Skops(), Pickle())
@@ -169,19 +181,6 @@ def format_named(name: str) -> Format:
         f"the model is written as {name!r}, which this nenrin does not read",
         hint="install the version of nenrin that wrote it",
     )
-
-
-@contextmanager
-def by_value(module: ModuleType | None) -> Iterator[None]:
-    """Within the block, pickles carry what ``module`` defines instead of naming it."""
-    if module is None or module.__name__ not in sys.modules:
-        yield
-        return
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
 
 
 def wrapped(model: Any) -> Any:
@@ -209,10 +208,6 @@ def unwrapped(model: Any) -> Any:
 
 def _is_of(model: Any, library: str) -> bool:
     return type(model).__module__.partition(".")[0] == library
-
-
-def _known(type_name: str) -> bool:
-    return type_name.partition(".")[0] in _SKOPS_TRUSTS
 
 
 def _settled(archive: bytes) -> bytes:

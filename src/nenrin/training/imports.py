@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
 from nenrin.core.errors import MissingExtraError, ProjectError
 from nenrin.training.declare import ModelSpec
 from nenrin.training.formats import Skops
+
+_UNREADABLE = (
+    AttributeError,
+    EOFError,
+    KeyError,
+    ValueError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 
 
 def read_imported(spec: ModelSpec, folder: Path) -> Any:
@@ -30,7 +40,7 @@ def read_imported(spec: ModelSpec, folder: Path) -> Any:
         return _read(path, trust=spec.imported.trust)
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error.name or "the model's library", "sklearn") from error
-    except (ValueError, EOFError, KeyError, pickle.UnpicklingError, AttributeError) as error:
+    except _UNREADABLE as error:
         raise ProjectError(
             f"{spec.imported.path} is no model that can be read: {error}",
             hint="save it with skops, joblib or pickle, with the versions installed here",
