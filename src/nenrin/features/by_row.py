@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import cloudpickle  # type: ignore[import-untyped]
+import cloudpickle
 import numpy as np
 import polars as pl
 

@@ -150,7 +150,7 @@ class ViewIndex:
             frames |= self._newest.frames()
         for span, window in self._windows.items():
             frames |= window.frames(f"window {span}")
-        return archive.pack(self.traced, frames)
+        return archive.pack(self.traced.stored(), frames)
 
     @classmethod
     def loads(cls, data: bytes) -> ViewIndex:

@@ -43,7 +43,7 @@ class RequestView:
 
     def dumps(self) -> bytes:
         """The view as bytes."""
-        return msgspec.msgpack.encode(self.traced)
+        return msgspec.msgpack.encode(self.traced.stored())
 
     @classmethod
     def loads(cls, data: bytes) -> RequestView:

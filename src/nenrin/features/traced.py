@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 
 from nenrin.features.kinds import Kind
@@ -34,3 +36,7 @@ class Traced(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, Kind] = {}
     python: str = ""
     where: str = ""
+
+    def stored(self) -> Traced:
+        """The view as stored features keep it: the same wherever the project's folder lies."""
+        return msgspec.structs.replace(self, where=Path(self.where).name)

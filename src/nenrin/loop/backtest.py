@@ -107,9 +107,12 @@ class Backtest:
 
     def _fit_others(self, at: int) -> None:
         """Let the comparators fit what is due; the parameters are those that the loop tuned."""
+        step = Step(at=at)
         for other in self._others:
             while other.due() <= at:
-                other.fit(self._deployed.state.params)
+                step.fits.append(other.fit(self._deployed.state.params))
+        if step.fits:
+            self._journal.commit(step, self._deployed.state)
 
     def _score_others(self, day: int, at: int) -> None:
         """Put the digest of each comparator's answers of a closed day under the ledger's hash."""
@@ -117,7 +120,9 @@ class Backtest:
         hashes = self._deployed.counter.hashes[lo:hi]
         body = {}
         for other in self._others:
-            if other.segments:
+            if other.segments and other.segments[0].start < self._deployed.ground.day_start(
+                day + 1
+            ):
                 answers = other.answer(lo, hi)
                 body[other.policy.name] = digest_arrays(hashes, answers.p, answers.version)
         if body:

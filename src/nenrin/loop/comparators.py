@@ -15,7 +15,7 @@ from nenrin.core.instants import NEVER, local_date, local_instant
 from nenrin.loop.declare import Recipe, Refresh, history, trailing
 from nenrin.loop.faults import Injection
 from nenrin.loop.ground import Ground
-from nenrin.loop.ports import Order, Trainer
+from nenrin.loop.ports import Fitted, Order, Trainer
 from nenrin.loop.served import Answers, Counter
 from nenrin.loop.state import Artefact, Segment
 
@@ -83,7 +83,7 @@ class Comparator:
         cutoff = self._ground.cut.cutoff(at, self._settle)
         return Order(recipe=self.policy.recipe, at=at, cutoff=cutoff, params=params)
 
-    def fit(self, params: dict[str, object]) -> None:
+    def fit(self, params: dict[str, object]) -> tuple[Artefact, Fitted]:
         """Fit what is due, and serve it when that is done."""
         order = self.order(params)
         fitted = self._trainer.fit([order])[0]
@@ -94,6 +94,7 @@ class Comparator:
         self.artefacts[artefact.version] = artefact
         self.segments.append(Segment(order.at + self._takes, ((artefact.version, 100),)))
         self.fits += 1
+        return artefact, fitted
 
     def answer(self, lo: int, hi: int) -> Answers:
         """What it would have answered for the rows ``lo:hi``."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from nenrin.core.calendar import Calendar
 from nenrin.core.environment import of_backtest
 from nenrin.core.errors import NotFoundError, RefusedError
@@ -147,7 +149,7 @@ class LoopService:
             prepared,
             asked,
             units=self._units,
-            journal=self._journal(environment, prepared),
+            journal=self._journal(environment, _replayed(prepared)),
             log=self._log,
             timer=self._timer,
             worker_cpu=self._worker_cpu,
@@ -251,3 +253,12 @@ class LoopService:
             serving=self._serving,
             states=self._states,
         )
+
+
+def _replayed(prepared: Prepared) -> Prepared:
+    """A replay's events name nothing that later data or another snapshot of the same code changes.
+
+    Rows are answered from the row table, so no feature state is served; the opening event names the code.
+    """
+    served = msgspec.structs.replace(prepared.served, features="", revision="")
+    return msgspec.structs.replace(prepared, served=served)
