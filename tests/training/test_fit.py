@@ -152,7 +152,7 @@ def test_a_function_that_kills_its_process_is_named(
     job = job_of(context_of(LocalStore(tmp_path, durable=False)), folder, "aborts")
     with pytest.raises(StepError, match="SIGABRT") as caught:
         executor.submit(fit, job).result()
-    assert caught.value.where == f"{folder}/project.py:{_line_of("    rows.X")}"
+    assert caught.value.where == f"{folder}/project.py:{_line_of('    rows.X')}"
     assert "rows.pandas()" in caught.value.hint
 
 

@@ -89,6 +89,12 @@ def test_weights_halve_with_age_and_have_mean_one() -> None:
     assert (weight[1:] / weight[:-1]).tolist() == [2.0, 2.0]
 
 
+def test_very_short_half_lives_leave_the_newest_row() -> None:
+    table = _table([0, 10**9, 2 * 10**9], [0, 0, 0], [])
+    weight = table.select(Selection(cutoff=10**15, known_by=10**15, half_life=1)).weight
+    assert weight.tolist() == [0.0, 0.0, 3.0]
+
+
 def test_folds_are_left_out() -> None:
     table = _table(list(range(10)), [0] * 10, [])
     left = table.select(Selection(cutoff=99, known_by=99, without_folds=(0, 3))).indices

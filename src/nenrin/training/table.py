@@ -159,7 +159,9 @@ class RowTable:
     def _weights(self, indices: np.ndarray, selection: Selection) -> np.ndarray:
         if selection.half_life is None or len(indices) == 0:
             return np.ones(len(indices))
-        age = (selection.cutoff - self.asked[indices]) / selection.half_life
+        # Age before the newest row, not before the cut-off: the mean is 1 all the same, never 0 / 0.
+        asked = self.asked[indices]
+        age = (asked[-1] - asked) / selection.half_life
         weight = np.exp2(-age)
         return np.asarray(weight / weight.mean())
 
