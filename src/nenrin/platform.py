@@ -107,7 +107,13 @@ class Platform:
             worker_cpu=self._worker_cpu,
         )
         self.projects = ProjectService(
-            replay, self.loop, registry=self.registry, gates=self.gates, units=self.units
+            replay,
+            self.loop,
+            registry=self.registry,
+            gates=self.gates,
+            data=self.data,
+            units=self.units,
+            store=self.store,
         )
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from nenrin.core.calendar import Calendar
+from nenrin.core.digest import derived_id
 from nenrin.core.errors import NotFoundError, RefusedError
 from nenrin.core.instants import DAY, NEVER, iso
 from nenrin.core.store import ContentStore
@@ -28,6 +29,7 @@ from nenrin.loop.ports import Prepared, Progress, Replay, Step
 from nenrin.loop.schedule import skip_missed_looks
 from nenrin.loop.state import Segment, State
 from nenrin.loop.timeless import turn as timeless_turn
+from nenrin.loop.timeless import waits_for
 from nenrin.loop.turn import Loop
 from nenrin.registry.service import RegistryService
 from nenrin.serving.service import ServingService
@@ -77,10 +79,11 @@ class Living:
         if progress:
             progress("loop", 1, 1, "")
         state = self._must(environment, prepared.declared.name)
-        return {
+        told = {
             "environment": environment,
             "deployment": prepared.declared.name,
             "model": prepared.served.model,
+            "revision": prepared.served.revision,
             "task": prepared.task.kind,
             "metric": prepared.task.metric,
             "now": iso(now),
@@ -88,8 +91,26 @@ class Living:
             "rows": len(prepared.table),
             "data": prepared.data,
             **turned,
-            "cost": prepared.costs(),
         }
+        if told["evaluation"]:
+            told = self._kept(environment, told, now)
+        return {**told, "due": self._due(prepared, state, now), "cost": prepared.costs()}
+
+    def _kept(self, environment: str, told: dict[str, Any], now: int) -> dict[str, Any]:
+        """What a turn found, kept under its digest, which the event ``run.finished`` names."""
+        plain = msgspec.json.decode(msgspec.json.encode(told))  # JSON has no NaN, nor has a digest
+        told = {"run": derived_id("run", plain), **plain}
+        with self._units.write(environment, now) as unit:
+            body = {"run": told["run"], "result": self._store.put(msgspec.json.encode(told))}
+            unit.record("run.finished", told["deployment"], body)
+        return told
+
+    def _due(self, prepared: Prepared, state: State, now: int) -> str:
+        """What starts the next refresh, for people."""
+        if not prepared.timed:
+            return waits_for(prepared, state, now)
+        look = min(state.next_look, state.pulled)
+        return f"the next look is due at {iso(look)}" if look != NEVER else "no look is due"
 
     def tick(self, environment: str) -> int:
         """Everything that is due in every deployment that serves there; how many steps it took."""

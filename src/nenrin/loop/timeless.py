@@ -6,6 +6,7 @@ independent, and every report says so. A refresh starts at 10 % new labels.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -50,7 +51,7 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
     Returns:
         None where there is nothing to do.
     """
-    labelled = int(np.count_nonzero(np.isfinite(prepared.table.labels_at(now))))
+    labelled = _labelled(prepared, now)
     change = _change(prepared, state, labelled)
     if change is None:
         return None
@@ -97,6 +98,17 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
     judged = Judged(y=y[known], p=held_out[known], baseline=baseline[known], days=None, how=HOW)
     evaluation = evaluate(judged, prepared.task.kind, prepared.task.metric)
     return Turned(step, state, evaluation, aucs)
+
+
+def waits_for(prepared: Prepared, state: State, now: int) -> str:
+    """What starts the next refresh, for people."""
+    enough = math.ceil(ENOUGH_NEW * state.labels)
+    new = _labelled(prepared, now) - state.labels
+    return f"a refresh starts by itself at {enough:,} new labels; {new:,} came since the last"
+
+
+def _labelled(prepared: Prepared, now: int) -> int:
+    return int(np.count_nonzero(np.isfinite(prepared.table.labels_at(now))))
 
 
 def _change(prepared: Prepared, state: State | None, labelled: int) -> Change | None:

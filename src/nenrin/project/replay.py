@@ -91,6 +91,15 @@ class ProjectReplay:
         """Keep the working folder as a revision and make it the environment's active one."""
         return self._snapshot(environment, self.load())
 
+    def taken(self) -> Revision:
+        """The working folder as a revision, which nothing follows yet."""
+        project = self.load()
+        return snapshot(project.folder, self._store, _files(project))
+
+    def unpacked(self, revision: Revision) -> Project:
+        """The declarations of an earlier revision."""
+        return load_project(unpack(revision, self._store, self._unpacked))
+
     def active(self, environment: str) -> Revision | None:
         """The revision that an environment follows."""
         with self._units.read(environment) as unit:
@@ -123,7 +132,7 @@ class ProjectReplay:
         """Digest of the feature state over the newest data by the code of an earlier revision."""
         with self._units.read(environment) as unit:
             found = self._revisions.get(unit, revision)
-        project = load_project(unpack(found, self._store, self._unpacked))
+        project = self.unpacked(found)
         prepared = self._preparer(environment, project, found).prepare(
             environment,
             project.deployment(deployment),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from nenrin.core.errors import NotFoundError, ProjectError
 from nenrin.core.instants import iso
+from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
+from nenrin.data.service import DataService
 from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Progress
 from nenrin.loop.service import LoopService
+from nenrin.project.changes import changes
 from nenrin.project.loader import Project
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import Revision
@@ -22,7 +27,7 @@ class ProjectService:
     Args:
         replay: the folder, its revisions and its graph.
         loop: decides what a run brings.
-        registry, gates, units: where answers to *why* are found.
+        registry, gates, data, units, store: where answers to *why* are found, and what a run found.
     """
 
     def __init__(
@@ -32,13 +37,17 @@ class ProjectService:
         *,
         registry: RegistryService,
         gates: GatesService,
+        data: DataService,
         units: Units,
+        store: ContentStore,
     ) -> None:
         self._replay = replay
         self._loop = loop
         self._registry = registry
         self._gates = gates
+        self._data = data
         self._units = units
+        self._store = store
 
     def load(self) -> Project:
         """The declarations of the working folder.
@@ -53,8 +62,8 @@ class ProjectService:
         return self._replay.snapshot(environment)
 
     def plan(self, environment: str) -> dict[str, Any]:
-        """The graph of every deployment, and what a run would do with each node."""
-        return self._replay.plan(environment)
+        """The graph of every deployment, what a run would do with each node, and what it changes."""
+        return {**self._replay.plan(environment), "changes": self.changes(environment)}
 
     def run(self, environment: str, progress: Progress | None = None) -> dict[str, Any]:
         """Load, check, profile, build the rows, and let the loop train, judge and deploy.
@@ -84,17 +93,46 @@ class ProjectService:
         Returns:
             as :meth:`run`, and ``changes``: what the revision adds, changes and removes.
         """
-        project = self.load()
-        served = {line["name"] for line in self._loop.status(environment)["deployments"]}
-        active = self._replay.active(environment)
+        changed = self.changes(environment)
         done = self.run(environment, progress)
-        changes = [f"adds deployment {name}" for name in project.deployments if name not in served]
-        changes += [f"no longer declares {n}" for n in sorted(served - {*project.deployments})]
-        if active is None:
-            changes.append(f"activates revision {done['revision']}, the first")
-        elif active.id != done["revision"]:
-            changes.append(f"revision {active.id} -> {done['revision']}")
-        return {"environment": environment, "changes": changes or ["nothing changed"], **done}
+        return {"environment": environment, "changes": changed, **done}
+
+    def changes(self, environment: str) -> list[str]:
+        """What making the folder's revision an environment's would change there."""
+        project, before, after = self.load(), self._replay.active(environment), self._replay.taken()
+        if before is None:
+            return [*changes(None, project), f"activates revision {after.id}, the first"]
+        if before.id == after.id:
+            return [f"nothing: revision {after.id} is the one that {environment} follows"]
+        return [
+            *changes(self._replay.unpacked(before), project),
+            f"revision {after.id} follows {before.id}",
+        ]
+
+    def last_run(self, environment: str) -> dict[str, Any]:
+        """What the newest run found of each deployment: evaluation, verdict, columns, data versions.
+
+        Raises:
+            NotFoundError: nothing was evaluated there yet.
+        """
+        newest = {
+            event.subject: event.body["result"]
+            for event in self._units.events(environment)
+            if event.kind == "run.finished"
+        }
+        if not newest:
+            raise NotFoundError(
+                f"no run has evaluated anything in {environment!r} yet", hint="nenrin run"
+            )
+        found = [msgspec.json.decode(self._store.get(digest)) for digest in newest.values()]
+        known = {version.id: version for version in self._data.versions(environment)}
+        for each in found:
+            each["datasets"] = [
+                msgspec.to_builtins(known[version])
+                for version in each["data"].values()
+                if version in known
+            ]
+        return {"environment": environment, "deployments": found}
 
     def why(self, environment: str, what: str) -> dict[str, Any]:
         """What stands behind a version, a verdict, a step or a deployment.

@@ -25,6 +25,7 @@ from nenrin.project.loader import Project
 from nenrin.project.steps import Step
 from nenrin.training.asking import ask
 from nenrin.training.declare import Model
+from nenrin.training.labels import check_columns
 from nenrin.training.table import RowTable
 
 Progress = Callable[[str, int, int, str], None]
@@ -222,10 +223,14 @@ class Stages:
 
     def _featured(self, inputs: Mapping[str, str]) -> str:
         model, label = self.model, self.model.label_column
+        frames = {
+            dataset.declared.name: self.frame(dataset.declared.name) for dataset in self.datasets
+        }
+        check_columns(model, frames[model.rows.declared.name], frames[label.dataset.declared.name])
         features = FeatureSet.build(
             model.features,
             model.rows,
-            {dataset.declared.name: self.frame(dataset.declared.name) for dataset in self.datasets},
+            frames,
             label=label.name if label.dataset is model.rows else None,
             drop=model.declared.drop,
         )

@@ -17,6 +17,8 @@ from nenrin.data.declare import Comparison
 from nenrin.training.asking import KEY, AskedRows, row_keys
 from nenrin.training.declare import Model
 
+MOST_SHOWN = 5
+
 _COMPARE: Mapping[str, Callable[[pl.Expr, Any], pl.Expr]] = MappingProxyType(
     {
         "==": pl.Expr.eq,
@@ -111,6 +113,54 @@ def check_label_key(model: Model) -> None:
     )
 
 
+def check_columns(model: Model, rows: pl.DataFrame, labels: pl.DataFrame) -> None:
+    """Refuse a model that names columns which are not there, or a label that is the same everywhere.
+
+    Args:
+        model: the declared model.
+        rows: frame of its rows.
+        labels: frame of its label's dataset.
+
+    Raises:
+        ProjectError: says which, on the model's own line.
+    """
+    for name in model.declared.drop:
+        if name not in rows.columns:
+            raise ProjectError(
+                f"drop= names {name}, a column that {model.rows.declared.name} does not have",
+                hint=f"did you mean {_near(name, rows)}?",
+                where=model.declared.where,
+            )
+    answers = label_values(model, labels).drop_nulls()
+    if answers.n_unique() == 1:
+        raise ProjectError(
+            f"the label {model.label} is {_told(model, answers[0])} in every row that has one: "
+            "there is nothing to tell apart",
+            hint=_others(model, labels),
+            where=model.declared.where,
+        )
+
+
+def _told(model: Model, value: float) -> str:
+    return str(bool(value)).lower() if isinstance(model.label, Comparison) else f"{value:g}"
+
+
+def _others(model: Model, frame: pl.DataFrame) -> str:
+    """What the label could be compared with instead."""
+    column = model.label_column
+    found = frame.get_column(column.name).drop_nulls().unique().sort().to_list()
+    if not isinstance(model.label, Comparison) or len(found) < 2:
+        return f"see that the load of {column.dataset.declared.name} holds more than one outcome"
+    shown = ", ".join(repr(value) for value in found[:MOST_SHOWN])
+    others = " and others" if len(found) > MOST_SHOWN else ""
+    return f"{column} holds {shown}{others}: compare with one of them"
+
+
+def _near(name: str, frame: pl.DataFrame) -> str:
+    visible = [column for column in frame.columns if not column.startswith("__")]
+    return " or ".join(difflib.get_close_matches(name, visible, n=3) or visible)
+
+
 def label_values(model: Model, frame: pl.DataFrame) -> pl.Series:
     """The label of every row of its dataset as Float64, null where there is none.
 
@@ -120,11 +170,9 @@ def label_values(model: Model, frame: pl.DataFrame) -> pl.Series:
     """
     column = model.label_column
     if column.name not in frame.columns:
-        visible = [name for name in frame.columns if not name.startswith("__")]
-        near = difflib.get_close_matches(column.name, visible, n=3) or visible
         raise ProjectError(
             f"the label {model.label} names a column that {column.dataset.declared.name} does not have",
-            hint=f"did you mean {', '.join(near)}?",
+            hint=f"did you mean {_near(column.name, frame)}?",
             where=model.declared.where,
         )
     if isinstance(model.label, Comparison):
