@@ -26,6 +26,7 @@ from nenrin.training.table import RowTable
 
 ZONE = "America/New_York"
 BEGIN = date(2021, 1, 1)
+USUAL = Options()
 
 
 def row_table(days: int, a_day: int = 120, drift: float = 0.0, seed: int = 1) -> RowTable:
@@ -114,7 +115,7 @@ def deployed(
     *,
     look: date,
     recipes: tuple[Recipe, ...] = (history(), trailing("30d")),
-    options: Options = Options(),
+    options: Options = USUAL,
 ) -> Deployed:
     """A deployment on that ground whose first look is at 04:00 of ``look``."""
     ground = Ground(table, ROW_LOSSES["log_loss"])
