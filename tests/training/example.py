@@ -24,8 +24,6 @@ DAYS = 60
 
 PROJECT = '''
 """Models of every sort."""
-import os
-
 import numpy as np
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.ensemble import HistGradientBoostingClassifier
@@ -123,13 +121,31 @@ def dropped(rows):
     return HistGradientBoostingClassifier(max_iter=2).fit(X, rows.y)
 
 
+brought = import_model("brought.skops", rows=flights, label=arrivals.delay, features=[])
+'''
+
+ABORTS = '''
+"""A model that ends its process, in a file that is imported quickly."""
+import os
+
+from nenrin.data.declare import dataset
+from nenrin.training.declare import model
+
+
+@dataset(key="id", time="at", tz="America/New_York")
+def flights():
+    return None
+
+
+@dataset(key="id", time="landed", known="30m")
+def arrivals():
+    return None
+
+
 @model(rows=flights, label=arrivals.late, features=[])
 def aborts(rows):
     rows.X
     os.abort()
-
-
-brought = import_model("brought.skops", rows=flights, label=arrivals.delay, features=[])
 '''
 
 
@@ -146,10 +162,10 @@ def load_project(folder: Path) -> Mapping[str, object]:
     return vars(module)
 
 
-def write_project(folder: Path) -> Path:
+def write_project(folder: Path, text: str = PROJECT) -> Path:
     """The folder, with the project in it."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "project.py").write_text(PROJECT)
+    (folder / "project.py").write_text(text)
     return folder
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nenrin.backends.compute.spawn import ONE_THREAD
 from nenrin.core.errors import IntegrityError, RefusedError, RequestError, StepError
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.artefact import Artefact, describe, dump
@@ -233,17 +234,16 @@ def test_equal_models_have_equal_bytes_in_every_process(folder: Path, tmp_path: 
     names = [*FORMATS, "random_answer"]
     root = Path(__file__).parents[2]
 
-    def models(seed: str, order: list[str]) -> list[str]:
-        out = subprocess.run(
+    def begin(seed: str, order: list[str]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
             [sys.executable, "-c", PROCESS, str(folder), *order],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            env={**os.environ, **ONE_THREAD, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
             cwd=tmp_path,
-            check=True,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             text=True,
         )
-        return sorted(out.stdout.splitlines())
 
-    first = models("1", names)
+    processes = [begin("1", names), begin("2", names[::-1])]
+    first, second = (sorted(process.communicate()[0].splitlines()) for process in processes)
     assert len(first) == len(names)
-    assert models("2", names[::-1]) == first
+    assert first == second

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,17 +28,16 @@ def _model(folder: Path, name: str = "boosted") -> Model:
     return model
 
 
-def test_one_worker_and_two_find_the_same(folder: Path, tmp_path: Path) -> None:
-    open_store = functools.partial(LocalStore, tmp_path, durable=False)
-    job = job_of(context_of(open_store()), folder, "boosted", seed=11)
-    here = InProcessExecutor(open_store(), load_project)
-    two = SpawnExecutor(2, open_store, load_project, log=tmp_path / "log")
+def test_one_worker_and_two_find_the_same(
+    two_workers: SpawnExecutor, shared: LocalStore, folder: Path
+) -> None:
+    job = job_of(context_of(shared), folder, "boosted", seed=11)
+    here = InProcessExecutor(shared, load_project)
     told: list[tuple[Any, ...]] = []
     mine = tune(
         here, _model(folder), job, 10 * DAY, trials=6, progress=lambda *said: told.append(said)
     )
-    theirs = tune(two, _model(folder), job, 10 * DAY, trials=6)
-    two.close()
+    theirs = tune(two_workers, _model(folder), job, 10 * DAY, trials=6)
     assert [(each.params, each.loss) for each in mine.trials] == [
         (each.params, each.loss) for each in theirs.trials
     ]
