@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +16,7 @@ from nenrin.core.store import ContentStore
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.asking import ask
 from nenrin.training.declare import Model
-from nenrin.training.fit import FitJob
+from nenrin.training.fit import FitJob, fit
 from nenrin.training.table import RowTable, Selection
 from nenrin.training.tasks import infer_task
 
@@ -222,3 +223,9 @@ def job_of(context: WorkerContext, folder: Path, name: str, **changes: object) -
 def context_of(store: ContentStore) -> WorkerContext:
     """A worker's context in this process."""
     return WorkerContext(store, load_project)
+
+
+def fit_each(context: WorkerContext, folder: str, names: list[str]) -> tuple[int, dict[str, str]]:
+    """The process id, and the digest of every model of these names: for workers."""
+    jobs = {name: job_of(context, Path(folder), name) for name in names}
+    return os.getpid(), {name: fit(context, job).model for name, job in jobs.items()}

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from nenrin.backends.compute.spawn import ONE_THREAD
+from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.core.errors import IntegrityError, RefusedError, RequestError, StepError
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.artefact import Artefact, describe, dump
 from nenrin.training.columns import ColumnSpec
 from nenrin.training.fit import fit
 from nenrin.training.formats import Skops
-from tests.training.example import frames, job_of
+from tests.training.example import fit_each, frames, job_of
 
 FORMATS = {
     "boosted": ("lightgbm", "pandas"),
@@ -218,32 +215,14 @@ def test_skops_takes_only_what_somebody_vouches_for() -> None:
     assert not Skops().takes(object(), (), "numpy")
 
 
-PROCESS = """
-import sys
-from pathlib import Path
-from nenrin.testing.stores import MemoryStore
-from nenrin.training.fit import fit
-from tests.training.example import context_of, job_of
-context = context_of(MemoryStore())
-for name in sys.argv[2:]:
-    print(name, fit(context, job_of(context, Path(sys.argv[1]), name)).model)
-"""
-
-
-def test_equal_models_have_equal_bytes_in_every_process(folder: Path, tmp_path: Path) -> None:
+def test_equal_models_have_equal_bytes_in_every_process(
+    two_workers: SpawnExecutor, folder: Path
+) -> None:
+    """Each worker has a hash seed of its own; one fits in the other order."""
     names = [*FORMATS, "random_answer"]
-    root = Path(__file__).parents[2]
-
-    def begin(seed: str, order: list[str]) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-c", PROCESS, str(folder), *order],
-            env={**os.environ, **ONE_THREAD, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    processes = [begin("1", names), begin("2", names[::-1])]
-    first, second = (sorted(process.communicate()[0].splitlines()) for process in processes)
-    assert len(first) == len(names)
+    orders = (names, names[::-1])
+    apart = [two_workers.submit(fit_each, str(folder), order) for order in orders]
+    (one, first), (other, second) = [future.result() for future in apart]
+    assert one != other
     assert first == second
+    assert len(set(first.values())) == len(names)
