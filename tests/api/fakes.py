@@ -67,32 +67,64 @@ class Projects:
         if self.error is not None:
             raise self.error
         progress("load flights", 2, 2)
-        return {"revision": "revision-1", "deployments": [_ran(environment)]}
+        return {"revision": "revision-1", "deployments": [ran(environment)]}
 
     def apply(self, environment: str, progress: Progress) -> dict[str, Any]:
         return {**self.run(environment, progress), "changes": ["adds deployment delay"]}
+
+    def last_run(self, environment: str) -> dict[str, Any]:
+        flights = {"dataset": "flights", "number": 2, "rows": 12, "manifest": "a" * 64}
+        found = [{**ran(environment), "datasets": [flights]}]
+        return {"environment": environment, "deployments": found}
 
     def why(self, environment: str, what: str) -> dict[str, Any]:
         return {"what": what, "because": "it never ran"}
 
 
-def _ran(environment: str) -> dict[str, Any]:
+def ran(environment: str) -> dict[str, Any]:
+    """What a run found of one deployment."""
     gap = {"mean": -0.05, "low": -0.06, "high": -0.04}
     evaluation = {"metric": "log_loss", "value": 0.5, "low": 0.49, "high": 0.51, "baseline": 0.55}
-    held = {"rows": 7000, "how": "5 folds by key", "others": {"roc_auc": float("nan")}}
+    held = {
+        "rows": 7000,
+        "how": "5 folds by key",
+        "others": {"roc_auc": float("nan"), "brier": 0.1},
+    }
+    curve = {"p": [0.1, 0.6], "y": [0.12, 0.55], "n": [5000, 2000]}
+    checks = [_check("pass"), _check("fail")]
     return {
+        "run": "run-1",
         "environment": environment,
         "deployment": "delay",
+        "model": "delay",
+        "revision": "revision-1",
+        "task": "binary",
+        "metric": "log_loss",
+        "now": "2013-01-01T00:00:00Z",
         "champion": "version-1",
-        "evaluation": {**evaluation, **held, "difference": gap, "beats_baseline": True},
+        "data": {"flights": "d2"},
+        "evaluation": {
+            **evaluation,
+            **held,
+            "difference": gap,
+            "beats_baseline": True,
+            "reliability": curve,
+        },
+        "column_aucs": {"refund_reason": 1.0, "age": 0.6},
         "leaking": ["refund_reason"],
-        "verdict": {"reason": "admitted: better", "checks": [_check("pass"), _check("fail")]},
+        "verdict": {
+            "admitted": True,
+            "ships": "version-1",
+            "reason": "admitted: better",
+            "checks": checks,
+        },
+        "due": "the next look is due at 2013-01-08T00:00:00Z",
     }
 
 
 def _check(outcome: str) -> dict[str, Any]:
     said = {"name": f"a {outcome}", "outcome": outcome, "message": "loss differs by -0.05"}
-    return {**said, "blocks": outcome == "fail", "waived_by": ""}
+    return {**said, "rule": "true", "blocks": outcome == "fail", "waived_by": ""}
 
 
 class Data:

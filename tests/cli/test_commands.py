@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.fake_report import fake_report
-from tests.api.fakes import step_error
+from tests.api.fakes import ran, step_error
 from tests.cli.running import Run
 
 REPORT = {**fake_report(), "id": "7d21c0"}
@@ -72,11 +72,41 @@ def test_the_plan_says_what_would_run(run: Run) -> None:
 
 def test_a_run_says_how_it_compares_and_why_it_was_let_in(run: Run) -> None:
     out = run("run").out
-    assert "log loss 0.5 [0.49, 0.51], baseline 0.55" in out
-    assert "beats the baseline" in out
-    assert "refund_reason" in out
-    assert "admitted: better" in out
-    assert "pass  a pass  loss differs by -0.05  (does not block)" in out
+    assert "model         0.5000  0.4900 … 0.5100" in out
+    assert "difference   −0.0500  −0.0600 … −0.0400  beats the baseline" in out
+    assert "refund_reason alone all but tells the label (AUC 1.000)" in out
+    assert "admitted: version-1 serves" in out
+    assert "fail  a fail  loss differs by -0.05" in out
+    assert "a pass" not in out
+    page = Path(".nenrin/reports/run-1.html")
+    assert str(page) in out
+    assert "delay beats the baseline by 0.0500 of log loss" in page.read_text()
+
+
+def test_a_run_that_the_gates_refuse_ends_with_its_own_code(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verdict = {"admitted": False, "ships": "", "reason": "refused: worse", "checks": []}
+    refused = {**ran("dev"), "champion": None, "verdict": verdict}
+    done = {"revision": "revision-1", "deployments": [refused]}
+    monkeypatch.setattr(run.platform.projects, "run", lambda *_, **__: done)
+    told = run("run")
+    assert told.code == 6
+    assert "refused: worse; nothing serves yet" in told.out
+    assert "nenrin gates check delay" in told.out
+
+
+def test_a_run_with_nothing_to_do_says_what_it_waits_for(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle = {**ran("dev"), "verdict": None, "evaluation": None, "leaking": []}
+    done = {"revision": "revision-1", "deployments": [idle]}
+    monkeypatch.setattr(run.platform.projects, "run", lambda *_, **__: done)
+    told = run("run")
+    assert told.code == 0
+    assert "version-1 goes on serving" in told.out
+    assert "nothing was due: the next look" in told.out
+    assert not Path(".nenrin/reports").exists()
 
 
 def test_the_status_says_what_needs_to_be_known(run: Run) -> None:

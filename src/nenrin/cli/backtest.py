@@ -10,7 +10,7 @@ import typer
 from nenrin.api.client import Client
 from nenrin.cli.console import facts, note, show
 from nenrin.cli.report import render
-from nenrin.cli.session import AsJson, Env, commands, session, work
+from nenrin.cli.session import AsJson, Env, commands, session, work, write_page
 from nenrin.core.errors import RequestError
 
 app = commands(invoke_without_command=True, no_args_is_help=False)
@@ -70,9 +70,7 @@ def replay(client: Client, asked: dict[str, Any], html: Path | None = None) -> d
     """Do a backtest and write its page to ``html``, or under ``.nenrin``; gives the report."""
     report: dict[str, Any] = work(client, "/api/backtests", asked)
     name = report["id"]
-    page = html or Path(".nenrin", "reports", f"{name}.html")
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(client.text(f"/api/backtests/{name}/page"), encoding="utf-8")
+    page = write_page(client, f"/api/backtests/{name}/page", name, html)
     note(f"the report as a page: {page}")
     return report
 

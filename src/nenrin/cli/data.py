@@ -51,7 +51,8 @@ def load(
         typer.Argument(help="CSV or Parquet with more rows; the dataset's loader if left out."),
     ] = None,
     backfill: Annotated[
-        bool, typer.Option(help="The rows belong to the past: they were known then, not from now on.")
+        bool,
+        typer.Option(help="The rows belong to the past: they were known then, not from now on."),
     ] = False,
     env: Env = None,
     as_json: AsJson = False,

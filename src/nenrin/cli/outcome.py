@@ -2,69 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
-from nenrin.cli.console import plain
+from nenrin.api import figures, findings
+from nenrin.api.findings import Run
 
 _MARKS = {"pass": ("pass", "green"), "fail": ("fail", "bold red")}
+_INDENT = "  "
 
 
 def ran(done: Mapping[str, Any]) -> RenderableType:
-    """What a run or an apply brought: for each deployment the evaluation and the verdict."""
-    lines: list[RenderableType] = [Text(change) for change in done.get("changes", [])]
-    lines.append(Text(f"revision {done['revision']}", style="dim"))
+    """What a run or an apply brought: for each deployment how good it is, and what the gates said."""
+    return Group(*_ran(done))
+
+
+def refused(done: Mapping[str, Any]) -> bool:
+    """Whether the gates kept something out."""
+    verdicts = [each["verdict"] for each in done["deployments"]]
+    return any(verdict and not verdict["admitted"] for verdict in verdicts)
+
+
+def _ran(done: Mapping[str, Any]) -> Iterator[RenderableType]:
+    for change in done.get("changes", []):
+        yield Text(change)
     for deployment in done["deployments"]:
-        lines += ["", *_deployment(deployment)]
-    return Group(*lines)
+        yield Text.assemble((deployment["deployment"], "bold"), f"  {done['revision']}")
+        yield from _deployment(deployment)
+    for name, shown in done.get("steps", {}).items():
+        yield Text.assemble((name, "bold"), f"  {shown}")
+    if done.get("page"):
+        yield Text.assemble(("report", "bold"), f"  {done['page']}")
+    for line in findings.next_steps(done["deployments"]):
+        yield Text.assemble(("next", "bold"), "    ", (line, "cyan"))
 
 
-def checks(given: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """The gates' checks, one a line: outcome, rule, and what it says with its numbers."""
-    return Group(*(_check(check) for check in given))
+def _deployment(run: Run) -> Iterator[RenderableType]:
+    if run["evaluation"]:
+        yield _measures(run)
+        yield Text(f"{_INDENT}{findings.rests_on(run)}", style="dim")
+        others = ", ".join(f"{name} {figure}" for name, figure in findings.others(run))
+        if others:
+            yield Text(f"{_INDENT}{others}", style="dim")
+    for warning in findings.leaks(run):
+        yield Text(f"{_INDENT}{warning}", style="yellow")
+    verdict = run["verdict"]
+    for check in verdict["checks"] if verdict else ():
+        if check["outcome"] != "pass" and check["blocks"]:
+            yield Text.assemble(_INDENT, _check(check))
+    admitted = "green" if verdict and verdict["admitted"] else "bold red" if verdict else ""
+    yield Text(f"{_INDENT}{findings.decision(run)}", style=admitted)
+    if not verdict and run.get("due"):
+        yield Text(f"{_INDENT}nothing was due: {run['due']}", style="dim")
 
 
-def _deployment(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
-    yield Text.assemble(
-        (deployment["deployment"], "bold"), f"  serves {deployment['champion'] or 'nothing yet'}"
+def _measures(run: Run) -> Table:
+    """Model, baseline and difference under each other, and whether the difference shows."""
+    beats = run["evaluation"]["beats_baseline"]
+    said = (
+        Text("beats the baseline", "green") if beats else Text("not shown to be better", "bold red")
     )
-    parts: list[RenderableType] = []
-    if deployment["evaluation"]:
-        parts += _evaluation(deployment["evaluation"])
-    if deployment["leaking"]:
-        names = ", ".join(deployment["leaking"])
-        parts.append(Text(f"alone these tell the label: {names}", style="yellow"))
-    if deployment["verdict"]:
-        parts += [Text(deployment["verdict"]["reason"]), checks(deployment["verdict"]["checks"])]
-    else:
-        parts.append(Text("nothing was due", style="dim"))
-    yield Padding(Group(*parts), (0, 0, 0, 2))
+    drawn = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    metric = figures.title_of(run["evaluation"]["metric"])
+    drawn.add_column("")
+    drawn.add_column(metric, justify="right")
+    drawn.add_column("95 % interval")
+    drawn.add_column(f"({findings.direction(run)})")
+    for name, figure, interval in findings.measures(run):
+        style = "bold" if name == "model" else ""
+        drawn.add_row(
+            f"{_INDENT}{name}",
+            Text(figure, style),
+            interval,
+            said if name == "difference" else "",
+        )
+    return drawn
 
 
-def _evaluation(found: Mapping[str, Any]) -> Iterator[RenderableType]:
-    gap = found["difference"]
-    metric = found["metric"].replace("_", " ")
-    beats = found["beats_baseline"]
-    yield Text.assemble(
-        (f"{metric} {_span(found, 'value')}", "bold"),
-        f", baseline {plain(found['baseline'])}, difference {_span(gap, 'mean')}: ",
-        ("beats the baseline", "green") if beats else ("does not beat the baseline", "bold red"),
-    )
-    others = ", ".join(
-        f"{name.replace('_', ' ')} {plain(value)}" for name, value in found["others"].items()
-    )
-    yield Text(f"{found['rows']:,} rows: {found['how']}; {others}", style="dim")
-
-
-def _span(found: Mapping[str, Any], name: str) -> str:
-    return f"{plain(found[name])} [{plain(found['low'])}, {plain(found['high'])}]"
-
-
-def _check(check: Mapping[str, Any]) -> RenderableType:
+def _check(check: Mapping[str, Any]) -> Text:
     word, style = _MARKS.get(check["outcome"], (check["outcome"], "yellow"))
     text = Text.assemble((word, style), f"  {check['name']}", (f"  {check['message']}", "dim"))
     if not check["blocks"]:
@@ -82,6 +101,6 @@ def verdict(found: Mapping[str, Any]) -> RenderableType:
         Text.assemble(
             (found["deployment"], "bold"), f"  {given['ships']} by {given['judged']}: ", now
         ),
-        Padding(checks(found["checks"]), (0, 0, 0, 2)),
+        *(Text.assemble(_INDENT, _check(check)) for check in found["checks"]),
         Text(f"as given: {given['reason']}", style="dim"),
     )

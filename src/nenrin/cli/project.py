@@ -10,8 +10,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nenrin.cli.console import facts, joined, plain, show, table
-from nenrin.cli.outcome import ran
-from nenrin.cli.session import AsJson, Env, commands, session, work
+from nenrin.cli.outcome import ran, refused
+from nenrin.cli.session import AsJson, Env, commands, session, work, write_page
+from nenrin.core.errors import RefusedError
 
 app = commands()
 
@@ -32,26 +33,27 @@ def plan(env: Env = None, as_json: AsJson = False) -> None:
 def run(env: Env = None, as_json: AsJson = False) -> None:
     """Snapshot the folder, then load, train, judge, register and deploy what is declared.
 
-    What has been done already, on the same data with the same code, is not done again.
+    What has been done already, on the same data with the same code, is not done again. Ends with 6 where
+    the gates keep something out.
 
     [bold]Example[/]
 
     nenrin run
     """
-    with session(env) as client:
-        show(work(client, "/api/run"), as_json, ran)
+    _do("/api/run", env, as_json)
 
 
 @app.command()
 def apply(env: Env = None, as_json: AsJson = False) -> None:
     """Make this folder's revision the one that an environment follows, and say what changes.
 
+    Ends with 6 where the gates keep something out.
+
     [bold]Example[/]
 
     nenrin apply --env prod
     """
-    with session(env) as client:
-        show(work(client, "/api/apply"), as_json, ran)
+    _do("/api/apply", env, as_json)
 
 
 @app.command()
@@ -70,17 +72,28 @@ def why(
         show(client.get(f"/api/why/{what}"), as_json, facts)
 
 
+def _do(path: str, env: str | None, as_json: bool) -> None:
+    """Run the project, write the page of what it found, and say both."""
+    with session(env) as client:
+        done = work(client, path)
+        runs = [each["run"] for each in done["deployments"] if each["evaluation"]]
+        if runs:
+            done["page"] = str(write_page(client, "/api/runs/latest/page", runs[0]))
+    show(done, as_json, ran)
+    if refused(done):
+        raise typer.Exit(RefusedError.exit_code)
+
+
 def _plan(made: dict[str, Any]) -> RenderableType:
-    return Group(*(part for each in made["deployments"] for part in _graph(each)))
+    changes = [Text(change) for change in made.get("changes", [])]
+    return Group(*changes, *(part for each in made["deployments"] for part in _graph(each)))
 
 
 def _graph(deployment: dict[str, Any]) -> Iterator[RenderableType]:
-    def runs(cached: bool) -> str:
-        return "kept" if cached else "runs"
-
+    metric = deployment["metric"] or "the metric of its task"
     yield Text.assemble(
         (deployment["name"], "bold"),
-        f"  model {deployment['model']}, {deployment['metric']}, recipes ",
+        f"  model {deployment['model']}, {metric}, recipes ",
         ", ".join(deployment["recipes"]),
     )
     yield table(
@@ -88,6 +101,6 @@ def _graph(deployment: dict[str, Any]) -> Iterator[RenderableType]:
         ("name", "step", plain),
         ("stage", "stage", plain),
         ("inputs", "from", joined),
-        ("cached", "", runs),
+        ("does", "", plain),
         ("why", "why", plain),
     )

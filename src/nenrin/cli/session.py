@@ -81,6 +81,14 @@ def upload(client: Client, path: str, file: Path, **params: Any) -> Any:
         return client.upload(path, file, shown, **params)
 
 
+def write_page(client: Client, path: str, name: str, to: Path | None = None) -> Path:
+    """Write the page at ``path`` to the file ``to``, or as ``name`` among the folder's reports."""
+    page = to or Path(".nenrin", "reports", f"{name}.html")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(client.text(path), encoding="utf-8")
+    return page
+
+
 @contextmanager
 def following(client: Client) -> Iterator[Shown]:
     """Progress on the screen, and a word to whoever stopped it."""

@@ -18,12 +18,13 @@ Progress = Callable[[str, int, int, str], None]
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run would do with a node: take it from the cache, run it, or decide when it gets there."""
+    """What a run would do with a node, ``does``: ``kept`` from before, ``runs``, or runs ``if due``."""
 
     name: str
     stage: str
     inputs: tuple[str, ...]
     cached: bool
+    does: str
     why: str
     note: str = ""
     output: str = ""
@@ -128,6 +129,7 @@ class Engine:
             stage=node.stage,
             inputs=node.inputs,
             cached=cached,
+            does="kept" if cached else "runs" if node.run else "if due",
             why=why,
             note=node.note,
             output=output,

@@ -103,7 +103,7 @@ class ProjectService:
         if before is None:
             return [*changes(None, project), f"activates revision {after.id}, the first"]
         if before.id == after.id:
-            return [f"nothing: revision {after.id} is the one that {environment} follows"]
+            return [f"nothing changes: {environment} follows revision {after.id} already"]
         return [
             *changes(self._replay.unpacked(before), project),
             f"revision {after.id} follows {before.id}",

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from nenrin.api.pages.report import report_page
+from nenrin.api.pages.run import run_page
 
-__all__ = ["report_page"]
+__all__ = ["report_page", "run_page"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
 
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
+from nenrin.api.pages import run_page
 
 router = APIRouter(prefix="/api", tags=["project"])
 
@@ -23,6 +25,18 @@ def run(here: Here) -> Json:
         "run", lambda progress: here.platform.projects.run(here.environment, progress=progress)
     )
     return Json(work.describe(), status_code=202)
+
+
+@router.get("/runs/latest")
+def latest_run(here: Here) -> Json:
+    """What the newest run found of each deployment: evaluation, verdict, columns, data versions."""
+    return Json(here.platform.projects.last_run(here.environment))
+
+
+@router.get("/runs/latest/page", response_class=HTMLResponse)
+def latest_run_page(here: Here) -> HTMLResponse:
+    """The same as one HTML page."""
+    return HTMLResponse(run_page(here.platform.projects.last_run(here.environment)))
 
 
 @router.post("/apply", status_code=202)
