@@ -20,7 +20,6 @@ from nenrin.training.columns import (
     encode,
     encode_as,
     recode,
-    take,
 )
 
 texts = st.none() | st.sampled_from(["", "a", "b", "ä", "日", "a b"])
@@ -81,11 +80,12 @@ def test_narrowed_rows_know_their_own_texts_only(
     values: list[tuple[Any, ...]], data: st.DataObject
 ) -> None:
     kept = data.draw(st.lists(st.integers(0, len(values) - 1), unique=True).map(sorted))
-    columns = take(encode(_frame(values)), np.array(kept, dtype=np.int64))
-    narrowed = columns[3].narrowed()
-    assert _values(narrowed) == [values[place][3] for place in kept]
+    index = np.array(kept, dtype=np.int64)
+    columns = encode(_frame(values))
+    narrowed = columns[3].narrowed(index)
+    assert _values(narrowed.take(index)) == [values[place][3] for place in kept]
     assert list(narrowed.vocabulary) == sorted({values[place][3] for place in kept} - {None})
-    assert columns[0].narrowed() is columns[0]
+    assert columns[0].narrowed(index) is columns[0]
 
 
 @given(rows)

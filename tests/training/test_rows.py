@@ -16,7 +16,7 @@ WEIGHT = np.array([0.5, 1.0, 1.5])
 
 
 def _rows(access: Access | None = None) -> Rows:
-    return Rows(COLUMNS, Y, WEIGHT, access=access)
+    return Rows(COLUMNS, np.arange(3), Y, WEIGHT, access=access)
 
 
 def test_gives_features_labels_and_weights() -> None:
@@ -57,3 +57,12 @@ def test_batches_are_the_rows_in_order() -> None:
 def test_an_empty_batch_is_refused() -> None:
     with pytest.raises(RequestError, match="batch of 0"):
         next(_rows().batches(0))
+
+
+def test_a_container_is_the_callers_to_change() -> None:
+    rows = _rows()
+    frame = rows.pandas()
+    frame.loc[:, "x"] = 0.0
+    rows.numpy()[:] = 0.0
+    assert rows.pandas()["x"].tolist() == [1.0, 2.0, 3.0]
+    assert rows.X["x"].to_list() == [1.0, 2.0, 3.0]

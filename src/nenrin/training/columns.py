@@ -66,13 +66,13 @@ class FeatureColumn:
         mask = None if self.mask is None else self.mask[index]
         return replace(self, values=self.values[index], mask=mask)
 
-    def narrowed(self) -> FeatureColumn:
-        """The same rows, their vocabulary only the texts that occur in them."""
+    def narrowed(self, index: Index) -> FeatureColumn:
+        """The same rows, the vocabulary only the texts that occur in those at ``index``."""
         if self.kind != "string":
             return self
         # One more place than texts: code -1 counts there.
         seen = np.zeros(len(self.vocabulary) + 1, dtype=bool)
-        seen[self.values] = True
+        seen[self.values[index]] = True
         if seen[:-1].all():
             return self
         return self.recoded(

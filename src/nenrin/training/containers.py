@@ -34,8 +34,7 @@ def to_pandas(columns: Columns) -> pd.DataFrame:
     """
     import pandas as pd
 
-    # A copy: the frame is the caller's to change, the columns may be a mapped file.
-    return pd.DataFrame({column.name: _pandas_column(column) for column in columns}, copy=True)
+    return pd.DataFrame({column.name: _pandas_column(column) for column in columns}, copy=False)
 
 
 def to_numpy(columns: Columns) -> np.ndarray:
@@ -80,4 +79,7 @@ def _pandas_column(column: FeatureColumn) -> Any:
         return pd.Categorical.from_codes(column.values, dtype=dtype, validate=False)
     if column.kind == "boolean":
         return column.numbers().astype(np.float32)
-    return column.values if column.kind == "integer" and column.mask is None else column.numbers()
+    whole = column.kind == "integer" and column.mask is None
+    values = column.values if whole else column.numbers()
+    # The frame is the caller's to change: what is part of a table, or of a file, is copied.
+    return np.require(values, requirements=["OWNDATA", "WRITEABLE"])

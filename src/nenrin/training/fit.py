@@ -210,7 +210,7 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
             hint="load more data, or train on a longer history",
             where=model.declared.where,
         )
-    columns = tuple(column.narrowed() for column in take(table.columns, selected.indices))
+    columns = tuple(column.narrowed(selected.indices) for column in table.columns)
     texts = any(column.kind == "string" for column in columns)
     where = _where(model)
 
@@ -222,7 +222,7 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
 
     access = Access(announce)
     y = selected.y.astype(np.int64) if job.task.kind == "binary" else selected.y
-    rows = Rows(columns, y, selected.weight, access=access, meter=meter)
+    rows = Rows(columns, selected.indices, y, selected.weight, access=access, meter=meter)
     before = meter.user
     if model.declared.imported is not None:
         returned = read_imported(model.declared, Path(job.project))

@@ -40,6 +40,8 @@ class Access:
 class Rows:
     """Training rows: features in the container of your choice, labels and weights.
 
+    A container is gathered when it is asked for and then is the caller's; nothing is kept twice.
+
     Attributes:
         y: labels, shape (n,): int64 0 and 1 of a binary model, else float64.
     """
@@ -47,6 +49,7 @@ class Rows:
     def __init__(
         self,
         columns: tuple[FeatureColumn, ...],
+        index: np.ndarray,
         y: np.ndarray,
         weight: np.ndarray,
         *,
@@ -55,6 +58,7 @@ class Rows:
     ) -> None:
         self.y = y
         self._columns = columns
+        self._index = index
         self._weight = weight
         self._access = access or Access()
         self._meter = meter or Meter()
@@ -101,7 +105,8 @@ class Rows:
         for start in range(0, len(self), size):
             part = slice(start, start + size)
             yield Rows(
-                take(self._columns, part),
+                self._columns,
+                self._index[part],
                 self.y[part],
                 self._weight[part],
                 access=self._access,
@@ -112,4 +117,4 @@ class Rows:
         self._access.container = name
         self._access.on_container(name)
         with self._meter.platform():
-            return BUILD[name](self._columns)
+            return BUILD[name](take(self._columns, self._index))
