@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +37,7 @@ from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.executor import Executor
 from nenrin.project.loader import project_attributes
 from nenrin.project.replay import ProjectReplay
+from nenrin.project.revision import unpack
 from nenrin.project.service import ProjectService
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.service import RegistryService
@@ -213,7 +214,7 @@ class _Loader:
         self._versions = SqlVersions()
         self._revisions = SqlRevisions()
         self._kinds = Kinds()
-        self._projects: dict[str, Any] = {}
+        self._projects: dict[str, Mapping[str, Any]] = {}
 
     def open(self, version: str) -> RowAnswerer:
         """The version, ready to answer rows."""
@@ -234,9 +235,13 @@ class _Loader:
         """The feature state kept under ``digest``."""
         return FeatureSet.loads(self._store.get(digest))
 
-    def _project(self, revision: str) -> Any:
-        """The attributes of the project module that made a version."""
-        folder = self._state_folder / "revisions" / revision
+    def _project(self, revision: str) -> Mapping[str, Any]:
+        """The attributes of the project module that made a version; none where no project did."""
+        if not revision:
+            return {}
         if revision not in self._projects:
-            self._projects[revision] = project_attributes(folder) if folder.is_dir() else {}
+            with self._units.read(self._environment) as unit:
+                found = self._revisions.get(unit, revision)
+            folder = unpack(found, self._store, self._state_folder / "revisions")
+            self._projects[revision] = project_attributes(folder)
         return self._projects[revision]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,11 +16,13 @@ from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
+from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
 from nenrin.loop.exporting import export_predictions
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.living import Living
 from nenrin.loop.ports import Prepared, Progress, Replay
+from nenrin.loop.proposing import Exam, Proposing
 from nenrin.loop.replaying import Asked, Replayer, environment_of
 from nenrin.loop.rings import rings
 from nenrin.registry.service import RegistryService
@@ -101,6 +103,14 @@ class LoopService:
             gates=gates,
             serving=serving,
             states=states,
+        )
+        self._proposing = Proposing(
+            units=units,
+            store=store,
+            registry=registry,
+            gates=gates,
+            serving=serving,
+            calendar=calendar,
         )
 
     def backtest(
@@ -199,6 +209,18 @@ class LoopService:
             into, report["project"]["deployment"], load=False, progress=None
         )
         return self._adopting.adopt(report, of_backtest(backtest), into, prepared)
+
+    def propose(
+        self,
+        environment: str,
+        deployment: str,
+        version: str,
+        exam: Exam,
+        *,
+        project: Mapping[str, Any] | None = None,
+    ) -> Verdict:
+        """Propose a registered version of any kind (see :class:`nenrin.loop.proposing.Proposing`)."""
+        return self._proposing.propose(environment, deployment, version, exam, project=project)
 
     def turn(
         self, environment: str, deployment: str | None, progress: Progress | None = None
