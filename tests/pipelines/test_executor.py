@@ -51,7 +51,7 @@ def test_what_could_not_be_made_is_made_again() -> None:
     def fail() -> int:
         raise ValueError
 
-    with pytest.raises(ValueError, match="^$"):
+    with pytest.raises(ValueError, match=r"^$"):
         context.cached("number", "x", fail, keep=1)
     assert context.cached("number", "x", lambda: 7, keep=1) == 7
 
