@@ -221,6 +221,7 @@ class Loop:
         return {
             "environment": environment,
             "now": "2013-01-01T00:00:00Z",
+            "calendar": "stands at the end of the data until new data moves it",
             "deployments": [delay],
             "ledger": {"events": 7, "head": "c" * 64},
         }

@@ -111,7 +111,8 @@ def test_a_run_with_nothing_to_do_says_what_it_waits_for(
 
 def test_the_status_says_what_needs_to_be_known(run: Run) -> None:
     out = run("status").out
-    assert "dev at 2013-01-01 00:00Z" in out
+    assert "dev at 2013-01-01 00:00Z, its calendar stands at the end of the data" in out
+    assert "predictions: 0 answered" in out
     for news in ("watched against version-0", "alarm since", "on probation", "frozen"):
         assert news in out
 

@@ -64,11 +64,18 @@ def adopt(
         show(client.post(f"/api/backtests/{name}/adopt", {"into": into}), as_json, facts)
 
 
+def stands(status: Mapping[str, Any]) -> str:
+    """Where an environment's calendar is, and whether it goes on."""
+    return f"{when(status['now'])}, its calendar {status['calendar']}"
+
+
 def _status(status: dict[str, Any]) -> RenderableType:
     """Where the calendar stands, a line a deployment, and what each needs to be known."""
-    ledger = status["ledger"]
+    ledger, answered = status["ledger"], status["predictions"]
+    gone = answered["lost"] + answered["dropped"]
+    missing = f", {gone:,} of them missing in the log" if gone else ""
     return Group(
-        Text.assemble((status["environment"], "bold"), f" at {when(status['now'])}"),
+        Text.assemble((status["environment"], "bold"), f" at {stands(status)}"),
         table(
             status["deployments"],
             ("name", "deployment", plain),
@@ -80,6 +87,7 @@ def _status(status: dict[str, Any]) -> RenderableType:
             empty="nothing is deployed yet: nenrin run, or nenrin adopt after a backtest",
         ),
         *(line for each in status["deployments"] for line in _news(each)),
+        Text(f"predictions: {answered['issued']:,} answered{missing}", style="dim"),
         Text(f"ledger: {ledger['events']:,} events, head {ledger['head'][:12]}", style="dim"),
     )
 
@@ -117,5 +125,5 @@ def _rings(rings: list[dict[str, Any]]) -> RenderableType:
         ("ships", "version", plain),
         ("outcome", "outcome", plain),
         ("verdict", "verdict", reason),
-        empty="the loop has not turned yet",
+        empty="the loop has not turned here yet; a backtest has rings of its own: --env backtest/ID",
     )

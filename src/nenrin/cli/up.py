@@ -10,7 +10,8 @@ import typer
 from rich.text import Text
 
 from nenrin.api.serve import serve
-from nenrin.cli.console import note, show, when
+from nenrin.cli.console import note, show
+from nenrin.cli.loop import stands
 from nenrin.cli.session import AsJson, Env, commands, settings_of
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
@@ -66,7 +67,7 @@ def _curl(url: str, name: str, platform: Platform, settings: Settings) -> str:
 def _served(served: dict[str, Any]) -> Text:
     text = Text.assemble(
         *("serving ", (served["environment"], "bold"), " at ", (served["url"], "bold")),
-        f", revision {served['revision']}, calendar at {when(served['status']['now'])}\n",
+        f", revision {served['revision']}, at {stands(served['status'])}\n",
     )
     for name in ("docs", "metrics", "v2/health/ready"):
         text.append(f"  {served['url']}/{name}\n", style="dim")

@@ -6,6 +6,7 @@ data moves it. There the rows of a load are answered by the routes of their time
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,7 @@ from nenrin.loop.first import code_look
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
+from nenrin.loop.rings import rings
 from nenrin.loop.schedule import skip_missed_looks
 from nenrin.loop.state import Segment, State
 from nenrin.loop.timeless import turn as timeless_turn
@@ -196,8 +198,8 @@ class Living:
         """Every deployment: what serves, what is watched, and what is due."""
         end, machine = self._replay.data_end(environment), self._calendar.now()
         stands = None if end is None else stands_at(end, machine)
-        turned = [0]
-        lines = []
+        turned, lines = [0], []
+        here = Counter(ring["deployment"] for ring in rings(self._units.events(environment)))
         for deployment in self._serving.list(environment):
             state = self.state(environment, deployment.name)
             line: dict[str, Any] = {
@@ -211,14 +213,14 @@ class Living:
                 "since": iso(deployment.at),
             }
             if state is not None:
-                line |= _told(state)
+                line |= {"rings": here[deployment.name], **_told(state)}
                 turned.append(state.now)
             lines.append(line)
         sequence, head = self._units.head(environment)
         return {
             "environment": environment,
             "now": iso(machine if stands is None else max(turned) or stands),
-            "calendar": _calendar_words(stands and (max(turned) or stands)),
+            "calendar": _calendar_words(stands),
             "deployments": lines,
             "ledger": {"events": sequence, "head": head},
         }
@@ -334,7 +336,6 @@ def _told(state: State) -> dict[str, Any]:
     """The loop's memory, for people."""
     watch = state.watch
     return {
-        "rings": state.rings,
         "recipe": state.artefacts[state.champion].recipe if state.champion else None,
         "next_look": _when(min(state.next_look, state.pulled)),
         "probation": state.probation,
@@ -358,7 +359,7 @@ def _calendar_words(stands: int | None) -> str:
     """Where an environment's calendar stands, for people."""
     if stands is None:
         return "goes with this machine's"
-    return f"stands at the end of the data, {iso(stands)}, until new data moves it"
+    return "stands at the end of the data until new data moves it"
 
 
 def _earlier(state: State | None) -> str | None:

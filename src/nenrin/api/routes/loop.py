@@ -13,9 +13,10 @@ from starlette.background import BackgroundTask
 
 from nenrin.api.context import Context, Here
 from nenrin.api.errors import Json
-from nenrin.api.folder import scratch
+from nenrin.api.folder import predictions_folder, scratch
 from nenrin.api.pages import report_page
 from nenrin.core.errors import NotFoundError
+from nenrin.serving.livelog import read_counts
 
 router = APIRouter(prefix="/api", tags=["loop"])
 
@@ -44,8 +45,9 @@ class Adoption(BaseModel):
 
 @router.get("/status")
 def status(here: Here) -> Json:
-    """Where the environment stands: its calendar, deployments, open alarms and watches."""
-    return Json(here.platform.loop.status(here.environment))
+    """Where the environment stands: calendar, deployments, alarms, watches; the folder's predictions."""
+    counts = read_counts(predictions_folder(here.platform.settings.state_folder))
+    return Json({**here.platform.loop.status(here.environment), "predictions": counts})
 
 
 @router.get("/rings")
