@@ -122,6 +122,17 @@ def dropped(rows):
     return HistGradientBoostingClassifier(max_iter=2).fit(X, rows.y)
 
 
+@model(rows=flights, label=arrivals.late, features=[])
+def reordered(rows):
+    X = rows.pandas()
+    return LGBMClassifier(n_estimators=2, verbosity=-1).fit(X[sorted(X.columns)], rows.y)
+
+
+@model(rows=flights, label=arrivals.late, features=[])
+def clueless(rows):
+    return LGBMClassifier(n_estimators=2)
+
+
 brought = import_model("brought.skops", rows=flights, label=arrivals.delay, features=[])
 '''
 

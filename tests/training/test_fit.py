@@ -111,12 +111,23 @@ def test_what_does_not_predict_is_refused(context: WorkerContext, folder: Path) 
         fit(context, job_of(context, folder, "nothing"))
 
 
-def test_a_model_fitted_on_less_than_the_container_is_found_out(
+@pytest.mark.parametrize("name", ["dropped", "reordered"])
+def test_a_model_fitted_on_other_columns_is_found_out(
+    context: WorkerContext, folder: Path, name: str
+) -> None:
+    """LightGBM itself would not notice another order, and answer wrong."""
+    with pytest.raises(StepError, match=f"{name} was fitted on") as caught:
+        fit(context, job_of(context, folder, name))
+    assert "rows gives temp, distance, far, carrier" in caught.value.message
+    assert caught.value.where == f"{folder}/project.py:{_line_of(f'def {name}') - 1}"
+
+
+def test_a_model_that_cannot_predict_is_found_out_at_once(
     context: WorkerContext, folder: Path
 ) -> None:
-    with pytest.raises(StepError, match="predicting with dropped raised") as caught:
-        fit(context, job_of(context, folder, "dropped"))
-    assert "fit on it as it is" in caught.value.hint
+    with pytest.raises(StepError, match="predicting with clueless raised NotFittedError") as caught:
+        fit(context, job_of(context, folder, "clueless", sanity=None))
+    assert caught.value.where == f"{folder}/project.py:{_line_of('def clueless') - 1}"
 
 
 def test_no_labelled_row_is_refused(context: WorkerContext, folder: Path) -> None:

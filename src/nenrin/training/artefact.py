@@ -21,7 +21,7 @@ from nenrin.core.errors import IntegrityError, RefusedError, StepError
 from nenrin.training.columns import ColumnSpec, FeatureColumn, RowEncoder, encode_as, recode
 from nenrin.training.containers import BUILD
 from nenrin.training.declare import Predictor
-from nenrin.training.formats import format_for, format_named, unwrapped, wrapped
+from nenrin.training.formats import fitted_names, format_for, format_named, unwrapped, wrapped
 from nenrin.training.meter import Meter
 
 _MAGIC = b"nenrin-model-1\n\0"
@@ -175,7 +175,8 @@ def dump(
         project: folder of the project, whose modules a pickle carries with it.
 
     Raises:
-        StepError: it does not predict, or cannot be written.
+        StepError: it does not predict, was fitted on other columns than ``rows`` gives, or cannot be
+            written.
     """
     if not _predicts(model):
         raise StepError(
@@ -183,6 +184,7 @@ def dump(
             hint="return a fitted model with predict or predict_proba, or nr.predictor(…)",
             where=where,
         )
+    _check_names(model, name, where, [column.name for column in columns])
     chosen = format_for(model, columns, container)
     header = Header(
         format=chosen.name,
@@ -221,6 +223,21 @@ def _split(data: bytes) -> tuple[Header, bytes]:
     size = int.from_bytes(data[len(_MAGIC) : start], "little")
     header = msgspec.msgpack.decode(data[start : start + size], type=Header)
     return header, data[start + size :]
+
+
+def _check_names(model: Any, name: str, where: str, given: list[str]) -> None:
+    """Refuse a model fitted on other columns, or in another order, than prediction will give it.
+
+    LightGBM would not notice the order, and answer wrong.
+    """
+    fitted = fitted_names(model)
+    underlined = [name.replace(" ", "_") for name in given]  # as LightGBM writes them
+    if fitted is not None and fitted not in (given, underlined):
+        raise StepError(
+            f"{name} was fitted on {', '.join(fitted)}; rows gives {', '.join(given)}",
+            hint="fit on the container as rows gives it, or return nr.predictor(…) that picks the columns",
+            where=where,
+        )
 
 
 def _predicts(model: Any) -> bool:

@@ -11,6 +11,8 @@ import os
 import random  # noqa: TID251 - seeded, for users' libraries that draw from it
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +119,10 @@ class Scores(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fitted(msgspec.Struct, frozen=True, kw_only=True):
-    """A training inside its worker: the artefact's bytes, and what was seen of the function."""
+    """A training inside its worker: the artefact's bytes, and what was seen of the function at ``where``."""
 
     data: bytes
+    where: str
     rows: int
     access: Access
     container: str
@@ -139,11 +142,14 @@ def fit(context: WorkerContext, job: FitJob) -> FitResult:
     fitted = train(context, job, table, meter)
     digest = context.store.put(fitted.data)
     artefact = open_model(context, digest, fitted.data)
+    # Without rows to look at, a few show whether it predicts at all.
+    lo, hi = job.sanity or (0, 5)
+    with blaming(fitted.where):
+        p = artefact.predict_columns(take(table.columns, slice(lo, hi)), meter)
     loss, bad = float("nan"), 0
     if job.sanity is not None:
-        p = artefact.predict_columns(take(table.columns, slice(*job.sanity)), meter)
         bad = int((~np.isfinite(p)).sum())
-        loss = mean_loss(job.task, table.labels_at(job.selection.known_by, *job.sanity), p)
+        loss = mean_loss(job.task, table.labels_at(job.selection.known_by, lo, hi), p)
     return FitResult(
         model=digest,
         rows=fitted.rows,
@@ -233,23 +239,35 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
     if weighted and not access.weight_read:
         raise _unweighted(model)
     container = access.container or "polars"
-    data = dump(
-        returned,
-        name=job.model,
-        # Equal models have equal bytes wherever the project lies.
-        where=Path(model.declared.where.rpartition(":")[0]).name,
-        task=job.task.kind,
-        container=container,
-        columns=tuple(column.spec for column in columns),
-        project=Path(job.project),
-    )
+    with blaming(where):
+        data = dump(
+            returned,
+            name=job.model,
+            # Equal models have equal bytes wherever the project lies.
+            where=Path(model.declared.where.rpartition(":")[0]).name,
+            task=job.task.kind,
+            container=container,
+            columns=tuple(column.spec for column in columns),
+            project=Path(job.project),
+        )
     return Fitted(
         data=data,
+        where=where,
         rows=len(selected.indices),
         access=access,
         container=container,
         fit_cpu=meter.user - before,
     )
+
+
+@contextmanager
+def blaming(where: str) -> Iterator[None]:
+    """Errors of a model within the block name the function that returned it, as ``file:line``."""
+    try:
+        yield
+    except StepError as error:
+        error.where = where
+        raise
 
 
 def find_model(context: WorkerContext, job: FitJob) -> Model:

@@ -65,15 +65,13 @@ class LightGBM:
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
         """Boosters fitted on the container as it was given, with an objective of LightGBM's own."""
-        if not _is_of(model, "lightgbm"):
+        booster = _booster(model)
+        if booster is None:
             return False
-        booster = getattr(model, "booster_", model)
         text = [list(column.vocabulary) for column in columns if column.kind == "string"]
-        given = [column.name.replace(" ", "_") for column in columns]
-        plain = [f"Column_{place}" for place in range(len(columns))]
         objective = booster.dump_model(num_iteration=1).get("objective", "")
         return (
-            booster.feature_name() == (plain if container == "numpy" else given)
+            booster.num_feature() == len(columns)
             and (booster.pandas_categorical or []) == (text if container == "pandas" else [])
             and (container != "polars" or not text)
             and objective.split(" ")[0] not in ("", "custom")
@@ -181,6 +179,23 @@ def format_named(name: str) -> Format:
         f"the model is written as {name!r}, which this nenrin does not read",
         hint="install the version of nenrin that wrote it",
     )
+
+
+def fitted_names(model: Any) -> list[str] | None:
+    """The columns that a model says it was fitted on; ``None`` where it does not know names."""
+    booster = _booster(model)
+    if booster is None:
+        names = getattr(model, "feature_names_in_", None)
+        return None if names is None else [str(name) for name in names]
+    fitted: list[str] = booster.feature_name()
+    # So LightGBM calls the columns of a matrix.
+    return None if fitted == [f"Column_{place}" for place in range(len(fitted))] else fitted
+
+
+def _booster(model: Any) -> Any:
+    """LightGBM's booster in a fitted model of LightGBM's; ``None`` of anything else."""
+    booster = getattr(model, "booster_", model)
+    return booster if _is_of(booster, "lightgbm") and hasattr(booster, "feature_name") else None
 
 
 def wrapped(model: Any) -> Any:

@@ -22,7 +22,7 @@ from nenrin.pipelines.executor import Executor, WorkerContext
 from nenrin.training.artefact import Artefact
 from nenrin.training.columns import take
 from nenrin.training.declare import Model
-from nenrin.training.fit import FitJob, mean_loss, open_table, train
+from nenrin.training.fit import FitJob, blaming, mean_loss, open_table, train
 from nenrin.training.meter import Meter
 from nenrin.training.spaces import Floats, Integers, Space, contains
 from nenrin.training.table import FOLDS, RowTable, Selection
@@ -114,7 +114,8 @@ def trial(context: WorkerContext, job: FitJob, horizon: int | None) -> Trial:
     selection, held = _hold_back(table, job.selection, horizon)
     fitted = train(context, msgspec.structs.replace(job, selection=selection), table, meter)
     artefact = Artefact.loads(fitted.data, trusted=True)
-    p = artefact.predict_columns(take(table.columns, held), meter)
+    with blaming(fitted.where):
+        p = artefact.predict_columns(take(table.columns, held), meter)
     loss = mean_loss(job.task, table.labels_at(job.selection.known_by)[held], p)
     return Trial(
         params=job.params,
