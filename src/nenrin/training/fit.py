@@ -11,7 +11,7 @@ import os
 import random  # noqa: TID251 - seeded, for users' libraries that draw from it
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ import numpy as np
 from nenrin.core.errors import NenrinError, NotFoundError, ProjectError, StepError
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.artefact import Artefact, dump
-from nenrin.training.columns import take
+from nenrin.training.columns import FeatureColumn, take
 from nenrin.training.declare import Model
 from nenrin.training.imports import read_imported
 from nenrin.training.meter import Meter
 from nenrin.training.rows import Access, Rows
-from nenrin.training.table import RowTable, Selection
+from nenrin.training.table import RowTable, Selected, Selection
 from nenrin.training.tasks import Task
 
 _STRINGS_HINT = (
@@ -209,35 +209,15 @@ def mean_loss(task: Task, y: np.ndarray, p: np.ndarray) -> float:
 def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) -> Fitted:
     """Select the rows, call the model function and write down what it returns."""
     model = find_model(context, job)
-    selected = table.select(job.selection)
-    if len(selected.indices) == 0:
-        raise ProjectError(
-            f"no row of {model.rows.declared.name} that {job.model} could be trained on has a label",
-            hint="load more data, or train on a longer history",
-            where=model.declared.where,
-        )
+    selected = _select(model, job, table)
     columns = tuple(column.narrowed(selected.indices) for column in table.columns)
-    texts = any(column.kind == "string" for column in columns)
     where = _where(model)
-
-    def announce(container: str) -> None:
-        if texts and container == "polars":
-            context.entering(_line_now(where), _STRINGS_HINT)
-        else:
-            context.entering(where, _DIED_HINT)
-
-    access = Access(announce)
+    access = Access(_announcer(context, where, columns))
     y = selected.y.astype(np.int64) if job.task.kind == "binary" else selected.y
     rows = Rows(columns, selected.indices, y, selected.weight, access=access, meter=meter)
     before = meter.user
-    if model.declared.imported is not None:
-        returned = read_imported(model.declared, Path(job.project))
-        access.container = model.declared.imported.container
-    else:
-        returned = _call(context, model, rows, job, meter)
-    weighted = job.selection.half_life is not None and model.function is not None
-    if weighted and not access.weight_read:
-        raise _unweighted(model)
+    returned = _returned(context, model, rows, job, access, meter)
+    fit_cpu = meter.user - before
     container = access.container or "polars"
     with blaming(where):
         data = dump(
@@ -251,12 +231,7 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
             project=Path(job.project),
         )
     return Fitted(
-        data=data,
-        where=where,
-        rows=len(selected.indices),
-        access=access,
-        container=container,
-        fit_cpu=meter.user - before,
+        data=data, where=where, rows=len(rows), access=access, container=container, fit_cpu=fit_cpu
     )
 
 
@@ -285,6 +260,45 @@ def find_model(context: WorkerContext, job: FitJob) -> Model:
             where=job.project,
         )
     return models[job.model]
+
+
+def _select(model: Model, job: FitJob, table: RowTable) -> Selected:
+    selected = table.select(job.selection)
+    if len(selected.indices) == 0:
+        raise ProjectError(
+            f"no row of {model.rows.declared.name} that {job.model} could be trained on has a label",
+            hint="load more data, or train on a longer history",
+            where=model.declared.where,
+        )
+    return selected
+
+
+def _announcer(
+    context: WorkerContext, where: str, columns: tuple[FeatureColumn, ...]
+) -> Callable[[str], None]:
+    """Tells the pool which container the function has, for the case that its process dies."""
+    texts = any(column.kind == "string" for column in columns)
+
+    def announce(container: str) -> None:
+        if texts and container == "polars":
+            context.entering(_line_now(where), _STRINGS_HINT)
+        else:
+            context.entering(where, _DIED_HINT)
+
+    return announce
+
+
+def _returned(
+    context: WorkerContext, model: Model, rows: Rows, job: FitJob, access: Access, meter: Meter
+) -> Any:
+    """The fitted model: what the function returns, or what the project brings along."""
+    if model.declared.imported is not None:
+        access.container = model.declared.imported.container
+        return read_imported(model.declared, Path(job.project))
+    returned = _call(context, model, rows, job, meter)
+    if job.selection.half_life is not None and not access.weight_read:
+        raise _unweighted(model)
+    return returned
 
 
 def _call(context: WorkerContext, model: Model, rows: Rows, job: FitJob, meter: Meter) -> Any:
