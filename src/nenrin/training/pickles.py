@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType
 from typing import Any
 
 import cloudpickle
@@ -42,10 +42,17 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             named = value.replace(co_filename=Path(value.co_filename).name)
             return self.dispatch_table[CodeType](named)
         reduced = super().reducer_override(value)
-        if isinstance(value, type) and isinstance(reduced, tuple):
-            function, arguments, *rest = reduced
-            return (function, tuple(None if _drawn(each) else each for each in arguments), *rest)
-        return reduced
+        if not isinstance(reduced, tuple):
+            return reduced
+        function, arguments, *rest = reduced
+        if isinstance(value, FunctionType):
+            # The globals that its functions share; cloudpickle's own dict, not the module's.
+            for shared in arguments:
+                if isinstance(shared, dict) and isinstance(shared.get("__file__"), str):
+                    shared["__file__"] = Path(shared["__file__"]).name
+        if isinstance(value, type):
+            arguments = tuple(None if _drawn(each) else each for each in arguments)
+        return (function, arguments, *rest)
 
 
 def _drawn(argument: object) -> bool:
@@ -71,4 +78,5 @@ def _by_value(project: Path | None) -> Iterator[None]:
 
 def _within(module: Any, folder: Path) -> bool:
     file = getattr(module, "__file__", None)
-    return isinstance(file, str) and Path(file).is_relative_to(folder)
+    named = sys.modules.get(getattr(module, "__name__", "")) is module
+    return named and isinstance(file, str) and Path(file).is_relative_to(folder)
