@@ -23,7 +23,7 @@ from nenrin.gates.leak import LEAKS
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.evaluation import evaluate
 from nenrin.loop.evidence import JUDGED_DAYS, gather
-from nenrin.loop.first import code_look
+from nenrin.loop.first import code_look, hold_out
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
@@ -33,6 +33,7 @@ from nenrin.loop.state import Segment, State
 from nenrin.loop.timeless import turn as timeless_turn
 from nenrin.loop.timeless import waits_for
 from nenrin.loop.turn import Loop
+from nenrin.loop.unchanged import fits_the_same
 from nenrin.registry.service import RegistryService
 from nenrin.serving.service import ServingService
 
@@ -233,8 +234,13 @@ class Living:
         steps = []
         skip_missed_looks(deployed, now)
         if state is not None and state.champion and state.code != prepared.project:
-            steps.append(self._new_code(deployed, prepared, now))
-            journal.commit(steps[0], deployed.state)
+            params = deployed.trainer.tune(now, *hold_out(deployed, now))
+            if fits_the_same(deployed.trainer, deployed.declared, state, params):
+                state.code = prepared.project
+                journal.remember(state, now)
+            else:
+                steps.append(self._new_code(deployed, prepared, now))
+                journal.commit(steps[0], deployed.state)
         steps += Loop(deployed, journal, now).tick(now)
         if (deployed.state.table, deployed.state.now) != (prepared.table_digest, now):
             deployed.state.table, deployed.state.now = prepared.table_digest, now
@@ -261,6 +267,9 @@ class Living:
         state = self.state(environment, prepared.declared.name)
         turned = timeless_turn(prepared, state, now, self._store)
         if turned is None:
+            if state is not None and state.code != prepared.project:
+                state.code = prepared.project  # it makes no difference
+                self._journal(environment, prepared).remember(state, now)
             return _told_turn([], None, {})
         self._journal(environment, prepared).commit(turned.step, turned.state)
         return _told_turn([turned.step], turned.evaluation, turned.column_aucs)

@@ -21,6 +21,7 @@ from nenrin.loop.evaluation import Judged, evaluate
 from nenrin.loop.leaks import column_aucs
 from nenrin.loop.ports import Fitted, Order, Prepared, Step
 from nenrin.loop.state import Artefact, Segment, State
+from nenrin.loop.unchanged import fits_the_same
 from nenrin.serving.router import key_hashes
 from nenrin.stats.metrics import METRICS
 from nenrin.training.table import FOLDS
@@ -52,13 +53,13 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
         None where there is nothing to do.
     """
     labelled = _labelled(prepared, now)
-    change = _change(prepared, state, labelled)
+    change = _change(prepared, state, labelled, now)
     if change is None:
         return None
     state = state or State(settle=0, next_block=0, next_day=0, next_look=NEVER)
     step = Step(at=now)
     if change != "refresh":
-        state.params = prepared.trainer.tune(now, None, now + 1)
+        state.params = _tuned(prepared, now)
     order = Order(recipe=prepared.declared.recipes[0], at=now, cutoff=now + 1, params=state.params)
     held_out, baseline = _cross_validated(prepared, order, now)
     fit = prepared.trainer.fit([order])[0]
@@ -111,13 +112,19 @@ def _labelled(prepared: Prepared, now: int) -> int:
     return int(np.count_nonzero(np.isfinite(prepared.table.labels_at(now))))
 
 
-def _change(prepared: Prepared, state: State | None, labelled: int) -> Change | None:
-    """What there is to do: nothing yet served, other code, or enough new labels."""
+def _change(prepared: Prepared, state: State | None, labelled: int, now: int) -> Change | None:
+    """What there is to do: nothing yet served, code that fits another model, or enough new labels."""
     if state is None or not state.champion:
         return "first"
     if state.code != prepared.project:
-        return "code"
+        params = _tuned(prepared, now)
+        if not fits_the_same(prepared.trainer, prepared.declared, state, params):
+            return "code"
     return "refresh" if labelled - state.labels >= ENOUGH_NEW * state.labels else None
+
+
+def _tuned(prepared: Prepared, now: int) -> dict[str, Any]:
+    return prepared.trainer.tune(now, None, now + 1)
 
 
 def _cross_validated(prepared: Prepared, order: Order, now: int) -> tuple[np.ndarray, np.ndarray]:

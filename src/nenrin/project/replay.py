@@ -84,8 +84,10 @@ class ProjectReplay:
         self._executor = executor
 
     def load(self) -> Project:
-        """The declarations of the working folder."""
-        return load_project(self._folder)
+        """The declarations of the working folder, with steps that can be put in order."""
+        project = load_project(self._folder)
+        Graph(_own_nodes(project))
+        return project
 
     def snapshot(self, environment: str) -> Revision:
         """Keep the working folder as a revision and make it the environment's active one."""
