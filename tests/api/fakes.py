@@ -25,6 +25,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     added: int = 0
     changed: int = 0
+    unchanged: int = 0
     bound: int = 1_356_998_400_000_000
     manifest: str = "a" * 64
     at: int = 1_356_998_400_000_000
@@ -112,6 +113,7 @@ def ran(environment: str) -> dict[str, Any]:
         },
         "column_aucs": {"refund_reason": 1.0, "age": 0.6},
         "leaking": ["refund_reason"],
+        "warnings": [],
         "verdict": {
             "admitted": True,
             "ships": "version-1",

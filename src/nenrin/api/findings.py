@@ -80,8 +80,15 @@ def others(run: Run) -> list[tuple[str, str]]:
     ]
 
 
-def leaks(run: Run) -> list[str]:
-    """A warning for each column that alone all but tells the label."""
+def warnings(run: Run) -> list[str]:
+    """What makes the figures look too good: a label without age, columns that all but tell it."""
+    return [
+        *run["warnings"],
+        *_leaks(run),
+    ]
+
+
+def _leaks(run: Run) -> list[str]:
     return [
         f"{name} alone all but tells the label (AUC {run['column_aucs'][name]:.3f}): was it known when "
         f'the question was asked? If not, leave it out: drop=["{name}"]'

@@ -9,7 +9,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nenrin.cli.console import facts, number, plain, short, show, table, when
+from nenrin.cli.console import number, plain, short, show, table, when
 from nenrin.cli.session import AsJson, Env, commands, session, upload, work
 from nenrin.core.errors import RequestError
 
@@ -69,7 +69,7 @@ def load(
             loaded = work(client, f"/api/data/{name}/load", backfill=backfill)
         else:
             loaded = upload(client, f"/api/data/{name}", file, form=form, backfill=backfill)
-    show(loaded, as_json, facts)
+    show(loaded, as_json, _loaded)
 
 
 @app.command()
@@ -97,6 +97,16 @@ def _form(file: Path) -> Literal["csv", "parquet"]:
             hint="give it the ending .csv or .parquet",
         )
     return form
+
+
+def _loaded(version: dict[str, Any]) -> RenderableType:
+    counts = ", ".join(f"{version[how]:,} {how}" for how in ("added", "changed", "unchanged"))
+    new = version["added"] + version["changed"]
+    return Text.assemble(
+        (version["dataset"], "bold"),
+        f"  version {version['number']}{'' if new else ' still'}: {counts}; {version['rows']:,} rows, "
+        f"known until {when(version['bound'])}",
+    )
 
 
 def _versions(versions: list[dict[str, Any]]) -> RenderableType:

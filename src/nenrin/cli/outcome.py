@@ -48,7 +48,7 @@ def _deployment(run: Run) -> Iterator[RenderableType]:
         others = ", ".join(f"{name} {figure}" for name, figure in findings.others(run))
         if others:
             yield Text(f"{_INDENT}{others}", style="dim")
-    for warning in findings.leaks(run):
+    for warning in findings.warnings(run):
         yield Text(f"{_INDENT}{warning}", style="yellow")
     verdict = run["verdict"]
     for check in verdict["checks"] if verdict else ():

@@ -93,6 +93,7 @@ class Living:
             "champion": state.champion or None,
             "rows": len(prepared.table),
             "data": prepared.data,
+            "warnings": _warnings(prepared),
             **turned,
         }
         if told["evaluation"]:
@@ -325,6 +326,19 @@ class Living:
                 hint="run it first: nenrin run, or nenrin adopt",
             )
         return state
+
+
+def _warnings(prepared: Prepared) -> list[str]:
+    """What makes figures look better than they will be."""
+    table = prepared.table
+    labelled = table.answered < NEVER
+    late = table.answered[labelled] > table.asked[labelled]
+    if not prepared.timed or late.any():
+        return []
+    return [
+        f"label and features of {prepared.rows} share an instant, so nothing shows that the features were "
+        "there before the label; if it came later, say when (known=) or give it a dataset of its own"
+    ]
 
 
 def _told_turn(

@@ -192,7 +192,7 @@ def _notes(
     notes = [f"{target} is predicted as {task}{yes}, from {frame.height} rows"]
     identity = " and ".join(keys)
     notes.append(f"{identity} identifies a row" if keys else "no key: a row is its content")
-    notes += [f"{name} is left out: {why}" for name, why in drop.items()]
+    notes += [f"left out: {name}, {why}" for name, why in drop.items()]
     missing = frame[target].null_count()
     if missing:
         notes.append(f"{missing} rows have no {target}: they are not answered yet")

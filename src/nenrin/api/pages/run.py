@@ -42,6 +42,7 @@ def run_page(run: Mapping[str, Any]) -> str:
 def _deployment(run: Run) -> Iterator[Child]:
     yield masthead(f"run of {run['deployment']}", findings.headline(run), _lead(run))
     yield _tiles(run)
+    yield bullets(findings.warnings(run))
     yield _against_baseline(run)
     yield _reliability(run)
     yield _columns(run)
@@ -137,7 +138,6 @@ def _columns(run: Run) -> Markup | None:
         "What each column tells alone",
         "The AUC that a column reaches by itself: .5 tells nothing. One that reaches .99 was hardly known "
         "when the question was asked.",
-        bullets(findings.leaks(run)),
         charts.responsive(
             lambda width: charts.changes(
                 rows, label="AUC of each column alone", spell="{:.3f}".format, width=width
