@@ -9,7 +9,9 @@ import msgspec
 from nenrin.core.errors import RequestError
 from nenrin.core.instants import local_date, local_instant, local_midnight
 
+YEAR = 366
 LEAST_HISTORY = 28  # days before the first look: a third of it judges the first version
+LEAST_REPLAYED = 28  # days from it on, where the first look is chosen for the user
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -29,7 +31,7 @@ def window(
         zone: the rows' zone.
         clock: local time of a look.
         from_: local date of the first look; left out, the first of the month nearest to a quarter of the
-            history.
+            history, begun years counted as whole ones: data that ends earlier is replayed from the same day.
         until: local date at whose beginning the replay ends; left out, the end of the data.
 
     Raises:
@@ -53,12 +55,20 @@ def window(
 
 
 def _quarter(begin: date, end: date) -> date:
-    """The first of the month nearest to a quarter of the history, if there are enough days before it."""
-    quarter = begin + max((end - begin) / 4, timedelta(days=LEAST_HISTORY))
-    month = quarter.replace(day=1)
-    if quarter.day > 15:
-        month = (month + timedelta(days=32)).replace(day=1)
-    return month if begin + timedelta(days=LEAST_HISTORY) <= month < end else quarter
+    """The first of the month nearest to a quarter of the begun years; of the days, if these are few."""
+    days = (end - begin).days
+    start = _nearest_first(begin + timedelta(days=-(-days // YEAR) * YEAR // 4))
+    if (end - start).days >= LEAST_REPLAYED and (start - begin).days >= LEAST_HISTORY:
+        return start
+    quarter = begin + timedelta(days=max(days // 4, LEAST_HISTORY))
+    start = _nearest_first(quarter)
+    return start if begin + timedelta(days=LEAST_HISTORY) <= start < end else quarter
+
+
+def _nearest_first(day: date) -> date:
+    """The first of the month nearest to ``day``."""
+    month = day.replace(day=1)
+    return month if day.day <= 15 else (month + timedelta(days=32)).replace(day=1)
 
 
 def _date(text: str) -> date:
