@@ -270,8 +270,8 @@ def day_mean(made: Deployed, p: np.ndarray, day: int) -> float:
     start = local_midnight(made.ground.cut.days[day], zone)
     end = made.ground.day_start(day + 1)
     total, rows = 0.0, 0
-    for row in range(len(table.asked)):
-        if start <= table.asked[row] < end and table.answered[row] <= end + made.state.settle:
+    for row in range(*np.searchsorted(table.asked, [start, end])):
+        if table.answered[row] <= end + made.state.settle:
             q = p[row] if table.y[row] == 1 else 1 - p[row]
             total, rows = total - float(np.log(q)), rows + 1
     return total / rows
