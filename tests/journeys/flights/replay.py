@@ -1,6 +1,6 @@
 """Replay a project's folder in a process of its own, and say what came of it as JSON.
 
-Run as ``python replay.py FOLDER WORKERS FROM UNTIL``.
+Run as ``python replay.py FOLDER WORKERS FROM UNTIL``; either date may be empty.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from nenrin.platform import Platform
 
 
 def main() -> None:
-    """Replay, and print head and events."""
+    """Replay, and print head, events and costs."""
     folder, workers, start, until = sys.argv[1:]
     settings = Settings.read(folder=Path(folder), workers=int(workers))
     with Platform.open(settings) as platform:
-        report = platform.loop.backtest(from_=start, until=until or None)
+        report = platform.loop.backtest(from_=start or None, until=until or None)
         events = [
             [event.at, event.kind, event.subject, event.body]
             for event in platform.units.events(f"backtest/{report['id']}")
         ]
-    print(json.dumps({"head": report["ledger_head"], "events": events}))
+    told = {"head": report["ledger_head"], "events": events, "cpu": report["cost"]["cpu"]}
+    print(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from datetime import date
@@ -20,13 +21,16 @@ from nenrin.project.init import write_example
 from tests.journeys.flights.conftest import UNTIL, Replayed
 
 REPLAY = Path(__file__).with_name("replay.py")
-CUT = date(2013, 4, 22)
+CUT = date(2013, 4, 30)
 
 
-def replay(folder: Path, *, workers: int, seed: str, until: str) -> dict[str, Any]:
-    """A replay in a fresh interpreter."""
+def replay(
+    folder: Path, *, workers: int, seed: str, start: str = "", until: str = ""
+) -> dict[str, Any]:
+    """A replay in a fresh interpreter, with ``tree``: the CPU seconds of its whole process tree."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
-        [sys.executable, str(REPLAY), str(folder), str(workers), "2013-04-01", until],
+        [sys.executable, str(REPLAY), str(folder), str(workers), start, until],
         env={**os.environ, "PYTHONHASHSEED": seed},
         capture_output=True,
         text=True,
@@ -34,6 +38,8 @@ def replay(folder: Path, *, workers: int, seed: str, until: str) -> dict[str, An
     )
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said["tree"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return said
 
 
@@ -53,7 +59,7 @@ def cut_project(folder: Path) -> None:
         )
     head = (
         "import polars as pl\nfrom datetime import datetime\nfrom zoneinfo import ZoneInfo\n"
-        'END = datetime(2013, 4, 22, 4, tzinfo=ZoneInfo("UTC"))\n'
+        'END = datetime(2013, 4, 30, 4, tzinfo=ZoneInfo("UTC"))\n'
         "def cut(frame, time):\n"
         "    at = pl.col(time)\n"
         "    if frame.schema[time].time_zone is None:\n"
@@ -64,6 +70,9 @@ def cut_project(folder: Path) -> None:
     path.write_text(f"{first}\n{head}{rest}")
 
 
+SHORT = {"start": "2013-02-05", "until": "2013-02-20"}  # from little history: fits are cheap
+
+
 @pytest.mark.timeout(180)
 def test_workers_hash_seeds_and_runs_give_the_same_head(tmp_path: Path) -> None:
     heads = set()
@@ -71,15 +80,16 @@ def test_workers_hash_seeds_and_runs_give_the_same_head(tmp_path: Path) -> None:
         folder = tmp_path / f"{workers}-{seed}"
         folder.mkdir()
         write_example(folder, "flights")
-        heads.add(replay(folder, workers=workers, seed=seed, until="2013-04-17")["head"])
-    heads.add(replay(folder, workers=2, seed="3", until="2013-04-17")["head"])
+        heads.add(replay(folder, workers=workers, seed=seed, **SHORT)["head"])
+    heads.add(replay(folder, workers=2, seed="3", **SHORT)["head"])
     assert len(heads) == 1
 
 
 @pytest.mark.timeout(120)
 def test_data_that_is_cut_gives_the_beginning(replayed: Replayed, tmp_path: Path) -> None:
     cut_project(tmp_path)
-    short = replay(tmp_path, workers=2, seed="0", until="")["events"]
+    said = replay(tmp_path, workers=2, seed="0")
+    short = said["events"]
     end = local_midnight(CUT, "America/New_York")
     whole = [
         [event.at, event.kind, event.subject, event.body]
@@ -87,10 +97,14 @@ def test_data_that_is_cut_gives_the_beginning(replayed: Replayed, tmp_path: Path
     ]
     before = [event for event in json.loads(json.dumps(whole))[1:] if event[0] < end]
     assert [event for event in short[1:] if event[0] < end] == before
-    assert len(before) > 40
+    assert len(before) > 60
     assert {"look.taken", "version.registered", "verdict.given", "day.closed"} <= {
         event[1] for event in before
     }
+    cpu = said["cpu"]  # of fits, predictions and everything else, against what the system counted
+    assert sum(cpu[part] for part in ("fit", "predict", "platform")) == pytest.approx(
+        said["tree"], rel=0.03
+    )
 
 
 def chain(replayed: Replayed) -> list[Event]:

@@ -125,7 +125,8 @@ def test_what_happened_is_told_with_dates_and_reasons(replayed: Replayed) -> Non
     assert report["settle_age"] == "9h"
 
 
-def test_costs_add_up_to_the_process_tree(replayed: Replayed) -> None:
+def test_costs_are_told_by_whose_code_ran(replayed: Replayed) -> None:
     cpu = replayed.report["cost"]["cpu"]
-    assert cpu["fit"] + cpu["predict"] + cpu["platform"] == pytest.approx(cpu["total"], rel=0.03)
+    assert cpu["total"] == pytest.approx(cpu["fit"] + cpu["predict"] + cpu["platform"])
+    assert cpu["fit"] > cpu["predict"] > 0
     assert cpu["platform"] > 0
