@@ -28,7 +28,7 @@ _MAGIC = b"nenrin-model-1\n\0"
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
-class Header(msgspec.Struct, frozen=True, kw_only=True):
+class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What an artefact says of itself.
 
     Attributes:
@@ -39,6 +39,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         model: name of the declared model.
         where: ``file:line`` of its declaration.
         libraries: versions of the libraries that wrote it.
+        positive: the positive class of a classifier fitted elsewhere; 1 if none is named.
     """
 
     format: str
@@ -48,6 +49,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     where: str
     libraries: dict[str, str]
+    positive: str | int | float | None = None
 
 
 class Artefact:
@@ -128,7 +130,7 @@ class Artefact:
     def _ask(self, container: Any, meter: Meter) -> Any:
         try:
             with meter.users():
-                return _answer(self.model, container, self.header.task)
+                return _answer(self.model, container, self.header)
         except Exception as error:
             raise StepError(
                 f"predicting with {self.header.model} raised {type(error).__name__}: {error}",
@@ -162,6 +164,7 @@ def dump(
     container: str,
     columns: tuple[ColumnSpec, ...],
     project: Path | None = None,
+    positive: str | int | float | None = None,
 ) -> bytes:
     """A fitted model as the bytes of an artefact; equal models give equal bytes.
 
@@ -173,6 +176,7 @@ def dump(
         container: the container that it was fitted on.
         columns: its features, with the vocabularies of training.
         project: folder of the project, whose modules a pickle carries with it.
+        positive: what its positive class is called; None is 1.
 
     Raises:
         StepError: it does not predict, was fitted on other columns than ``rows`` gives, or cannot be
@@ -185,7 +189,7 @@ def dump(
             where=where,
         )
     _check_names(model, name, where, [column.name for column in columns])
-    chosen = format_for(model, columns, container)
+    chosen = format_for(model, columns, container, classes=positive is not None)
     header = Header(
         format=chosen.name,
         container=container,
@@ -194,6 +198,7 @@ def dump(
         model=name,
         where=where,
         libraries=_versions(chosen.library, container, type(model).__module__.partition(".")[0]),
+        positive=positive,
     )
     try:
         body = chosen.dumps(wrapped(model), project)
@@ -246,21 +251,22 @@ def _predicts(model: Any) -> bool:
     )
 
 
-def _answer(model: Any, container: Any, task: str) -> Any:
+def _answer(model: Any, container: Any, header: Header) -> Any:
     if isinstance(model, Predictor):
         return model.predict(model.object, container)
-    if task == "binary" and hasattr(model, "predict_proba"):
-        return _positive(model, np.asarray(model.predict_proba(container)))
+    if header.task == "binary" and hasattr(model, "predict_proba"):
+        positive = 1 if header.positive is None else header.positive
+        return _positive(model, np.asarray(model.predict_proba(container)), positive)
     return model.predict(container)
 
 
-def _positive(model: Any, probabilities: np.ndarray) -> np.ndarray:
-    """The column of class 1; a model that saw one class only is sure of it."""
+def _positive(model: Any, probabilities: np.ndarray, positive: str | float) -> np.ndarray:
+    """The column of the positive class; a model that saw one class only is sure of it."""
     if probabilities.ndim != 2:
         return probabilities
     classes = list(getattr(model, "classes_", range(probabilities.shape[1])))
-    if 1 in classes:
-        return probabilities[:, classes.index(1)]
+    if positive in classes:
+        return probabilities[:, classes.index(positive)]
     return np.zeros(len(probabilities))
 
 

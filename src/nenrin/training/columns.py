@@ -39,11 +39,14 @@ _ARTICLE = {
 
 
 class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A column as a model knows it: its kind, and the texts that it was trained on."""
+    """A column as a model knows it: its kind, and the texts that it was trained on.
+
+    A vocabulary of None is open: a model that was fitted elsewhere is given every text as it is.
+    """
 
     name: str
     kind: str
-    vocabulary: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] | None = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,9 @@ class FeatureColumn:
             tuple(text for text, here in zip(self.vocabulary, seen, strict=False) if here)
         )
 
-    def recoded(self, vocabulary: tuple[str, ...]) -> FeatureColumn:
+    def recoded(self, vocabulary: tuple[str, ...] | None) -> FeatureColumn:
         """The same texts as places in another sorted vocabulary; texts outside it are missing."""
-        if self.kind != "string" or vocabulary == self.vocabulary:
+        if self.kind != "string" or vocabulary is None or vocabulary == self.vocabulary:
             return self
         place = {text: code for code, text in enumerate(vocabulary)}
         codes = np.array([*(place.get(text, -1) for text in self.vocabulary), -1], dtype=np.int32)
@@ -127,9 +130,7 @@ class RowEncoder:
 
     def __init__(self, specs: Sequence[ColumnSpec]) -> None:
         self._specs = tuple(specs)
-        self._places = {
-            spec.name: {text: code for code, text in enumerate(spec.vocabulary)} for spec in specs
-        }
+        self._places = {spec.name: _places(spec.vocabulary or ()) for spec in specs}
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> tuple[FeatureColumn, ...]:
         """The columns of ``rows``; an absent name is missing.
@@ -138,7 +139,7 @@ class RowEncoder:
             RequestError: a value does not fit its column's kind.
         """
         return tuple(
-            _of_values(spec, [row.get(spec.name) for row in rows], self._places[spec.name])
+            _of_values(spec, [row.get(spec.name) for row in rows], self._places)
             for spec in self._specs
         )
 
@@ -209,7 +210,7 @@ def _of_numbers(spec: ColumnSpec, numbers: np.ndarray) -> FeatureColumn:
         return FeatureColumn(spec.name, "integer", values, missing if missing.any() else None)
     codes = np.where(missing, -1.0, numbers)
     dtype = np.int8 if spec.kind == "boolean" else np.int32
-    return FeatureColumn(spec.name, spec.kind, codes.astype(dtype), None, spec.vocabulary)
+    return FeatureColumn(spec.name, spec.kind, codes.astype(dtype), None, spec.vocabulary or ())
 
 
 def _numbers(series: pl.Series) -> FeatureColumn:
@@ -245,10 +246,16 @@ def _strings(series: pl.Series) -> FeatureColumn:
     return FeatureColumn(series.name, "string", values, None, vocabulary)
 
 
-def _of_values(spec: ColumnSpec, values: list[Any], place: Mapping[str, int]) -> FeatureColumn:
-    mask = None
+def _of_values(
+    spec: ColumnSpec, values: list[Any], places: Mapping[str, Mapping[str, int]]
+) -> FeatureColumn:
+    mask, vocabulary = None, spec.vocabulary or ()
     try:
         if spec.kind == "string":
+            place = places[spec.name]
+            if spec.vocabulary is None:
+                vocabulary = tuple(sorted({_text(value) for value in values if value is not None}))
+                place = _places(vocabulary)
             codes = [-1 if value is None else place.get(_text(value), -1) for value in values]
             array = np.array(codes, dtype=np.int32)
         elif spec.kind == "number":
@@ -265,7 +272,11 @@ def _of_values(spec: ColumnSpec, values: list[Any], place: Mapping[str, int]) ->
     except (TypeError, ValueError, OverflowError) as error:
         given = sorted({type(value).__name__ for value in values if value is not None})
         raise _unfit(spec, ", ".join(given)) from error
-    return FeatureColumn(spec.name, spec.kind, array, mask, spec.vocabulary)
+    return FeatureColumn(spec.name, spec.kind, array, mask, vocabulary)
+
+
+def _places(vocabulary: Sequence[str]) -> dict[str, int]:
+    return {text: code for code, text in enumerate(vocabulary)}
 
 
 def _text(value: Any) -> str:

@@ -24,7 +24,7 @@ from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.artefact import Artefact, dump
 from nenrin.training.columns import FeatureColumn, take
 from nenrin.training.declare import Model
-from nenrin.training.imports import read_imported
+from nenrin.training.imports import bring
 from nenrin.training.meter import Meter
 from nenrin.training.rows import Access, Rows
 from nenrin.training.table import RowTable, Selected, Selection
@@ -209,6 +209,8 @@ def mean_loss(task: Task, y: np.ndarray, p: np.ndarray) -> float:
 def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) -> Fitted:
     """Select the rows, call the model function and write down what it returns."""
     model = find_model(context, job)
+    if model.declared.imported is not None:
+        return _brought(job, model, table)
     selected = _select(model, job, table)
     columns = tuple(column.narrowed(selected.indices) for column in table.columns)
     where = _where(model)
@@ -232,6 +234,32 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
         )
     return Fitted(
         data=data, where=where, rows=len(rows), access=access, container=container, fit_cpu=fit_cpu
+    )
+
+
+def _brought(job: FitJob, model: Model, table: RowTable) -> Fitted:
+    """A model that the project brings along: no row is read for it."""
+    where = model.declared.where
+    specs = [column.spec for column in table.columns]
+    brought = bring(model, Path(job.project), specs, job.task.kind)
+    with blaming(where):
+        data = dump(
+            brought.model,
+            name=job.model,
+            where=Path(where.rpartition(":")[0]).name,
+            task=job.task.kind,
+            container=brought.container,
+            columns=brought.columns,
+            project=Path(job.project),
+            positive=brought.positive,
+        )
+    return Fitted(
+        data=data,
+        where=where,
+        rows=0,
+        access=Access(),
+        container=brought.container,
+        fit_cpu=0.0,
     )
 
 
@@ -291,10 +319,7 @@ def _announcer(
 def _returned(
     context: WorkerContext, model: Model, rows: Rows, job: FitJob, access: Access, meter: Meter
 ) -> Any:
-    """The fitted model: what the function returns, or what the project brings along."""
-    if model.declared.imported is not None:
-        access.container = model.declared.imported.container
-        return read_imported(model.declared, Path(job.project))
+    """The fitted model that the function returns."""
     returned = _call(context, model, rows, job, meter)
     if job.selection.half_life is not None and not access.weight_read:
         raise _unweighted(model)

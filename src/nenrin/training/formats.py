@@ -37,11 +37,18 @@ _VOUCHED = frozenset(
 
 
 class Format(Protocol):
-    """One way of writing a kind of model: by which library, and whether reading it can run code."""
+    """One way of writing a kind of model.
+
+    Attributes:
+        name, library: what it is called, and what reads it.
+        runs_code: whether reading it can run code.
+        keeps_classes: whether a classifier read back knows what its classes are called.
+    """
 
     name: str
     library: str
     runs_code: bool
+    keeps_classes: bool
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
         """Whether it writes this model."""
@@ -62,13 +69,14 @@ class LightGBM:
     name = "lightgbm"
     library = "lightgbm"
     runs_code = False
+    keeps_classes = False
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
         """Boosters fitted on the container as it was given, with an objective of LightGBM's own."""
         booster = _booster(model)
         if booster is None:
             return False
-        text = [list(column.vocabulary) for column in columns if column.kind == "string"]
+        text = [list(column.vocabulary or ()) for column in columns if column.kind == "string"]
         objective = booster.dump_model(num_iteration=1).get("objective", "")
         return (
             booster.num_feature() == len(columns)
@@ -99,6 +107,7 @@ class Skops:
     name = "skops"
     library = "skops"
     runs_code = False
+    keeps_classes = True
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
         """scikit-learn's models made of nothing but types that skops or we vouch for."""
@@ -143,6 +152,7 @@ class Pickle:
     name = "pickle"
     library = "cloudpickle"
     runs_code = True
+    keeps_classes = True
 
     def takes(self, model: Any, columns: tuple[ColumnSpec, ...], container: str) -> bool:
         """Anything."""
@@ -161,9 +171,12 @@ class Pickle:
 FORMATS: tuple[Format, ...] = (LightGBM(), Skops(), Pickle())
 
 
-def format_for(model: Any, columns: tuple[ColumnSpec, ...], container: str) -> Format:
-    """The first format that takes the model."""
-    return next(each for each in FORMATS if each.takes(model, columns, container))
+def format_for(
+    model: Any, columns: tuple[ColumnSpec, ...], container: str, *, classes: bool = False
+) -> Format:
+    """The first format that takes the model, and keeps the names of its ``classes`` if they matter."""
+    formats = [each for each in FORMATS if each.keeps_classes or not classes]
+    return next(each for each in formats if each.takes(model, columns, container))
 
 
 def format_named(name: str) -> Format:
