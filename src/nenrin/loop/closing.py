@@ -23,7 +23,8 @@ def close_block(deployed: Deployed, at: int, step: Step) -> None:
     watch = state.watch
     if read_block(deployed, block):
         recipe = roll_back(deployed, at, step)
-        refit(deployed, [recipe], at, step)
+        if deployed.trains:
+            refit(deployed, [recipe], at, step)
     elif watch is not None and at - watch.opened >= deployed.options.watch_for:
         close_watch(deployed, "over", step)
     if deployed.ground.ends_day(block):
@@ -70,7 +71,7 @@ def _calibration(deployed: Deployed, at: int, step: Step) -> None:
         body = {"opened": iso(state.alarm), "bias": finding.mean}
         step.record("alarm.resolved", "calibration", body)
         state.alarm = NEVER
-    if finding.alarm and state.pulled == NEVER:
+    if finding.alarm and state.pulled == NEVER and deployed.trains:
         candidate = next_at(deployed, at)
         if candidate - state.last_look >= deployed.options.cooldown:
             state.pulled = candidate

@@ -141,7 +141,8 @@ def deployment(
     Args:
         model: a model declared by ``@nr.model`` or ``nr.import_model``.
         name: what clients address; the model's name when left out.
-        recipes: ``nr.history()``, ``nr.history(half_life=…)``, ``nr.trailing(…)``; by default these three.
+        recipes: ``nr.history()``, ``nr.history(half_life=…)``, ``nr.trailing(…)``; by default these three
+            where rows have a time, and the first where they have none or nothing is trained.
         refresh: ``nr.every("7d", at="04:00")``; by default every 7 days at midnight.
         serve: ``"champion"``.
         canary: percent of requests, stage by stage, for new code or another recipe; ends with 100.
@@ -155,7 +156,9 @@ def deployment(
     where = _caller()
     _check(model, recipes, serve, canary, contract, where)
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
-    usual = (history(), history(half_life="60d"), trailing("90d")) if timed else (history(),)
+    trained = getattr(model.declared, "imported", None) is None
+    three = (history(), history(half_life="60d"), trailing("90d"))
+    usual = three if timed and trained else (history(),)
     spec = DeploymentSpec(
         name=name or model.declared.name,
         recipes=tuple(recipes) if recipes else usual,

@@ -60,6 +60,7 @@ class Deployed:
         checks: the data tests that fail on what became known between two instants.
         options: how the loop is run.
         state: what it remembers; changed by the steps.
+        trains: whether a fit learns from the rows.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Deployed:
         checks: Checks,
         options: Options,
         state: State,
+        trains: bool = True,
     ) -> None:
         self.declared = declared
         self.task = task
@@ -90,6 +92,7 @@ class Deployed:
         self.checks = checks
         self.options = options
         self.state = state
+        self.trains = trains
         self.judged: Judged | None = None  # the rows that a look held out, for people
         self.column_aucs: dict[
             str, float

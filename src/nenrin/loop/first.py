@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nenrin.core.instants import DAY
+from nenrin.core.instants import DAY, NEVER
 from nenrin.gates.comparison import compare
 from nenrin.gates.evidence import CalibrationEvidence, Evidence
 from nenrin.gates.judge import judge
@@ -51,6 +51,8 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
     state = deployed.state
     state.rings += 1
     state.last_look = at
+    if not deployed.trains or state.next_look == NEVER:  # the code before trained, or did not
+        state.next_look, state.pulled = grid_look(deployed, at), NEVER
     tuned_from, judged_from = hold_out(deployed, at)
     state.params = deployed.trainer.tune(at, tuned_from, judged_from)
     twin = _twin(deployed, judged_from, at, step)
@@ -195,6 +197,11 @@ def _shown(deployed: Deployed, twin: Artefact, days: Sequence[int]) -> Judged | 
     if not known.any():
         return None
     prior = ground.prior(twin.cutoff, twin.look)
+    held = (
+        "held back from training"
+        if deployed.trains
+        else "with nothing trained: on rows that the file was fitted on, the figures flatter it"
+    )
     facts: dict[str, Any] = {
         "y": y[known],
         "p": deployed.scores.of(twin, lo, hi)[known],
@@ -202,7 +209,7 @@ def _shown(deployed: Deployed, twin: Artefact, days: Sequence[int]) -> Judged | 
         "days": ground.days_of(lo, hi)[known],
         "how": (
             f"the last {len(days)} closed days, {ground.day_name(days[0])} to "
-            f"{ground.day_name(days[-1])}, held back from training"
+            f"{ground.day_name(days[-1])}, {held}"
         ),
     }
     return Judged(**facts)

@@ -30,8 +30,8 @@ from nenrin.loop.ports import Prepared, Progress, Replay, Step
 from nenrin.loop.rings import rings
 from nenrin.loop.schedule import skip_missed_looks
 from nenrin.loop.state import Segment, State
+from nenrin.loop.timeless import NOTHING_TO_TRAIN, waits_for
 from nenrin.loop.timeless import turn as timeless_turn
-from nenrin.loop.timeless import waits_for
 from nenrin.loop.turn import Loop
 from nenrin.loop.unchanged import fits_the_same
 from nenrin.registry.service import RegistryService
@@ -114,7 +114,9 @@ class Living:
         if not prepared.timed:
             return waits_for(prepared, state, now)
         look = min(state.next_look, state.pulled)
-        return f"the next look is due at {iso(look)}" if look != NEVER else "no look is due"
+        if look != NEVER:
+            return f"the next look is due at {iso(look)}"
+        return "no look is due" if prepared.trains else NOTHING_TO_TRAIN
 
     def tick(self, environment: str) -> int:
         """Everything that is due in every deployment that serves there; how many steps it took."""

@@ -45,6 +45,7 @@ def open_deployed(
         checks=prepared.checks,
         options=options,
         state=state or _fresh(prepared, ground, look),
+        trains=prepared.trains,
     )
 
 

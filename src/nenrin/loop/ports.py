@@ -160,6 +160,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         checks: the data tests that fail on what became known between two instants.
         end: the instant up to which both rows and labels are known: the lesser of their newest.
         newest: the newest instant at which anything of the data became known.
+        trains: whether a fit learns from the rows; a model from a file is the same whenever it is fitted.
     """
 
     declared: DeploymentSpec
@@ -177,6 +178,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     checks: Callable[[int, int], list[dict[str, Any]]]
     end: int
     newest: int
+    trains: bool = True
 
 
 class Replay(Protocol):

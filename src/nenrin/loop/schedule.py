@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from nenrin.core.instants import DAY, local_date, local_instant
+from nenrin.core.instants import DAY, NEVER, local_date, local_instant
 from nenrin.loop.deployed import Deployed
 
 
@@ -17,7 +17,12 @@ def next_at(deployed: Deployed, after: int) -> int:
 
 
 def grid_look(deployed: Deployed, after: int) -> int:
-    """The look after the scheduled one at ``after``: a whole period of local days later."""
+    """The look after the scheduled one at ``after``: a whole period of local days later.
+
+    Where nothing is trained, a look has nothing to refresh: there is none.
+    """
+    if not deployed.trains:
+        return NEVER
     clock, zone = deployed.declared.refresh.clock, deployed.ground.zone
     days = deployed.declared.refresh.period // DAY
     day = local_date(after, zone) + timedelta(days=days)
@@ -31,5 +36,5 @@ def skip_missed_looks(deployed: Deployed, now: int) -> None:
     """
     state = deployed.state
     newest = int(deployed.ground.table.asked[-1])
-    while state.next_look > newest and grid_look(deployed, state.next_look) <= now:
+    while NEVER > state.next_look > newest and grid_look(deployed, state.next_look) <= now:
         state.next_look = grid_look(deployed, state.next_look)

@@ -27,7 +27,11 @@ from nenrin.stats.metrics import METRICS
 from nenrin.training.table import FOLDS
 
 ENOUGH_NEW = 0.1
+NOTHING_TO_TRAIN = "nothing is trained: the file serves until another takes its place"
 HOW = "5 folds by key; rows are taken to be independent"
+HOW_BROUGHT = (
+    "every row, with nothing trained: on rows that the file was fitted on, the figures flatter it"
+)
 
 
 class Turned:
@@ -95,14 +99,16 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
     step.record("look.taken", prepared.declared.name, body)
     if verdict.admitted:
         _serve(state, artefact, change, step)
-    known = np.isfinite(y)
-    judged = Judged(y=y[known], p=held_out[known], baseline=baseline[known], days=None, how=HOW)
+    known, how = np.isfinite(y), HOW if prepared.trains else HOW_BROUGHT
+    judged = Judged(y=y[known], p=held_out[known], baseline=baseline[known], days=None, how=how)
     evaluation = evaluate(judged, prepared.task.kind, prepared.task.metric)
     return Turned(step, state, evaluation, aucs)
 
 
 def waits_for(prepared: Prepared, state: State, now: int) -> str:
     """What starts the next refresh, for people."""
+    if not prepared.trains:
+        return NOTHING_TO_TRAIN
     enough = math.ceil(ENOUGH_NEW * state.labels)
     new = _labelled(prepared, now) - state.labels
     return f"a refresh starts by itself at {enough:,} new labels; {new:,} came since the last"
@@ -120,6 +126,8 @@ def _change(prepared: Prepared, state: State | None, labelled: int, now: int) ->
         params = _tuned(prepared, now)
         if not fits_the_same(prepared.trainer, prepared.declared, state, params):
             return "code"
+    if not prepared.trains:
+        return None
     return "refresh" if labelled - state.labels >= ENOUGH_NEW * state.labels else None
 
 

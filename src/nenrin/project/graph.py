@@ -96,6 +96,7 @@ class Preparer:
             checks=tests.failures,
             end=min(stages.versions[name].bound for name in _of_rows(model)),
             newest=max(version.bound for version in stages.versions.values()),
+            trains=model.declared.imported is None,
         )
 
     def stages(

@@ -30,6 +30,9 @@ from nenrin.training.table import RowTable
 
 Progress = Callable[[str, int, int, str], None]
 
+_Listed = tuple[str, str, tuple[str, ...]]
+"""A node to be: its name, its stage, what it reads."""
+
 
 class Stages:
     """Nodes of one deployment, bound to the rooms that run them.
@@ -157,17 +160,13 @@ class Stages:
 
     def _look_nodes(self) -> list[Node]:
         """What a look does, decided by the loop when it gets there."""
-        name, spec = self.model.declared.name, self.deployment.declared
-        rows = f"rows:{name}"
-        trains = [f"train:{recipe.name}" for recipe in spec.recipes]
-        tuned = ("tune",) if self.model.declared.tune else ()
+        rows = f"rows:{self.model.declared.name}"
+        fits, judged, shipped = self._fits(rows)
         listed = [
-            *([("tune", "model training", (rows,))] if tuned else []),
-            ("twin", "model training", (rows, *tuned)),
-            ("evaluate", "model evaluation", ("twin", rows)),
+            *fits,
+            ("evaluate", "model evaluation", (judged, rows)),
             ("gate", "model validation", ("evaluate",)),
-            *[(train, "model training", (rows, *tuned)) for train in trains],
-            ("register", "model validation", tuple(trains)),
+            ("register", "model validation", shipped),
             ("roll out", "model deployment", ("gate", "register")),
             ("watch", "model monitoring", ("roll out",)),
         ]
@@ -175,6 +174,20 @@ class Stages:
             Node(name=node, stage=stage, inputs=inputs, where=self.model.declared.where)
             for node, stage, inputs in listed
         ]
+
+    def _fits(self, rows: str) -> tuple[list[_Listed], str, tuple[str, ...]]:
+        """What makes models: the nodes, the one whose model is judged, those whose models may ship."""
+        imported = self.model.declared.imported
+        if imported is not None:
+            read = f"read:{imported.path}"
+            return [(read, "model training", ())], read, (read,)
+        tuned = ("tune",) if self.model.declared.tune else ()
+        trains = [f"train:{recipe.name}" for recipe in self.deployment.declared.recipes]
+        fits: list[_Listed] = [
+            *([("tune", "model training", (rows,))] if tuned else []),
+            *[(fit, "model training", (rows, *tuned)) for fit in ("twin", *trains)],
+        ]
+        return fits, "twin", tuple(trains)
 
     def _own(self) -> list[Node]:
         """The steps of the project's own, with the names they read turned into nodes."""

@@ -189,8 +189,13 @@ class GraphTrainer:
                 "params": order.params,
                 "cutoff": iso(order.cutoff),
                 "container": made.container,
+                **self._file(),
             },
         )
+
+    def _file(self) -> dict[str, str]:
+        imported = self._declared.declared.imported
+        return {} if imported is None else {"file": imported.path}
 
     def _result(self, future: Future[T]) -> T:
         """A job's result; its errors point into the project's own folder, not into the revision's."""
