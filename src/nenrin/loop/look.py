@@ -83,7 +83,9 @@ def take_look(deployed: Deployed, at: int, step: Step) -> None:
 def refit(deployed: Deployed, recipes: Sequence[str], at: int, step: Step) -> dict[str, Artefact]:
     """Fit recipes on what is closed at ``at``; each new fit is its recipe's twin from now on."""
     state = deployed.state
-    cutoff = deployed.ground.cut.cutoff(at, state.settle)
+    ground = deployed.ground
+    # What learns nothing has seen no day: it can be compared on all of them.
+    cutoff = ground.cut.cutoff(at, state.settle) if deployed.trains else ground.start
     orders = [
         Order(recipe=deployed.recipe(name), at=at, cutoff=cutoff, params=state.params)
         for name in recipes

@@ -16,19 +16,23 @@ from nenrin.loop.state import State
 def fits_the_same(
     trainer: Trainer, declared: DeploymentSpec, state: State, params: dict[str, Any]
 ) -> bool:
-    """Whether the trainer's code fits the champion anew, bit for bit.
+    """Whether the trainer's code fits anew what is served, the champion or its canary, bit for bit.
 
     Args:
         trainer: of the code in question.
         declared: the deployment by that code.
-        state: who is champion, and by which parameters.
+        state: who is served, and by which parameters.
         params: what that code's tuning found.
     """
-    champion = state.artefacts[state.champion]
-    recipes = {recipe.name: recipe for recipe in declared.recipes}
-    if params != state.params or champion.recipe not in recipes:
+    if params != state.params:
         return False
-    order = Order(
-        recipe=recipes[champion.recipe], at=champion.look, cutoff=champion.cutoff, params=params
-    )
-    return trainer.fit([order])[0].model == champion.model
+    canaries = [version for version, _ in state.segments[-1].variants] if state.segments else []
+    served = [state.artefacts[version] for version in dict.fromkeys([state.champion, *canaries])]
+    recipes = {recipe.name: recipe for recipe in declared.recipes}
+    orders = [
+        Order(recipe=recipes[old.recipe], at=old.look, cutoff=old.cutoff, params=params)
+        for old in served
+        if old.recipe in recipes
+    ]
+    fitted = {fit.model for fit in trainer.fit(orders)}
+    return not fitted.isdisjoint(old.model for old in served)
