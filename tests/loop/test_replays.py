@@ -7,14 +7,30 @@ from datetime import date, time, timedelta
 import numpy as np
 import pytest
 
-from nenrin.core.errors import RequestError
-from nenrin.core.instants import DAY, HOUR, NEVER, iso, local_instant, local_midnight
+from nenrin.core.instants import (
+    DAY,
+    HOUR,
+    NEVER,
+    iso,
+    local_date,
+    local_instant,
+    local_midnight,
+)
 from nenrin.loop.backtest import Backtest, Played
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.faults import Injection
 from nenrin.loop.report import Scored, differences, history_of, labels_came, tables
 from nenrin.testing.stores import MemoryUnits
-from tests.loop.world import BEGIN, USUAL, ZONE, FakeTrainer, ListJournal, deployed, row_table
+from tests.loop.world import (
+    BEGIN,
+    USUAL,
+    ZONE,
+    FakeTrainer,
+    ListJournal,
+    deployed,
+    row_table,
+    table_of,
+)
 
 DAYS, A_DAY = 130, 100
 LOOK = BEGIN + timedelta(days=60)
@@ -172,11 +188,52 @@ def test_comparators_answer_only_after_the_time_a_fit_takes() -> None:
         assert np.isfinite(answers.p).all()
 
 
-def test_a_fault_that_is_not_known_is_refused() -> None:
-    for text in ("flood:2021-04-05", "scrambled_fit", "scrambled_fit:soon"):
-        with pytest.raises(RequestError) as caught:
-            Injection.parse(text)
-        assert caught.value.hint
+def replay(made: Deployed, days: int) -> tuple[ListJournal, Played]:
+    journal = ListJournal()
+    until = local_midnight(BEGIN + timedelta(days=days), ZONE)
+    return journal, Backtest(made, journal, until).play(lambda at: None)
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 5_000.0])
+@pytest.mark.parametrize("fault", ["", "scrambled_fit:2021-04-05", "shifted_fit:2021-04-05"])
+def test_a_regression_of_any_scale(scale: float, fault: str) -> None:
+    table, x = row_table(DAYS, A_DAY)
+    random = np.random.default_rng(4)
+    y = scale * (x + random.normal(0, 0.5, len(x)))
+    table = table_of(table.asked, table.answered, y)
+    made = deployed(
+        table,
+        FakeTrainer(table, scale * x, "regression"),
+        look=LOOK,
+        options=injected(fault) if fault else USUAL,
+        task="regression",
+        row_loss="squared",
+    )
+    journal, played = replay(made, DAYS)
+    back = kinds(journal, "rollout.rolled_back")
+    assert len(back) == (1 if fault else 0)
+    if fault:
+        served = next(s for s in made.state.segments if s.variants[-1][0] == back[0][1]["bad"][0])
+        assert back[0][0] - served.start <= 4 * DAY
+    total = tables(Scored(made.ground, played, "squared"), "regression")["total"]
+    assert total["never"]["rmse"] == pytest.approx(0.5 * scale, rel=0.05)
+
+
+def test_rows_may_stop_at_weekends_and_be_few() -> None:
+    table, x = row_table(DAYS, 30)
+    weekday = np.array([local_date(int(at), ZONE).weekday() for at in table.asked])
+    kept = np.flatnonzero(weekday < 5)
+    table, x = table_of(table.asked[kept], table.answered[kept], table.y[kept]), x[kept]
+    made = deployed(
+        table, FakeTrainer(table, x), look=LOOK, options=injected("shifted_fit:2021-04-05")
+    )
+    journal, _ = replay(made, DAYS)
+    days = kinds(journal, "day.closed")
+    idle = [body for _, body in days if body["rows"] == 0]
+    assert len(idle) >= len(days) // 7
+    assert all(body["loss"] is None for body in idle)
+    assert len(kinds(journal, "look.taken")) >= 10
+    assert all(body["blocks"] <= 14 * 8 // 3 for _, body in kinds(journal, "watch.closed"))
 
 
 def _clock() -> time:
@@ -185,3 +242,21 @@ def _clock() -> time:
 
 def _noon(day: date) -> int:
     return local_midnight(day, ZONE) + 12 * HOUR
+
+
+def test_drift_lets_the_shorter_history_win_through_a_canary() -> None:
+    made, journal, played = play(drift=0.02)
+    canaries = [s for s in journal.steps if s.route and len(s.route.variants) > 1]
+    assert canaries
+    first = canaries[0]
+    (old, most), (new, least) = first.route.variants
+    assert (most, least) == (80, 20)
+    recipes = [made.state.artefacts[version].recipe for version in (old, new)]
+    assert recipes == ["history", "trailing 30d"]
+    after = next(s for s in journal.steps if s.route and s.at > first.at)
+    assert after.route.variants == ((new, 100),)
+    assert after.at == local_midnight(local_date(first.at, ZONE) + timedelta(days=1), ZONE)
+    assert any(line["kind"] == "canary" for line in history_of(played)[0])
+    looks = [body for at, body in kinds(journal, "look.taken") if at < first.at]
+    assert looks[-1]["elected"] == "trailing 30d"
+    assert looks[-1]["standings"]["trailing 30d"]["ok"]

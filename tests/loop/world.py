@@ -70,11 +70,18 @@ def sound(x: np.ndarray, shift: float = 0.0) -> np.ndarray:
 
 
 class FakeTrainer:
-    """Fits a logistic offset: the mean label of the training rows, with the true slope."""
+    """Fits an offset to the mean label of the training rows, with the true slope.
 
-    def __init__(self, table: RowTable, x: np.ndarray) -> None:
+    Args:
+        table: rows.
+        x: their one feature, float64 (rows,).
+        task: ``binary``: in logits; ``regression``: added.
+    """
+
+    def __init__(self, table: RowTable, x: np.ndarray, task: str = "binary") -> None:
         self.table = table
         self.x = x
+        self.binary = task == "binary"
         self.orders: list[Order] = []
         self._offsets: dict[str, float] = {}
 
@@ -92,9 +99,10 @@ class FakeTrainer:
         y = self.table.labels_at(order.at, lo, hi)
         known = np.isfinite(y)
         offset = 0.0
-        for _ in range(20):
-            p = 1 / (1 + np.exp(-(offset + self.x[lo:hi][known])))
-            offset += float(np.sum(y[known] - p) / np.sum(p * (1 - p)))
+        for _ in range(20 if self.binary else 1):
+            p = self._answer(offset, self.x[lo:hi][known])
+            slope = np.sum(p * (1 - p)) if self.binary else len(p)
+            offset += float(np.sum(y[known] - p) / slope)
         model = digest([offset])
         self._offsets[model] = offset
         version = f"version-{digest([model, order.recipe.name, order.cutoff])[:12]}"
@@ -106,7 +114,11 @@ class FakeTrainer:
 
     def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Probabilities."""
-        return [1 / (1 + np.exp(-(self._offsets[model] + self.x[lo:hi]))) for lo, hi in spans]
+        return [self._answer(self._offsets[model], self.x[lo:hi]) for lo, hi in spans]
+
+    def _answer(self, offset: float, x: np.ndarray) -> np.ndarray:
+        answer: np.ndarray = 1 / (1 + np.exp(-(offset + x))) if self.binary else offset + x
+        return answer
 
 
 class Told:
