@@ -80,6 +80,7 @@ class Platform:
         self.serving = ServingService(self.units, SqlDeployments())
         self.monitoring = MonitoringService(self.units, SqlAlarms())
         self.audit = Audit(self.units)
+        projects = _Projects(self.units, self.store, settings.state_folder)
         replay = ProjectReplay(
             settings.folder.absolute(),
             settings.state_folder,
@@ -106,6 +107,7 @@ class Platform:
             calendar=self.calendar,
             timer=timer,
             worker_cpu=self._worker_cpu,
+            projects=projects.attributes,
         )
         self.projects = ProjectService(
             replay,
@@ -201,6 +203,27 @@ class _Routes:
         return stands_at(max(bounds), self._calendar.now()) if bounds else None
 
 
+class _Projects:
+    """The project modules of revisions, each imported once."""
+
+    def __init__(self, units: Database, store: ContentStore, state_folder: Path) -> None:
+        self._units = units
+        self._store = store
+        self._folder = state_folder / "revisions"
+        self._revisions = SqlRevisions()
+        self._imported: dict[str, Mapping[str, Any]] = {}
+
+    def attributes(self, environment: str, revision: str) -> Mapping[str, Any]:
+        """The attributes of the project module of a revision; none where ``revision`` is empty."""
+        if not revision:
+            return {}
+        if revision not in self._imported:
+            with self._units.read(environment) as unit:
+                found = self._revisions.get(unit, revision)
+            self._imported[revision] = project_attributes(unpack(found, self._store, self._folder))
+        return self._imported[revision]
+
+
 class _Loader:
     """Opens versions and feature states from the content store."""
 
@@ -210,11 +233,9 @@ class _Loader:
         self._units = units
         self._store = store
         self._environment = environment
-        self._state_folder = state_folder
         self._versions = SqlVersions()
-        self._revisions = SqlRevisions()
         self._kinds = Kinds()
-        self._projects: dict[str, Mapping[str, Any]] = {}
+        self._projects = _Projects(units, store, state_folder)
 
     def open(self, version: str) -> RowAnswerer:
         """The version, ready to answer rows."""
@@ -225,7 +246,8 @@ class _Loader:
                 f"there is no version {version} in {self._environment}",
                 hint="nenrin models list shows those there are",
             )
-        context = OpenContext(store=self._store, project=self._project(record.revision))
+        project = self._projects.attributes(self._environment, record.revision)
+        context = OpenContext(store=self._store, project=project)
         answerer: Answerer = self._kinds.get(record.kind).open(
             self._store.get(record.content), context
         )
@@ -234,14 +256,3 @@ class _Loader:
     def features(self, digest: str) -> Features:
         """The feature state kept under ``digest``."""
         return FeatureSet.loads(self._store.get(digest))
-
-    def _project(self, revision: str) -> Mapping[str, Any]:
-        """The attributes of the project module that made a version; none where no project did."""
-        if not revision:
-            return {}
-        if revision not in self._projects:
-            with self._units.read(self._environment) as unit:
-                found = self._revisions.get(unit, revision)
-            folder = unpack(found, self._store, self._state_folder / "revisions")
-            self._projects[revision] = project_attributes(folder)
-        return self._projects[revision]

@@ -13,7 +13,7 @@ import pytest
 
 from nenrin.core.errors import ConflictError, RefusedError
 from nenrin.core.settings import Settings
-from nenrin.loop.proposing import Exam
+from nenrin.loop.exam import Exam
 from nenrin.platform import Platform, plane_parts
 from nenrin.registry.kinds import Answerer, OpenContext
 from nenrin.registry.kinds.prompt import Prompt

@@ -17,7 +17,7 @@ from nenrin.core.digest import derived_id
 from nenrin.core.errors import NotFoundError, RefusedError
 from nenrin.core.instants import DAY, NEVER, iso
 from nenrin.core.store import ContentStore
-from nenrin.core.unit import Unit, Units
+from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
 from nenrin.gates.leak import LEAKS
 from nenrin.loop.deployed import Deployed, Options
@@ -182,21 +182,13 @@ class Living:
             before = self._serving.current(unit, deployment)
             to = _earlier(state) if before and not before.previous else None
             done = self._serving.rollback(unit, deployment, reason="rolled back by hand", to=to)
-            if state is not None and before is not None:
-                self._leave(unit, state, before.route.variants[-1].version, done.champion)
+            left = before.route.variants[-1].version if before else done.champion
+            if left != done.champion:
+                self._registry.mark_bad(unit, left, "rolled back by hand")
+            if state is not None:
+                _leave(state, left, done.champion, unit.at)
                 self._states.put(unit, deployment, state.dumps())
         return {"deployment": deployment, "champion": done.champion}
-
-    def _leave(self, unit: Unit, state: State, left: str, champion: str) -> None:
-        """Remember a roll-back by hand: what was left is bad, and its recipe on probation."""
-        at = max(unit.at, state.segments[-1].start) if state.segments else unit.at
-        state.champion = champion
-        state.segments = [*state.segments, Segment(at, ((champion, 100),))]
-        state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
-        if left != champion and left in state.artefacts:
-            state.bad = [*state.bad, left]
-            state.probation = [*state.probation, state.artefacts[left].recipe]
-            self._registry.mark_bad(unit, left, "rolled back by hand")
 
     def status(self, environment: str) -> dict[str, Any]:
         """Every deployment: what serves, what is watched, and what is due."""
@@ -328,6 +320,17 @@ class Living:
                 hint="run it first: nenrin run, or nenrin adopt",
             )
         return state
+
+
+def _leave(state: State, left: str, champion: str, now: int) -> None:
+    """Remember a roll-back by hand: what was left is bad, and its recipe on probation."""
+    at = max(now, state.segments[-1].start) if state.segments else now
+    state.champion = champion
+    state.segments = [*state.segments, Segment(at, ((champion, 100),))]
+    state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
+    if left != champion and left in state.artefacts:
+        state.bad = [*state.bad, left]
+        state.probation = [*state.probation, state.artefacts[left].recipe]
 
 
 def _warnings(prepared: Prepared) -> list[str]:

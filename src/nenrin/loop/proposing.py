@@ -1,57 +1,46 @@
-"""Propose a registered version of any kind to a deployment: scored, gated, deployed or refused.
+"""Propose a registered version of any kind to a deployment: scored, gated, served or refused.
 
-A version of a kind that the loop does not train (a prompt, a mixture by hand, a kind of one's own) goes
-through the same gate, router and roll-back as a model: it is opened, it answers a small labelled set beside
-the champion, and the verdict decides. Only the kind's own code knows what it is.
+A version of a kind that the loop does not train (a prompt, a kind of one's own) goes through the same gate,
+router and roll-back as a model: it is opened, it answers a small labelled set beside champion and anchor, and
+the verdict decides. Only the kind's own code knows what it is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 import numpy as np
-import polars as pl
 
 from nenrin.core.calendar import Calendar
-from nenrin.core.errors import DataError, RefusedError
+from nenrin.core.errors import ConflictError, RefusedError, RequestError
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.comparison import Comparison, compare
 from nenrin.gates.evidence import Evidence, read_policy
 from nenrin.gates.judge import judge
 from nenrin.gates.policy import Policy
+from nenrin.gates.sanity import Flaw
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
+from nenrin.loop.exam import Exam, Losses
 from nenrin.registry.kinds import OpenContext
 from nenrin.registry.service import RegistryService
 from nenrin.registry.version import Version
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.service import ServingService
-from nenrin.serving.signature import RequestSignature
 
-Loss = Callable[[Sequence[Any], Sequence[Any]], np.ndarray]
-
-
-class Exam(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proposal is judged on.
-
-    Attributes:
-        rows: raw inputs, one row a question.
-        labels: the right answers, in the rows' order.
-        loss: each row's loss from (labels, answers), float64 (rows,); wrong or right by default.
-        baseline: a plain answer to every question that a proposal must not do worse than; None has none.
-    """
-
-    rows: pl.DataFrame
-    labels: Sequence[Any]
-    loss: Loss | None = None
-    baseline: Any = None
+Projects = Callable[[str, str], Mapping[str, Any]]
+"""The attributes of the project module of an environment's revision."""
 
 
 class Proposing:
-    """Brings versions of any kind into deployments."""
+    """Brings versions of any kind into deployments.
+
+    Args:
+        projects: the project that each version was made by, for kinds that need a callable of it.
+        others: the rooms' services.
+    """
 
     def __init__(
         self,
@@ -62,6 +51,7 @@ class Proposing:
         gates: GatesService,
         serving: ServingService,
         calendar: Calendar,
+        projects: Projects,
     ) -> None:
         self._units = units
         self._store = store
@@ -69,6 +59,7 @@ class Proposing:
         self._gates = gates
         self._serving = serving
         self._calendar = calendar
+        self._projects = projects
 
     def propose(
         self,
@@ -77,6 +68,7 @@ class Proposing:
         version: str,
         exam: Exam,
         *,
+        weight: int = 100,
         project: Mapping[str, Any] | None = None,
         policy: Policy | None = None,
     ) -> Verdict:
@@ -90,52 +82,99 @@ class Proposing:
             deployment: its name; made by the first admitted version.
             version: id of a registered version.
             exam: rows, labels and loss.
-            project: the attributes of a project module, for kinds that need a callable of it.
+            weight: percent of the keys that it answers; below 100 it is a canary beside the champion, until
+                it is promoted or rolled back. The first version answers all.
+            project: callables by name, for versions that no project revision made.
             policy: the gate's rules; the default policy if left out.
 
         Raises:
-            RefusedError: the gate refused it; the verdict is kept.
-            DataError: rows and labels do not fit.
+            RefusedError: it is marked bad, or the gate refused it; the verdict is kept.
+            ConflictError: it is the champion.
+            DataError: rows, labels and losses do not fit.
+            RequestError: ``weight`` is no percentage.
         """
-        if exam.rows.height != len(exam.labels) or not exam.labels:
-            raise DataError(
-                f"{exam.rows.height} rows and {len(exam.labels)} labels cannot be judged on",
-                hint="give one label a row, at least one",
+        exam.check()
+        if not 1 <= weight <= 100:
+            raise RequestError(
+                f"weight={weight} is no percentage", hint="give a whole number from 1 to 100"
             )
-        proposed = self._registry.get(environment, version)
-        context = OpenContext(store=self._store, project=project or {})
-        verdict = self._verdict(environment, deployment, proposed, exam, context, policy)
-        with self._units.write(environment, self._calendar.now()) as unit:
+        proposed = self._servable(environment, version)
+        serving = self._current(environment, deployment)
+        if serving is not None and serving.champion == version:
+            raise ConflictError(
+                f"{deployment!r} serves {version} already", hint="nothing is to be done"
+            )
+        losses = Losses(exam, lambda other: self._answers(other, exam, project or {}))
+        verdict = self._judged(deployment, serving, proposed, losses, policy or read_policy())
+        with self._units.write(environment, verdict.at) as unit:
             self._gates.keep(unit, verdict)
             if verdict.admitted:
-                self._serve(unit, deployment, proposed, exam)
+                self._unmoved(unit, deployment, serving)
+                self._serve(unit, deployment, proposed, exam, weight)
         if not verdict.admitted:
             raise RefusedError(
                 verdict.reason, hint="the champion stays; improve the version, or the labelled set"
             )
         return verdict
 
-    def _verdict(
+    def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
+        """Give everything to a version that the gate has admitted: a canary, or one that served before.
+
+        Raises:
+            RefusedError: it is marked bad, or the gate has never admitted it.
+        """
+        proposed = self._servable(environment, version)
+        admitted = [
+            verdict
+            for verdict in self._gates.verdicts(environment, deployment)
+            if verdict.ships == version and verdict.admitted
+        ]
+        if not admitted:
+            raise RefusedError(
+                f"the gate has never admitted {version} to {deployment!r}",
+                hint="propose it on a labelled set first",
+                where=version,
+            )
+        with self._units.write(environment, self._calendar.now()) as unit:
+            before = self._serving.current(unit, deployment)
+            trying = before.route.challengers if before else ()
+            canary = any(variant.version == proposed.id for variant in trying)
+            done = self._serving.promote(
+                unit, deployment, version, reason="promoted by hand", anchor=canary
+            )
+        return {
+            "deployment": deployment,
+            "champion": done.champion,
+            "reason": admitted[-1].reason,
+        }
+
+    def _servable(self, environment: str, version: str) -> Version:
+        found = self._registry.get(environment, version)
+        if found.status == "bad":
+            raise RefusedError(
+                f"{version} is marked bad", hint="nenrin why tells why; choose another version"
+            )
+        return found
+
+    def _judged(
         self,
-        environment: str,
         deployment: str,
+        serving: Deployment | None,
         proposed: Version,
-        exam: Exam,
-        context: OpenContext,
-        policy: Policy | None,
+        losses: Losses,
+        policy: Policy,
     ) -> Verdict:
         """What the gate says of the proposed version's losses."""
-        serving = self._current(environment, deployment)
-        mine = self._losses(proposed, exam, context)
         against: dict[str, str] = {}
         found: dict[str, Comparison] = {}
+        mine = losses.of(proposed)
         if serving is not None:
-            for part, other in (("champion", serving.champion), ("anchor", serving.anchor)):
-                theirs = self._losses(self._registry.get(environment, other), exam, context)
-                found[part] = compare(mine - theirs, unit="row")
-                against[part] = other
-        if exam.baseline is not None:
-            plain = _loss(exam, [exam.baseline] * len(exam.labels))
+            for part, id_ in (("champion", serving.champion), ("anchor", serving.anchor)):
+                other = self._registry.get(serving.environment, id_)
+                found[part] = compare(mine - losses.of(other), unit="row")
+                against[part] = other.id
+        plain = losses.of_baseline()
+        if plain is not None:
             found["baseline"] = compare(mine - plain, unit="row")
             against["baseline"] = "plain answer"
         return judge(
@@ -148,18 +187,36 @@ class Proposing:
                 champion=found.get("champion", compare(None)),
                 anchor=found.get("anchor", compare(None)),
                 baseline=found.get("baseline", compare(None)),
-                rows=len(exam.labels),
+                rows=len(mine),
+                flaws=_flaws(mine),
             ),
-            policy=policy or read_policy(),
+            policy=policy,
             at=self._calendar.now(),
         )
 
-    def _losses(self, version: Version, exam: Exam, context: OpenContext) -> np.ndarray:
-        return _loss(exam, self._registry.open(version, context).answer(exam.rows))
+    def _answers(self, version: Version, exam: Exam, project: Mapping[str, Any]) -> list[Any]:
+        """What a version answers to the exam's questions, with the project that it was made by."""
+        if version.revision:
+            project = self._projects(version.environment, version.revision)
+        context = OpenContext(store=self._store, project=project)
+        return list(self._registry.open(version, context).answer(exam.rows))
 
-    def _serve(self, unit: Unit, deployment: str, version: Version, exam: Exam) -> None:
-        """Deploy the first version; promote a later one, which is the new anchor."""
+    def _unmoved(self, unit: Unit, deployment: str, serving: Deployment | None) -> None:
+        """Refuse to act on a verdict about a champion that has been replaced meanwhile."""
+        now = self._serving.current(unit, deployment)
+        judged, found = (each.champion if each else None for each in (serving, now))
+        if judged != found:
+            raise ConflictError(
+                f"{deployment!r} has got another champion while the version was judged",
+                hint="propose it again",
+            )
+
+    def _serve(
+        self, unit: Unit, deployment: str, version: Version, exam: Exam, weight: int
+    ) -> None:
+        """Deploy the first version; a later one is a canary, or the champion and new anchor."""
         reason = "proposed, and admitted by the gate"
+        request, example = exam.request(), exam.rows.row(0, named=True)
         if self._serving.current(unit, deployment) is None:
             self._serving.deploy(
                 unit,
@@ -167,9 +224,13 @@ class Proposing:
                 model=version.name,
                 version=version.id,
                 revision=version.revision,
-                request=_request(exam),
-                example=exam.rows.row(0, named=True),
+                request=request,
+                example=example,
                 reason=reason,
+            )
+        elif weight < 100:
+            self._serving.canary(
+                unit, deployment, version.id, weight, reason=reason, request=request
             )
         else:
             self._serving.promote(
@@ -178,8 +239,9 @@ class Proposing:
                 version.id,
                 reason=reason,
                 anchor=True,
-                request=_request(exam),
-                example=exam.rows.row(0, named=True),
+                revision=version.revision,
+                request=request,
+                example=example,
             )
 
     def _current(self, environment: str, deployment: str) -> Deployment | None:
@@ -187,17 +249,8 @@ class Proposing:
             return self._serving.current(unit, deployment)
 
 
-def _loss(exam: Exam, answers: Sequence[Any] | np.ndarray) -> np.ndarray:
-    if exam.loss is not None:
-        return np.asarray(exam.loss(exam.labels, list(answers)), dtype=np.float64)
-    wrong = [label != answer for label, answer in zip(exam.labels, answers, strict=True)]
-    return np.array(wrong, dtype=np.float64)
-
-
-def _request(exam: Exam) -> RequestSignature:
-    """A request holds the exam's columns; answers are texts unless the labels are numbers."""
-    columns = dict(exam.rows.schema)
-    numbers = all(isinstance(label, int | float) for label in exam.labels)
-    return RequestSignature.of(
-        columns, known=columns, output="prediction", datatype="FP64" if numbers else "BYTES"
-    )
+def _flaws(losses: np.ndarray) -> tuple[Flaw, ...]:
+    broken = int(np.count_nonzero(~np.isfinite(losses)))
+    if not broken:
+        return ()
+    return (Flaw(kind="nan", text=f"{broken:,} of {len(losses):,} answers have no finite loss"),)

@@ -18,11 +18,12 @@ from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
+from nenrin.loop.exam import Exam
 from nenrin.loop.exporting import export_predictions
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.living import Living
 from nenrin.loop.ports import Prepared, Progress, Replay
-from nenrin.loop.proposing import Exam, Proposing
+from nenrin.loop.proposing import Projects, Proposing
 from nenrin.loop.replaying import Asked, Replayer, environment_of
 from nenrin.loop.rings import rings
 from nenrin.registry.service import RegistryService
@@ -52,6 +53,7 @@ class LoopService:
     Args:
         environment: the environment whose data backtests replay, and that keeps their reports.
         replay: makes deployments ready.
+        projects: the project of each revision, for kinds that need a callable of it.
         worker_cpu: CPU seconds of all workers so far.
         others: the rooms' services and ports.
     """
@@ -72,6 +74,7 @@ class LoopService:
         calendar: Calendar,
         timer: Timer,
         worker_cpu: Callable[[], float],
+        projects: Projects,
     ) -> None:
         self._environment = environment
         self._units = units
@@ -111,6 +114,7 @@ class LoopService:
             gates=gates,
             serving=serving,
             calendar=calendar,
+            projects=projects,
         )
 
     def backtest(
@@ -217,10 +221,13 @@ class LoopService:
         version: str,
         exam: Exam,
         *,
+        weight: int = 100,
         project: Mapping[str, Any] | None = None,
     ) -> Verdict:
         """Propose a registered version of any kind (see :class:`nenrin.loop.proposing.Proposing`)."""
-        return self._proposing.propose(environment, deployment, version, exam, project=project)
+        return self._proposing.propose(
+            environment, deployment, version, exam, weight=weight, project=project
+        )
 
     def turn(
         self, environment: str, deployment: str | None, progress: Progress | None = None
@@ -235,6 +242,8 @@ class LoopService:
 
     def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
         """Serve a version by hand, through the gate."""
+        if self._living.state(environment, deployment) is None:  # nothing of it is trained here
+            return self._proposing.promote(environment, deployment, version)
         return self._living.promote(environment, deployment, version)
 
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
