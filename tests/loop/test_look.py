@@ -196,6 +196,7 @@ def test_a_flawed_fit_is_marked_bad_and_twin_and_champion_stay(broken: np.ndarra
     assert body["recipe"] == "history"
     assert body["flaws"]
     assert (step.bad, deployed.state.bad) == (["h-6"], ["h-6"])
+    assert step.why == f"the fit is flawed: {body['flaws'][0]}"  # as the registry keeps it
     assert deployed.state.twin("history").version == "h-5"
     assert deployed.state.twin("trailing 30d").version == "t-6"
     assert told["ships"] is None

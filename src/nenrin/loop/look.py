@@ -179,6 +179,7 @@ def _inspect(
             deployed.state.bad = [*deployed.state.bad, version]
             step.bad.append(version)
             texts = [flaw.text for flaw in flaws]
+            step.why = f"the fit is flawed: {'; '.join(texts)}"
             step.record("fit.refused", version, {"recipe": name, "flaws": texts})
     return found
 
