@@ -36,20 +36,46 @@ def by_policy(replayed: Replayed) -> dict[str, pl.DataFrame]:
     return {name: frame.filter(policy=name) for name in frame["policy"].unique()}
 
 
+def columns(rows: pl.DataFrame) -> dict[str, float]:
+    y, p = rows["label"].to_numpy(), rows["p"].to_numpy()
+    return {"log_loss": log_loss(y, p), "roc_auc": roc_auc(y, p), "bias": float(np.mean(y - p))}
+
+
+def month_of(rows: pl.DataFrame) -> pl.Series:
+    return rows["asked"].dt.convert_time_zone(str(NEW_YORK)).dt.strftime("%Y-%m")
+
+
 def test_the_table_follows_from_the_exported_predictions(replayed: Replayed) -> None:
-    report = replayed.report
-    for name, rows in by_policy(replayed).items():
-        y, p = rows["label"].to_numpy(), rows["p"].to_numpy()
+    report, policies = replayed.report, by_policy(replayed)
+    assert len(policies) == 5
+    for name, rows in policies.items():
         total = report["total"][name]
-        assert total["rows"] == len(y)
-        assert total["log_loss"] == pytest.approx(log_loss(y, p), abs=1e-12)
-        assert total["roc_auc"] == pytest.approx(roc_auc(y, p), abs=1e-12)
-        assert total["bias"] == pytest.approx(float(np.mean(y - p)), abs=1e-12)
-        month = rows["asked"].dt.convert_time_zone(str(NEW_YORK)).dt.strftime("%Y-%m").to_numpy()
+        assert total["rows"] == rows.height
+        found = columns(rows)
+        assert {n: total[n] for n in found} == pytest.approx(found, abs=1e-12)
+        assert [line["month"] for line in report["months"]] == sorted(set(month_of(rows)))
         for line in report["months"]:
-            here = month == line["month"]
-            assert line["rows"] == np.count_nonzero(here)
-            assert line[name]["log_loss"] == pytest.approx(log_loss(y[here], p[here]), abs=1e-12)
+            here = rows.filter(month_of(rows) == line["month"])
+            assert line["rows"] == here.height
+            assert line["base_rate"] == pytest.approx(here["label"].mean())
+            assert line[name] == pytest.approx(columns(here), abs=1e-12)
+
+
+def test_the_best_in_hindsight_is_the_best_other_of_each_month(replayed: Replayed) -> None:
+    report, policies = replayed.report, by_policy(replayed)
+    chosen = []
+    for line in report["months"]:
+        here = [
+            rows.filter(month_of(rows) == line["month"])
+            for name, rows in policies.items()
+            if name != "loop"
+        ]
+        best = min(here, key=lambda rows: columns(rows)["log_loss"])
+        chosen.append(best)
+        assert line["hindsight"] == pytest.approx(columns(best), abs=1e-12)
+    found = columns(pl.concat(chosen))
+    total = report["total"]["hindsight"]
+    assert {n: total[n] for n in found} == pytest.approx(found, abs=1e-12)
 
 
 def test_differences_are_those_of_the_exported_predictions(replayed: Replayed) -> None:
