@@ -110,7 +110,7 @@ def test_a_later_version_must_be_better_than_the_champion(platform: Platform, ex
             platform.loop.propose("dev", "side", register(platform, content), asked)
     outcomes = [verdict.outcome for verdict in platform.gates.verdicts("dev", "side")]
     assert outcomes == ["better", "worse", "undecided"]
-    with pytest.raises(ConflictError, match="serves .* already"):
+    with pytest.raises(ConflictError, match=r"serves .* already"):
         platform.loop.propose("dev", "side", first, exam)
     assert platform.serving.show("dev", "side").champion == first
 

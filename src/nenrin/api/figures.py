@@ -11,6 +11,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from nenrin.core.figures import figure
+
 Report = Mapping[str, Any]
 """The dict that ``nenrin backtest --json`` prints."""
 
@@ -52,16 +54,14 @@ def spell(column: str, value: float | None) -> str:
         return "–"
     if column == "bias":
         return signed(value)
-    if abs(value) >= 100:
-        return f"{value:,.1f}".replace("-", "−")
-    return f"{value:.4f}".replace("-", "−")
+    return figure(value).replace("-", "−")
 
 
 def signed(value: float) -> str:
-    """A difference with its sign, four decimals for small ones: ``+0.0031``, ``−12.4``."""
-    places = 1 if abs(value) >= 100 else 4
-    rounded = round(value, places) + 0.0
-    return f"{rounded:{'+' if rounded else ''}.{places}f}".replace("-", "−")
+    """A difference with its sign: ``+0.0031``, ``−12.40``; nothing has none."""
+    if round(value, 4) == 0:
+        return figure(0.0)
+    return figure(value, plus=True).replace("-", "−")
 
 
 def best(column: str, values: Mapping[str, float | None]) -> frozenset[str]:

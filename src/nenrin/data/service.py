@@ -74,9 +74,7 @@ class DataService:
         given = _call(dataset) if source is None else source
         raw = table(given, spec, None if stored is None else dict(stored.schema))
         say("load", 1, 3, _note(raw, spec))
-        found = difference(
-            _prepared(raw, stored, spec, at), stored, spec, at, backfill=backfill
-        )
+        found = difference(_prepared(raw, stored, spec, at), stored, spec, at, backfill=backfill)
         if before is not None and found.rows.is_empty():
             say("load", 3, 3, f"{spec.name}: nothing new")
             return msgspec.structs.replace(before, added=0, changed=0, unchanged=found.unchanged)

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from nenrin.core.digest import derived_id
+from nenrin.core.figures import figure
 from nenrin.gates.comparison import Comparison
 from nenrin.gates.evidence import Evidence
 from nenrin.gates.policy import Policy, waive
@@ -69,6 +70,9 @@ def _main_comparison(evidence: Evidence) -> tuple[str, Comparison]:
 
 def _reason(checks: Sequence[Check], part: str, comparison: Comparison) -> str:
     stopped = [_stopped(check) for check in checks if not check.admits]
+    if stopped and part == "champion" and comparison.verdict == "none":
+        names = ", ".join(check.name for check in checks if not check.admits)
+        return f"refused: nothing can be compared with the champion yet, which has seen every row ({names})"
     if stopped:
         return f"refused: {'; '.join(stopped)}"
     waived = [f"{check.name} waived by {check.waived_by}" for check in checks if check.waived_by]
@@ -83,6 +87,9 @@ def _stopped(check: Check) -> str:
 def _spelled(part: str, comparison: Comparison) -> str:
     if comparison.verdict == "none":
         return f"nothing to compare with the {part} yet"
-    how = f"{comparison.mean:+.4f} [{comparison.low:+.4f}, {comparison.high:+.4f}]"
+    mean, low, high = (
+        figure(number, plus=True) for number in (comparison.mean, comparison.low, comparison.high)
+    )
+    how = f"{mean} [{low}, {high}]"
     units = f"{comparison.days} {comparison.unit}s"
     return f"{comparison.verdict} against the {part}, loss {how} over {units}"

@@ -24,6 +24,7 @@ import msgspec
 from cel_expr_python import cel
 
 from nenrin.core.errors import ProjectError
+from nenrin.core.figures import figure
 from nenrin.gates.reading import Entry, read_entries
 from nenrin.gates.verdict import Check, CheckOutcome, Waiver
 
@@ -217,4 +218,9 @@ def _used(rule: Rule) -> list[str]:
 
 
 def _spelled(place: re.Match[str], known: Mapping[str, Value]) -> str:
-    return format(known[place[1]], place[2] or "") if place[1] in known else "unknown"
+    if place[1] not in known:
+        return "unknown"
+    value, spec = known[place[1]], place[2] or ""
+    if isinstance(value, float) and spec in ("", "+"):
+        return figure(value, plus=spec == "+")
+    return format(value, spec)

@@ -11,6 +11,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from nenrin.core.figures import figure
 from nenrin.gates.comparison import compare
 
 WIDTHS = 10.0
@@ -67,9 +68,7 @@ def check_twin(e: np.ndarray | None) -> tuple[Flaw, ...]:
     found = compare(e)
     if found.verdict != "worse":
         return ()
-    text = (
-        f"it loses {found.mean:.4f} more than its twin on {found.days} days that it was trained on"
-    )
+    text = f"it loses {figure(found.mean)} more than its twin on {found.days} days that it was trained on"
     return (Flaw(kind="twin", text=text),)
 
 

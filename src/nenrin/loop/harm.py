@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from nenrin.core.figures import figure
 from nenrin.core.instants import HOUR, iso
 from nenrin.loop.backtest import Played
 from nenrin.loop.deployed import Deployed
@@ -110,7 +111,7 @@ def _sentences(found: dict[str, Any], scored: Scored) -> list[str]:
     if others:
         worst = max(others, key=lambda name: costs[name])
         sentences.append(
-            f"It cost the loop {costs.get('loop', 0.0):+.4f} a row of the whole window, and "
-            f"{scored.policies[worst].title} {costs[worst]:+.4f}."
+            f"It cost the loop {figure(costs.get('loop', 0.0), plus=True)} a row of the whole window, and "
+            f"{scored.policies[worst].title} {figure(costs[worst], plus=True)}."
         )
     return sentences

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nenrin.core.figures import figure
 from nenrin.core.instants import NEVER, iso
 from nenrin.loop.backtest import Played, PolicyAnswers
 from nenrin.loop.ground import Ground
@@ -123,8 +124,8 @@ def differences(scored: Scored) -> list[dict[str, Any]]:
         mean, pays = float(np.mean(gap)), interval.high < 0
         verb = "pays" if pays else "does not pay"
         sentence = (
-            f"The loop {verb} against {title}: {mean:+.4f} a row, "
-            f"95 % interval [{interval.low:+.4f}, {interval.high:+.4f}]."
+            f"The loop {verb} against {title}: {figure(mean, plus=True)} a row, "
+            f"95 % interval [{figure(interval.low, plus=True)}, {figure(interval.high, plus=True)}]."
         )
         found.append(
             {
@@ -184,7 +185,8 @@ def history_of(played: Played) -> tuple[list[dict[str, Any]], dict[str, int]]:
 
 def _alarm(body: dict[str, Any]) -> str:
     if "bias" in body:
-        return f"predictions are off by {body['bias']:+.4f} on average (se {body['se']:.4f})"
+        bias, se = figure(body["bias"], plus=True), figure(body["se"])
+        return f"predictions are off by {bias} on average (se {se})"
     return _failed(body)
 
 
