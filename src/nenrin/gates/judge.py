@@ -72,7 +72,7 @@ def _reason(checks: Sequence[Check], part: str, comparison: Comparison) -> str:
     stopped = [_stopped(check) for check in checks if not check.admits]
     if stopped and part == "champion" and comparison.verdict == "none":
         names = ", ".join(check.name for check in checks if not check.admits)
-        return f"refused: nothing can be compared with the champion yet, which has seen every row ({names})"
+        return f"refused: there are no rows yet on which the champion can be compared ({names})"
     if stopped:
         return f"refused: {'; '.join(stopped)}"
     waived = [f"{check.name} waived by {check.waived_by}" for check in checks if check.waived_by]

@@ -126,6 +126,17 @@ def project_attributes(folder: Path) -> Mapping[str, object]:
     return {**vars(project.module), **project.models}
 
 
+def _execute(path: Path, module: ModuleType) -> None:
+    """Run the file as it is now. Python's bytecode cache goes by size and second, and would run the file of
+    an edit before when two edits of one size fall into one second.
+    """
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
+    finally:
+        sys.dont_write_bytecode = writes
+
+
 def _imported(path: Path) -> ModuleType:
     """The module of a project file, under a name of its own, with its folder importable meanwhile."""
     name = f"nenrin_project_{digest(str(path.resolve()))[:12]}"
@@ -137,7 +148,7 @@ def _imported(path: Path) -> ModuleType:
     sys.path.insert(0, folder)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        _execute(path, module)
     except NenrinError:
         raise
     except SyntaxError as error:

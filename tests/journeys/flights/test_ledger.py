@@ -19,6 +19,8 @@ from nenrin.project.init import write_example
 from tests.journeys.flights.conftest import FROM, UNTIL, Replayed
 from tests.journeys.shell import environment
 
+pytestmark = pytest.mark.timeout(300)  # the first test bears the two months' replay
+
 REPLAY = Path(__file__).with_name("replay.py")
 CUT = date(2013, 4, 30)
 
