@@ -90,6 +90,12 @@ def test_a_verdict_without_a_comparison_says_so():
     verdict = verdict_of(Evidence(change="refresh"))
     assert (verdict.outcome, verdict.compared, verdict.admitted) == ("undecided", "none", True)
     assert verdict.reason == "admitted: nothing to compare with the champion yet"
+    verdict = verdict_of(Evidence(change="code"))
+    assert not verdict.admitted
+    assert verdict.reason == (
+        "refused: there are no rows yet on which the champion can be compared"
+        " (better than the champion)"
+    )
 
 
 def test_a_waiver_is_told_in_the_reason():

@@ -77,6 +77,9 @@ def test_a_warning_does_not_block():
 def test_messages_show_numbers():
     policy = read({"require": "auc > 0.7", "message": "AUC {auc:.2f}, {champion.mean:+.3f}"})
     assert policy.check({"auc": 0.123})[0].message == "AUC 0.12, unknown"
+    policy = read({"require": "auc > 0.7", "message": "AUC {auc}, {champion.mean:+}"})
+    (check,) = policy.check({"auc": 0.123, "champion.mean": 104883.9})
+    assert check.message == "AUC 0.1230, +104,884"
 
 
 @pytest.mark.parametrize(
