@@ -34,6 +34,6 @@ def when(r):
 
 @nr.model(rows=hours, label=counts.people, features=[lately, when], metric="rmse")
 def footfall(rows):
-    return LGBMRegressor(n_estimators=80, n_jobs=1).fit(rows.pandas(), rows.y, sample_weight=rows.weight)
+    return LGBMRegressor(n_estimators=80, n_jobs=1, verbose=-1).fit(rows.pandas(), rows.y, sample_weight=rows.weight)
 
 service = nr.deployment(footfall, serve="champion")
