@@ -229,6 +229,7 @@ class Bench:
                 cells += [f"{harm['hours'] / 24:.1f} d"] if kind == "shifted_fit" else []
                 cells.append(f"{harm['cost']:+.4f}")
             print(f"| {day} | {' | '.join(cells)} |", flush=True)
+        print()
         for kind, most in (("scrambled_fit", 4), ("shifted_fit", 7)):
             self._share(kind, found[kind], most)
         blind, _ = backtest(folder, "--inject", "scrambled_fit:2013-07-29", "--without", "watch")
