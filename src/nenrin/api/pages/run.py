@@ -134,10 +134,11 @@ def _columns(run: Run) -> Markup | None:
         for name, auc in list(told.items())[:_SHOWN]
     ]
     rest = [f"{name}: {auc:.3f}" for name, auc in list(told.items())[_SHOWN:]]
+    of = "" if run["task"] == "binary" else ", for labels above the median against the others"
     return section(
         "What each column tells alone",
-        "The AUC that a column reaches by itself: .5 tells nothing. One that reaches .99 was hardly known "
-        "when the question was asked.",
+        f"The AUC that a column reaches by itself{of}: .5 tells nothing. One that reaches .99 was hardly "
+        "known when the question was asked.",
         charts.responsive(
             lambda width: charts.changes(
                 rows, label="AUC of each column alone", spell="{:.3f}".format, width=width
