@@ -114,6 +114,7 @@ def ran(environment: str) -> dict[str, Any]:
         "column_aucs": {"refund_reason": 1.0, "age": 0.6},
         "leaking": ["refund_reason"],
         "warnings": [],
+        "steps": [],
         "verdict": {
             "admitted": True,
             "ships": "version-1",

@@ -112,11 +112,8 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _rings(rings: list[dict[str, Any]]) -> RenderableType:
-    def reason(verdict: Mapping[str, Any] | None) -> str:
-        return plain((verdict or {}).get("reason"))
-
     return table(
-        rings,
+        [{**ring, "why": _why(ring)} for ring in rings],
         ("ring", "ring", number),
         ("at", "at", when),
         ("deployment", "deployment", plain),
@@ -124,6 +121,12 @@ def _rings(rings: list[dict[str, Any]]) -> RenderableType:
         ("chosen", "recipe", plain),
         ("ships", "version", plain),
         ("outcome", "outcome", plain),
-        ("verdict", "verdict", reason),
+        ("why", "why", plain),
         empty="the loop has not turned here yet; a backtest has rings of its own: --env backtest/ID",
     )
+
+
+def _why(ring: Mapping[str, Any]) -> str:
+    """The verdict's reason, or what of the data kept the look from training."""
+    broken = [check["text"] for check in ring.get("checks") or ()]
+    return "; ".join(dict.fromkeys(broken)) or plain((ring.get("verdict") or {}).get("reason"))

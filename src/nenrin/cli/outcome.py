@@ -56,8 +56,14 @@ def _deployment(run: Run) -> Iterator[RenderableType]:
             yield Text.assemble(_INDENT, _check(check))
     admitted = "green" if verdict and verdict["admitted"] else "bold red" if verdict else ""
     yield Text(f"{_INDENT}{findings.decision(run)}", style=admitted)
-    if not verdict and run.get("due"):
-        yield Text(f"{_INDENT}nothing was due: {run['due']}", style="dim")
+    blocked = run["steps"].count("look.blocked")
+    if blocked:
+        looks = figures.count(blocked, "look")
+        yield Text(
+            f"{_INDENT}{looks} without training, for the data is broken: nenrin rings", "yellow"
+        )
+    if not verdict:
+        yield Text(f"{_INDENT}{'' if blocked else 'nothing was due: '}{run['due']}", style="dim")
 
 
 def _measures(run: Run) -> Table:

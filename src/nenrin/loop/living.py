@@ -227,7 +227,6 @@ class Living:
         journal = self._journal(environment, prepared)
         deployed = open_deployed(prepared, now, LIVE, state)
         steps = []
-        skip_missed_looks(deployed, now)
         if state is not None and state.champion and state.code != prepared.project:
             params = deployed.trainer.tune(now, *hold_out(deployed, now))
             if fits_the_same(deployed.trainer, deployed.declared, state, params):
@@ -236,7 +235,10 @@ class Living:
             else:
                 steps.append(self._new_code(deployed, prepared, now))
                 journal.commit(steps[0], deployed.state)
-        steps += Loop(deployed, journal, now).tick(now)
+        loop = Loop(deployed, journal, now)
+        steps += loop.tick(min(now, int(deployed.ground.table.asked[-1])))
+        skip_missed_looks(deployed, now)
+        steps += loop.tick(now)
         if (deployed.state.table, deployed.state.now) != (prepared.table_digest, now):
             deployed.state.table, deployed.state.now = prepared.table_digest, now
             journal.remember(deployed.state, now)
