@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import msgspec
@@ -35,15 +36,45 @@ def show(
 ) -> None:
     """Print ``value``, as one JSON document or as ``render`` draws it."""
     if as_json:
-        sys.stdout.write(msgspec.json.format(encode(value)).decode() + "\n")
+        _write_json(value)
     else:
-        out.print(render(value), soft_wrap=not wrap)
+        tell(render(value), wrap=wrap)
+
+
+def tell(drawn: RenderableType, *, wrap: bool = True) -> None:
+    """Print a result; a pipe gets it without the blanks that fill a terminal's lines."""
+    if out.is_terminal:
+        out.print(drawn, soft_wrap=not wrap)
+        return
+    with out.capture() as captured:
+        out.print(drawn, soft_wrap=not wrap)
+    _write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
+def _write_json(value: Any) -> None:
+    _write(msgspec.json.format(encode(value)).decode() + "\n")
+
+
+def _write(text: str) -> None:
+    out.file.write(text)
+    out.file.flush()  # who reads a pipe waits for it while the command goes on
+
+
+@contextmanager
+def results_only() -> Iterator[None]:
+    """Keep the standard output for results: what a project prints goes to the standard error."""
+    out.file = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        out.file = None  # type: ignore[assignment] # the standard output of the moment again
 
 
 def show_error(error: NenrinError, *, as_json: bool = False) -> None:
     """What is wrong, where, and what to do; ``as_json`` in the API's shape, on the standard output."""
     if as_json:
-        sys.stdout.write(msgspec.json.format(encode(error_body(error))).decode() + "\n")
+        _write_json(error_body(error))
         return
     err.print(Text.assemble(("error: ", "bold red"), error.message), soft_wrap=True)
     for label, text in (("where", error.where), ("do this", error.hint)):

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nenrin.api.client import Client
 from nenrin.cli.backtest import replay
-from nenrin.cli.console import err, facts, out, show
+from nenrin.cli.console import err, facts, show, tell
 from nenrin.cli.report import render
 from nenrin.cli.session import AsJson, commands, session
 from nenrin.core.errors import ConflictError
@@ -73,7 +73,7 @@ def _adopt(client: Client, backtest: str) -> Any:
 
 def _tell(report: dict[str, Any], as_json: bool) -> None:
     if not as_json:
-        out.print(render(report))
+        tell(render(report))
 
 
 def _say(text: str) -> None:

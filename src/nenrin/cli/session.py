@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nenrin.api.client import Client, Detached, Stopped, connect
-from nenrin.cli.console import note
+from nenrin.cli.console import note, results_only
 from nenrin.cli.progress import Shown
 from nenrin.core.errors import ProjectError
 from nenrin.core.lock import FolderLock
@@ -51,7 +51,7 @@ def settings_of(env: str | None = None, **given: Any) -> Settings:
 @contextmanager
 def session(env: str | None = None, **given: Any) -> Iterator[Client]:
     """A client of the process that holds this folder, which may be this one."""
-    with connect(settings_of(env, **given), _hold) as client:
+    with results_only(), connect(settings_of(env, **given), _hold) as client:
         yield client
         if client.own:
             _say_what_goes_on(client)

@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from nenrin.api.serve import serve
-from nenrin.cli.console import note, show
+from nenrin.cli.console import note, results_only, show
 from nenrin.cli.loop import stands
 from nenrin.cli.session import AsJson, Env, commands, settings_of
 from nenrin.core.settings import Settings
@@ -51,7 +51,8 @@ def up(
         }
         show(served, as_json, _served, wrap=False)  # commands are to be copied whole
 
-    serve(settings, ready)
+    with results_only():
+        serve(settings, ready)
     note("stopped")
 
 
