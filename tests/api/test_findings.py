@@ -19,6 +19,15 @@ def _evaluated(**changed: Any) -> dict[str, Any]:
     return _run(evaluation={**ran("dev")["evaluation"], **changed})
 
 
+def test_a_leak_is_the_headline() -> None:
+    assert findings.headline(_run()) == "refund_reason alone all but tells what delay predicts"
+    told = findings.headline(_run(leaking=[]))
+    assert told == "delay beats the baseline by 0.0500 of log loss"
+    assert "not shown" in findings.headline(
+        _run(leaking=[], evaluation={**ran("dev")["evaluation"], "beats_baseline": False})
+    )
+
+
 def test_what_has_a_unit_gets_four_digits() -> None:
     gap = {"mean": -1234.5, "low": -1400.0, "high": -1100.0}
     run = _evaluated(
@@ -53,7 +62,7 @@ def test_the_decision_says_who_serves(changed: dict[str, Any], said: str) -> Non
 def test_the_page_holds_all_that_was_found() -> None:
     page = run_page(Projects().last_run("dev"))
     for text in (
-        "delay beats the baseline by 0.0500 of log loss",
+        "refund_reason alone all but tells what delay predicts",
         "Judged on 7,000 rows: 5 folds by key.",
         "0.4900 … 0.5100",
         "Can its probabilities be taken at their word?",

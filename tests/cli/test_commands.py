@@ -80,7 +80,7 @@ def test_a_run_says_how_it_compares_and_why_it_was_let_in(run: Run) -> None:
     assert "a pass" not in out
     page = Path(".nenrin/reports/run-1.html")
     assert str(page) in out
-    assert "delay beats the baseline by 0.0500 of log loss" in page.read_text()
+    assert "refund_reason alone all but tells what delay predicts" in page.read_text()
 
 
 def test_a_run_that_the_gates_refuse_ends_with_its_own_code(

@@ -20,6 +20,8 @@ def headline(run: Run) -> str:
     """What was found, in one sentence."""
     name, found = run["deployment"], run["evaluation"]
     metric = figures.title_of(found["metric"])
+    if run["leaking"]:
+        return f"{run['leaking'][0]} alone all but tells what {name} predicts"
     if found["beats_baseline"]:
         gap = _spelled(abs(found["difference"]["mean"]), places(found))
         return f"{name} beats the baseline by {gap} of {metric}"
