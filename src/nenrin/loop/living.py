@@ -14,7 +14,7 @@ import msgspec
 
 from nenrin.core.calendar import Calendar
 from nenrin.core.digest import derived_id
-from nenrin.core.errors import NotFoundError, RefusedError
+from nenrin.core.errors import ConflictError, NotFoundError, RefusedError
 from nenrin.core.instants import DAY, NEVER, iso
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
@@ -22,11 +22,11 @@ from nenrin.gates.judge import judge
 from nenrin.gates.leak import LEAKS
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.evaluation import evaluate
-from nenrin.loop.evidence import JUDGED_DAYS, gather
 from nenrin.loop.first import code_look, hold_out
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
+from nenrin.loop.promoting import archived, evidence_for
 from nenrin.loop.rings import rings
 from nenrin.loop.schedule import skip_missed_looks
 from nenrin.loop.state import Segment, State
@@ -135,50 +135,37 @@ class Living:
         """Serve an archived version, if the gate finds it no worse than the champion."""
         prepared = self._replay.prepare(environment, deployment, load=False, progress=None)
         state = self._must(environment, deployment)
-        if version not in state.artefacts:
-            raise NotFoundError(
-                f"{version} was never fitted for {deployment!r}",
-                hint="nenrin models list shows its versions",
-            )
-        if version in state.bad:
-            raise RefusedError(
-                f"{version} is marked bad", hint="nenrin why tells why; choose another version"
-            )
+        artefact = archived(state, self._registry.get(environment, version), prepared)
+        if version == state.champion:
+            raise ConflictError(f"{deployment!r} serves {version} already", hint="choose another")
         now = self.now(prepared)
-        deployed = open_deployed(prepared, now, LIVE, state)
-        artefact = state.artefacts[version]
         verdict = judge(
             deployment=deployment,
             judged=version,
             ships=version,
             against={"champion": state.champion, "anchor": state.anchor, "baseline": "prior"},
-            evidence=gather(
-                deployed, artefact, deployed.closed_days(JUDGED_DAYS), change="promote"
-            ),
+            evidence=evidence_for(prepared, state, artefact, now, LIVE, self._store),
             policy=prepared.policy,
             at=now,
         )
+        step = Step(at=now, verdicts=[verdict], why="promoted by hand")
+        if verdict.admitted:
+            step.route = _to(state, version, now)
+            state.artefacts = {**state.artefacts, version: artefact}
+            state.probation = [name for name in state.probation if name != artefact.recipe]
+        self._journal(environment, prepared).commit(step, state)
         if not verdict.admitted:
-            raise RefusedError(verdict.reason, hint="nenrin gates check shows every number")
-        state.champion = version
-        state.segments = [*state.segments, Segment(now, ((version, 100),))]
-        state.probation = [name for name in state.probation if name != artefact.recipe]
-        state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
-        with self._units.write(environment, now) as unit:
-            done = self._serving.promote(
-                unit,
-                deployment,
-                version,
-                reason="promoted by hand",
-                features=prepared.served.features,
+            raise RefusedError(
+                f"{verdict.reason}; {state.champion} goes on serving",
+                hint=f"nenrin gates check {deployment} shows every number",
             )
-            self._states.put(unit, deployment, state.dumps())
-        return {"deployment": deployment, "champion": done.champion, "reason": verdict.reason}
+        self._refresh_features(environment, prepared)
+        return {"deployment": deployment, "champion": version, "reason": verdict.reason}
 
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
         """Serve what was served before, at once; the recipe of what is left is on probation."""
-        state = self.state(environment, deployment)
-        with self._units.write(environment, self._calendar.now()) as unit:
+        state, stands = self.state(environment, deployment), self._stands(environment)
+        with self._units.write(environment, stands or self._calendar.now()) as unit:
             before = self._serving.current(unit, deployment)
             to = _earlier(state) if before and not before.previous else None
             done = self._serving.rollback(unit, deployment, reason="rolled back by hand", to=to)
@@ -192,9 +179,7 @@ class Living:
 
     def status(self, environment: str) -> dict[str, Any]:
         """Every deployment: what serves, what is watched, and what is due."""
-        end, machine = self._replay.data_end(environment), self._calendar.now()
-        stands = None if end is None else stands_at(end, machine)
-        turned, lines = [0], []
+        stands, lines = self._stands(environment), []
         here = Counter(ring["deployment"] for ring in rings(self._units.events(environment)))
         for deployment in self._serving.list(environment):
             state = self.state(environment, deployment.name)
@@ -210,12 +195,11 @@ class Living:
             }
             if state is not None:
                 line |= {"rings": here[deployment.name], **_told(state)}
-                turned.append(state.now)
             lines.append(line)
         sequence, head = self._units.head(environment)
         return {
             "environment": environment,
-            "now": iso(machine if stands is None else max(turned) or stands),
+            "now": iso(self._calendar.now() if stands is None else stands),
             "calendar": _calendar_words(stands),
             "deployments": lines,
             "ledger": {"events": sequence, "head": head},
@@ -303,6 +287,15 @@ class Living:
             return prepared.served.features
         return self._replay.features(environment, revision, prepared.declared.name)
 
+    def _stands(self, environment: str) -> int | None:
+        """The instant at which an environment's calendar stands; None: it goes with the machine's."""
+        end, machine = self._replay.data_end(environment), self._calendar.now()
+        stands = None if end is None else stands_at(end, machine)
+        if stands is None:
+            return None
+        states = [self.state(environment, each.name) for each in self._serving.list(environment)]
+        return max((state.now for state in states if state), default=0) or stands
+
     def now(self, prepared: Prepared) -> int:
         """The environment's instant: the machine's, or the end of rows and labels that have ended."""
         now = self._calendar.now()
@@ -326,13 +319,20 @@ class Living:
 
 def _leave(state: State, left: str, champion: str, now: int) -> None:
     """Remember a roll-back by hand: what was left is bad, and its recipe on probation."""
-    at = max(now, state.segments[-1].start) if state.segments else now
-    state.champion = champion
-    state.segments = [*state.segments, Segment(at, ((champion, 100),))]
-    state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
+    _to(state, champion, now)
     if left != champion and left in state.artefacts:
         state.bad = [*state.bad, left]
         state.probation = [*state.probation, state.artefacts[left].recipe]
+
+
+def _to(state: State, champion: str, now: int) -> Segment:
+    """Another champion for all requests from now on: canary and watch are over."""
+    at = max(now, state.segments[-1].start) if state.segments else now
+    segment = Segment(at, ((champion, 100),))
+    state.champion = champion
+    state.segments = [*state.segments, segment]
+    state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
+    return segment
 
 
 def _warnings(prepared: Prepared) -> list[str]:

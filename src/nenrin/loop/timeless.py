@@ -184,27 +184,43 @@ def _usual(prepared: Prepared) -> tuple[str, ...]:
     return ("log_loss", "roc_auc") if prepared.task.kind == "binary" else ("rmse", "mae")
 
 
+def kept_evidence(
+    prepared: Prepared, state: State, artefact: Artefact, now: int, answers: ContentStore
+) -> Evidence:
+    """What the answers that were kept of an archived version say today: each row unseen by its fold's fit."""
+    y = prepared.table.labels_at(now)
+    held_out = _held_out(prepared, state, artefact.version, answers)
+    prior = np.full(len(y), np.mean(y[np.isfinite(y)]))
+    y = np.where(np.isfinite(held_out), y, np.nan)
+    return _evidence(prepared, state, "promote", artefact, y, held_out, prior, {}, answers)
+
+
 def _against_champion(
     prepared: Prepared, state: State, y: np.ndarray, held_out: np.ndarray, answers: ContentStore
 ) -> Comparison:
-    """Against the champion's own cross-validated answers for the rows that it had, each unseen by both.
-
-    A load may put new rows between old ones, so rows are paired by key.
-    """
-    kept = state.held_out.get(state.champion)
-    if kept is None:
-        return compare(None)
-    both = np.frombuffer(answers.get(kept), dtype=np.uint64).reshape(2, -1)
-    order = np.argsort(both[0], kind="stable")
-    keys, theirs = both[0][order], both[1][order].view(np.float64)
-    mine = key_hashes(prepared.table.keys)
-    place = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
-    rows = (keys[place] == mine) & np.isfinite(y) & np.isfinite(theirs[place])
+    """Against the champion's own cross-validated answers for the rows that it had, each unseen by both."""
+    theirs = _held_out(prepared, state, state.champion, answers)
+    rows = np.isfinite(y) & np.isfinite(theirs)
     if not rows.any():
         return compare(None)
     loss = prepared.task.row_loss
-    gap = loss(y[rows], held_out[rows]) - loss(y[rows], theirs[place][rows])
-    return compare(gap, unit="row")
+    return compare(loss(y[rows], held_out[rows]) - loss(y[rows], theirs[rows]), unit="row")
+
+
+def _held_out(prepared: Prepared, state: State, version: str, answers: ContentStore) -> np.ndarray:
+    """A version's kept answers, float64 (rows,), NaN for rows that it did not have.
+
+    A load may put new rows between old ones, so rows are paired by key.
+    """
+    kept = state.held_out.get(version)
+    if kept is None:
+        return np.full(len(prepared.table), np.nan)
+    both = np.frombuffer(answers.get(kept), dtype=np.uint64).reshape(2, -1)
+    order = np.argsort(both[0], kind="stable")
+    keys, found = both[0][order], both[1][order].view(np.float64)
+    mine = key_hashes(prepared.table.keys)
+    place = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
+    return np.where(keys[place] == mine, found[place], np.nan)
 
 
 def _kept(prepared: Prepared, p: np.ndarray) -> bytes:

@@ -1,0 +1,63 @@
+"""Back by hand: an archived version, and what the gate may ask about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nenrin.core.errors import NotFoundError, RefusedError
+from nenrin.core.instants import to_us
+from nenrin.core.store import ContentStore
+from nenrin.gates.evidence import Evidence
+from nenrin.loop.deployed import Deployed, Options
+from nenrin.loop.evidence import JUDGED_DAYS, gather
+from nenrin.loop.opening import open_deployed
+from nenrin.loop.ports import Prepared
+from nenrin.loop.state import Artefact, State
+from nenrin.loop.timeless import kept_evidence
+from nenrin.registry.version import Version
+
+
+def archived(state: State, found: Version, prepared: Prepared) -> Artefact:
+    """A registered version as the loop knows its fits: remembered, or read from what it was made from.
+
+    Raises:
+        NotFoundError: it is no fit of this deployment's model.
+        RefusedError: it is marked bad, or reads columns that the rows do not have any more.
+    """
+    if found.status == "bad" or found.id in state.bad:
+        raise RefusedError(
+            f"{found.id} is marked bad", hint="nenrin why tells why; choose another version"
+        )
+    said = dict(parent.split(":", 1) for parent in found.parents if ":" in parent)
+    if found.name != prepared.served.model or not {"recipe", "look", "cutoff"} <= said.keys():
+        raise NotFoundError(
+            f"{found.id} is no fit of model {prepared.served.model!r}",
+            hint=f"nenrin models list {prepared.served.model} shows those there are",
+        )
+    if not prepared.trainer.scorable(found.content):
+        raise RefusedError(
+            f"{found.id} reads columns that the rows do not have any more",
+            hint=f"go back to the code that made it, {found.revision}, and run that",
+        )
+    return state.artefacts.get(found.id) or Artefact(
+        version=found.id,
+        model=found.content,
+        recipe=said["recipe"],
+        look=to_us(datetime.fromisoformat(said["look"])),
+        cutoff=to_us(datetime.fromisoformat(said["cutoff"])),
+    )
+
+
+def evidence_for(
+    prepared: Prepared,
+    state: State,
+    artefact: Artefact,
+    now: int,
+    options: Options,
+    answers: ContentStore,
+) -> Evidence:
+    """What its answers to rows that it had not seen say, beside champion, anchor and baseline."""
+    if not prepared.timed:
+        return kept_evidence(prepared, state, artefact, now, answers)
+    deployed: Deployed = open_deployed(prepared, now, options, state)
+    return gather(deployed, artefact, deployed.closed_days(JUDGED_DAYS), change="promote")
