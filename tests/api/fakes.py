@@ -256,7 +256,14 @@ class Loop:
         self.asked.append(("adopt", (name, into)))
         if self.serves:
             raise ConflictError("dev serves version-1 already", hint="nothing is to be done")
-        return {"deployed": True, "into": into}
+        stands, champion = "2013-01-01T00:00:00Z", "version-1"
+        return {
+            "environment": into,
+            "deployment": "delay",
+            "champion": champion,
+            "stands_at": stands,
+            "versions": 7,
+        }
 
     def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
         raise RefusedError("the gate says no", where=deployment, hint="see nenrin gates check")

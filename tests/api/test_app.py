@@ -205,7 +205,7 @@ def test_a_backtest_and_what_follows(
     assert exported.content == b"PAR1" * 1000
     assert json.loads(exported.headers["nenrin-export"])["rows"] == 1000
     assert not list(tmp_path.glob(".nenrin/scratch-*"))
-    assert http.post("/api/backtests/b1/adopt", json={"into": "dev"}).json()["deployed"]
+    assert http.post("/api/backtests/b1/adopt", json={"into": "dev"}).json()["champion"]
     assert platform.loop.asked[-1] == ("adopt", ("b1", "dev"))
 
 

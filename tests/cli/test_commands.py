@@ -239,7 +239,7 @@ def test_the_demo_types_what_one_could_type(run: Run) -> None:
 
 def test_the_demo_as_json_and_again(run: Run) -> None:
     run.platform.loop.made = REPORT
-    assert run("demo", ".", "--json").json["adopted"]["deployed"]
+    assert run("demo", ".", "--json").json["adopted"]["champion"]
     run.platform.loop.serves = True
     done = run("demo", ".", "--json")
     assert done.code == 0

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import RenderableType
 from rich.text import Text
 
 from nenrin.api.client import Client
 from nenrin.cli.backtest import replay
-from nenrin.cli.console import err, facts, show, tell
+from nenrin.cli.console import err, show, tell
+from nenrin.cli.outcome import adopted
 from nenrin.cli.report import render
 from nenrin.cli.session import AsJson, commands, session
 from nenrin.core.errors import ConflictError
@@ -60,7 +62,7 @@ def demo(
         _say(f"$ nenrin adopt {clean['id']} --into dev")
         adopted = _adopt(client, clean["id"])
     done = {"clean": clean, "bad_week": bad, "adopted": adopted}
-    show(done, as_json, lambda done: facts(done["adopted"]))
+    show(done, as_json, lambda done: _adopted(done["adopted"]))
     _say(f"next: cd {folder} && nenrin up")
 
 
@@ -69,6 +71,10 @@ def _adopt(client: Client, backtest: str) -> Any:
         return client.post(f"/api/backtests/{backtest}/adopt", {"into": "dev"})
     except ConflictError as error:  # the demo was run before
         return {"adopted": error.message}
+
+
+def _adopted(found: dict[str, Any]) -> RenderableType:
+    return adopted(found) if "champion" in found else Text(found["adopted"])
 
 
 def _tell(report: dict[str, Any], as_json: bool) -> None:

@@ -9,7 +9,8 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nenrin.cli.console import facts, number, plain, show, table, when
+from nenrin.cli.console import number, plain, show, table, when
+from nenrin.cli.outcome import adopted
 from nenrin.cli.session import AsJson, Env, commands, session
 
 app = commands()
@@ -61,7 +62,7 @@ def adopt(
     """
     with session() as client:
         name = backtest.removeprefix("backtest/")
-        show(client.post(f"/api/backtests/{name}/adopt", {"into": into}), as_json, facts)
+        show(client.post(f"/api/backtests/{name}/adopt", {"into": into}), as_json, adopted)
 
 
 def stands(status: Mapping[str, Any]) -> str:

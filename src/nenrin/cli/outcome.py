@@ -11,6 +11,7 @@ from rich.text import Text
 
 from nenrin.api import figures, findings
 from nenrin.api.findings import Run
+from nenrin.cli.console import when
 
 _MARKS = {"pass": ("pass", "green"), "fail": ("fail", "bold red")}
 _INDENT = "  "
@@ -109,4 +110,15 @@ def verdict(found: Mapping[str, Any]) -> RenderableType:
         ),
         *(Text.assemble(_INDENT, _check(check)) for check in found["checks"]),
         Text(f"as given: {given['reason']}", style="dim"),
+    )
+
+
+def adopted(found: Mapping[str, Any]) -> RenderableType:
+    """What came of an adoption."""
+    return Text.assemble(
+        (found["environment"], "bold"),
+        f" serves {found['champion']} as ",
+        (found["deployment"], "bold"),
+        f", with {found['versions']:,} versions beside it; its calendar stands at "
+        f"{when(found['stands_at'])}",
     )
