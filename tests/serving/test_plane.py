@@ -256,7 +256,7 @@ def test_versions_by_path(client: TestClient) -> None:
 def test_errors_have_one_shape(client: TestClient, method: str, path: str, status: int) -> None:
     response = client.request(method, path)
     assert response.status_code == status
-    assert response.json().keys() == {"error", "code", "message", "where", "hint"}
+    assert response.json()["error"].keys() == {"code", "message", "where", "hint"}
     assert response.json()["hint"]
     assert ("retry-after" in response.headers) == (status == 503)
 

@@ -1,6 +1,7 @@
-"""Every error of the plane as JSON: ``{"error": text, "code", "where", "hint"}``.
+"""Every error of the plane as JSON: ``{"error": text, "code", "message", "where", "hint"}``.
 
-Version 2 wants the text under ``error``; the other members are those of every nenrin error. No
+Version 2 wants the text under ``error``; the other members are those of every nenrin error. What the
+API would have answered has the API's shape: ``{"error": {"code", "message", "where", "hint"}}``. No
 traceback leaves the process.
 """
 
@@ -22,6 +23,8 @@ from nenrin.core.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+
+API = "/api/"
 
 _logger = logging.getLogger(__name__)
 
@@ -69,7 +72,8 @@ def answer(error: Exception, scope: Scope) -> Response:
     """The response for an error."""
     known = _known(error, scope)
     status = error.status_code if isinstance(error, HTTPException) else known.status
-    response = Json(body(known), status_code=status)
+    shape = {"error": known.as_dict()} if scope["path"].startswith(API) else body(known)
+    response = Json(shape, status_code=status)
     if isinstance(known, UnavailableError):
         response.headers["Retry-After"] = "1"
     if isinstance(known, UnauthorizedError):
@@ -80,7 +84,7 @@ def answer(error: Exception, scope: Scope) -> Response:
 
 
 def body(error: NenrinError) -> dict[str, str]:
-    """The JSON shape of an error of the plane."""
+    """The JSON shape of an error of the plane's own."""
     return {**error.as_dict(), "error": error.message}
 
 
