@@ -213,7 +213,8 @@ class Living:
         steps = []
         if state is not None and state.champion and state.code != prepared.project:
             params = deployed.trainer.tune(now, *hold_out(deployed, now))
-            if fits_the_same(deployed.trainer, deployed.declared, state, params):
+            rows = len(prepared.table)
+            if fits_the_same(deployed.trainer, deployed.declared, state, params, rows):
                 state.code = prepared.project
                 journal.remember(state, now)
             else:

@@ -124,7 +124,8 @@ def _change(prepared: Prepared, state: State | None, labelled: int, now: int) ->
         return "first"
     if state.code != prepared.project:
         params = _tuned(prepared, now)
-        if not fits_the_same(prepared.trainer, prepared.declared, state, params):
+        rows = len(prepared.table)
+        if not fits_the_same(prepared.trainer, prepared.declared, state, params, rows):
             return "code"
     if not prepared.trains:
         return None

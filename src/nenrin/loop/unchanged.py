@@ -1,4 +1,4 @@
-"""Code that changes nothing: it gives the champion's very bytes from the champion's rows.
+"""Code that changes nothing: fitted on the champion's rows it answers every row as the champion does.
 
 A comment, a step of one's own or a gate makes another revision. It is not judged as new code is, for it could
 never be *better*.
@@ -8,31 +8,48 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from nenrin.loop.declare import DeploymentSpec
 from nenrin.loop.ports import Order, Trainer
 from nenrin.loop.state import State
 
 
 def fits_the_same(
-    trainer: Trainer, declared: DeploymentSpec, state: State, params: dict[str, Any]
+    trainer: Trainer, declared: DeploymentSpec, state: State, params: dict[str, Any], rows: int
 ) -> bool:
-    """Whether the trainer's code fits anew what is served, the champion or its canary, bit for bit.
+    """Whether the trainer's code fits anew what is served, the champion or its canary.
+
+    Fits are the same by their bytes, or by their answers to every row, to the bit: the bytes of a pickled
+    object hold line numbers too.
 
     Args:
         trainer: of the code in question.
         declared: the deployment by that code.
         state: who is served, and by which parameters.
         params: what that code's tuning found.
+        rows: how many rows the trainer's table has.
     """
     if params != state.params:
         return False
     canaries = [version for version, _ in state.segments[-1].variants] if state.segments else []
     served = [state.artefacts[version] for version in dict.fromkeys([state.champion, *canaries])]
     recipes = {recipe.name: recipe for recipe in declared.recipes}
+    known = [old for old in served if old.recipe in recipes]
     orders = [
         Order(recipe=recipes[old.recipe], at=old.look, cutoff=old.cutoff, params=params)
-        for old in served
-        if old.recipe in recipes
+        for old in known
     ]
-    fitted = {fit.model for fit in trainer.fit(orders)}
-    return not fitted.isdisjoint(old.model for old in served)
+    fits = trainer.fit(orders)
+    return any(
+        _alike(trainer, fit.model, old.model, rows) for fit, old in zip(fits, known, strict=True)
+    )
+
+
+def _alike(trainer: Trainer, model: str, old: str, rows: int) -> bool:
+    if model == old:
+        return True
+    if not trainer.scorable(old):
+        return False
+    mine, theirs = (trainer.scores(each, [(0, rows)])[0] for each in (model, old))
+    return np.array_equal(mine, theirs, equal_nan=True)
