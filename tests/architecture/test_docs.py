@@ -13,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -21,6 +22,9 @@ from nenrin.core.settings import Settings
 from nenrin.gates.evidence import DECLARED
 from nenrin.project.loader import load_project
 from nenrin.stats.metrics import METRICS
+from nenrin.training.columns import FeatureColumn
+from nenrin.training.declare import Model, Predictor
+from nenrin.training.rows import Rows
 from tests.architecture import sources
 
 sys.path.insert(0, str(sources.ROOT / "tools"))
@@ -100,6 +104,26 @@ def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     exec(PRELUDE, names)
     for line, block in _blocks(page, "python"):
         exec(compile("\n" * line + block, str(page), "exec"), names)
+    for declared in [each for each in names.values() if isinstance(each, Model)]:
+        if declared.declared.where.startswith(str(page)) and declared.function is not None:
+            fitted = declared(_rows())
+            assert isinstance(fitted, Predictor) or hasattr(fitted, "predict")
+
+
+def _rows() -> Rows:
+    random = np.random.default_rng(0)
+    place = random.integers(0, 3, 400)
+    columns = (
+        FeatureColumn(name="temp", kind="number", values=random.normal(size=400)),
+        FeatureColumn(
+            name="carrier",
+            kind="string",
+            values=place.astype(np.int32),
+            vocabulary=("AA", "B6", "UA"),
+        ),
+    )
+    y = (random.random(400) < 0.2 + 0.3 * (place == 1)).astype(np.int64)
+    return Rows(columns, np.arange(400), y, np.ones(400))
 
 
 def test_the_project_file_of_the_readme_is_a_project(tmp_path: Path) -> None:
