@@ -127,7 +127,7 @@ class RouteTable:
             )
         names = ", ".join(sorted(self.served))
         raise NotFoundError(
-            f"there is no deployment {name!r}",
+            f"there is no deployment {name!r}" if name else "nothing is deployed here yet",
             hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
             where=name,
         )
