@@ -62,7 +62,7 @@ def fake_report(*, days: int = 275, seed: int = 7, bad_week: bool = True) -> dic
         "labels": {"closed": int(rows.sum()), "late": 214, "never": 5_732, "open": 118},
         "bad_week": _bad_week() if bad_week else None,
         "cost": {"cpu": {"fit": 171.2, "predict": 31.4, "platform": 44.9, "total": 247.5},
-                 "wall": {"total": 148.0}, "fits": 96, "fits_reused": 27, "peak_mb": 1240},
+                 "wall": {"total": 148.0}, "fits": 96, "fits_reused": 27},
         "sentences": [
             "The loop pays against never retraining: 0.0194 of log loss a flight.",
             "It does not pay against weekly on all history: the interval reaches above 0.",

@@ -148,7 +148,7 @@ def test_a_prompt_goes_the_whole_way_to_live_answers(platform: Platform, tmp_pat
     platform.loop.promote("dev", "praise", better)
     assert live.post("/invocations", texts)[0]["predictions"] == ["no"] * 40
 
-    with pytest.raises(RefusedError, match="not shown to be better"):
+    with pytest.raises(RefusedError, match="better than the champion"):
         platform.loop.propose("dev", "praise", first, exam)
     assert platform.loop.rollback("dev", "praise")["champion"] == first
     assert live.post(infer, bad_day)[0]["outputs"][0]["data"] == ["yes"]

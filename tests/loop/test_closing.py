@@ -227,6 +227,15 @@ def test_a_harmful_version_is_rolled_back_and_its_recipe_fitted_at_once() -> Non
     assert after.versions == ("h-0",)
 
 
+def test_a_flawed_fit_after_a_roll_back_is_no_twin() -> None:
+    deployed = followed(sound(-X))
+    deployed.trainer.answers["h-2"] = np.full(len(X), np.nan)
+    steps = close(deployed, 4)
+    ((at, subject, _),) = told(steps, "fit.refused")
+    assert (subject, at) == ("h-2", told(steps, "rollout.rolled_back")[0][0])
+    assert deployed.state.twin("history").version == "h-0"
+
+
 def test_unwatched_it_serves_on() -> None:
     deployed = followed(sound(-X), options=Options(watching=False))
     steps = close(deployed, 20)

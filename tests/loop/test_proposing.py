@@ -106,7 +106,7 @@ def test_a_later_version_must_be_better_than_the_champion(platform: Platform, ex
     first = proposed(platform, exam, b"0.3")
     even = Exam(rows=ROWS[19:22], labels=[0.0, 0.0, 0.0], loss=squared)
     for content, asked in ((b"0.2", exam), (b"0.4", even)):  # worse, and neither better nor worse
-        with pytest.raises(RefusedError, match="not shown to be better"):
+        with pytest.raises(RefusedError, match="better than the champion"):
             platform.loop.propose("dev", "side", register(platform, content), asked)
     outcomes = [verdict.outcome for verdict in platform.gates.verdicts("dev", "side")]
     assert outcomes == ["better", "worse", "undecided"]

@@ -147,7 +147,6 @@ def _doings(report: Report) -> RenderableType:
 def _facts(report: Report) -> RenderableType:
     labels, cost = report["labels"], report["cost"]
     cpu = cost["cpu"]
-    peak = f", {cost['peak_mb']:,} MB at most" if cost.get("peak_mb") else ""
     drawn = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     drawn.add_column(style="bold")
     drawn.add_column()
@@ -160,7 +159,7 @@ def _facts(report: Report) -> RenderableType:
         "cost",
         f"{figures.took(cpu['total'])} of CPU (fit {figures.took(cpu['fit'])}, predict "
         f"{figures.took(cpu['predict'])}, nenrin {figures.took(cpu['platform'])}) in "
-        f"{figures.took(cost['wall']['total'])}{peak}",
+        f"{figures.took(cost['wall']['total'])}",
     )
     drawn.add_row("ledger", f"{report['ledger_events']:,} events, head {report['ledger_head']}")
     drawn.add_row("id", report["id"])

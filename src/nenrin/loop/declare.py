@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nenrin.core.errors import ProjectError
-from nenrin.core.instants import duration, spell
+from nenrin.core.instants import DAY, duration, spell
 
 if TYPE_CHECKING:
     from nenrin.training.declare import Model
@@ -154,7 +154,7 @@ def deployment(
         ProjectError: a value does not fit; says which, with file and line.
     """
     where = _caller()
-    _check(model, recipes, serve, canary, contract, where)
+    _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
     trained = getattr(model.declared, "imported", None) is None
     three = (history(), history(half_life="60d"), trailing("90d"))
@@ -176,6 +176,7 @@ def deployment(
 def _check(
     model: Any,
     recipes: Sequence[Recipe] | None,
+    refresh: Refresh,
     serve: str,
     canary: Sequence[int],
     contract: str,
@@ -203,11 +204,17 @@ def _check(
         )
     if recipes and len({recipe.name for recipe in recipes}) < len(recipes):
         raise ProjectError("a recipe is declared twice", hint="name each once", where=where)
-    stages = list(canary)
+    stages, days = list(canary), refresh.period // DAY
     if not stages or stages[-1] != 100 or stages != sorted(set(stages)) or stages[0] < 1:
         raise ProjectError(
             f"canary={stages} is not a list of rising percentages that ends with 100",
             hint="write for example canary=[20, 100]",
+            where=where,
+        )
+    if len(stages) - 1 > days:
+        raise ProjectError(
+            f"canary={stages} takes {len(stages) - 1} days, and a refresh every {days} d would restart it",
+            hint="write fewer stages, or a longer refresh=",
             where=where,
         )
 

@@ -22,8 +22,8 @@ from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import Judged
 from nenrin.loop.evidence import gather
 from nenrin.loop.leaks import column_aucs
-from nenrin.loop.look import refit
-from nenrin.loop.ports import Order, Step
+from nenrin.loop.look import enter, refit
+from nenrin.loop.ports import Fitted, Order, Step
 from nenrin.loop.rollout import decide
 from nenrin.loop.schedule import grid_look
 from nenrin.loop.sliced import compared_slices
@@ -55,19 +55,24 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
         state.next_look, state.pulled = grid_look(deployed, at), NEVER
     tuned_from, judged_from = hold_out(deployed, at)
     state.params = deployed.trainer.tune(at, tuned_from, judged_from)
-    twin = _twin(deployed, judged_from, at, step)
+    twin, fit = _twin(deployed, judged_from, at)
     days = _days(deployed, twin, at)
     evidence = _evidence(deployed, former, twin, days)
     deployed.judged = _shown(deployed, twin, days)
     names = [recipe.name for recipe in deployed.declared.recipes]
     verdict = _judge(deployed, former, twin, evidence, at)
-    ships = ""
+    before = state.fits
     if verdict.admitted:
-        if former is not None:
-            state.fits, state.probation = {}, []
-        ships = refit(deployed, names, at, step)[names[0]].version
-        verdict = msgspec.structs.replace(verdict, ships=ships)
+        state.fits = {}
+        enter(deployed, twin, fit, step)  # until a refit is older, what its code said of days past
+        fitted, flaws = refit(deployed, names, at, step)
+        shipped = fitted[names[0]].version
+        evidence = msgspec.structs.replace(evidence, flaws=flaws[names[0]])
+        verdict = _judge(deployed, former, twin, evidence, at, shipped)
+    else:
+        step.fits.append((twin, fit))
     step.verdicts.append(verdict)
+    ships = verdict.ships if verdict.admitted else ""
     step.record(
         "look.taken",
         deployed.name,
@@ -79,10 +84,13 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
             "ships": ships or None,
         },
     )
-    if ships:
-        if former is not None:
-            state.anchor = ships
-        decide(deployed, ships, at, canary=former is not None)
+    if not ships:
+        state.fits = before
+        return
+    state.probation = []
+    if former is not None:
+        state.anchor = ships
+    decide(deployed, ships, at, canary=former is not None)
 
 
 def hold_out(deployed: Deployed, at: int) -> tuple[int, int]:
@@ -95,15 +103,13 @@ def hold_out(deployed: Deployed, at: int) -> tuple[int, int]:
     return tuned_from, judged_from
 
 
-def _twin(deployed: Deployed, cutoff: int, at: int, step: Step) -> Artefact:
+def _twin(deployed: Deployed, cutoff: int, at: int) -> tuple[Artefact, Fitted]:
     """The first recipe's fit without the rows that it is judged on."""
     order = Order(
         recipe=deployed.declared.recipes[0], at=at, cutoff=cutoff, params=deployed.state.params
     )
     fit = deployed.trainer.fit([order])[0]
-    twin = fit.artefact(order)
-    step.fits.append((twin, fit))
-    return twin
+    return fit.artefact(order), fit
 
 
 def _days(deployed: Deployed, twin: Artefact, at: int) -> range:
@@ -170,7 +176,12 @@ def _anchor_loss(former: Deployed, anchor: Artefact, day: int) -> float:
 
 
 def _judge(
-    deployed: Deployed, former: Deployed | None, twin: Artefact, evidence: Evidence, at: int
+    deployed: Deployed,
+    former: Deployed | None,
+    twin: Artefact,
+    evidence: Evidence,
+    at: int,
+    ships: str = "",
 ) -> Verdict:
     against: dict[str, str] = {"baseline": "prior"}
     if former is not None:
@@ -178,7 +189,7 @@ def _judge(
     return judge(
         deployment=deployed.name,
         judged=twin.version,
-        ships="",
+        ships=ships,
         against=against,
         evidence=evidence,
         policy=deployed.policy,

@@ -56,10 +56,7 @@ def take_look(deployed: Deployed, at: int, step: Step) -> None:
     chosen = next((standing for standing in standings if standing.ok), None)
     switch = chosen is not None and chosen.recipe not in (deployed.current_recipe, ANCHOR)
     names = [recipe.name for recipe in deployed.declared.recipes]
-    twins = {name: state.twin(name) for name in names}
-    fitted = refit(deployed, names, at, step)
-    flaws = _inspect(deployed, fitted, twins, step)
-    _strike(deployed, fitted, at, step)
+    fitted, flaws = refit(deployed, names, at, step)
     ships = _verdict(deployed, chosen or standings[0], chosen, switch, fitted, flaws, at, step)
     step.record(
         "look.taken",
@@ -80,9 +77,16 @@ def take_look(deployed: Deployed, at: int, step: Step) -> None:
         decide(deployed, ships, at, canary=switch)
 
 
-def refit(deployed: Deployed, recipes: Sequence[str], at: int, step: Step) -> dict[str, Artefact]:
-    """Fit recipes on what is closed at ``at``; each new fit is its recipe's twin from now on."""
+def refit(
+    deployed: Deployed, recipes: Sequence[str], at: int, step: Step
+) -> tuple[dict[str, Artefact], dict[str, tuple[Flaw, ...]]]:
+    """Fit recipes on what is closed at ``at``; each sound fit is its recipe's twin from now on.
+
+    Returns:
+        recipe to its fit, and recipe to the fit's flaws, which mark it bad.
+    """
     state = deployed.state
+    twins = {name: state.twin(name) for name in recipes}
     ground = deployed.ground
     # What learns nothing has seen no day: it can be compared on all of them.
     cutoff = ground.cut.cutoff(at, state.settle) if deployed.trains else ground.start
@@ -95,7 +99,9 @@ def refit(deployed: Deployed, recipes: Sequence[str], at: int, step: Step) -> di
         artefact = fit.artefact(order)
         enter(deployed, artefact, fit, step)
         made[order.recipe.name] = artefact
-    return made
+    flaws = _inspect(deployed, made, twins, step)
+    _strike(deployed, made, at, step)
+    return made, flaws
 
 
 def enter(deployed: Deployed, artefact: Artefact, fit: Fitted, step: Step) -> None:
@@ -179,7 +185,7 @@ def _inspect(
             deployed.state.bad = [*deployed.state.bad, version]
             step.bad.append(version)
             texts = [flaw.text for flaw in flaws]
-            step.why = f"the fit is flawed: {'; '.join(texts)}"
+            step.why = step.why or f"the fit is flawed: {'; '.join(texts)}"
             step.record("fit.refused", version, {"recipe": name, "flaws": texts})
     return found
 

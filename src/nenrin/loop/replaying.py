@@ -206,7 +206,6 @@ class Replayer:
             "fits": int(costs["fits"]),
             "fits_reused": int(costs["reused"]),
             "trials": int(costs["trials"]),
-            "peak_mb": None,
         }
 
 

@@ -39,10 +39,9 @@ def cost(report: Report) -> Markup:
             ("nenrin", "platform", 5),
         )
     ]
-    peak = f", {spent['peak_mb']:,} MB at most" if spent.get("peak_mb") else ""
     return section(
         "What it cost",
-        f"{figures.took(cpu['total'])} of CPU in {figures.took(spent['wall']['total'])}{peak}; "
+        f"{figures.took(cpu['total'])} of CPU in {figures.took(spent['wall']['total'])}; "
         f"{spent['fits']:,} fits, {spent['fits_reused']:,} used again.",
         charts.responsive(lambda width: charts.shares(parts, label="CPU seconds", width=width)),
     )
