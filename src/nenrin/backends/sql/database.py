@@ -13,6 +13,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from nenrin.backends.sql import ledger
 from nenrin.backends.sql.engines import reading_engine, sqlite_path, writing_engine
+from nenrin.backends.sql.group import GroupCommit
 from nenrin.backends.sql.migrate import migrate
 from nenrin.backends.sql.unit import SqlUnit
 from nenrin.core import environment as environments
@@ -24,7 +25,7 @@ _PAGE = 1000
 
 class Database:
     """Opens units of work over one database file, and reads its ledger. Safe to use from many
-    threads.
+    threads, whose units are committed together where they are ready together.
 
     Opening makes the file, or brings its schema up to date. Commits survive power loss, except
     those of backtests, which survive a kill of the process and can be computed again.
@@ -42,8 +43,8 @@ class Database:
         self._durable = writing_engine(path, durable=durable)
         self._relaxed = writing_engine(path, durable=False)
         self._read_only = read_only
-        self._turn = threading.Lock()
-        self._writing: int | None = None
+        self._turns = GroupCommit()
+        self._writing: set[int] = set()
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _explained():
@@ -58,7 +59,8 @@ class Database:
             UnavailableError: the database cannot be written: full, locked by another process.
         """
         environments.checked(environment)
-        with self._taking_turns(), _explained(), self._writer(environment).begin() as connection:
+        engine = self._writer(environment)
+        with self._alone_in_thread(), _explained(), self._turns.turn(engine) as connection:
             unit = SqlUnit(connection, environment, at, self._sealer)
             try:
                 yield unit
@@ -126,23 +128,23 @@ class Database:
         return self._relaxed if environments.is_backtest(environment) else self._durable
 
     @contextmanager
-    def _taking_turns(self) -> Iterator[None]:
+    def _alone_in_thread(self) -> Iterator[None]:
         if self._read_only:
             raise ConflictError(
                 "this database is open for reading only",
                 hint="write through the process that holds the folder's lock",
             )
-        if self._writing == threading.get_ident():
+        thread = threading.get_ident()
+        if thread in self._writing:
             raise ConflictError(
                 "this thread has a unit of work open already",
                 hint="pass the open unit on instead of opening a second one",
             )
-        with self._turn:
-            self._writing = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._writing = None
+        self._writing.add(thread)
+        try:
+            yield
+        finally:
+            self._writing.discard(thread)
 
 
 @contextmanager
