@@ -20,6 +20,10 @@ class Timer(Protocol):
         """CPU seconds that this process has used."""
         ...
 
+    def epoch(self) -> float:
+        """Seconds since 1970 by the machine's clock, which may jump: for leases that outlive a process."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Wait."""
         ...
@@ -35,6 +39,10 @@ class SystemTimer:
     def cpu(self) -> float:
         """CPU seconds of this process, its threads included."""
         return time.process_time()
+
+    def epoch(self) -> float:
+        """Seconds since 1970."""
+        return time.time()
 
     def sleep(self, seconds: float) -> None:
         """Wait for ``seconds``."""

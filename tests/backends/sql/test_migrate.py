@@ -16,12 +16,29 @@ from nenrin.backends.sql.schema import metadata
 from nenrin.core.errors import ConflictError
 
 
-def test_migrating_from_nothing_gives_the_schema(tmp_path: Path) -> None:
-    Database(f"sqlite:///{tmp_path / 'state.db'}").close()
-    engine = writing_engine(tmp_path / "state.db", durable=False)
+def _differences(path: Path) -> list[object]:
+    engine = writing_engine(path, durable=False)
     with engine.begin() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        found: list[object] = compare_metadata(MigrationContext.configure(connection), metadata)
     engine.dispose()
+    return found
+
+
+def test_a_new_database_has_the_schema(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path / 'state.db'}").close()
+    assert _differences(tmp_path / "state.db") == []
+
+
+@pytest.mark.parametrize("schema", [None, *sorted(migrate._KNOWN)])
+def test_every_earlier_schema_becomes_the_newest(tmp_path: Path, schema: str | None) -> None:
+    path = tmp_path / "state.db"
+    engine = writing_engine(path, durable=False)
+    with engine.begin() as connection:
+        migrate.upgrade(connection, schema or "head")
+    engine.dispose()
+    with Database(f"sqlite:///{path}") as database, database.write("dev", 1) as unit:
+        unit.record("day.closed", "delay", {})
+    assert _differences(path) == []
 
 
 def test_the_newest_migration_is_known() -> None:
@@ -44,13 +61,13 @@ def test_a_database_of_a_newer_nenrin_is_refused_and_left_alone(tmp_path: Path) 
         assert database.head("dev")[0] == 1
 
 
-def test_a_migration_that_fails_leaves_an_empty_database(
+def test_a_schema_that_cannot_be_made_leaves_an_empty_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("alembic.operations.Operations.create_index", fails)
+    monkeypatch.setattr(migrate, "text", fails)
     with pytest.raises(ZeroDivisionError):
         Database(f"sqlite:///{tmp_path / 'state.db'}")
     monkeypatch.undo()

@@ -6,16 +6,17 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, text
 
+from nenrin.backends.sql.schema import metadata
 from nenrin.core.errors import ConflictError
 
-NEWEST = "0001"
+NEWEST = "0002"
 
 _FOLDER = Path(__file__).parent / "migrations"
 _KNOWN = frozenset(f"{number:04}" for number in range(1, int(NEWEST) + 1))
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to date, in one transaction; costs one look when it is.
+    """Make the schema, or bring it up to date, in one transaction; costs one look when it is.
 
     Raises:
         ConflictError: the database was written by a newer nenrin.
@@ -29,7 +30,23 @@ def migrate(engine: Engine) -> None:
                 f"the database has schema {found}, this nenrin knows schemas up to {NEWEST}",
                 hint="install the nenrin that wrote it, or a newer one",
             )
-        _run(connection)
+        if found is None:
+            _make(connection)
+        else:
+            upgrade(connection)
+
+
+def _make(connection: Connection) -> None:
+    """The newest schema, as all migrations together would make it."""
+    metadata.create_all(connection, checkfirst=False)
+    connection.execute(
+        text(
+            "CREATE TABLE alembic_version ("
+            "version_num VARCHAR(32) NOT NULL, "
+            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
+        )
+    )
+    connection.execute(text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": NEWEST})
 
 
 def _version(connection: Connection) -> str | None:
@@ -38,12 +55,13 @@ def _version(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _run(connection: Connection) -> None:
-    # a third of a second to import, needed once in a database's life
+def upgrade(connection: Connection, to: str = "head") -> None:
+    """Run the migrations up to the schema ``to``."""
+    # a third of a second to import, needed only where a database is older than this nenrin
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

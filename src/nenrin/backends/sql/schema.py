@@ -10,6 +10,7 @@ from __future__ import annotations
 from sqlalchemy import (
     BigInteger,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -86,4 +87,22 @@ step_results = Table(
     Column("key", Text, primary_key=True),
     Column("at", BigInteger, nullable=False),
     Column("body", Text, nullable=False),
+)
+
+# leases are looked for by state; the rest of a job is its body
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("position", _Position, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("run", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("priority", BigInteger, nullable=False),
+    Column("ready", Float, nullable=False),
+    Column("attempt", BigInteger, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("until", Float, nullable=False),
+    Column("body", Text, nullable=False),
+    Index("jobs_by_state", "state", "priority", "position"),
+    Index("jobs_by_run", "run", "position"),
 )
