@@ -21,6 +21,7 @@ _HOMES = {
     "history": "nenrin.loop.declare",
     "import_model": "nenrin.training.declare",
     "integers": "nenrin.training.spaces",
+    "map": "nenrin.project.steps",
     "model": "nenrin.training.declare",
     "predictor": "nenrin.training.declare",
     "samples": "nenrin.data.samples",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -15,6 +17,7 @@ from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.gates import SqlVerdicts
+from nenrin.backends.sql.jobs import SqlJobs
 from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
 from nenrin.backends.sql.monitoring import SqlAlarms
 from nenrin.backends.sql.pipelines import SqlResults
@@ -24,6 +27,7 @@ from nenrin.backends.sql.serving import SqlDeployments
 from nenrin.core.audit import Audit
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.errors import NotFoundError
+from nenrin.core.jobs import Room
 from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
@@ -34,6 +38,7 @@ from nenrin.gates.service import GatesService
 from nenrin.loop.living import stands_at
 from nenrin.loop.service import LoopService
 from nenrin.monitoring.service import MonitoringService
+from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.project.loader import project_attributes
 from nenrin.project.replay import ProjectReplay
@@ -71,7 +76,8 @@ class Platform:
         self.store: ContentStore = LocalStore(settings.store)
         self._executor: Executor | None = None
         self._starting = threading.Lock()
-        timer = SystemTimer()
+        timer = self._timer = SystemTimer()
+        self._jobs = SqlJobs()
         self.data = DataService(self.units, self.store, SqlDatasetVersions())
         self.registry = RegistryService(
             self.units, self.store, SqlVersions(), SqlAliases(), Kinds(kinds)
@@ -92,6 +98,7 @@ class Platform:
             calendar=self.calendar,
             timer=timer,
             executor=self._started,
+            dispatcher=self._dispatcher,
         )
         self.loop = LoopService(
             settings.environment,
@@ -126,7 +133,18 @@ class Platform:
         Raises:
             NenrinError: the folder's state cannot be read or brought up to date.
         """
-        return cls(settings)
+        platform = cls(settings)
+        platform.resume()
+        return platform
+
+    def resume(self) -> None:
+        """Take back what a process before this one held when it died: leases, and folders of attempts."""
+        with self.units.read(self.settings.environment) as unit:
+            held = self._jobs.leased(unit)
+        if held:
+            with self.units.write(self.settings.environment, self.calendar.now()) as unit:
+                self._jobs.release(unit)
+        shutil.rmtree(self.settings.state_folder / "scratch", ignore_errors=True)
 
     def close(self) -> None:
         """End the workers and close the database."""
@@ -161,8 +179,28 @@ class Platform:
                     )
             return self._executor
 
+    def _dispatcher(self, environment: str) -> Dispatcher:
+        """What runs the jobs of one run."""
+        workers = self.settings.workers or 1
+        return Dispatcher(
+            units=self.units,
+            jobs=self._jobs,
+            executor=self._started,
+            calendar=self.calendar,
+            timer=self._timer,
+            environment=environment,
+            machine=Room(cpus=float(workers), memory=_memory(), jobs=4 * workers),
+            scratch=self.settings.state_folder / "scratch",
+            worker=f"{os.getpid()}",
+        )
+
     def _worker_cpu(self) -> float:
         return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def plane_parts(settings: PlaneSettings) -> PlaneParts:

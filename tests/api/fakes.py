@@ -58,7 +58,7 @@ class Projects:
         node = {"name": "fit delay", "stage": "train", "inputs": ["rows"], "cached": False}
         delay = {"name": "delay", "model": "delay", "metric": "log_loss", "recipes": ["history"]}
         nodes = [{**node, "why": "never ran", "note": "", "output": ""}]
-        return {"revision": "revision-1", "deployments": [{**delay, "nodes": nodes}]}
+        return {"revision": "revision-1", "deployments": [{**delay, "nodes": nodes}], "steps": []}
 
     def run(self, environment: str, progress: Progress) -> dict[str, Any]:
         self.started.set()

@@ -9,7 +9,7 @@ from tests.architecture import sources
 
 WORDS = [
     "NenrinError", "choice", "dataset", "deployment", "every", "feature_view", "file", "floats",
-    "history", "import_model", "integers", "model", "predictor", "samples", "step", "trailing",
+    "history", "import_model", "integers", "map", "model", "predictor", "samples", "step", "trailing",
 ]  # fmt: skip
 
 

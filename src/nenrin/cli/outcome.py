@@ -35,7 +35,8 @@ def _ran(done: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Text.assemble((deployment["deployment"], "bold"), f"  {done['revision']}")
         yield from _deployment(deployment)
     for name, shown in done.get("steps", {}).items():
-        yield Text.assemble((name, "bold"), f"  {shown}")
+        taken = "" if name in done["ran"] else "  (as before)"
+        yield Text.assemble((name, "bold"), f"  {shown}", (taken, "dim"))
     if done.get("page"):
         yield Text.assemble(("report", "bold"), f"  {done['page']}")
     for line in findings.next_steps(done["deployments"]):

@@ -86,7 +86,10 @@ def _do(path: str, env: str | None, as_json: bool) -> None:
 
 def _plan(made: dict[str, Any]) -> RenderableType:
     changes = [Text(change) for change in made.get("changes", [])]
-    return Group(*changes, *(part for each in made["deployments"] for part in _graph(each)))
+    parts = [part for each in made["deployments"] for part in _graph(each)]
+    if made["steps"]:
+        parts += [Text("steps of your own", style="bold"), _nodes(made["steps"])]
+    return Group(*changes, *parts)
 
 
 def _graph(deployment: dict[str, Any]) -> Iterator[RenderableType]:
@@ -96,8 +99,12 @@ def _graph(deployment: dict[str, Any]) -> Iterator[RenderableType]:
         f"  model {deployment['model']}, {metric}, recipes ",
         ", ".join(deployment["recipes"]),
     )
-    yield table(
-        deployment["nodes"],
+    yield _nodes(deployment["nodes"])
+
+
+def _nodes(nodes: list[dict[str, Any]]) -> RenderableType:
+    return table(
+        nodes,
         ("name", "step", plain),
         ("stage", "stage", plain),
         ("inputs", "from", joined),

@@ -11,6 +11,7 @@
     ├── MissingExtraError   an optional dependency is not installed                     501, exit 8
     ├── UnavailableError    a part is not ready: try again                              503, exit 9
     ├── StepError           a user's function raised, or its process died               500, exit 10
+    │   └── WorkerLostError its process was killed from outside: another attempt may do
     └── IntegrityError      stored bytes or the ledger are not what they should be      500, exit 11
 
 Every error says what is wrong (the message), where (``where``, as ``file:line`` or a name) and what to
@@ -19,7 +20,7 @@ do (``hint``). The API gives all of them one JSON shape, the command line one la
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class NenrinError(Exception):
@@ -43,7 +44,7 @@ class NenrinError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders; keyword-only arguments need help to be pickled."""
-        return (_rebuild, (type(self), self.message, self.hint, self.where))
+        return (_rebuild, (type(self), self.message, self.hint, self.where), dict(vars(self)))
 
     def as_dict(self) -> dict[str, str]:
         """The JSON shape of every error: ``code``, ``message``, ``where``, ``hint``."""
@@ -137,11 +138,32 @@ class UnavailableError(NenrinError):
 
 
 class StepError(NenrinError):
-    """A function of the user's raised, or the process that ran it died."""
+    """A function of the user's raised, or the process that ran it died.
+
+    Attributes:
+        raised: names of the classes of what the function raised, its own first.
+        trace: the traceback as text, the user's own frames first.
+    """
 
     code = "step"
     status = 500
     exit_code = 10
+    raised: tuple[str, ...] = ()
+    trace: str = ""
+
+    @classmethod
+    def of(cls, error: Exception, message: str, *, hint: str, where: str, trace: str = "") -> Self:
+        """The error that stands for what a function of the user's raised."""
+        found = cls(message, hint=hint, where=where)
+        found.raised = tuple(kind.__name__ for kind in type(error).__mro__[:-2])
+        found.trace = trace
+        return found
+
+
+class WorkerLostError(StepError):
+    """The process that ran a step was killed from outside: another attempt may well succeed."""
+
+    code = "worker_lost"
 
 
 class IntegrityError(NenrinError):

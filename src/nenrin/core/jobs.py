@@ -110,7 +110,7 @@ class Jobs(Protocol):
     """Keeps jobs. Adapter: ``nenrin.backends.sql.jobs``; its contract: ``nenrin.testing.jobs``."""
 
     def add(self, unit: Unit, jobs: Sequence[Job]) -> None:
-        """Take jobs that are not known yet; those that are known stay as they are."""
+        """Take jobs. Those that wait or are leased stay as they are; those that are over begin anew."""
         ...
 
     def claim(self, unit: Unit, worker: str, room: Room, now: float, until: float) -> list[Job]:
@@ -134,9 +134,15 @@ class Jobs(Protocol):
         """
         ...
 
-    def release(self, unit: Unit, *, worker: str | None = None, before: float | None = None) -> int:
-        """Let jobs wait again whose worker has gone: those of ``worker``, or whose lease ended before an
-        instant; how many.
+    def release(
+        self,
+        unit: Unit,
+        *,
+        leases: Sequence[tuple[str, int]] | None = None,
+        before: float | None = None,
+    ) -> int:
+        """Let jobs wait again whose worker has gone: those leases, or those that ended before an instant;
+        without either every lease, of a process that is dead. How many.
         """
         ...
 
@@ -146,6 +152,10 @@ class Jobs(Protocol):
 
     def get(self, unit: Unit, job: str) -> Job | None:
         """The job of that id."""
+        ...
+
+    def leased(self, unit: Unit) -> list[Job]:
+        """Every job that is leased."""
         ...
 
     def of_run(self, unit: Unit, run: str) -> list[Job]:

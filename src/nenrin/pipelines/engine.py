@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -10,11 +10,11 @@ import msgspec
 from nenrin.core.calendar import Calendar
 from nenrin.core.digest import digest
 from nenrin.core.timer import Timer
-from nenrin.core.unit import Units
+from nenrin.core.unit import Unit, Units
+from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.graph import Graph, Node
 from nenrin.pipelines.ports import Results, StepResult
-
-Progress = Callable[[str, int, int, str], None]
+from nenrin.pipelines.run import Done, GraphRun, Progress
 
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,16 +50,35 @@ class Engine:
     def remembered(self, name: str, parts: Mapping[str, Any]) -> StepResult | None:
         """The result of a step with these key parts, if it has ever been computed."""
         with self._units.read(self._environment) as unit:
-            return self._results.get(unit, _key(name, _digests(parts)))
+            return self._results.get(unit, key_of(name, _digests(parts)))
 
     def remember(self, name: str, parts: Mapping[str, Any], output: str, cpu: float) -> None:
         """Keep a step's output under its key, and as the newest of its name."""
-        digests = _digests(parts)
-        key = _key(name, digests)
-        result = StepResult(key=key, step=name, output=output, parts=digests, cpu=cpu)
         with self._units.write(self._environment, self._calendar.now()) as unit:
-            self._results.put(unit, key, result)
-            self._results.put(unit, self._newest(name), result)
+            self.remember_in(unit, name, parts, output, cpu)
+
+    def remember_in(
+        self, unit: Unit, name: str, parts: Mapping[str, Any], output: str, cpu: float
+    ) -> None:
+        """:meth:`remember` in an open unit."""
+        digests = _digests(parts)
+        key = key_of(name, digests)
+        result = StepResult(key=key, step=name, output=output, parts=digests, cpu=cpu, at=unit.at)
+        self._results.put(unit, key, result)
+        self._results.put(unit, self._newest(name), result)
+
+    def found(self, node: Node, parts: Mapping[str, Any] | None) -> tuple[str, str]:
+        """The output that a node need not compute again, or empty; and why it must."""
+        if parts is None:
+            return "", node.note or "reads the outside world"
+        known = self.remembered(node.name, parts)
+        if known is None:
+            return "", self._reason(node.name, parts)
+        if node.keep is not None and self._calendar.now() - known.at > node.keep:
+            return "", "what is remembered is too old"
+        if not node.intact(known.output):
+            return "", "its stored output is gone"
+        return known.output, "same code, parameters and inputs"
 
     def plan(self, graph: Graph) -> list[Planned]:
         """What a run would do, without doing it.
@@ -75,61 +94,49 @@ class Engine:
             planned.append(step)
         return planned
 
-    def run(self, graph: Graph, progress: Progress | None = None) -> dict[str, str]:
-        """Run what is not remembered, in order.
+    def run(
+        self, graph: Graph, progress: Progress | None = None, dispatcher: Dispatcher | None = None
+    ) -> Done:
+        """Run what is not remembered; what does not wait for each other runs side by side.
 
-        Returns:
-            the output digest of every node.
+        Args:
+            graph: the nodes.
+            progress: told of each.
+            dispatcher: runs the nodes that workers do.
+
+        Raises:
+            NenrinError: of the node that failed first; what others had given by then is remembered.
         """
-        outputs: dict[str, str] = {}
-        total = len(graph.nodes)
-        for done, node in enumerate(graph):
-            if progress:
-                progress(node.name, done, total, node.note)
-            outputs[node.name] = self._output(node, {name: outputs[name] for name in node.inputs})
-        if progress:
-            progress("done", total, total, "")
-        return outputs
+        return GraphRun(self, graph, progress, dispatcher, self._timer).whole()
 
     def why(self, name: str, parts: Mapping[str, Any]) -> list[str]:
         """The parts of a step's key that differ from those of its newest result."""
-        before = self._last(name)
+        before = self.newest(name)
         return [] if before is None else _changed(before.parts, _digests(parts))
 
-    def _output(self, node: Node, inputs: dict[str, str]) -> str:
-        if node.run is None:
-            return ""
-        parts = None if node.parts is None else {**node.parts, **inputs}
-        known = None if parts is None else self.remembered(node.name, parts)
-        if known is not None:
-            return known.output
-        before = self._timer.cpu()
-        output = node.run(inputs)
-        if parts is not None:
-            self.remember(node.name, parts, output, self._timer.cpu() - before)
-        return output
+    def newest(self, name: str) -> StepResult | None:
+        """The result that a step gave last."""
+        with self._units.read(self._environment) as unit:
+            return self._results.get(unit, self._newest(name))
 
     def _foresee(self, node: Node, outputs: Mapping[str, str]) -> Planned:
         cached, why, output = False, "", ""
         missing = [name for name in node.inputs if name not in outputs]
-        if node.run is None:
+        if not node.runs:
             why = "decided by the loop"
         elif node.parts is None:
-            why, output = "reads the outside world", node.expected
+            why, output = node.note or "reads the outside world", node.expected
         elif missing:
             why = f"waits for {', '.join(missing)}"
         else:
-            parts = {**node.parts, **{name: outputs[name] for name in node.inputs}}
-            known = self.remembered(node.name, parts)
-            cached = known is not None
-            output = known.output if known else ""
-            why = "same code, parameters and inputs" if cached else self._reason(node.name, parts)
+            output, why = self.found(node, node.key_parts(outputs))
+            cached = bool(output)
         return Planned(
             name=node.name,
             stage=node.stage,
             inputs=node.inputs,
             cached=cached,
-            does="kept" if cached else "runs" if node.run else "if due",
+            does="kept" if cached else "runs" if node.runs else "if due",
             why=why,
             note=node.note,
             output=output,
@@ -139,20 +146,17 @@ class Engine:
         changed = self.why(name, parts)
         return f"changed: {', '.join(changed)}" if changed else "has not run yet"
 
-    def _last(self, name: str) -> StepResult | None:
-        with self._units.read(self._environment) as unit:
-            return self._results.get(unit, self._newest(name))
-
     def _newest(self, name: str) -> str:
         return f"newest {self._environment} {name}"
 
 
+def key_of(name: str, parts: Mapping[str, str]) -> str:
+    """A step's key, from the digests of its parts."""
+    return digest([name, dict(parts)])
+
+
 def _digests(parts: Mapping[str, Any]) -> dict[str, str]:
     return {name: digest(value) for name, value in parts.items()}
-
-
-def _key(name: str, parts: Mapping[str, str]) -> str:
-    return digest([name, dict(parts)])
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

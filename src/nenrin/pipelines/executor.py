@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+import msgspec
+
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer, Timer
 
@@ -21,8 +23,72 @@ ProjectLoader = Callable[[Path], Mapping[str, object]]
 Announce = Callable[[str, str], None]
 
 
+def _unheard(_said: object) -> None:
+    """Nobody listens."""
+
+
 def _quietly(where: str, hint: str) -> None:
     """Announce to nobody."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line that a task wrote: to ``stdout`` or ``stderr``."""
+
+    stream: str
+    text: str
+
+
+class Report(msgspec.Struct, frozen=True):
+    """Progress that a task reported: ``done`` of ``total`` (0: unknown), and a note."""
+
+    done: int
+    total: int
+    note: str = ""
+
+
+class Beat(msgspec.Struct, frozen=True):
+    """A sign of life, every second, from a thread of the worker: a process that is frozen sends none."""
+
+
+Said = Line | Report | Beat
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """How a function is run in a process of its own.
+
+    Attributes:
+        name: what people call it.
+        memory: bytes that its processes may use; None: any.
+        timeout: seconds that it may take; None: any.
+        scratch: its working folder; None: that of this process.
+        seed: what numpy, random and torch are seeded with.
+        said: hears what it writes and reports, from another thread.
+    """
+
+    name: str
+    memory: int | None = None
+    timeout: float | None = None
+    scratch: Path | None = None
+    seed: int = 0
+    said: Callable[[Said], None] = _unheard
+
+
+class Running(Protocol[T]):
+    """A task that was started."""
+
+    @property
+    def result(self) -> Future[T]:
+        """What it gives, or the error that it ended with."""
+        ...
+
+    @property
+    def heard(self) -> float:
+        """When it was last heard of, by the timer's ``wall``."""
+        ...
+
+    def cancel(self) -> None:
+        """End its process; its result is then an error."""
+        ...
 
 
 class WorkerContext:
@@ -31,6 +97,7 @@ class WorkerContext:
     Attributes:
         store: the content store, the worker's own connection.
         timer: process time.
+        scratch: the working folder of a task that has one of its own; else None.
     """
 
     def __init__(
@@ -40,9 +107,13 @@ class WorkerContext:
         *,
         timer: Timer | None = None,
         announce: Announce = _quietly,
+        said: Callable[[Said], None] = _unheard,
+        scratch: Path | None = None,
     ) -> None:
         self.store = store
+        self.scratch = scratch
         self.timer = timer or SystemTimer()
+        self._said = said
         self._load_project = load_project
         self._announce = announce
         self._kept: dict[str, OrderedDict[str, Any]] = {}
@@ -75,6 +146,10 @@ class WorkerContext:
         """
         self._announce(where, hint)
 
+    def report(self, done: int, total: int, note: str = "") -> None:
+        """Tell how far the task is: ``done`` of ``total`` parts; ``total`` 0 is unknown."""
+        self._said(Report(done, total, note))
+
 
 class Executor(Protocol):
     """Runs functions of a :class:`WorkerContext`, each to its end, several at a time.
@@ -97,6 +172,17 @@ class Executor(Protocol):
         **kwargs: P.kwargs,
     ) -> Future[T]:
         """Run ``function(context, *args, **kwargs)`` when a worker is free."""
+        ...
+
+    def start(
+        self,
+        task: Task,
+        function: Callable[Concatenate[WorkerContext, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Running[T]:
+        """Run ``function(context, *args, **kwargs)`` at once, in a process of its own that ends after it."""
         ...
 
     def cpu_by_worker(self) -> dict[int, float]:

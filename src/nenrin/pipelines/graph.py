@@ -9,8 +9,37 @@ from typing import Any
 import msgspec
 
 from nenrin.core.errors import ProjectError
+from nenrin.core.jobs import Job
 
 Run = Callable[[Mapping[str, str]], str]
+
+
+def _always(_output: str) -> bool:
+    return True
+
+
+class Work(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker does for a node.
+
+    Attributes:
+        job: makes the job from the inputs' digests; the engine gives it id and run.
+        kept: keeps what its function gave, and says the digest of that.
+    """
+
+    job: Callable[[Mapping[str, str]], Job]
+    kept: Callable[[Any], str]
+
+
+class Fan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a node becomes many.
+
+    Attributes:
+        children: nodes without inputs, made from the inputs' digests.
+        gathered: keeps the children's outputs, in their order, and says the digest of that.
+    """
+
+    children: Callable[[Mapping[str, str]], list[Node]]
+    gathered: Callable[[list[str]], str]
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +52,11 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         parts: plain values that decide its output beside its inputs (parameters, code digests); ``None``
             where its output depends on the outside world, so that it runs every time.
         expected: the output of its last run, where ``parts`` is None: what a plan reckons with.
-        run: ``{input name: output digest} -> output digest``.
+        run: ``{input name: output digest} -> output digest``, called in the engine's process.
+        work: what a worker does instead.
+        fan: what becomes many nodes instead, when its inputs are there.
+        keep: microseconds for which a remembered output is good; None: for ever.
+        intact: whether an output can still be read.
         where: ``file:line`` of the declaration behind it.
         note: what a plan says about it.
     """
@@ -34,8 +67,23 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, Any] | None = None
     expected: str = ""
     run: Run | None = None
+    work: Work | None = None
+    fan: Fan | None = None
+    keep: int | None = None
+    intact: Callable[[str], bool] = _always
     where: str = ""
     note: str = ""
+
+    @property
+    def runs(self) -> bool:
+        """Whether the engine runs it; else something else decides."""
+        return self.run is not None or self.work is not None or self.fan is not None
+
+    def key_parts(self, inputs: Mapping[str, str]) -> dict[str, Any] | None:
+        """Everything that decides its output; None where that cannot be told."""
+        if self.parts is None:
+            return None
+        return {**self.parts, **{name: inputs[name] for name in self.inputs}}
 
 
 class Graph:

@@ -18,6 +18,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         output: digest of the output.
         parts: digest of each part of the key, so that a miss can be explained.
         cpu: CPU seconds it took when it ran, an observation.
+        at: business instant at which it was remembered.
     """
 
     key: str
@@ -25,6 +26,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     parts: dict[str, str]
     cpu: float
+    at: int = 0
 
 
 class Results(Protocol):

@@ -69,7 +69,7 @@ class Preparer:
     ) -> Prepared:
         """Run the graph and give what the loop needs."""
         stages = self.stages(environment, deployment, load=load, now=now, progress=progress)
-        outputs = self._engine.run(stages.prepare(), progress)
+        outputs = self._engine.run(stages.prepare(), progress).outputs
         model = deployment.model
         table_digest = outputs[f"rows:{model.declared.name}"]
         table = RowTable.open(self._store.file(table_digest))

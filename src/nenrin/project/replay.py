@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from nenrin.core.calendar import Calendar
+from nenrin.core.digest import derived_id
 from nenrin.core.errors import NenrinError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
@@ -16,14 +17,15 @@ from nenrin.core.unit import Unit, Units
 from nenrin.data.service import DataService
 from nenrin.loop.declare import Deployment
 from nenrin.loop.ports import Prepared, Progress
+from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine, Planned
 from nenrin.pipelines.executor import Executor
-from nenrin.pipelines.graph import Graph, Node
 from nenrin.pipelines.ports import Results
 from nenrin.project.graph import Preparer
 from nenrin.project.loader import Project, load_project
-from nenrin.project.own_steps import StepJob, StepOutput, job_of, run_step
+from nenrin.project.own_graph import OwnGraph
 from nenrin.project.revision import Revision, snapshot, unpack
+from nenrin.project.stages import datasets_of
 from nenrin.project.trainer import GraphTrainer
 from nenrin.training.table import RowTable
 
@@ -55,6 +57,7 @@ class ProjectReplay:
         folder: the project's folder.
         state_folder: where revisions are unpacked.
         executor: gives the executor, started when it is first needed.
+        dispatcher: makes what runs the jobs of one run in an environment.
         others: the rooms' services and ports.
     """
 
@@ -71,6 +74,7 @@ class ProjectReplay:
         calendar: Calendar,
         timer: Timer,
         executor: Callable[[], Executor],
+        dispatcher: Callable[[str], Dispatcher],
     ) -> None:
         self._folder = folder
         self._unpacked = state_folder / "revisions"
@@ -82,11 +86,12 @@ class ProjectReplay:
         self._calendar = calendar
         self._timer = timer
         self._executor = executor
+        self._dispatcher = dispatcher
 
     def load(self) -> Project:
         """The declarations of the working folder, with steps that can be put in order."""
         project = load_project(self._folder)
-        Graph(_own_nodes(project))
+        OwnGraph.of(project, self._store).graph()
         return project
 
     def snapshot(self, environment: str) -> Revision:
@@ -151,58 +156,73 @@ class ProjectReplay:
 
     def own_steps(
         self, environment: str, models: Mapping[str, str], progress: Progress | None
-    ) -> dict[str, str]:
-        """Run the project's own steps in order; how what each returned prints.
+    ) -> dict[str, Any]:
+        """Run the project's own steps, side by side where they do not wait for each other.
 
         Args:
             environment: whose newest data versions they read.
             models: digest of the newest version of each model.
             progress: told of each step.
+
+        Returns:
+            ``shown``: how what each step returned prints; ``ran``: those that were not taken from before;
+            ``why``: why each of those ran.
         """
         project = self.load()
-        graph = Graph(_own_nodes(project))
-        revision = self._snapshot(environment, project)
-        folder = str(unpack(revision, self._store, self._unpacked))
-        datasets = {v.dataset: v.manifest for v in self._data.versions(environment)}
-        outputs: dict[str, str] = {}
-        shown: dict[str, str] = {}
-        for done, node in enumerate(node for node in graph if node.name in project.steps):
-            if progress:
-                progress(node.name, done, len(project.steps), "")
-            step = project.steps[node.name]
-            job = job_of(step, folder, datasets=datasets, models=models, outputs=outputs)
-            result = self._own_step(environment, revision, job)
-            outputs[node.name], shown[node.name] = result.value, result.shown
-        return shown
-
-    def _own_step(self, environment: str, revision: Revision, job: StepJob) -> StepOutput:
-        """A step's output, remembered by code and inputs."""
-        engine = self._engine(environment)
-        read = {**job.datasets, **job.models, **job.steps}
-        parts = {"code": revision.digest, "reads": read}
-        known = engine.remembered(job.step, parts)
-        if known is not None and self._store.has(known.output):
-            return msgspec.json.decode(self._store.get(known.output), type=StepOutput)
+        self._load_others(environment, project)
+        own = self._own_graph(environment, project, self._snapshot(environment, project), models)
+        dispatcher = self._dispatcher(environment)
         try:
-            result = self._executor().submit(run_step, job).result()
+            done = self._engine(environment).run(own.graph(), progress, dispatcher)
         except NenrinError as error:
-            error.where = error.where.replace(job.project, str(self._folder))
+            error.where = error.where.replace(own.folder, str(self._folder))
             raise
-        engine.remember(job.step, parts, self._store.put(msgspec.json.encode(result)), 0.0)
-        return result
+        steps = {name: done.outputs[name] for name in project.steps}
+        return {
+            "shown": {name: own.shown(output) for name, output in steps.items()},
+            "ran": [name for name in done.ran if name.partition("[")[0] in steps],
+            "why": {name: why for name, why in done.why.items() if name in steps},
+        }
+
+    def _load_others(self, environment: str, project: Project) -> None:
+        """Load the datasets that steps read and no deployment does."""
+        read = {name for step in project.steps.values() for name in step.declared.inputs}
+        loaded = {
+            d.declared.name for each in project.deployments.values() for d in datasets_of(each)
+        }
+        for name, dataset in project.datasets.items():
+            if name in read - loaded:
+                self._data.load(environment, dataset, self._calendar.now())
+
+    def _own_graph(
+        self, environment: str, project: Project, revision: Revision, models: Mapping[str, str]
+    ) -> OwnGraph:
+        return OwnGraph(
+            project,
+            str(unpack(revision, self._store, self._unpacked)),
+            run=derived_id("run", environment, revision.id, self._calendar.now()),
+            code=lambda _: {"code": revision.digest},
+            datasets={v.dataset: v.manifest for v in self._data.versions(environment)},
+            models=models,
+            store=self._store,
+        )
 
     def data_end(self, environment: str) -> int | None:
         """The newest instant at which anything of an environment's data became known."""
         return max((v.bound for v in self._data.versions(environment)), default=None)
 
-    def plan(self, environment: str) -> dict[str, Any]:
-        """The graph of every deployment, and what a run would do with each node."""
+    def plan(self, environment: str, models: Mapping[str, str]) -> dict[str, Any]:
+        """The graph of every deployment and of the own steps, and what a run would do with each node.
+
+        ``models``: digest of the newest version of each model, which steps would read.
+        """
         project = self.load()
-        if not project.deployments:
+        if not project.steps and not project.deployments:
             project.deployment()
         revision = snapshot(project.folder, self._store, _files(project))
         preparer = self._preparer(environment, project, revision)
         now, engine = self._calendar.now(), self._engine(environment)
+        own = self._own_graph(environment, project, revision, models).graph()
         return {
             "revision": revision.id,
             "deployments": [
@@ -213,6 +233,9 @@ class ProjectReplay:
                     ),
                 )
                 for deployment in project.deployments.values()
+            ],
+            "steps": [
+                msgspec.to_builtins(node) for node in engine.plan(own) if node.name in project.steps
             ],
         }
 
@@ -241,11 +264,11 @@ class ProjectReplay:
 
 
 def _files(project: Project) -> list[str]:
-    """Files that are inputs of training: imported models. Data files are read by their own bytes."""
+    """Files that are inputs: imported models, what steps declare. Data files are read by their own bytes."""
+    models = [model.declared.imported for model in project.models.values()]
     return [
-        model.declared.imported.path
-        for model in project.models.values()
-        if model.declared.imported is not None
+        *[imported.path for imported in models if imported is not None],
+        *[file for step in project.steps.values() for file in step.declared.files],
     ]
 
 
@@ -257,18 +280,3 @@ def _planned(deployment: Deployment, nodes: Sequence[Planned]) -> dict[str, Any]
         "recipes": [recipe.name for recipe in deployment.declared.recipes],
         "nodes": [msgspec.to_builtins(node) for node in nodes],
     }
-
-
-def _own_nodes(project: Project) -> list[Node]:
-    """The project's own steps as a graph, with what they read."""
-    sources = [*project.datasets, *project.models]
-    read = [Node(name=name, stage="input") for name in sources]
-    return read + [
-        Node(
-            name=name,
-            stage="own step",
-            inputs=step.declared.inputs,
-            where=step.declared.where,
-        )
-        for name, step in project.steps.items()
-    ]

@@ -63,29 +63,44 @@ class ProjectService:
 
     def plan(self, environment: str) -> dict[str, Any]:
         """The graph of every deployment, what a run would do with each node, and what it changes."""
-        return {**self._replay.plan(environment), "changes": self.changes(environment)}
+        planned = self._replay.plan(environment, self._champions(environment))
+        return {**planned, "changes": self.changes(environment)}
 
     def run(self, environment: str, progress: Progress | None = None) -> dict[str, Any]:
         """Load, check, profile, build the rows, and let the loop train, judge and deploy.
 
         Returns:
-            ``revision``, and what came of each deployment.
+            ``revision``; what came of each deployment; how what each of the own ``steps`` returned prints,
+            and which of them ``ran``, and ``why``.
 
         Raises:
             NenrinError: something of the user's is wrong, and what to do.
         """
         project = self.load()
-        if not project.deployments:
+        if not project.deployments and not project.steps:
             project.deployment()
         revision = self.snapshot(environment)
         turned = [self._loop.turn(environment, name, progress) for name in project.deployments]
-        models = {
-            line["model"]: self._registry.get(environment, line["champion"]).content
-            for line in turned
-            if line["champion"]
+        own: dict[str, Any] = {"shown": {}, "ran": [], "why": {}}
+        if project.steps:
+            own = self._replay.own_steps(environment, self._champions(environment), progress)
+        return {
+            "revision": revision.id,
+            "deployments": turned,
+            "steps": own["shown"],
+            "ran": own["ran"],
+            "why": own["why"],
         }
-        steps = self._replay.own_steps(environment, models, progress) if project.steps else {}
-        return {"revision": revision.id, "deployments": turned, "steps": steps}
+
+    def _champions(self, environment: str) -> dict[str, str]:
+        """The content of what serves, by model."""
+        project = self.load()
+        served = {d["name"]: d["champion"] for d in self._loop.status(environment)["deployments"]}
+        return {
+            deployment.model.declared.name: self._registry.get(environment, served[name]).content
+            for name, deployment in project.deployments.items()
+            if served.get(name)
+        }
 
     def apply(self, environment: str, progress: Progress | None = None) -> dict[str, Any]:
         """Make the folder's revision the one that an environment follows, and run it there.
@@ -208,13 +223,13 @@ class ProjectService:
     def _step(self, environment: str, what: str) -> dict[str, Any]:
         """A step of the graph: whether it would run, and why."""
         try:
-            deployments = self.plan(environment)["deployments"]
+            planned = self.plan(environment)
         except ProjectError:
-            deployments = []
-        for deployment in deployments:
-            for node in deployment["nodes"]:
+            planned = {"deployments": [], "steps": []}
+        for graph in [*planned["deployments"], {"name": "", "nodes": planned["steps"]}]:
+            for node in graph["nodes"]:
                 if node["name"] == what:
-                    return {"what": "step", "deployment": deployment["name"], **node}
+                    return {"what": "step", "deployment": graph["name"], **node}
         raise NotFoundError(
             f"nothing here is called {what!r}",
             hint="give a version (nenrin models list), a deployment, a verdict, or a step (nenrin plan)",

@@ -22,7 +22,6 @@ from nenrin.features.service import FeatureSet
 from nenrin.loop.declare import Deployment
 from nenrin.pipelines.graph import Graph, Node
 from nenrin.project.loader import Project
-from nenrin.project.steps import Step
 from nenrin.training.asking import ask
 from nenrin.training.declare import Model
 from nenrin.training.labels import check_columns
@@ -79,18 +78,16 @@ class Stages:
 
     @property
     def datasets(self) -> list[Dataset]:
-        """Every dataset that the model reads: its rows, its label's, its views'."""
-        views = self.model.features or ()
-        found = [self.model.rows, self.model.label_column.dataset, *[v.dataset for v in views]]
-        return list(dict.fromkeys(found))
+        """Every dataset that the model reads."""
+        return datasets_of(self.deployment)
 
     def prepare(self) -> Graph:
         """The graph up to the point-in-time rows."""
         return Graph([*self._data_nodes(), *self._row_nodes()])
 
     def whole(self) -> Graph:
-        """The whole graph: as :meth:`prepare`, then what each look does, and the steps of one's own."""
-        return Graph([*self._data_nodes(), *self._row_nodes(), *self._look_nodes(), *self._own()])
+        """The whole graph: as :meth:`prepare`, then what each look does."""
+        return Graph([*self._data_nodes(), *self._row_nodes(), *self._look_nodes()])
 
     def frame(self, name: str) -> pl.DataFrame:
         """Every stored row of a dataset, as of the loaded version."""
@@ -189,23 +186,6 @@ class Stages:
         ]
         return fits, "twin", tuple(trains)
 
-    def _own(self) -> list[Node]:
-        """The steps of the project's own, with the names they read turned into nodes."""
-        return [
-            Node(
-                name=name,
-                stage="own step",
-                inputs=tuple(self._node_of(step, read) for read in step.declared.inputs),
-                where=step.declared.where,
-            )
-            for name, step in self.project.steps.items()
-        ]
-
-    def _node_of(self, step: Step, name: str) -> str:
-        if name in self.project.datasets:
-            return f"load:{name}"
-        return "register" if name == self.model.declared.name else name
-
     def _loaded(self, dataset: Dataset, inputs: Mapping[str, str]) -> str:
         name = dataset.declared.name
         known = self._data.versions(self._environment, name)
@@ -256,6 +236,14 @@ class Stages:
         columns = features.columns(asked.frame, asked.asked)
         labels = self.frame(model.label_column.dataset.declared.name)
         return self._store.put(RowTable.build(model, asked, labels, columns).dumps())
+
+
+def datasets_of(deployment: Deployment) -> list[Dataset]:
+    """Every dataset that a deployment's model reads: its rows, its label's, its views'."""
+    model = deployment.model
+    views = model.features or ()
+    found = [model.rows, model.label_column.dataset, *[view.dataset for view in views]]
+    return list(dict.fromkeys(found))
 
 
 def _said(spec: DatasetSpec) -> dict[str, Any]:

@@ -75,13 +75,19 @@ class JobsContract:
         assert (taken.state, taken.worker, taken.attempt) == ("leased", "a", 1)
         assert taken.payload == {"a": [1, "b"]}
 
-    def test_a_known_job_is_not_added_again(self, add: Any, claim: Any, get: Any) -> None:
-        """It stays where it stands."""
+    def test_a_job_under_way_is_not_added_again(
+        self, units: Units, jobs: Jobs, add: Any, claim: Any, get: Any
+    ) -> None:
+        """One that is over begins anew."""
         add(job(1))
         claim()
         add(job(1), job(2))
         assert get("job-1").state == "leased"
         assert [taken.id for taken in claim()] == ["job-2"]
+        with units.write("dev", 0) as unit:
+            jobs.finish(unit, "job-1", 1, "digest")
+        add(job(1))
+        assert [(taken.id, taken.attempt) for taken in claim()] == [("job-1", 1)]
 
     def test_only_what_fits_is_taken_and_nothing_overtakes(self, add: Any, claim: Any) -> None:
         """Or a job that needs much would wait for ever."""
@@ -148,7 +154,8 @@ class JobsContract:
         claim("a", Room(1.0, 0, 9))
         claim("b", Room(1.0, 0, 9))
         with units.write("dev", 0) as unit:
-            assert jobs.release(unit, worker="a") == 1
+            assert [each.worker for each in jobs.leased(unit)] == ["a", "b"]
+            assert jobs.release(unit, leases=[("job-1", 1), ("job-2", 9)]) == 1
         assert [taken.id for taken in claim("c")] == ["job-1"]
 
     def test_a_cancelled_run_ends(

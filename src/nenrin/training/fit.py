@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import random  # noqa: TID251 - seeded, for users' libraries that draw from it
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ import numpy as np
 
 from nenrin.core.errors import NenrinError, NotFoundError, ProjectError, StepError
 from nenrin.pipelines.executor import WorkerContext
+from nenrin.pipelines.seeding import seed_all
 from nenrin.training.artefact import Artefact, dump
 from nenrin.training.columns import FeatureColumn, take
 from nenrin.training.declare import Model
@@ -327,7 +326,7 @@ def _returned(
 
 
 def _call(context: WorkerContext, model: Model, rows: Rows, job: FitJob, meter: Meter) -> Any:
-    _seed(job.seed)
+    seed_all(job.seed)
     context.entering(_where(model), _DIED_HINT)
     try:
         with meter.users():
@@ -342,14 +341,6 @@ def _call(context: WorkerContext, model: Model, rows: Rows, job: FitJob, meter: 
         ) from error
     finally:
         context.entering("")
-
-
-def _seed(seed: int) -> None:
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002 - users' libraries draw from the global generator
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.manual_seed(seed % 2**63)
 
 
 def _where(model: Model) -> str:

@@ -20,13 +20,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from nenrin.backends.compute.worker import Entering, Outcome
-from nenrin.core.errors import ConflictError, StepError
+from nenrin.core.errors import ConflictError, StepError, WorkerLostError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
-from nenrin.pipelines.executor import ProjectLoader, WorkerContext
+from nenrin.pipelines.executor import ProjectLoader, Running, Task, WorkerContext
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -45,7 +45,7 @@ ONE_THREAD = dict.fromkeys(
 )
 _LOOK = 0.5  # seconds between looks at a silent worker: children of a dead one may hold its socket
 _PATIENCE = 10.0  # seconds that an idle worker gets to end by itself
-_MAIN = "import sys; from nenrin.backends.compute.worker import main; main(int(sys.argv[1]))"
+_MAIN = "import sys; from nenrin.backends.compute.worker import main; main(*map(int, sys.argv[1:]))"
 
 _Task = tuple["Future[Any]", bytes]
 
@@ -71,8 +71,9 @@ class SpawnExecutor:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
-        setup = pickle.dumps((open_store, load_project))
-        self._handlers = [_Handler(self._tasks, setup, log) for _ in range(workers)]
+        self._setup = pickle.dumps((open_store, load_project))
+        self._log = log
+        self._handlers = [_Handler(self._tasks, self._setup, log) for _ in range(workers)]
         for handler in self._handlers:
             handler.start()
         atexit.register(self.close)
@@ -101,6 +102,19 @@ class SpawnExecutor:
                 raise ConflictError("the executor is closed", hint="open another one")
             self._tasks.put((future, task))
         return future
+
+    def start(
+        self,
+        task: Task,
+        function: Callable[Concatenate[WorkerContext, P], T],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Running[T]:
+        """Run ``function(context, *args, **kwargs)`` at once, in a process of its own that ends after it."""
+        started: _Started[T] = _Started(self._setup, self._log, task.scratch)
+        started.begin(pickle.dumps((function, args, kwargs), protocol=5))
+        return started
 
     def cpu_by_worker(self) -> dict[int, float]:
         """CPU seconds by process id of every worker ever started, as of its last result or its end."""
@@ -173,6 +187,47 @@ class _Handler(threading.Thread):
         self.cpu[worker.pid] = worker.end()
 
 
+class _Started(Generic[T]):
+    """A task in a process of its own."""
+
+    def __init__(self, setup: bytes, log: Path | None, scratch: Path | None) -> None:
+        self.result: Future[T] = Future()
+        self.result.set_running_or_notify_cancel()
+        self._worker = _Worker(setup, log, scratch)
+
+    @property
+    def heard(self) -> float:
+        """Now: this process waits for it."""
+        return SystemTimer().wall()
+
+    def begin(self, payload: bytes) -> None:
+        """Run it, followed by a thread."""
+        threading.Thread(target=self._follow, args=(payload,), daemon=True).start()
+
+    def cancel(self) -> None:
+        """Kill the process."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._worker.pid, signal.SIGKILL)
+
+    def _follow(self, payload: bytes) -> None:
+        try:
+            outcome = self._worker.run(payload)
+            value = pickle.loads(outcome.value)
+        except _DiedError as died:
+            self._worker.end()
+            self.result.set_exception(died.explained(self._worker.returncode))
+            return
+        except Exception as error:  # noqa: BLE001 - a result that cannot be read
+            self._worker.end()
+            self.result.set_exception(error)
+            return
+        self._worker.end()
+        if outcome.failed:
+            self.result.set_exception(value)
+        else:
+            self.result.set_result(value)
+
+
 class _DiedError(Exception):
     """A worker died in the middle of a task."""
 
@@ -188,16 +243,18 @@ class _DiedError(Exception):
         hint = self.entered.hint or "see the workers' log"
         if returncode == -signal.SIGKILL:
             hint = "something killed it, most often for want of memory: train on less, or free some"
-        return StepError(f"a worker was ended {how}", hint=hint, where=self.entered.where)
+        outside = returncode in (-signal.SIGKILL, -signal.SIGTERM)
+        kind = WorkerLostError if outside else StepError
+        return kind(f"a worker was ended {how}", hint=hint, where=self.entered.where)
 
 
 class _Worker:
     """One worker process and the socket to it."""
 
-    def __init__(self, setup: bytes, log: Path | None) -> None:
+    def __init__(self, setup: bytes, log: Path | None, scratch: Path | None = None) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = _start(theirs.fileno(), log)
+            self._process = _start(theirs.fileno(), log, scratch)
         self.pid = self._process.pid
         self.returncode = 0
         self._connection: Connection[bytes, bytes] = Connection(ours.detach())
@@ -242,12 +299,15 @@ class _Worker:
         return said
 
 
-def _start(descriptor: int, log: Path | None) -> subprocess.Popen[bytes]:
+def _start(
+    descriptor: int, log: Path | None, scratch: Path | None = None
+) -> subprocess.Popen[bytes]:
     with contextlib.ExitStack() as files:
         # A worker's prints must not mix with what this process answers on its standard output.
         output = sys.__stderr__ if log is None else files.enter_context(log.open("ab"))
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", _MAIN, str(descriptor)],
+            [sys.executable, "-P", "-c", _MAIN, str(descriptor), str(int(scratch is not None))],
+            cwd=scratch,
             pass_fds=[descriptor],
             env={**os.environ, **ONE_THREAD},
             stdin=subprocess.DEVNULL,

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -33,14 +34,19 @@ class Outcome(msgspec.Struct, frozen=True):
     cpu: float
 
 
-def main(descriptor: int) -> None:
-    """Serve tasks from a socket until it is closed."""
+def main(descriptor: int, scratch: int) -> None:
+    """Serve tasks from a socket until it is closed.
+
+    Args:
+        descriptor: of the socket.
+        scratch: 1 if the working folder is the task's own.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     connection: Connection[bytes, bytes] = Connection(descriptor)
     path = pickle.loads(connection.recv_bytes())
     sys.path.extend(entry for entry in path if entry not in sys.path)
     open_store, load_project = pickle.loads(connection.recv_bytes())
-    context = _context(connection, open_store, load_project)
+    context = _context(connection, open_store, load_project, Path.cwd() if scratch else None)
     while True:
         try:
             task = connection.recv_bytes()
@@ -57,11 +63,12 @@ def _context(
     connection: Connection[bytes, bytes],
     open_store: Callable[[], ContentStore],
     load_project: ProjectLoader,
+    scratch: Path | None,
 ) -> WorkerContext:
     def announce(where: str, hint: str) -> None:
         connection.send_bytes(pickle.dumps(Entering(where, hint)))
 
-    return WorkerContext(open_store(), load_project, announce=announce)
+    return WorkerContext(open_store(), load_project, announce=announce, scratch=scratch)
 
 
 def _run(context: WorkerContext, task: bytes) -> Outcome:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, delete, select, update
+from sqlalchemy import Row, and_, delete, false, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_new
 
 from nenrin.backends.sql.schema import jobs
@@ -22,11 +22,14 @@ class SqlJobs:
     """The ``Jobs`` of :mod:`nenrin.core.jobs`; those of all environments in one queue."""
 
     def add(self, unit: Unit, jobs_: Sequence[Job]) -> None:
-        """Take jobs that are not known yet; those that are known stay as they are."""
+        """Take jobs. Those that wait or are leased stay as they are; those that are over begin anew."""
+        connection = connection_of(unit)
         rows = [{**_columns(job), "until": 0.0} for job in jobs_]
         if rows:
+            ids = [job.id for job in jobs_]
+            connection.execute(delete(jobs).where(jobs.c.id.in_(ids), jobs.c.state.not_in(_OPEN)))
             query = insert_new(jobs).on_conflict_do_nothing(index_elements=["id"])
-            connection_of(unit).execute(query, rows)
+            connection.execute(query, rows)
 
     def claim(self, unit: Unit, worker: str, room: Room, now: float, until: float) -> list[Job]:
         """Lease the first waiting jobs that fit, until an instant; each begins a new attempt."""
@@ -65,11 +68,17 @@ class SqlJobs:
             unit, job, attempt, {"state": state, "ready": again or 0.0, "error": error}
         )
 
-    def release(self, unit: Unit, *, worker: str | None = None, before: float | None = None) -> int:
+    def release(
+        self,
+        unit: Unit,
+        *,
+        leases: Sequence[tuple[str, int]] | None = None,
+        before: float | None = None,
+    ) -> int:
         """Let jobs wait again whose worker has gone; how many."""
         query = select(jobs).where(jobs.c.state == "leased")
-        if worker is not None:
-            query = query.where(jobs.c.worker == worker)
+        if leases is not None:
+            query = query.where(or_(false(), *[_held(job, attempt) for job, attempt in leases]))
         if before is not None:
             query = query.where(jobs.c.until < before)
         found = [_job(row) for row in connection_of(unit).execute(query)]
@@ -88,6 +97,11 @@ class SqlJobs:
         """The job of that id."""
         row = connection_of(unit).execute(select(jobs).where(jobs.c.id == job)).first()
         return None if row is None else _job(row)
+
+    def leased(self, unit: Unit) -> list[Job]:
+        """Every job that is leased."""
+        query = select(jobs).where(jobs.c.state == "leased").order_by(jobs.c.position)
+        return [_job(row) for row in connection_of(unit).execute(query)]
 
     def of_run(self, unit: Unit, run: str) -> list[Job]:
         """The jobs of a run, in the order in which they were added."""

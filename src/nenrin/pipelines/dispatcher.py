@@ -1,0 +1,253 @@
+"""The dispatcher: leases jobs, runs each in a process of its own, commits what still holds its lease."""
+
+from __future__ import annotations
+
+import queue
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from nenrin.core.calendar import Calendar
+from nenrin.core.errors import NenrinError, StepError, WorkerLostError
+from nenrin.core.jobs import Job, Jobs, Room
+from nenrin.core.timer import Timer
+from nenrin.core.unit import Unit, Units
+from nenrin.pipelines.executor import Executor, Running, Said, Task
+
+LEASE = 30.0  # seconds without a sign of life after which a worker has lost its work
+LOSSES = 3  # attempts that may end with their worker before the job fails: it may be what kills it
+
+Commit = Callable[[Unit, Any], str]
+Heard = Callable[[Job, Said], None]
+
+
+def _unheard(_job: Job, _said: Said) -> None:
+    """Nobody listens."""
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that is over: what it gave, or the error of its last attempt."""
+
+    job: Job
+    output: str = ""
+    error: Exception | None = None
+
+
+class _Attempt:
+    """One lease, and the process that works on it."""
+
+    def __init__(self, job: Job, running: Running[Any], scratch: Path) -> None:
+        self.job = job
+        self.running = running
+        self.scratch = scratch
+
+
+class Dispatcher:
+    """Runs the jobs of one run. Used from one thread.
+
+    Args:
+        units, jobs: where jobs and their leases are kept.
+        executor: gives the executor, started when the first job needs it.
+        calendar, timer: the instants of commits; leases and waits.
+        environment: whose transactions commit.
+        machine: what the machine has.
+        scratch: folder in which every attempt gets one of its own, gone with it.
+        worker: who holds the leases.
+        heard: is told what jobs write and report, from other threads.
+        lease: seconds without a sign of life after which a worker has lost its work.
+    """
+
+    def __init__(
+        self,
+        *,
+        units: Units,
+        jobs: Jobs,
+        executor: Callable[[], Executor],
+        calendar: Calendar,
+        timer: Timer,
+        environment: str,
+        machine: Room,
+        scratch: Path,
+        worker: str,
+        heard: Heard = _unheard,
+        lease: float = LEASE,
+    ) -> None:
+        self._units = units
+        self._jobs = jobs
+        self._executor = executor
+        self._calendar = calendar
+        self._timer = timer
+        self._environment = environment
+        self._machine = machine
+        self._scratch = scratch
+        self._worker = worker
+        self._heard = heard
+        self._lease = lease
+        self._commits: dict[str, Commit] = {}
+        self._attempts: dict[tuple[str, int], _Attempt] = {}
+        self._over: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self._runs: set[str] = set()
+        self._extended = timer.wall()
+
+    @property
+    def busy(self) -> bool:
+        """Whether any job is not over."""
+        return bool(self._commits)
+
+    def add(self, job: Job, commit: Commit) -> None:
+        """Take a job.
+
+        Args:
+            job: its id is free, or that of a job of an earlier process with the same work.
+            commit: called in the transaction that ends the job, with what its function gave: the digest
+                of the output.
+        """
+        self._commits[job.id] = commit
+        self._runs.add(job.run)
+        with self._unit() as unit:
+            self._jobs.add(unit, [job])
+
+    def step(self, wait: float) -> list[Ended]:
+        """Start what fits, wait up to ``wait`` seconds for something to end, and commit what did."""
+        self._claim()
+        self._look_at_leases()
+        try:
+            over = [self._over.get(timeout=wait)]
+        except queue.Empty:
+            return []
+        while not self._over.empty():
+            over.append(self._over.get())
+        ended = [self._settle(lease) for lease in over]
+        return [each for each in ended if each is not None]
+
+    def cancel(self) -> None:
+        """End every job, and the processes that work on them."""
+        with self._unit() as unit:
+            for run in self._runs:
+                self._jobs.cancel(unit, run)
+        for lease in list(self._attempts):
+            self._drop(lease)
+        self._commits.clear()
+
+    def _unit(self) -> Any:
+        return self._units.write(self._environment, self._calendar.now())
+
+    def _claim(self) -> None:
+        taken: list[Job] | None = None
+        while taken != [] and len(self._attempts) < len(self._commits):
+            room = self._free()
+            now = self._timer.epoch()
+            with self._unit() as unit:
+                taken = self._jobs.claim(unit, self._worker, room, now, now + self._lease)
+            for job in taken:
+                self._begin(job)
+
+    def _free(self) -> Room:
+        """What the jobs that run leave; all of it where none does, however much the next one needs."""
+        if not self._attempts:
+            return Room(cpus=float("inf"), memory=2**62, jobs=1)
+        needs = [attempt.job.needs for attempt in self._attempts.values()]
+        return Room(
+            cpus=self._machine.cpus - sum(need.cpus for need in needs),
+            memory=self._machine.memory - sum(need.memory or 0 for need in needs),
+            jobs=self._machine.jobs - len(needs),
+        )
+
+    def _begin(self, job: Job) -> None:
+        lease = (job.id, job.attempt)
+        scratch = self._scratch / f"{job.id}-{job.attempt}"
+        scratch.mkdir(parents=True, exist_ok=True)
+        task = Task(
+            name=job.name,
+            memory=job.needs.memory,
+            timeout=job.timeout,
+            scratch=scratch,
+            said=lambda said: self._heard(job, said),
+        )
+        running = self._executor().start(task, called(job.call), job.payload)
+        self._attempts[lease] = _Attempt(job, running, scratch)
+        running.result.add_done_callback(lambda _: self._over.put(lease))
+
+    def _settle(self, lease: tuple[str, int]) -> Ended | None:
+        """Commit what an attempt gave, or decide what comes after its failure."""
+        attempt = self._attempts.pop(lease, None)
+        if attempt is None:
+            return None  # its lease was lost, and its side files went with it
+        job = attempt.job
+        try:
+            value = attempt.running.result.result()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the attempt
+            return self._failed(job, error)
+        finally:
+            shutil.rmtree(attempt.scratch, ignore_errors=True)
+        return self._done(job, value)
+
+    def _done(self, job: Job, value: Any) -> Ended | None:
+        try:
+            with self._unit() as unit:
+                output = self._commits[job.id](unit, value)
+                if not self._jobs.finish(unit, job.id, job.attempt, output):
+                    raise _LostLeaseError
+        except _LostLeaseError:
+            return None
+        del self._commits[job.id]
+        return Ended(job=job, output=output)
+
+    def _failed(self, job: Job, error: Exception) -> Ended | None:
+        lost = isinstance(error, WorkerLostError) and job.lost + 1 < LOSSES
+        again = self._again(job, error)
+        said = error.as_dict() if isinstance(error, NenrinError) else {"message": str(error)}
+        with self._unit() as unit:
+            if lost:
+                self._jobs.release(unit, leases=[(job.id, job.attempt)])
+            elif not self._jobs.fail(unit, job.id, job.attempt, said, again):
+                return None
+        if lost or again is not None:
+            return None
+        del self._commits[job.id]
+        return Ended(job=job, error=error)
+
+    def _again(self, job: Job, error: Exception) -> float | None:
+        """When a job whose function raised may be taken again; None: never."""
+        raised = error.raised if isinstance(error, StepError) else ()
+        made = job.attempt - job.lost
+        if made > job.retries.times or not set(raised) & set(job.retries.on):
+            return None
+        return self._timer.epoch() + job.retries.wait(made)
+
+    def _look_at_leases(self) -> None:
+        """Keep the leases of workers that were heard of; let go of the others."""
+        now = self._timer.wall()
+        silent = [
+            lease
+            for lease, attempt in self._attempts.items()
+            if now - attempt.running.heard > self._lease
+        ]
+        for lease in silent:
+            self._drop(lease)
+        if silent or now - self._extended > self._lease / 3:
+            self._extended = now
+            with self._unit() as unit:
+                self._jobs.release(unit, leases=silent)
+                self._jobs.extend(unit, list(self._attempts), self._timer.epoch() + self._lease)
+
+    def _drop(self, lease: tuple[str, int]) -> None:
+        """End an attempt's process; whatever it may still give is refused."""
+        attempt = self._attempts.pop(lease)
+        attempt.running.cancel()
+        shutil.rmtree(attempt.scratch, ignore_errors=True)
+
+
+class _LostLeaseError(Exception):
+    """Rolls a commit back whose lease is held by another."""
+
+
+def called(call: str) -> Callable[..., Any]:
+    """The function of ``module:function``."""
+    module, _, name = call.partition(":")
+    function: Callable[..., Any] = getattr(import_module(module), name)
+    return function
