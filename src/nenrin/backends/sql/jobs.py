@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, and_, delete, false, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, false, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_new
 
 from nenrin.backends.sql.schema import jobs
@@ -15,7 +15,16 @@ from nenrin.core.jobs import Job, Room, fitting
 from nenrin.core.unit import Unit
 
 _OPEN = ("waiting", "leased")
-_COLUMNS = ("id", "run", "state", "priority", "ready", "attempt", "worker")
+_COLUMNS = (
+    "id",
+    "run",
+    "state",
+    "ready",
+    "attempt",
+    "lost",
+    "worker",
+    "output",
+)
 
 
 class SqlJobs:
@@ -36,18 +45,20 @@ class SqlJobs:
         query = (
             select(jobs)
             .where(jobs.c.state == "waiting", jobs.c.ready <= now)
-            .order_by(jobs.c.priority.desc(), jobs.c.position)
+            .order_by(jobs.c.rank, jobs.c.position)
             .limit(room.jobs)
         )
         connection = connection_of(unit)
-        taken = [
+        taken = fitting([_job(row) for row in connection.execute(query)], room)
+        if taken:
+            leased = {"state": "leased", "worker": worker, "until": until}
+            change = {**leased, "attempt": jobs.c.attempt + 1}
+            ids = [job.id for job in taken]
+            connection.execute(update(jobs).where(jobs.c.id.in_(ids)).values(change))
+        return [
             msgspec.structs.replace(job, state="leased", attempt=job.attempt + 1, worker=worker)
-            for job in fitting([_job(row) for row in connection.execute(query)], room)
+            for job in taken
         ]
-        for job in taken:
-            change = {"state": "leased", "attempt": job.attempt, "worker": worker, "until": until}
-            connection.execute(update(jobs).where(jobs.c.id == job.id).values(change))
-        return taken
 
     def extend(self, unit: Unit, leases: Sequence[tuple[str, int]], until: float) -> None:
         """Keep leases, pairs of job id and attempt, that are still held."""
@@ -57,16 +68,20 @@ class SqlJobs:
 
     def finish(self, unit: Unit, job: str, attempt: int, output: str) -> bool:
         """Mark a job done, if this attempt holds the lease; whether it does."""
-        return self._end(unit, job, attempt, {"state": "done", "output": output, "error": {}})
+        values = {"of": job, "at": attempt, "gave": output}
+        return connection_of(unit).execute(_FINISH, values).rowcount == 1
 
     def fail(
         self, unit: Unit, job: str, attempt: int, error: dict[str, Any], again: float | None
     ) -> bool:
         """End an attempt that failed, if it holds the lease; whether it does."""
-        state = "failed" if again is None else "waiting"
-        return self._end(
-            unit, job, attempt, {"state": state, "ready": again or 0.0, "error": error}
-        )
+        change = {
+            "state": "failed" if again is None else "waiting",
+            "ready": again or 0.0,
+            "error": msgspec.json.encode(error).decode(),
+        }
+        query = update(jobs).where(_held(job, attempt)).values(change)
+        return connection_of(unit).execute(query).rowcount == 1
 
     def release(
         self,
@@ -76,22 +91,20 @@ class SqlJobs:
         before: float | None = None,
     ) -> int:
         """Let jobs wait again whose worker has gone; how many."""
-        query = select(jobs).where(jobs.c.state == "leased")
+        query = update(jobs).where(jobs.c.state == "leased")
         if leases is not None:
             query = query.where(or_(false(), *[_held(job, attempt) for job, attempt in leases]))
         if before is not None:
             query = query.where(jobs.c.until < before)
-        found = [_job(row) for row in connection_of(unit).execute(query)]
-        for job in found:
-            self._put(unit, msgspec.structs.replace(job, state="waiting", lost=job.lost + 1))
-        return len(found)
+        change = {"state": "waiting", "lost": jobs.c.lost + 1}
+        return connection_of(unit).execute(query.values(change)).rowcount
 
     def cancel(self, unit: Unit, run: str) -> list[Job]:
         """End every job of a run that is not over; those that were leased."""
-        of_run = [job for job in self.of_run(unit, run) if job.state in _OPEN]
-        for job in of_run:
-            self._put(unit, msgspec.structs.replace(job, state="cancelled"))
-        return [job for job in of_run if job.state == "leased"]
+        leased = [job for job in self.of_run(unit, run) if job.state == "leased"]
+        query = update(jobs).where(jobs.c.run == run, jobs.c.state.in_(_OPEN))
+        connection_of(unit).execute(query.values(state="cancelled"))
+        return leased
 
     def get(self, unit: Unit, job: str) -> Job | None:
         """The job of that id."""
@@ -112,31 +125,30 @@ class SqlJobs:
         """Let go of the jobs of runs that are over."""
         connection_of(unit).execute(delete(jobs).where(jobs.c.run.in_(list(runs))))
 
-    def _end(self, unit: Unit, job: str, attempt: int, change: dict[str, Any]) -> bool:
-        row = connection_of(unit).execute(select(jobs).where(_held(job, attempt))).first()
-        if row is not None:
-            self._put(unit, msgspec.structs.replace(_job(row), **change))
-        return row is not None
 
-    def _put(self, unit: Unit, job: Job) -> None:
-        connection_of(unit).execute(update(jobs).where(jobs.c.id == job.id).values(_columns(job)))
-
-
-def _held(job: str, attempt: int) -> Any:
+def _held(job: Any, attempt: Any) -> ColumnElement[bool]:
     return and_(jobs.c.id == job, jobs.c.attempt == attempt, jobs.c.state == "leased")
+
+
+_FINISH = (
+    update(jobs)
+    .where(_held(bindparam("of"), bindparam("at")))
+    .values(state="done", output=bindparam("gave"), error="{}")
+)
 
 
 def _columns(job: Job) -> dict[str, Any]:
     found = {name: getattr(job, name) for name in _COLUMNS}
-    return {**found, "body": msgspec.json.encode(job, order="deterministic").decode()}
+    error = msgspec.json.encode(job.error).decode()
+    body = msgspec.json.encode(job, order="deterministic").decode()
+    return {**found, "rank": -job.priority, "error": error, "body": body}
 
 
 _DECODER = msgspec.json.Decoder(Job)
 
 
 def _job(row: Row[Any]) -> Job:
-    """The job of a row; what a claim changes stands in the columns alone."""
-    job = _DECODER.decode(row.body)
-    return msgspec.structs.replace(
-        job, state=row.state, attempt=row.attempt, worker=row.worker, ready=row.ready
-    )
+    """The job of a row; what changes stands in the columns alone."""
+    changed = {name: getattr(row, name) for name in _COLUMNS}
+    error = msgspec.json.decode(row.error)
+    return msgspec.structs.replace(_DECODER.decode(row.body), **changed, error=error)

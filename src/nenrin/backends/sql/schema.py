@@ -89,7 +89,8 @@ step_results = Table(
     Column("body", Text, nullable=False),
 )
 
-# leases are looked for by state; the rest of a job is its body
+# what changes of a job has columns, so that an attempt ends with one statement; the rest is its body.
+# rank is the priority turned round: the queue's order is then the index's
 jobs = Table(
     "jobs",
     metadata,
@@ -97,12 +98,15 @@ jobs = Table(
     Column("id", Text, nullable=False, unique=True),
     Column("run", Text, nullable=False),
     Column("state", Text, nullable=False),
-    Column("priority", BigInteger, nullable=False),
+    Column("rank", BigInteger, nullable=False),
     Column("ready", Float, nullable=False),
     Column("attempt", BigInteger, nullable=False),
+    Column("lost", BigInteger, nullable=False),
     Column("worker", Text, nullable=False),
     Column("until", Float, nullable=False),
+    Column("output", Text, nullable=False),
+    Column("error", Text, nullable=False),
     Column("body", Text, nullable=False),
-    Index("jobs_by_state", "state", "priority", "position"),
+    Index("jobs_by_state", "state", "rank", "position"),
     Index("jobs_by_run", "run", "position"),
 )

@@ -19,12 +19,15 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, nullable=False, unique=True),
         sa.Column("run", sa.Text, nullable=False),
         sa.Column("state", sa.Text, nullable=False),
-        sa.Column("priority", sa.BigInteger, nullable=False),
+        sa.Column("rank", sa.BigInteger, nullable=False),
         sa.Column("ready", sa.Float, nullable=False),
         sa.Column("attempt", sa.BigInteger, nullable=False),
+        sa.Column("lost", sa.BigInteger, nullable=False),
         sa.Column("worker", sa.Text, nullable=False),
         sa.Column("until", sa.Float, nullable=False),
+        sa.Column("output", sa.Text, nullable=False),
+        sa.Column("error", sa.Text, nullable=False),
         sa.Column("body", sa.Text, nullable=False),
     )
-    op.create_index("jobs_by_state", "jobs", ["state", "priority", "position"])
+    op.create_index("jobs_by_state", "jobs", ["state", "rank", "position"])
     op.create_index("jobs_by_run", "jobs", ["run", "position"])
