@@ -63,8 +63,14 @@ def test_took(seconds: float | None, text: str) -> None:
     ],
 )
 def test_headline(pays: list[bool], text: str) -> None:
-    report = {"project": {"deployment": "delay"}, "differences": [{"pays": each} for each in pays]}
+    gaps = [{"against": "never", "pays": each} for each in pays]
+    gaps += [{"against": "hindsight", "pays": False}]
+    report = {"project": {"deployment": "delay"}, "differences": gaps, "inject": [], "without": []}
     assert figures.headline(report) == text
+    staged = {**report, "inject": ["shifted_fit:2013-05-01"], "without": ["watch"]}
+    assert figures.headline(staged) == (
+        f"{text}, with shifted_fit:2013-05-01, without watch played into history"
+    )
 
 
 def test_count() -> None:

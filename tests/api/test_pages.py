@@ -65,7 +65,10 @@ def test_the_page_says_all_sentences_and_what_to_do_next() -> None:
     for event in report["events"]:
         assert event["text"] in said
     assert report["ledger_head"] in said
-    assert "The loop pays against 3 of 5 alternatives" in said
+    assert (
+        "The loop pays against 3 of 4 alternatives, with scrambled_fit:2013-07-29 played into"
+        in said
+    )
     assert "does not pay" in said
     assert "rolled it back on 31 Jul 09:00, after 52 hours" in said
     assert "from 1 April 2013 to 31 December 2013" in said

@@ -22,7 +22,9 @@ def printed(report: dict[str, Any], width: int = 120) -> str:
 
 def test_what_matters_comes_first() -> None:
     lines = [line for line in printed(fake_report()).splitlines() if line.strip()]
-    assert lines[0].strip() == "The loop pays against 3 of 5 alternatives"
+    assert lines[0].strip() == (
+        "The loop pays against 3 of 4 alternatives, with scrambled_fit:2013-07-29 played into history"
+    )
     assert lines[1].startswith("All 249,578 rows")
 
 

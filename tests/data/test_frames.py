@@ -93,5 +93,6 @@ def test_what_was_text_before_stays_text(tmp_path):
     assert table(path, SPEC, {"zip": pl.String()})["zip"].to_list() == ["01234"]
 
 
-def test_a_column_without_values_is_text():
-    assert table({"a": [None, None]}, SPEC)["a"].dtype == pl.String
+def test_a_column_without_values_holds_numbers_or_what_it_held_before():
+    assert table({"a": [None, None]}, SPEC)["a"].dtype == pl.Float64
+    assert table({"a": [None, None]}, SPEC, {"a": pl.String()})["a"].dtype == pl.String

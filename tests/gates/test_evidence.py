@@ -98,6 +98,18 @@ def test_a_verdict_without_a_comparison_says_so():
     )
 
 
+def test_a_champion_worse_than_the_baseline_does_not_refuse_its_replacement():
+    """The twin of such a refresh is the champion: keeping it would not help."""
+    assert verdict_of(Evidence(change="refresh", baseline=compare(-BETTER))).admitted
+    compared = Evidence(change="refresh", champion=compare(BETTER), baseline=compare(-BETTER))
+    assert failed(compared) == ["not worse than the baseline"]
+
+
+def test_a_reason_blames_the_champion_only_for_its_own_numbers():
+    flawed = Evidence(change="refresh", flaws=(Flaw(kind="nan", text=""),))
+    assert verdict_of(flawed).reason.startswith("refused: sane (1 sanity checks")
+
+
 def test_a_waiver_is_told_in_the_reason():
     waiver = Waiver(check="not worse than the champion", name="Mio", reason="known bug", until=9)
     worse = Evidence(change="refresh", champion=compare(-BETTER))

@@ -210,13 +210,15 @@ def took(seconds: float | None) -> str:
 
 
 def headline(report: Report) -> str:
-    """The report in one sentence: against how many of the alternatives the loop pays."""
-    told = report["differences"]
+    """The report in one sentence: against how many of the policies one could choose the loop pays."""
+    told = [each for each in report["differences"] if each["against"] != "hindsight"]
     pays = sum(bool(each["pays"]) for each in told)
+    staged = ", ".join([*report["inject"], *(f"without {part}" for part in report["without"])])
+    under = f", with {staged} played into history" if staged else ""
     if not told:
-        return f"What the loop would have done with {report['project']['deployment']}"
+        return f"What the loop would have done with {report['project']['deployment']}{under}"
     if not pays:
-        return "The loop does not pay here"
+        return f"The loop does not pay here{under}"
     if pays == len(told):
-        return f"The loop pays against all {pays} alternatives"
-    return f"The loop pays against {pays} of {len(told)} alternatives"
+        return f"The loop pays against all {pays} alternatives{under}"
+    return f"The loop pays against {pays} of {len(told)} alternatives{under}"

@@ -100,6 +100,7 @@ def _graph(deployment: dict[str, Any]) -> Iterator[RenderableType]:
         ", ".join(deployment["recipes"]),
     )
     yield _nodes(deployment["nodes"])
+    yield from (Text(said, style="yellow") for said in deployment.get("limits", []))
 
 
 def _nodes(nodes: list[dict[str, Any]]) -> RenderableType:

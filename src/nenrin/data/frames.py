@@ -50,8 +50,10 @@ def table(
             hint="give it one plain type: numbers, texts, truth values or times",
             where=spec.where,
         )
+    known = frozen or {}
     return frame.with_columns(
-        pl.col(name).cast(pl.String)
+        # a column of nothing but nulls has no type of its own: that of earlier loads, else numbers
+        pl.col(name).cast(known.get(name, pl.Float64()) if kind == pl.Null else pl.String())
         for name, kind in frame.schema.items()
         if isinstance(kind, pl.Categorical | pl.Enum | pl.Null)
     ).rechunk()

@@ -69,12 +69,12 @@ def _main_comparison(evidence: Evidence) -> tuple[str, Comparison]:
 
 
 def _reason(checks: Sequence[Check], part: str, comparison: Comparison) -> str:
-    stopped = [_stopped(check) for check in checks if not check.admits]
-    if stopped and part == "champion" and comparison.verdict == "none":
-        names = ", ".join(check.name for check in checks if not check.admits)
-        return f"refused: there are no rows yet on which the champion can be compared ({names})"
-    if stopped:
-        return f"refused: {'; '.join(stopped)}"
+    failed = [check for check in checks if not check.admits]
+    if failed and comparison.verdict == "none" and all(f"{part}." in c.rule for c in failed):
+        names = ", ".join(check.name for check in failed)
+        return f"refused: there are no rows yet on which the {part} can be compared ({names})"
+    if failed:
+        return f"refused: {'; '.join(_stopped(check) for check in failed)}"
     waived = [f"{check.name} waived by {check.waived_by}" for check in checks if check.waived_by]
     return "; ".join([f"admitted: {_spelled(part, comparison)}", *waived])
 

@@ -46,8 +46,10 @@ class Adopting:
         """Deploy the champion where there is none; else let it challenge the one that serves.
 
         Raises:
-            RefusedError: the environment has a champion, and this one was not shown to be better.
+            RefusedError: the environment has a champion, and this one was not shown to be better; or the
+                backtest played faults into history, or left a safeguard out.
         """
+        _check(report)
         name = prepared.declared.name
         state = self._state(report, source, name)
         now = self._living.now(prepared)
@@ -164,3 +166,14 @@ class Adopting:
                 hint="the champion stays; nenrin gates check shows every number",
                 where=report["id"],
             )
+
+
+def _check(report: dict[str, Any]) -> None:
+    """What was broken on purpose is for looking at."""
+    staged = [*report["inject"], *(f"without {part}" for part in report["without"])]
+    if staged:
+        raise RefusedError(
+            f"backtest {report['id']} was run with {', '.join(staged)}: its fits are not to be served",
+            hint="adopt one without faults: nenrin backtest, then nenrin adopt newest",
+            where=report["id"],
+        )

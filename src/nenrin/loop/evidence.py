@@ -72,7 +72,7 @@ def flaws_of(deployed: Deployed, fit: Artefact, twin: Artefact | None) -> tuple[
     ground, settle = deployed.ground, deployed.state.settle
     lo, hi = ground.rows_between(twin.cutoff, fit.cutoff)
     p = deployed.scores.of(fit, lo, hi)
-    y = ground.table.y[: ground.rows_before(fit.cutoff)]
+    y = ground.labels(0, ground.rows_before(fit.cutoff), fit.look)
     found = check_predictions(p, "binary" if deployed.task == "binary" else "regression", y)
     if found:
         return found

@@ -19,17 +19,15 @@ from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.faults import Injection
 from nenrin.loop.harm import bad_week
 from nenrin.loop.journal import LoopJournal
+from nenrin.loop.limits import limits
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress
 from nenrin.loop.report import Scored, differences, history_of, labels_came, tables
 from nenrin.loop.window import Window, window
 from nenrin.serving.log import SCHEMA, PredictionLog
 
-NEXT = (
-    "nenrin adopt {id} --into dev",
-    "nenrin up",
-    "nenrin backtest export {id} --to predictions.parquet",
-)
+ADOPT = ("nenrin adopt {id} --into dev", "nenrin up")
+EXPORT = ("nenrin backtest export {id} --to predictions.parquet",)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +149,7 @@ class Replayer:
         name = self._environment.split("/", 1)[1]
         state = deployed.state
         end = deployed.ground.day_closing(deployed.ground.days - 1, state.settle)
+        staged = self._asked.inject or self._asked.without
         return {
             "id": name,
             "project": {
@@ -177,8 +176,11 @@ class Replayer:
             "counts": counts,
             "labels": labels_came(deployed.ground, scored, state.settle, end),
             "bad_week": bad_week(deployed, played, scored),
-            "sentences": [gap["sentence"] for gap in gaps],
-            "next": [line.format(id=name) for line in NEXT],
+            "sentences": [
+                *(gap["sentence"] for gap in gaps),
+                *limits(prepared.declared, table, state.settle),
+            ],
+            "next": [line.format(id=name) for line in (*(() if staged else ADOPT), *EXPORT)],
         }
 
     def _keep(self, deployed: Deployed, played: Played) -> dict[str, Any]:

@@ -99,7 +99,10 @@ class Scores:
 
 
 def _spread(ground: Ground) -> float:
-    """Standard deviation of the labels of the table's first 28 days, the unit of a shifted regression."""
-    lo, hi = ground.rows_between(ground.start, ground.start + 28 * DAY)
-    y = ground.table.y[lo:hi]
+    """Standard deviation of the labels that were known when the table's first 28 days had passed.
+
+    The unit of a shifted regression, fixed for a deployment; labels that come later do not change it.
+    """
+    end = ground.start + 28 * DAY
+    y = ground.labels(*ground.rows_between(ground.start, end), end)
     return float(np.std(y[np.isfinite(y)])) if np.isfinite(y).any() else 1.0

@@ -11,11 +11,13 @@ import msgspec
 from nenrin.core.calendar import Calendar
 from nenrin.core.digest import derived_id
 from nenrin.core.errors import NenrinError
+from nenrin.core.instants import NEVER
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
 from nenrin.data.service import DataService
 from nenrin.loop.declare import Deployment
+from nenrin.loop.limits import limits
 from nenrin.loop.ports import Prepared, Progress
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine, Planned
@@ -27,6 +29,7 @@ from nenrin.project.own_graph import OwnGraph
 from nenrin.project.revision import Revision, snapshot, unpack
 from nenrin.project.stages import datasets_of
 from nenrin.project.trainer import GraphTrainer
+from nenrin.stats.settle import settle_age
 from nenrin.training.table import RowTable
 
 
@@ -226,7 +229,7 @@ class ProjectReplay:
         return {
             "revision": revision.id,
             "deployments": [
-                _planned(
+                self._planned(
                     deployment,
                     engine.plan(
                         preparer.stages(environment, deployment, load=True, now=now).whole()
@@ -238,6 +241,27 @@ class ProjectReplay:
                 msgspec.to_builtins(node) for node in engine.plan(own) if node.name in project.steps
             ],
         }
+
+    def _planned(self, deployment: Deployment, nodes: Sequence[Planned]) -> dict[str, Any]:
+        model, declared = deployment.model.declared, deployment.declared
+        rows = next((node.output for node in nodes if node.name == f"rows:{model.name}"), "")
+        return {
+            "name": declared.name,
+            "model": model.name,
+            "metric": model.metric,
+            "recipes": [recipe.name for recipe in declared.recipes],
+            "nodes": [msgspec.to_builtins(node) for node in nodes],
+            "limits": self._limits(deployment, rows) if rows and self._store.has(rows) else [],
+        }
+
+    def _limits(self, deployment: Deployment, rows: str) -> list[str]:
+        """What the rows built last keep the loop from doing."""
+        table = RowTable.open(self._store.file(rows))
+        labelled = table.answered < NEVER
+        if deployment.model.rows.declared.time is None or not labelled.any():
+            return []
+        age = settle_age(table.answered[labelled] - table.asked[labelled])
+        return limits(deployment.declared, table, deployment.declared.settle or age)
 
     def _snapshot(self, environment: str, project: Project) -> Revision:
         revision = snapshot(project.folder, self._store, _files(project))
@@ -270,13 +294,3 @@ def _files(project: Project) -> list[str]:
         *[imported.path for imported in models if imported is not None],
         *[file for step in project.steps.values() for file in step.declared.files],
     ]
-
-
-def _planned(deployment: Deployment, nodes: Sequence[Planned]) -> dict[str, Any]:
-    return {
-        "name": deployment.declared.name,
-        "model": deployment.model.declared.name,
-        "metric": deployment.model.declared.metric,
-        "recipes": [recipe.name for recipe in deployment.declared.recipes],
-        "nodes": [msgspec.to_builtins(node) for node in nodes],
-    }
