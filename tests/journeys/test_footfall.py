@@ -14,6 +14,7 @@ from rich.console import Console
 
 from nenrin.api.pages import report_page
 from nenrin.cli.report import render
+from nenrin.core.errors import RefusedError
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
 from tests.journeys.plane import PlaneHere
@@ -91,7 +92,10 @@ def test_it_is_read_in_the_terminal_and_on_a_page(report: dict[str, Any]) -> Non
 def test_it_is_adopted_and_answers_live(
     report: dict[str, Any], shell: Shell, platform: Platform
 ) -> None:
-    adopted = platform.loop.adopt(report["id"], "dev")
+    with pytest.raises(RefusedError, match="its fits are not to be served"):
+        platform.loop.adopt(report["id"], "dev")
+    sound = platform.loop.backtest(from_="2023-03-01", until="2023-04-05")
+    adopted = platform.loop.adopt(sound["id"], "dev")
     served = platform.serving.show("dev", "footfall")
     assert served.champion == adopted["champion"]
     live = PlaneHere(shell.folder)

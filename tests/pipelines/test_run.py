@@ -199,6 +199,7 @@ def test_a_fan_runs_only_its_new_children(here: Here) -> None:
     assert CALLED == ["each[x]", "each[y]", "below"]
     here.run(*fan(here, ["z", "x", "y"]))
     assert CALLED == ["each[z]", "below"]
+    assert here.run(*fan(here, ["z", "x", "y"])).ran == ()
 
 
 def test_an_empty_fan_gives_an_empty_list(here: Here) -> None:

@@ -123,7 +123,7 @@ class GraphRun:
             return
         self._why[node.name] = why
         if node.fan is not None:
-            self._spread(node, node.fan, inputs)
+            self._spread(node, node.fan, inputs, parts)
         elif node.work is not None:
             self._send(node, node.work, inputs, parts)
         else:
@@ -157,10 +157,12 @@ class GraphRun:
         self._working[job.id] = node
         self._dispatcher.add(job, commit)
 
-    def _spread(self, node: Node, fan: Fan, inputs: dict[str, str]) -> None:
+    def _spread(
+        self, node: Node, fan: Fan, inputs: dict[str, str], parts: Mapping[str, Any] | None
+    ) -> None:
         """Begin a fan's children; those that are remembered are not run again."""
         children = fan.children(inputs)
-        spread = _Spread(node, fan, [child.name for child in children])
+        spread = _Spread(node, fan, [child.name for child in children], parts)
         self._fans |= {child.name: spread for child in children}
         if not children:
             self._gather(spread)
@@ -186,6 +188,8 @@ class GraphRun:
 
     def _gather(self, spread: _Spread) -> None:
         output = spread.fan.gathered([self._outputs[child] for child in spread.children])
+        if spread.parts is not None:
+            self._memory.remember(spread.node.name, spread.parts, output, 0.0)
         self._ran.append(spread.node.name)
         self._give(spread.node, output)
 
@@ -203,7 +207,10 @@ class GraphRun:
 class _Spread:
     """A fan whose children run."""
 
-    def __init__(self, node: Node, fan: Fan, children: list[str]) -> None:
+    def __init__(
+        self, node: Node, fan: Fan, children: list[str], parts: Mapping[str, Any] | None
+    ) -> None:
+        self.parts = parts
         self.node = node
         self.fan = fan
         self.children = children

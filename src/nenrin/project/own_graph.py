@@ -67,10 +67,7 @@ class OwnGraph:
             ProjectError: a step reads what nothing gives, or waits for itself.
         """
         names = dict.fromkeys([*self._project.datasets, *self._project.models, *self._given])
-        given = [
-            Node(name=name, stage="input", run=lambda _, name=name: self._given.get(name, ""))  # type: ignore[misc]
-            for name in names
-        ]
+        given = [self._input(name) for name in names]
         return Graph([*given, *(self._node(step) for step in self._project.steps.values())])
 
     def intact(self, output: str) -> bool:
@@ -83,6 +80,11 @@ class OwnGraph:
     def shown(self, output: str) -> str:
         """How what a step gave prints."""
         return msgspec.json.decode(self._store.get(output), type=StepOutput).shown
+
+    def _input(self, name: str) -> Node:
+        """What is there before any step runs."""
+        digest_ = self._given.get(name, "")
+        return Node(name=name, stage="input", expected=digest_, run=lambda _: digest_)
 
     def _node(self, step: Step) -> Node:
         spec = step.declared
