@@ -18,7 +18,7 @@ from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.declare import Model
 from nenrin.training.fit import open_table
 from nenrin.training.spaces import choice, floats, integers
-from nenrin.training.tune import trial, tune
+from nenrin.training.tune import Trial, trial, tune
 from tests.training.example import context_of, job_of, load_project
 
 
@@ -114,3 +114,31 @@ def test_without_optuna_the_install_line_is_said(
     with pytest.raises(MissingExtraError) as caught:
         tune(executor, _model(folder), job_of(context, folder, "boosted"), 10 * DAY)
     assert caught.value.hint == 'pip install "nenrin[tune]"'
+
+
+class Kept:
+    """Trials in a list."""
+
+    def __init__(self) -> None:
+        self.trials: dict[str, Trial] = {}
+        self.recalled = 0
+
+    def recall(self, params: dict[str, Any]) -> Trial | None:
+        found = self.trials.get(str(params))
+        self.recalled += found is not None
+        return found
+
+    def keep(self, trial: Trial) -> None:
+        self.trials.setdefault(str(trial.params), trial)
+
+
+def test_more_trials_make_only_those_that_are_new(folder: Path, tmp_path: Path) -> None:
+    store, kept = LocalStore(tmp_path, durable=False), Kept()
+    job = job_of(context_of(store), folder, "boosted", seed=3)
+    executor = InProcessExecutor(store, load_project)
+    few = tune(executor, _model(folder), job, 10 * DAY, trials=4, memory=kept)
+    made = len(kept.trials)
+    assert kept.recalled == 0
+    more = tune(executor, _model(folder), job, 10 * DAY, trials=6, memory=kept)
+    assert kept.recalled == made
+    assert more.trials[:4] == few.trials

@@ -17,6 +17,7 @@ from nenrin.core.store import ContentStore
 from nenrin.loop.ports import Fitted, Order
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
+from nenrin.project.trials import RememberedTrials
 from nenrin.registry.version import version_id
 from nenrin.training.artefact import describe
 from nenrin.training.declare import Model
@@ -104,23 +105,24 @@ class GraphTrainer:
             "window": [train_end, judge_end],
         }
         known = self._engine.remembered("tune", parts)
-        if known is None:
-            job = self._job(at, Selection(cutoff=judge_end, known_by=at), {}, parts)
-            tuned = tune(
-                self._executor,
-                self._declared,
-                job,
-                None if train_end is None else judge_end - train_end,
-            )
-            self.costs.fit += sum(trial.fit_cpu for trial in tuned.trials)
-            self.costs.predict += sum(trial.predict_cpu for trial in tuned.trials)
-            self.costs.trials += len(tuned.trials)
-            output = self._store.put(msgspec.json.encode(tuned.params))
-            cpu = sum(trial.fit_cpu + trial.platform_cpu for trial in tuned.trials)
-            self._engine.remember("tune", parts, output, cpu)
-            return tuned.params
-        found: dict[str, Any] = msgspec.json.decode(self._store.get(known.output))
-        return found
+        if known is not None and self._store.has(known.output):
+            found: dict[str, Any] = msgspec.json.decode(self._store.get(known.output))
+            return found
+        trials = RememberedTrials(self._engine, self._store, parts)
+        tuned = tune(
+            self._executor,
+            self._declared,
+            self._job(at, Selection(cutoff=judge_end, known_by=at), {}, parts),
+            None if train_end is None else judge_end - train_end,
+            memory=trials,
+        )
+        self.costs.fit += sum(trial.fit_cpu for trial in trials.made)
+        self.costs.predict += sum(trial.predict_cpu for trial in trials.made)
+        self.costs.trials += len(trials.made)
+        output = self._store.put(msgspec.json.encode(tuned.params))
+        cpu = sum(trial.fit_cpu + trial.platform_cpu for trial in trials.made)
+        self._engine.remember("tune", parts, output, cpu)
+        return tuned.params
 
     def fit(self, orders: Sequence[Order]) -> list[Fitted]:
         """Fit every order that is not remembered, as many at a time as there are workers."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import numpy as np
@@ -46,6 +46,18 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     platform_cpu: float = 0.0
 
 
+class Trials(Protocol):
+    """Remembers trials of one tuning, by their parameters."""
+
+    def recall(self, params: dict[str, Any]) -> Trial | None:
+        """The trial with these parameters, if it was ever made."""
+        ...
+
+    def keep(self, trial: Trial) -> None:
+        """Remember a trial, if it is not remembered."""
+        ...
+
+
 class Tuned(msgspec.Struct, frozen=True, kw_only=True):
     """What tuning found: the best parameters, and every trial in the order of asking."""
 
@@ -60,6 +72,7 @@ def tune(
     horizon: int | None,
     *,
     trials: int = TRIALS,
+    memory: Trials | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
     """Search the model's ``tune=`` spaces inside the rows of ``job.selection``.
@@ -72,6 +85,7 @@ def tune(
         horizon: rows asked in the last ``horizon`` microseconds before the cut-off are held back;
             ``None`` holds back a fold by key, where rows have no time.
         trials: how many sets of parameters are tried.
+        memory: trials that were made before are not made again.
         progress: told of every finished trial.
 
     Raises:
@@ -95,16 +109,27 @@ def tune(
             params = {**job.params, **each.params}
             key = digest(params)  # the search may ask for the same again
             if key not in running:
+                known = memory.recall(params) if memory is not None else None
                 changed = msgspec.structs.replace(job, params=params)
-                running[key] = executor.submit(trial, changed, horizon)
+                running[key] = (
+                    executor.submit(trial, changed, horizon) if known is None else _done(known)
+                )
             futures.append(running[key])
         for each, future in zip(asked, futures, strict=True):
             done.append(future.result())
+            if memory is not None:
+                memory.keep(done[-1])
             study.tell(each, min(done[-1].loss, float("1e300")))
             if progress is not None:
                 progress("tune", len(done), trials, f"loss {done[-1].loss:.4f}")
     best = min(done, key=lambda each: each.loss)  # of equals the first
     return Tuned(params=best.params, trials=tuple(done))
+
+
+def _done(known: Trial) -> Future[Trial]:
+    future: Future[Trial] = Future()
+    future.set_result(known)
+    return future
 
 
 def trial(context: WorkerContext, job: FitJob, horizon: int | None) -> Trial:
