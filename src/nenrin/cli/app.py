@@ -154,6 +154,7 @@ def _told(error: NenrinError, args: list[str]) -> int:
 
 
 def _logged(error: Exception) -> NenrinError:
+    """An error that nobody foresaw, its traceback in the log; where that cannot be written, on the screen."""
     import traceback
 
     from nenrin.api.folder import log_file
@@ -161,6 +162,9 @@ def _logged(error: Exception) -> NenrinError:
 
     state = Path(".nenrin").absolute()
     log = log_file(state if state.is_dir() else Path.cwd())
-    with log.open("a", encoding="utf-8") as file:
-        traceback.print_exception(error, file=file)
+    try:
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        traceback.print_exception(error)
     return unexpected(error, log)

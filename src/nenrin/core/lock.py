@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, UnavailableError
 from nenrin.core.timer import SystemTimer, Timer
 
 _TRIES = 5
@@ -49,11 +49,14 @@ class FolderLock:
             )
 
     def try_acquire(self) -> bool:
-        """Take the lock if it is free; says whether this object holds it now."""
+        """Take the lock if it is free; says whether this object holds it now.
+
+        Raises:
+            UnavailableError: the folder cannot be written.
+        """
         if self._file is not None:
             return True
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        file = self._opened()
         # held_by() looks by taking the lock for an instant: a look must not pass for a holder
         for _ in range(_TRIES):
             if _flock(file, fcntl.LOCK_EX):
@@ -64,6 +67,17 @@ class FolderLock:
             self._timer.sleep(_PAUSE)
         os.close(file)
         return False
+
+    def _opened(self) -> int:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise UnavailableError(
+                f"nenrin cannot keep its state in {self._path.parent}: {error.strerror}",
+                hint="it stands beside project.py: work in a folder that you may write to, with room left",
+                where=str(self._path),
+            ) from None
 
     def release(self) -> None:
         """Give the lock back; nothing happens if it is not held."""
