@@ -138,12 +138,16 @@ class Platform:
         return platform
 
     def resume(self) -> None:
-        """Take back what a process before this one held when it died: leases, and folders of attempts."""
+        """End what a process before this one was at when it died: its jobs, and its attempts' folders.
+
+        Who asks for the same work again gets what was recorded, and new jobs for the rest.
+        """
         with self.units.read(self.settings.environment) as unit:
-            held = self._jobs.leased(unit)
-        if held:
+            left = dict.fromkeys(job.run for job in self._jobs.open(unit))
+        if left:
             with self.units.write(self.settings.environment, self.calendar.now()) as unit:
-                self._jobs.release(unit)
+                for run in left:
+                    self._jobs.cancel(unit, run)
         shutil.rmtree(self.settings.state_folder / "scratch", ignore_errors=True)
 
     def close(self) -> None:

@@ -113,8 +113,19 @@ class Jobs(Protocol):
         """Take jobs. Those that wait or are leased stay as they are; those that are over begin anew."""
         ...
 
-    def claim(self, unit: Unit, worker: str, room: Room, now: float, until: float) -> list[Job]:
-        """Lease the first waiting jobs that fit, until an instant; each begins a new attempt."""
+    def claim(
+        self,
+        unit: Unit,
+        worker: str,
+        room: Room,
+        now: float,
+        until: float,
+        runs: Sequence[str] | None = None,
+    ) -> list[Job]:
+        """Lease the first waiting jobs that fit, until an instant; each begins a new attempt.
+
+        ``runs``: only jobs of these; None: of any.
+        """
         ...
 
     def extend(self, unit: Unit, leases: Sequence[tuple[str, int]], until: float) -> None:
@@ -154,8 +165,8 @@ class Jobs(Protocol):
         """The job of that id."""
         ...
 
-    def leased(self, unit: Unit) -> list[Job]:
-        """Every job that is leased."""
+    def open(self, unit: Unit) -> list[Job]:
+        """Every job that waits or is leased."""
         ...
 
     def of_run(self, unit: Unit, run: str) -> list[Job]:

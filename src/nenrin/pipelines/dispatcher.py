@@ -142,7 +142,9 @@ class Dispatcher:
             room = self._free()
             now = self._timer.epoch()
             with self._unit() as unit:
-                taken = self._jobs.claim(unit, self._worker, room, now, now + self._lease)
+                taken = self._jobs.claim(
+                    unit, self._worker, room, now, now + self._lease, list(self._runs)
+                )
             for job in taken:
                 self._begin(job)
 

@@ -154,7 +154,7 @@ class JobsContract:
         claim("a", Room(1.0, 0, 9))
         claim("b", Room(1.0, 0, 9))
         with units.write("dev", 0) as unit:
-            assert [each.worker for each in jobs.leased(unit)] == ["a", "b"]
+            assert [each.worker for each in jobs.open(unit)] == ["a", "b"]
             assert jobs.release(unit, leases=[("job-1", 1), ("job-2", 9)]) == 1
         assert [taken.id for taken in claim("c")] == ["job-1"]
 
@@ -185,6 +185,13 @@ class JobsContract:
             jobs.forget(unit, ["run-1"])
             assert jobs.of_run(unit, "run-1") == []
         assert get("job-3") is not None
+
+    def test_jobs_of_some_runs_are_claimed(self, units: Units, jobs: Jobs, add: Any) -> None:
+        """And others wait for those who asked for them."""
+        add(job(1), job(2, run="run-2"), job(3, run="run-3"))
+        with units.write("dev", 0) as unit:
+            taken = jobs.claim(unit, "a", ROOM, 0.0, 10.0, ["run-2", "run-3"])
+        assert [each.id for each in taken] == ["job-2", "job-3"]
 
     def test_workers_that_claim_at_once_share(self, units: Units, jobs: Jobs, add: Any) -> None:
         """Every job is taken once."""

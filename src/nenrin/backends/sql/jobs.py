@@ -40,7 +40,15 @@ class SqlJobs:
             query = insert_new(jobs).on_conflict_do_nothing(index_elements=["id"])
             connection.execute(query, rows)
 
-    def claim(self, unit: Unit, worker: str, room: Room, now: float, until: float) -> list[Job]:
+    def claim(
+        self,
+        unit: Unit,
+        worker: str,
+        room: Room,
+        now: float,
+        until: float,
+        runs: Sequence[str] | None = None,
+    ) -> list[Job]:
         """Lease the first waiting jobs that fit, until an instant; each begins a new attempt."""
         query = (
             select(jobs)
@@ -48,6 +56,8 @@ class SqlJobs:
             .order_by(jobs.c.rank, jobs.c.position)
             .limit(room.jobs)
         )
+        if runs is not None:
+            query = query.where(jobs.c.run.in_(list(runs)))
         connection = connection_of(unit)
         taken = fitting([_job(row) for row in connection.execute(query)], room)
         if taken:
@@ -111,9 +121,9 @@ class SqlJobs:
         row = connection_of(unit).execute(select(jobs).where(jobs.c.id == job)).first()
         return None if row is None else _job(row)
 
-    def leased(self, unit: Unit) -> list[Job]:
-        """Every job that is leased."""
-        query = select(jobs).where(jobs.c.state == "leased").order_by(jobs.c.position)
+    def open(self, unit: Unit) -> list[Job]:
+        """Every job that waits or is leased."""
+        query = select(jobs).where(jobs.c.state.in_(_OPEN)).order_by(jobs.c.position)
         return [_job(row) for row in connection_of(unit).execute(query)]
 
     def of_run(self, unit: Unit, run: str) -> list[Job]:

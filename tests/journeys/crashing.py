@@ -1,0 +1,210 @@
+"""Kills a run at random points, starts it again, and looks whether anything was lost or done twice.
+
+By hand: ``python -m tests.journeys.crashing --points 200``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from nenrin.backends.sql.database import Database
+from nenrin.core.ledger import verify
+from nenrin.core.timer import SystemTimer
+from tests.journeys.shell import NENRIN, environment
+
+TIMER = SystemTimer()
+TARGETS = ("worker", "control", "group")
+
+HEAD = '''
+"""Sums of sums; each call says so."""
+import os
+import time
+from pathlib import Path
+
+import nenrin as nr
+
+CALLS = Path(__file__).parents[3] / "calls"
+
+
+def called(name):
+    time.sleep(0.01)
+    with CALLS.open("a") as file:
+        file.write(name + "\\n")
+'''
+STEP = """
+
+@nr.step
+def {name}({reads}):
+    called("{name}")
+    return {number} + sum([{reads}])
+"""
+
+
+def project(layers: int, wide: int) -> str:
+    """A project of ``layers`` times ``wide`` steps, each reading the whole layer before it."""
+    text = HEAD
+    for layer in range(layers):
+        reads = ", ".join(f"s{layer - 1}_{n}" for n in range(wide)) if layer else ""
+        for n in range(wide):
+            text += STEP.format(name=f"s{layer}_{n}", reads=reads, number=n + 1)
+    return text
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a kill came to: after how many seconds it was, of whom, and what the run before had recorded."""
+
+    after: float
+    target: str
+    ended_before: bool
+    recorded: int
+    ran_again: int
+    took: float
+
+
+class Crashing:
+    """One folder whose project is run, killed and run again."""
+
+    def __init__(self, folder: Path, text: str, *words: str) -> None:
+        self.folder = folder
+        self.words = words or ("run", "--json")
+        self.calls = folder / "calls"
+        (folder / "project.py").write_text(text)
+
+    def fresh(self) -> None:
+        """As if nothing had ever been run."""
+        shutil.rmtree(self.folder / ".nenrin", ignore_errors=True)
+        self.calls.unlink(missing_ok=True)
+
+    def whole(self) -> tuple[dict[str, str], float]:
+        """A run to its end: what each step gave, and seconds."""
+        started = TIMER.wall()
+        ran = subprocess.run(
+            [*NENRIN, *self.words],
+            cwd=self.folder,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        if ran.returncode:
+            raise AssertionError(f"ended with {ran.returncode}: {ran.stdout} {ran.stderr}")
+        return json.loads(ran.stdout)["steps"], TIMER.wall() - started
+
+    def kill(self, after: float, target: str, expected: dict[str, str]) -> Outcome:
+        """Kill ``target`` so many seconds after a run began, go on, and check what must hold.
+
+        Raises:
+            AssertionError: something was lost, done twice, or came out differently.
+        """
+        self.fresh()
+        with subprocess.Popen(
+            [*NENRIN, *self.words],
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process:
+            TIMER.sleep(after)
+            ended = process.poll() is not None
+            if not ended:
+                self._strike(process.pid, target)
+        recorded, made = self.recorded(), self.made()
+        again, took = self.whole()
+        more = self.made()[len(made) :]
+        assert again == expected, "the outputs differ"
+        twice = [name for name in more if name in recorded]
+        assert not twice, f"recorded, and run again: {twice}"
+        assert recorded | set(more) == set(expected), "a step is missing"
+        self.sound()
+        return Outcome(after, target, ended, len(recorded), len(more), took)
+
+    def _strike(self, pid: int, target: str) -> None:
+        if target == "control":
+            os.kill(pid, signal.SIGKILL)
+        elif target == "group":
+            os.killpg(pid, signal.SIGKILL)
+        else:
+            for child in children(pid):
+                os.kill(child, signal.SIGKILL)
+
+    def recorded(self) -> set[str]:
+        """The steps whose outputs are remembered."""
+        path = self.folder / ".nenrin" / "state.db"
+        if not path.exists():
+            return set()
+        with sqlite3.connect(path, timeout=30) as database:
+            try:
+                rows = database.execute("SELECT body FROM step_results").fetchall()
+            except sqlite3.OperationalError:
+                return set()  # killed before there was a schema
+        return {json.loads(body)["step"] for (body,) in rows}
+
+    def made(self) -> list[str]:
+        """The calls so far."""
+        return self.calls.read_text().split() if self.calls.exists() else []
+
+    def sound(self) -> None:
+        """The ledger holds, no lease is left, and no attempt's folder."""
+        with Database(f"sqlite:///{self.folder / '.nenrin' / 'state.db'}", read_only=True) as units:
+            for name in units.environments():
+                assert verify(units.events(name))[1] == []
+        with sqlite3.connect(self.folder / ".nenrin" / "state.db", timeout=30) as database:
+            open_ = "SELECT count(*) FROM jobs WHERE state = 'leased'"
+            assert database.execute(open_).fetchone() == (0,)
+        scratch = self.folder / ".nenrin" / "scratch"
+        assert not scratch.exists() or not list(scratch.iterdir())
+
+
+def children(pid: int) -> list[int]:
+    """The processes below one, from ``/proc``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue  # it has just ended
+            if parent == pid:
+                found += [int(entry.name), *children(int(entry.name))]
+    return found
+
+
+def main() -> None:
+    """Kill at random points and print what came of it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--points", type=int, default=200)
+    parser.add_argument("--layers", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    draw = random.Random(asked.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        crashing = Crashing(Path(folder), project(asked.layers, 5))
+        expected, took = crashing.whole()
+        print(f"{len(expected)} steps in {took:.1f} s")
+        outcomes = []
+        for _ in range(asked.points):
+            after = draw.uniform(0.05, took)
+            outcomes.append(crashing.kill(after, draw.choice(TARGETS), expected))
+            print(outcomes[-1], flush=True)
+    struck = [outcome for outcome in outcomes if not outcome.ended_before]
+    print(
+        f"{len(struck)} kills, all resumed; {sum(o.ran_again for o in struck)} steps run after them"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""A run that is killed goes on where it was: nothing recorded is lost, nothing recorded is run again."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.crashing import TARGETS, Crashing, project
+
+
+@pytest.mark.timeout(240)
+def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
+    """Each target at a random point of the run; the long form has 200 points and 50 steps."""
+    crashing = Crashing(tmp_path, project(3, 3))
+    expected, took = crashing.whole()
+    draw = random.Random(7)
+    struck = 0
+    for target in TARGETS:
+        outcome = crashing.kill(draw.uniform(took / 3, 0.9 * took), target, expected)
+        struck += not outcome.ended_before
+    assert struck
