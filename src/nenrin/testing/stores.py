@@ -24,7 +24,7 @@ import pytest
 
 from nenrin.core.digest import canonical, digest_bytes
 from nenrin.core.errors import ConflictError, IntegrityError, NotFoundError
-from nenrin.core.ledger import GENESIS, Event, seal, verify
+from nenrin.core.ledger import GENESIS, Event, Kept, seal, verify
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 
@@ -139,6 +139,10 @@ class MemoryUnits:
         """Every environment that has events, sorted."""
         return sorted(self._chains)
 
+    def kept(self) -> dict[str, Kept]:
+        """The newest event of every environment."""
+        return {name: Kept(*self.head(name)) for name in self._chains}
+
     def _append(
         self, environment: str, at: int, kind: str, subject: str, body: dict[str, Any]
     ) -> None:
@@ -237,11 +241,23 @@ class UnitsContract:
             unit.record("day.closed", "delay", {})
         assert units.head("dev")[0] == 1
 
+    def test_notes_the_newest_event_beside_the_ledger(self, units: Units) -> None:
+        """In the unit that seals it."""
+        for at in range(3):
+            for environment in ("dev", "prod"):
+                with units.write(environment, at) as unit:
+                    unit.record("day.closed", "delay", {"at": at})
+        kept = units.kept()
+        assert {name: (each.sequence, each.hash) for name, each in kept.items()} == {
+            name: units.head(name) for name in ("dev", "prod")
+        }
+
     def test_an_empty_unit_seals_nothing(self, units: Units) -> None:
         """No event, no environment."""
         with units.write("dev", 1):
             pass
         assert units.environments() == []
+        assert units.kept() == {}
 
     def test_bodies_are_taken_as_they_are_at_the_call(self, units: Units) -> None:
         """And read back as they were sealed."""
