@@ -96,6 +96,9 @@ def test_infer_many_rows_nested_and_chosen_outputs(client: TestClient) -> None:
         (b"", "not an inference request"),
         (b"{", "not an inference request"),
         (b"[]", "Expected `object`"),
+        (b'{"id": "\xff"}', "not an inference request"),
+        (b'{"parameters": {"a": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"unknown": ' + b"[" * 100_000, "nested too deeply"),
         ({}, "missing required field `inputs`"),
         ({"inputs": []}, "lacks the column 'sched_dep'"),
         ({"inputs": [*INPUTS, INPUTS[0]]}, "an input comes twice"),
@@ -119,6 +122,15 @@ def test_infer_says_what_is_wrong(client: TestClient, body: Any, says: str) -> N
     assert says in response.json()["error"]
     assert response.json()["code"] == "request"
     assert response.json()["hint"]
+
+
+@pytest.mark.parametrize("depth", [50, 500, 900, 990, 1000, 1100])
+def test_a_nested_value_is_refused_at_any_depth(client: TestClient, depth: int) -> None:
+    nested = b"[" * depth + b"]" * depth
+    row = json.dumps({**EXAMPLE, "origin": "here"}).encode().replace(b'"here"', nested)
+    tensor = json.dumps(changed("origin", data="here")).encode().replace(b'"here"', nested)
+    for path, body in (("/invocations", row), (INFER, tensor)):
+        assert client.post(path, content=body).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -146,6 +158,9 @@ def test_invocations(client: TestClient, body: Any) -> None:
     [
         (b"not json", "is not JSON"),
         (b"3", "neither an object nor a list"),
+        (b'["\xff"]', "is not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
         (b"[]", "no rows"),
         ([3], "row 0 is not an object"),
         ({}, "lacks the column"),
