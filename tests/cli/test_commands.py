@@ -83,6 +83,17 @@ def test_a_run_says_how_it_compares_and_why_it_was_let_in(run: Run) -> None:
     assert "refund_reason alone all but tells what delay predicts" in page.read_text()
 
 
+def test_a_check_says_that_the_version_is_marked_bad(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "would be admitted" in run("gates", "check", "delay").out
+    found = {**run.platform.gates.check("dev", "delay"), "bad": True, "admitted": False}
+    monkeypatch.setattr(run.platform.gates, "check", lambda *_: found)
+    told = run("gates", "check", "delay").out
+    assert "would be admitted" not in told
+    assert "marked bad, never served again: nenrin why version-1" in told
+
+
 def test_a_run_that_the_gates_refuse_ends_with_its_own_code(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
