@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,29 @@ def test_outside_a_project(tmp_path: Path) -> None:
     assert "there is no project.py here" in done.err
     assert "nenrin init --example flights" in done.err
     assert not list(tmp_path.iterdir())
+
+
+def test_where_a_file_has_the_name_of_the_state_folder(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text(CHURN)
+    (tmp_path / ".nenrin").write_text("")
+    for command in ("status", "run", "up"):
+        assert ".nenrin is a file" in Shell(tmp_path).here(command, code=5).err
+    assert not (tmp_path / "nenrin.log").exists()
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_damaged_content_is_named_with_what_to_do(
+    ran: Shell, tmp_path: Path, removed: bool
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(ran.folder, folder)
+    for blob in (folder / ".nenrin" / "store").glob("??/*"):
+        blob.chmod(0o644)
+        blob.unlink() if removed else blob.write_bytes(b"garbage")
+    for command in (("run",), ("data", "profile", "customers")):
+        said = Shell(folder, ran.variables).here(*command, code=4 if removed else 11).err
+        assert ("no content is kept as" if removed else "has changed") in said
+        assert "restore it from a backup" in said
 
 
 def test_an_unknown_command_or_option_is_told_in_words(shell: Shell) -> None:

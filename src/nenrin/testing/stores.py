@@ -43,13 +43,16 @@ class MemoryStore:
         return digest
 
     def get(self, digest: str) -> bytes:
-        """The bytes of ``digest``; ``NotFoundError`` if there are none."""
+        """The bytes of ``digest``; ``NotFoundError`` if there are none, ``IntegrityError`` if changed."""
         try:
-            return self._blobs[digest]
+            data = self._blobs[digest]
         except KeyError:
             raise NotFoundError(
                 f"no content is kept as {digest}", hint="put it here first"
             ) from None
+        if digest_bytes(data) != digest:
+            raise IntegrityError(f"the content kept as {digest} has changed", hint="put it again")
+        return data
 
     def has(self, digest: str) -> bool:
         """Whether ``digest`` is kept."""
@@ -57,8 +60,7 @@ class MemoryStore:
 
     def verify(self, digest: str) -> None:
         """Compare; ``IntegrityError`` if the bytes have changed."""
-        if digest_bytes(self.get(digest)) != digest:
-            raise IntegrityError(f"the content kept as {digest} has changed", hint="put it again")
+        self.get(digest)
 
     def digests(self) -> Iterator[str]:
         """Every digest kept, sorted."""
