@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -274,3 +276,24 @@ def test_the_docs_need_no_network(http: TestClient) -> None:
 
 def test_the_root_leads_to_the_docs(http: TestClient) -> None:
     assert http.get("/", follow_redirects=False).headers["location"] == "/docs"
+
+
+def test_a_client_that_hangs_up_leaves_no_trace(
+    platform: FakePlatform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    coming = [
+        {"type": "http.request", "body": b"a,", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    scope = {"type": "http", "method": "PUT", "path": "/api/data/flights", "headers": []}
+    scope |= {"query_string": b"form=csv", "http_version": "1.1", "scheme": "http", "client": None}
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None: ...
+
+    asyncio.run(create_app(platform)(scope, receive, send))  # type: ignore[arg-type]
+    assert caplog.records == []
+    assert platform.data.loads == []
+    assert not list(tmp_path.glob(".nenrin/scratch-*"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -401,3 +402,33 @@ def test_without_a_token_only_this_machine_is_asked(
     client: TestClient, host: str, status: int
 ) -> None:
     assert client.get("/v2", headers={"host": host}).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/invocations", INFER])
+def test_a_client_that_hangs_up_leaves_no_trace(
+    setting: Setting, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    control = ControlProxy(setting.folder / "control.sock")
+    log = LiveLog(setting.folder / "predictions")
+    app = Plane(setting.table, log, control, SystemTimer()).app()
+    setting.table.refresh()
+    sent = []
+    coming = [
+        {"type": "http.request", "body": b"[", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    scope |= {"query_string": b"", "scheme": "http", "http_version": "1.1", "client": None}
+
+    asyncio.run(app(scope, receive, send))
+    log.close()
+    assert sent == []
+    assert caplog.records == []
