@@ -274,6 +274,13 @@ def test_the_docs_need_no_network(http: TestClient) -> None:
     assert "/v2/models/{name}/infer" in page.text
 
 
+def test_the_docs_say_both_shapes_of_errors(http: TestClient) -> None:
+    page = http.get("/docs").text
+    assert "always" not in page
+    assert '{"error": {"code", "message", "where", "hint"}}' in page
+    assert '{"error": "…", "code", "message", "where", "hint"}' in page
+
+
 def test_the_root_leads_to_the_docs(http: TestClient) -> None:
     assert http.get("/", follow_redirects=False).headers["location"] == "/docs"
 
