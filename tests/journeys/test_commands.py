@@ -119,6 +119,9 @@ def test_damaged_content_is_named_with_what_to_do(
 def test_an_unknown_command_or_option_is_told_in_words(shell: Shell) -> None:
     assert "No such command" in shell("nonsense", code=2).err
     assert "No such option" in shell("run", "--nonsense", code=2).err
+    told = shell.here("up", "--port", "99999", code=2).err
+    assert "--port" in told
+    assert "NENRIN_PORT" not in told
 
 
 def test_a_plan_before_and_after_a_run(ran: Shell, planned: Done) -> None:
