@@ -16,7 +16,7 @@ from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
-from nenrin.backends.sql.gates import SqlVerdicts
+from nenrin.backends.sql.gates import SqlMarks, SqlVerdicts
 from nenrin.backends.sql.jobs import SqlJobs
 from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
 from nenrin.backends.sql.monitoring import SqlAlarms
@@ -82,7 +82,7 @@ class Platform:
         self.registry = RegistryService(
             self.units, self.store, SqlVersions(), SqlAliases(), Kinds(kinds)
         )
-        self.gates = GatesService(self.units, SqlVerdicts())
+        self.gates = GatesService(self.units, SqlVerdicts(), SqlMarks())
         self.serving = ServingService(self.units, SqlDeployments())
         self.monitoring = MonitoringService(self.units, SqlAlarms())
         self.audit = Audit(self.units)

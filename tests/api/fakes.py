@@ -284,7 +284,7 @@ class Loop:
 class Gates:
     def check(self, environment: str, deployment: str) -> dict[str, Any]:
         given = {"judged": "version-0", "ships": "version-1", "reason": "admitted: better"}
-        found = {"deployment": deployment, "verdict": given, "admitted": True}
+        found = {"deployment": deployment, "verdict": given, "admitted": True, "bad": False}
         return {**found, "checks": [_check("pass"), _check("cannot decide")]}
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -115,6 +117,60 @@ def test_a_body_of_a_wrong_shape_names_the_field(http: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"from": "yesterday"}, "'yesterday' is not a date"),
+        ({"without": ["zz"]}, "'zz' is no part"),
+        ({"inject": ["flood:2013-01-01"]}, "'flood' is not a fault"),
+    ],
+)
+def test_a_backtest_that_cannot_be_is_refused_at_once(
+    http: TestClient, asked: dict[str, object], said: str
+) -> None:
+    answer = http.post("/api/backtests", json=asked)
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]["message"]
+    assert http.get("/api/work").json() == []
+
+
+@pytest.mark.parametrize(
+    "verb", ["run", "apply", "data/flights/load", "deployments/delay/rollback"]
+)
+@pytest.mark.parametrize("body", ["{bad", "[]", "3", '{"environment":"prod"}', "[" * 100_000])
+@pytest.mark.parametrize("form", ["application/json", "application/x-www-form-urlencoded"])
+def test_a_body_that_is_not_read_is_refused(
+    http: TestClient, verb: str, body: str, form: str
+) -> None:
+    answer = http.post(f"/api/{verb}", content=body, headers={"content-type": form})
+    assert answer.status_code in (400, 422)
+    assert answer.json()["error"]["code"] == "request"
+    assert http.get("/api/work").json() == []
+
+
+@pytest.mark.parametrize("options", [{}, {"json": {}}, {"content": b""}])
+def test_no_body_or_an_empty_one_is_right(http: TestClient, options: dict[str, object]) -> None:
+    assert http.post("/api/run", **options).status_code == 202  # type: ignore[arg-type]
+
+
+def test_a_parameter_that_no_route_takes_is_refused(http: TestClient) -> None:
+    answer = http.post("/api/run?enviroment=prod")
+    assert answer.status_code == 400
+    assert "takes no parameter 'enviroment'" in answer.json()["error"]["message"]
+    assert "environment" in answer.json()["error"]["hint"]
+    assert http.get("/api/work").json() == []
+    assert http.get("/api/status?environment=prod").status_code == 200
+
+
+def test_work_that_failed_has_its_error(http: TestClient) -> None:
+    name = http.post("/api/data/trains/load").json()["work"]
+    http.get(f"/api/work/{name}/events")
+    told = http.get(f"/api/work/{name}").json()
+    assert told["state"] == "failed"
+    assert set(told["error"]) == ERROR_KEYS
+    assert "trains" in told["error"]["message"]
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         ({}, 202),
@@ -218,5 +274,33 @@ def test_the_docs_need_no_network(http: TestClient) -> None:
     assert "/v2/models/{name}/infer" in page.text
 
 
+def test_the_docs_say_both_shapes_of_errors(http: TestClient) -> None:
+    page = http.get("/docs").text
+    assert "always" not in page
+    assert '{"error": {"code", "message", "where", "hint"}}' in page
+    assert '{"error": "…", "code", "message", "where", "hint"}' in page
+
+
 def test_the_root_leads_to_the_docs(http: TestClient) -> None:
     assert http.get("/", follow_redirects=False).headers["location"] == "/docs"
+
+
+def test_a_client_that_hangs_up_leaves_no_trace(
+    platform: FakePlatform, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    coming = [
+        {"type": "http.request", "body": b"a,", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    scope = {"type": "http", "method": "PUT", "path": "/api/data/flights", "headers": []}
+    scope |= {"query_string": b"form=csv", "http_version": "1.1", "scheme": "http", "client": None}
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None: ...
+
+    asyncio.run(create_app(platform)(scope, receive, send))  # type: ignore[arg-type]
+    assert caplog.records == []
+    assert platform.data.loads == []
+    assert not list(tmp_path.glob(".nenrin/scratch-*"))

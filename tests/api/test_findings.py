@@ -76,6 +76,17 @@ def test_the_page_holds_all_that_was_found() -> None:
     assert "<script" not in page
 
 
+def test_the_page_says_what_the_gates_interval_is() -> None:
+    found = Projects().last_run("dev")
+    verdict = found["deployments"][0]["verdict"]
+    verdict["reason"] = (
+        "admitted: better against the baseline, loss -0.08 [-0.11, -0.06] over 600 rows"
+    )
+    assert "In brackets are the one-sided 5 % bounds" in run_page(found)
+    verdict["reason"] = "admitted: nothing to compare with the baseline yet"
+    assert "In brackets" not in run_page(found)
+
+
 def test_a_regression_has_no_reliability() -> None:
     found = Projects().last_run("dev")
     evaluation = found["deployments"][0]["evaluation"]

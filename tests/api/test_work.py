@@ -31,7 +31,7 @@ def test_a_result_comes_after_the_progress(works: Works) -> None:
         ("progress", {"stage": "load", "done": 2, "total": 2, "note": ""}),
         ("result", "report"),
     ]
-    assert work.state == "done"
+    assert work.describe() == {"work": "work-1", "what": "run", "state": "done"}
 
 
 def test_news_are_told_once(works: Works) -> None:
@@ -51,6 +51,8 @@ def test_an_error_keeps_its_shape(works: Works) -> None:
     (said,) = work.after(0)
     assert said.kind == "error"
     assert said.data == {"error": step_error().as_dict()}
+    told = {"work": "work-1", "what": "run", "state": "failed", "error": step_error().as_dict()}
+    assert work.describe() == told
 
 
 def test_an_unforeseen_error_points_at_the_log(works: Works, tmp_path: Path) -> None:

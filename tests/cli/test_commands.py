@@ -83,6 +83,17 @@ def test_a_run_says_how_it_compares_and_why_it_was_let_in(run: Run) -> None:
     assert "refund_reason alone all but tells what delay predicts" in page.read_text()
 
 
+def test_a_check_says_that_the_version_is_marked_bad(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "would be admitted" in run("gates", "check", "delay").out
+    found = {**run.platform.gates.check("dev", "delay"), "bad": True, "admitted": False}
+    monkeypatch.setattr(run.platform.gates, "check", lambda *_: found)
+    told = run("gates", "check", "delay").out
+    assert "would be admitted" not in told
+    assert "marked bad, never served again: nenrin why version-1" in told
+
+
 def test_a_run_that_the_gates_refuse_ends_with_its_own_code(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,15 +237,22 @@ def test_init_says_what_it_needs(run: Run) -> None:
 
 def test_the_demo_types_what_one_could_type(run: Run) -> None:
     run.platform.loop.made = REPORT
-    done = run("demo", ".", "--until", "2013-06-01")
+    done = run("demo", ".", "--until", "2013-08-01")
     assert done.code == 0, done.err
     name = REPORT["id"]
     assert [line for line in done.err.splitlines() if line.startswith("$ ")][1:] == [
-        "$ nenrin backtest --until 2013-06-01",
-        "$ nenrin backtest --until 2013-06-01 --inject scrambled_fit:2013-07-29",
+        "$ nenrin backtest --until 2013-08-01",
+        "$ nenrin backtest --until 2013-08-01 --inject scrambled_fit:2013-07-29",
         f"$ nenrin adopt {name} --into dev",
     ]
     assert run.platform.loop.asked[-1] == ("adopt", (name, "dev"))
+
+
+def test_the_demo_refuses_a_fault_outside_its_window_at_once(run: Run) -> None:
+    done = run("demo", "made", "--until", "2013-06-01")
+    assert done.code == 2
+    assert "lies after the window" in done.err
+    assert not Path("made").exists()
 
 
 def test_the_demo_as_json_and_again(run: Run) -> None:

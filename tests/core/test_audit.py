@@ -11,7 +11,8 @@ import pytest
 
 from nenrin.backends.sql.database import Database
 from nenrin.core.audit import Audit
-from nenrin.core.errors import NotFoundError, RequestError
+from nenrin.core.errors import IntegrityError, NotFoundError, RequestError
+from nenrin.core.ledger import Event, Kept
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_an_untouched_ledger_holds(audit: Audit, units: Database) -> None:
         ("dev", 6),
         ("prod", 6),
     ]
-    assert all("cut off" in chain.unknown for chain in report.chains)
+    assert all("kept outside" in chain.unknown for chain in report.chains)
     sequence, hash_ = units.head("dev")
     assert report.chains[0].head == f"{sequence}:{hash_}"
 
@@ -55,6 +56,18 @@ def test_an_untouched_ledger_holds(audit: Audit, units: Database) -> None:
         ["UPDATE events SET kind = 'day.opened' WHERE environment='dev' AND sequence=1"],
         ["UPDATE events SET subject = 'x' WHERE environment='dev' AND sequence=3"],
         ["UPDATE events SET hash = 'ab' WHERE environment='dev' AND sequence=6"],
+        ["UPDATE events SET body = body || ' ' WHERE environment='dev' AND sequence=6"],
+        ["UPDATE events SET body = CAST(body AS BLOB) WHERE environment='dev' AND sequence=6"],
+        [
+            "UPDATE events SET body = replace(body, '{\"', '{\"loss\":99,\"')"
+            " WHERE environment='dev' AND sequence=2"
+        ],
+        ["DELETE FROM events WHERE environment='dev' AND sequence = 6"],
+        ["DELETE FROM events WHERE environment='dev' AND sequence > 1"],
+        ["DELETE FROM events WHERE environment='dev'"],
+        ["DELETE FROM heads WHERE environment='dev'"],
+        ["UPDATE heads SET sequence = 5 WHERE environment='dev'"],
+        ["UPDATE heads SET hash = 'ab' WHERE environment='dev'"],
         ["UPDATE events SET body = 'torn' WHERE environment='dev' AND sequence=4"],
         ["UPDATE events SET body = x'ff' WHERE environment='dev' AND sequence=4"],
         ["UPDATE events SET sequence = 'x' WHERE environment='dev' AND sequence=4"],
@@ -90,15 +103,84 @@ def test_finds_what_was_done_to_it(audit: Audit, tmp_path: Path, statements: lis
     report = audit.verify()
     assert not report.holds
     dev, prod = report.chains
+    assert (dev.environment, prod.environment) == ("dev", "prod")
     assert dev.breaks
     assert not dev.holds
     assert prod.holds
     assert audit.verify("prod").holds
 
 
-def test_a_tail_cut_off_is_found_with_a_head_kept_outside(audit: Audit, tmp_path: Path) -> None:
-    (before,) = audit.verify("dev").chains
+def test_a_tail_cut_off_stays_found_when_the_chain_goes_on(
+    audit: Audit, units: Database, tmp_path: Path
+) -> None:
     tamper(tmp_path, "DELETE FROM events WHERE environment='dev' AND sequence > 4")
+    (chain,) = audit.verify("dev").chains
+    assert [each.sequence for each in chain.breaks] == [6]
+    assert "cut off" in chain.breaks[0].problem
+    with units.write("dev", 9) as unit:
+        unit.record("day.closed", "delay", {})
+    (chain,) = audit.verify("dev").chains
+    assert "found event 7 where 5 belongs" in chain.breaks[0].problem
+
+
+def test_an_environment_that_was_renamed_is_found(audit: Audit, tmp_path: Path) -> None:
+    tamper(tmp_path, "UPDATE events SET environment='dex' WHERE environment='dev'")
+    held = {chain.environment: chain.holds for chain in audit.verify().chains}
+    assert held == {"dev": False, "dex": False, "prod": True}
+
+
+def test_state_without_events_is_found(audit: Audit, tmp_path: Path) -> None:
+    tamper(
+        tmp_path,
+        "INSERT INTO deployments (environment, id, name, at, body) VALUES ('dev', 'd', 'd', 1, '{}')",
+        "DELETE FROM events WHERE environment='dev'",
+        "DELETE FROM heads WHERE environment='dev'",
+    )
+    dev, prod = audit.verify().chains
+    assert (dev.environment, dev.events, dev.holds, prod.holds) == ("dev", 0, False, True)
+    assert "has state" in dev.breaks[0].problem
+
+
+def test_a_head_noted_as_something_else_is_said(audit: Audit, tmp_path: Path) -> None:
+    tamper(tmp_path, "UPDATE heads SET sequence = 'x' WHERE environment='dev'")
+    with pytest.raises(IntegrityError, match="newest event of dev"):
+        audit.verify()
+
+
+def test_events_sealed_while_the_chain_is_read_do_not_break_it(
+    audit: Audit, units: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, kept = units.events, units.kept
+
+    def more() -> None:
+        with units.write("dev", 9) as unit:
+            unit.record("day.closed", "delay", {})
+
+    def reading(environment: str, after: int = 0) -> Iterator[Event]:
+        more()
+        yield from read(environment, after)
+        more()
+
+    def noted() -> dict[str, Kept]:
+        found = kept()
+        more()
+        return found
+
+    monkeypatch.setattr(units, "events", reading)
+    monkeypatch.setattr(units, "kept", noted)
+    assert audit.verify("dev").holds
+
+
+def test_a_tail_cut_off_of_both_is_found_with_a_head_kept_outside(
+    audit: Audit, units: Database, tmp_path: Path
+) -> None:
+    (before,) = audit.verify("dev").chains
+    sequence, hash_ = 4, list(units.events("dev"))[3].hash
+    tamper(
+        tmp_path,
+        "DELETE FROM events WHERE environment='dev' AND sequence > 4",
+        f"UPDATE heads SET sequence = {sequence}, hash = '{hash_}' WHERE environment='dev'",
+    )
     (without,) = audit.verify("dev").chains
     assert without.holds
     assert without.unknown
@@ -119,6 +201,9 @@ def test_a_chain_that_went_on_still_has_the_old_head(audit: Audit, units: Databa
 def test_a_ledger_that_was_emptied_is_found_with_a_head(audit: Audit, tmp_path: Path) -> None:
     head = audit.verify("dev").chains[0].head
     tamper(tmp_path, "DELETE FROM events")
+    assert not audit.verify("dev", head).holds
+    assert [chain.holds for chain in audit.verify().chains] == [False, False]
+    tamper(tmp_path, "DELETE FROM heads")
     assert not audit.verify("dev", head).holds
     assert audit.verify().chains == ()
 

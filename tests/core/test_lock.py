@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, UnavailableError
 from nenrin.core.lock import FolderLock
 
 _HOLD = """
@@ -104,3 +104,24 @@ def test_children_do_not_inherit_it(tmp_path: Path) -> None:
         lock.release()
         assert FolderLock(tmp_path).held_by() is None
         child.kill()
+
+
+@pytest.mark.parametrize("deeper", ["", "predictions"])
+def test_a_file_where_the_folder_belongs_is_said(tmp_path: Path, deeper: str) -> None:
+    (tmp_path / ".nenrin").write_text("")
+    lock = FolderLock(tmp_path / ".nenrin" / deeper)
+    assert lock.held_by() is None
+    with pytest.raises(ConflictError, match="is a file") as caught:
+        lock.acquire()
+    assert "move the file away" in caught.value.hint
+
+
+def test_a_folder_that_cannot_be_made_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, **_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    with pytest.raises(UnavailableError, match="Permission denied"):
+        FolderLock(tmp_path / ".nenrin").acquire()

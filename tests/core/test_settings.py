@@ -54,6 +54,10 @@ def test_a_wrong_environment_or_argument_is_refused() -> None:
         Settings.read(environment="Prod")
     with pytest.raises(RequestError, match="prot"):
         Settings.read(prot=1)
+    with pytest.raises(RequestError) as caught:
+        Settings.read(port=99999)
+    assert caught.value.where == "port"
+    assert "NENRIN" not in caught.value.hint
 
 
 def test_settings_do_not_change_and_never_show_the_token() -> None:

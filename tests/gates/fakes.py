@@ -49,3 +49,11 @@ class FakeVerdicts:
 
     def all(self, unit: FakeUnit, deployment: str | None = None) -> list[Verdict]:
         return [v for v in self.kept.values() if deployment in (None, v.deployment)]
+
+
+class FakeMarks:
+    def __init__(self) -> None:
+        self.marked: set[str] = set()
+
+    def bad(self, unit: FakeUnit, version_id: str) -> bool:
+        return version_id in self.marked

@@ -9,7 +9,7 @@ from nenrin.core.errors import NotFoundError
 from nenrin.gates.comparison import compare
 from nenrin.gates.evidence import Evidence, read_policy
 from nenrin.gates.service import GatesService
-from tests.gates.fakes import FakeUnits, FakeVerdicts
+from tests.gates.fakes import FakeMarks, FakeUnits, FakeVerdicts
 
 BETTER = np.array([-0.02, -0.01, -0.03, -0.02])
 
@@ -20,8 +20,13 @@ def units() -> FakeUnits:
 
 
 @pytest.fixture
-def service(units) -> GatesService:
-    return GatesService(units, FakeVerdicts())
+def marks() -> FakeMarks:
+    return FakeMarks()
+
+
+@pytest.fixture
+def service(units, marks) -> GatesService:
+    return GatesService(units, FakeVerdicts(), marks)
 
 
 def judged(service, units, e, at=5):
@@ -61,6 +66,18 @@ def test_a_policy_is_tried_on_the_newest_challenger(service, units):
     assert tried["admitted"] is False
     assert [check["name"] for check in tried["checks"]] == ["proof"]
     assert service.check("dev", "delay")["rules"][0]["name"] == "sane"
+
+
+def test_a_version_marked_bad_since_is_not_admitted(service, units, marks):
+    judged(service, units, BETTER)
+    assert (service.check("dev", "delay")["admitted"], service.check("dev", "delay")["bad"]) == (
+        True,
+        False,
+    )
+    marks.marked.add("v2")
+    tried = service.check("dev", "delay")
+    assert (tried["admitted"], tried["bad"]) == (False, True)
+    assert all(check["outcome"] != "fail" for check in tried["checks"])
 
 
 def test_no_verdict_yet_is_said(service):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -92,9 +93,35 @@ def test_outside_a_project(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_where_a_file_has_the_name_of_the_state_folder(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text(CHURN)
+    (tmp_path / ".nenrin").write_text("")
+    for command in ("status", "run", "up"):
+        assert ".nenrin is a file" in Shell(tmp_path).here(command, code=5).err
+    assert not (tmp_path / "nenrin.log").exists()
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_damaged_content_is_named_with_what_to_do(
+    ran: Shell, tmp_path: Path, removed: bool
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(ran.folder, folder)
+    for blob in (folder / ".nenrin" / "store").glob("??/*"):
+        blob.chmod(0o644)
+        blob.unlink() if removed else blob.write_bytes(b"garbage")
+    for command in (("run",), ("data", "profile", "customers")):
+        said = Shell(folder, ran.variables).here(*command, code=4 if removed else 11).err
+        assert ("no content is kept as" if removed else "has changed") in said
+        assert "restore it from a backup" in said
+
+
 def test_an_unknown_command_or_option_is_told_in_words(shell: Shell) -> None:
     assert "No such command" in shell("nonsense", code=2).err
     assert "No such option" in shell("run", "--nonsense", code=2).err
+    told = shell.here("up", "--port", "99999", code=2).err
+    assert "--port" in told
+    assert "NENRIN_PORT" not in told
 
 
 def test_a_plan_before_and_after_a_run(ran: Shell, planned: Done) -> None:

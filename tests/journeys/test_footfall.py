@@ -14,7 +14,7 @@ from rich.console import Console
 
 from nenrin.api.pages import report_page
 from nenrin.cli.report import render
-from nenrin.core.errors import RefusedError
+from nenrin.core.errors import RefusedError, RequestError
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
 from tests.journeys.plane import PlaneHere
@@ -116,3 +116,19 @@ def test_it_is_trained_and_gated_without_a_backtest(platform: Platform) -> None:
     assert done["evaluation"]["value"] < done["evaluation"]["baseline"] / 2
     assert set(done["evaluation"]["others"]) == {"mae", "r2"}
     assert platform.serving.show("prod", "footfall").champion == done["champion"]
+
+
+@pytest.mark.parametrize("day", ["2030-01-01", "2019-01-01"])
+def test_a_fault_outside_the_data_is_refused(platform: Platform, day: str) -> None:
+    with pytest.raises(RequestError, match="the window"):
+        platform.loop.backtest(inject=[f"shifted_fit:{day}"])
+
+
+@pytest.mark.parametrize("into", ["backtest/zz", "backtest/bt-0", "Prod!", "backtest/"])
+def test_nothing_is_adopted_into_a_backtest(
+    platform: Platform, report: dict[str, Any], into: str
+) -> None:
+    before = platform.units.environments()
+    with pytest.raises(RequestError):
+        platform.loop.adopt(report["id"], into)
+    assert platform.units.environments() == before

@@ -157,6 +157,8 @@ def test_another_file_must_be_better(tmp_path: Path, platform: Platform, timed: 
     project.write_text(project.read_text() + "# nothing else\n")
     assert run(platform)["verdict"] is None  # the same bytes are not judged again
     assert platform.loop.rollback("dev", "churn")["champion"] == first
+    checked = platform.gates.check("dev", "churn")
+    assert (checked["bad"], checked["admitted"]) == (True, False)
     assert platform.registry.get("dev", newest.version).status == "bad"
 
 

@@ -74,7 +74,10 @@ def test_unwatched_it_is_told_that_nothing_came_back() -> None:
 def test_a_fault_after_the_last_look_is_never_served() -> None:
     found = bad_week(*play("scrambled_fit:2021-04-30"))
     assert found["first_served"] is None
-    assert found["sentences"] == ["No faulty fit was ever served by the loop."]
+    assert found["sentences"] == [
+        "scrambled_fit:2021-04-30 struck no fit of the loop: none was made on that day or later.",
+        "No faulty fit was ever served by the loop.",
+    ]
 
 
 def faulty(made: Deployed) -> set[str]:

@@ -215,5 +215,7 @@ def test_what_happened_is_counted_and_told() -> None:
         ("rollback", "b"),
         ("alarm", "calibration"),
     ]
+    assert lines[0]["text"] == "20 % of the requests"
+    assert lines[1]["text"] == "its canary was sound"
     assert "reached 23: a serves again" in lines[2]["text"]
     assert "+0.0310" in lines[3]["text"]

@@ -81,6 +81,22 @@ def test_outcomes() -> None:
     ]
 
 
+def test_a_version_rolled_back_by_hand_is_not_served() -> None:
+    body = {"route": [{"version": "a", "weight": 100}], "left": ["b"], "reason": "by hand"}
+    told = [
+        *[verdict(), look("a"), route("a")],
+        *[verdict(), look("b", 2), route("b", 20)],
+        ("deployment.rolled_back", "delay", body),
+    ]
+    first, second = rings(chain(*told))
+    assert (first["outcome"], second["outcome"]) == ("served", "rolled back")
+    assert [(step["what"], step["weight"]) for step in first["rollout"]] == [("promoted", 100)]
+    assert [(step["what"], step["weight"], step["reason"]) for step in second["rollout"]] == [
+        ("canary", 20, "because"),
+        ("rolled_back", 0, "by hand"),
+    ]
+
+
 def test_the_verdict_is_the_looks_own() -> None:
     found = rings(chain(verdict(admitted=False), look(None), look("a", 2), route("a")))
     assert found[0]["verdict"]["admitted"] is False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,9 @@ def test_infer_many_rows_nested_and_chosen_outputs(client: TestClient) -> None:
         (b"", "not an inference request"),
         (b"{", "not an inference request"),
         (b"[]", "Expected `object`"),
+        (b'{"id": "\xff"}', "not an inference request"),
+        (b'{"parameters": {"a": ' + b"[" * 100_000, "nested too deeply"),
+        (b'{"unknown": ' + b"[" * 100_000, "nested too deeply"),
         ({}, "missing required field `inputs`"),
         ({"inputs": []}, "lacks the column 'sched_dep'"),
         ({"inputs": [*INPUTS, INPUTS[0]]}, "an input comes twice"),
@@ -119,6 +123,15 @@ def test_infer_says_what_is_wrong(client: TestClient, body: Any, says: str) -> N
     assert says in response.json()["error"]
     assert response.json()["code"] == "request"
     assert response.json()["hint"]
+
+
+@pytest.mark.parametrize("depth", [50, 500, 900, 990, 1000, 1100])
+def test_a_nested_value_is_refused_at_any_depth(client: TestClient, depth: int) -> None:
+    nested = b"[" * depth + b"]" * depth
+    row = json.dumps({**EXAMPLE, "origin": "here"}).encode().replace(b'"here"', nested)
+    tensor = json.dumps(changed("origin", data="here")).encode().replace(b'"here"', nested)
+    for path, body in (("/invocations", row), (INFER, tensor)):
+        assert client.post(path, content=body).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -146,6 +159,9 @@ def test_invocations(client: TestClient, body: Any) -> None:
     [
         (b"not json", "is not JSON"),
         (b"3", "neither an object nor a list"),
+        (b'["\xff"]', "is not JSON"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a":' * 100_000, "nested too deeply"),
         (b"[]", "no rows"),
         ([3], "row 0 is not an object"),
         ({}, "lacks the column"),
@@ -386,3 +402,33 @@ def test_without_a_token_only_this_machine_is_asked(
     client: TestClient, host: str, status: int
 ) -> None:
     assert client.get("/v2", headers={"host": host}).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/invocations", INFER])
+def test_a_client_that_hangs_up_leaves_no_trace(
+    setting: Setting, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    control = ControlProxy(setting.folder / "control.sock")
+    log = LiveLog(setting.folder / "predictions")
+    app = Plane(setting.table, log, control, SystemTimer()).app()
+    setting.table.refresh()
+    sent = []
+    coming = [
+        {"type": "http.request", "body": b"[", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1"), (b"content-length", b"100")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    scope |= {"query_string": b"", "scheme": "http", "http_version": "1.1", "client": None}
+
+    asyncio.run(app(scope, receive, send))
+    log.close()
+    assert sent == []
+    assert caplog.records == []

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from nenrin.core.calendar import SimulatedCalendar
-from nenrin.core.errors import NotFoundError, RequestError, UnavailableError
+from nenrin.core.errors import IntegrityError, NotFoundError, RequestError, UnavailableError
 from nenrin.core.instants import HOUR
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.plane.table import RouteTable
@@ -60,6 +60,27 @@ def test_a_champion_that_does_not_load_changes_nothing() -> None:
     setting.routes.listed = [deployment("v0.2")]
     assert setting.versions() == ["v0.2"]
     assert setting.table.problems == {}
+
+
+@pytest.mark.parametrize(
+    ("error", "traceback"),
+    [(IntegrityError("it has changed", hint="restore it"), False), (ZeroDivisionError("oh"), True)],
+)
+def test_what_can_be_explained_needs_no_traceback(
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    traceback: bool,
+) -> None:
+    def fails(version: str) -> None:
+        raise error
+
+    setting = Setting(ListedRoutes(deployment("v0.1")))
+    monkeypatch.setattr(setting.loader, "open", fails)
+    setting.table.refresh()
+    (record,) = caplog.records
+    assert str(error) in record.getMessage() + str(record.exc_info)
+    assert bool(record.exc_info) is traceback
 
 
 def test_a_challenger_that_does_not_load_leaves_its_keys_to_the_champion() -> None:

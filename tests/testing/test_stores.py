@@ -33,5 +33,6 @@ def test_a_damaged_memory_is_found() -> None:
     store = MemoryStore()
     digest = store.put(b"a ring")
     store.damage(digest, b"a rinG")
-    with pytest.raises(IntegrityError):
-        store.verify(digest)
+    for ask in (store.verify, store.get, store.file):
+        with pytest.raises(IntegrityError):
+            ask(digest)

@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from nenrin.api.wire import encode, error_body, unexpected
 from nenrin.core.errors import NenrinError, NotFoundError, RequestError, UnavailableError
@@ -39,12 +40,16 @@ def answer_errors(app: FastAPI, log: Path) -> None:
         assert isinstance(error, RequestValidationError)
         return _answer(_of_validation(error), 422)
 
+    def gone(*_: object) -> Response:
+        return Response(status_code=400)  # which nobody reads
+
     def unforeseen(_: Request, error: Exception) -> Response:
         return _answer(unexpected(error, log), 500)
 
     app.add_exception_handler(NenrinError, foreseen)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(Exception, unforeseen)
 
 

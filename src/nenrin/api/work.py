@@ -66,15 +66,16 @@ class Work:
         self._state: State = "waiting"
         self._messages: dict[str, Message] = {}
         self._sequence = 0
+        self._error: dict[str, Any] = {}
 
     @property
     def state(self) -> State:
         """How far it is."""
         return self._state
 
-    def describe(self) -> dict[str, str]:
-        """Its id, what it does, and its state."""
-        return {"work": self.name, "what": self.what, "state": self._state}
+    def describe(self) -> dict[str, Any]:
+        """Its id, what it does, its state, and the error where it failed."""
+        return {"work": self.name, "what": self.what, "state": self._state, **self._error}
 
     def after(self, sequence: int) -> list[Message]:
         """What was said since message ``sequence`` (0: from the beginning), in order."""
@@ -112,6 +113,8 @@ class Work:
 
     def _end(self, state: State, kind: str, data: Any) -> None:
         self._say("", kind, data)
+        if state == "failed":
+            self._error = data
         self._state = state
 
     def _say(self, topic: str, kind: str, data: Any) -> None:

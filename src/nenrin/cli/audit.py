@@ -45,8 +45,12 @@ def verify(
 
 
 def _chains(found: dict[str, Any]) -> RenderableType:
-    """A line a chain, and under it what is wrong with it or what cannot be known."""
-    return Group(*(part for chain in found["chains"] for part in _chain(chain)))
+    """A line a chain, under it what is wrong with it, and at the end what cannot be known."""
+    unknown = dict.fromkeys(chain["unknown"] for chain in found["chains"] if chain["unknown"])
+    return Group(
+        *(part for chain in found["chains"] for part in _chain(chain)),
+        *(Text(f"not known: {each}", style="dim") for each in unknown),
+    )
 
 
 def _chain(chain: dict[str, Any]) -> Iterator[RenderableType]:
@@ -58,5 +62,3 @@ def _chain(chain: dict[str, Any]) -> Iterator[RenderableType]:
         yield Text(f"  event {each['sequence']}: {each['problem']}", style="red")
     if chain["outside"] == "missing":
         yield Text("  the head that was kept outside is not in the chain", style="red")
-    if chain["unknown"]:
-        yield Text(f"  not known: {chain['unknown']}", style="dim")

@@ -17,6 +17,7 @@ from nenrin.cli.outcome import adopted
 from nenrin.cli.report import render
 from nenrin.cli.session import AsJson, commands, session
 from nenrin.core.errors import ConflictError
+from nenrin.loop.asked import read_asked
 from nenrin.project.init import write_example
 
 app = commands()
@@ -44,6 +45,7 @@ def demo(
 
     nenrin demo
     """
+    read_asked(from_, until, [inject])  # before the first replay, which has no fault
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(folder)
     _say(f"$ mkdir {folder}; cd {folder}")

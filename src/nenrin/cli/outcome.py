@@ -104,7 +104,12 @@ def _check(check: Mapping[str, Any]) -> Text:
 def verdict(found: Mapping[str, Any]) -> RenderableType:
     """What ``nenrin gates check`` found for a deployment."""
     given = found["verdict"]
-    now = Text("would be admitted", "green") if found["admitted"] else Text("refused", "bold red")
+    if found["bad"]:
+        now = Text(f"marked bad, never served again: nenrin why {given['ships']}", "bold red")
+    elif found["admitted"]:
+        now = Text("would be admitted", "green")
+    else:
+        now = Text("refused", "bold red")
     return Group(
         Text.assemble(
             (found["deployment"], "bold"), f"  {given['ships']} by {given['judged']}: ", now

@@ -24,7 +24,9 @@ def up(
     host: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Where to listen; 127.0.0.1 unless set.")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="The public port; 0 is any free one.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="The public port; 0 is any free one.")
+    ] = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,4 +1,5 @@
-"""The audit of the ledger: walks chains, and says what a chain alone cannot show."""
+"""The audit of the ledger: walks chains, compares their ends with what the state beside them has noted,
+and says what the two cannot show."""
 
 from __future__ import annotations
 
@@ -8,11 +9,16 @@ from typing import Literal
 import msgspec
 
 from nenrin.core.errors import IntegrityError, NotFoundError, RequestError
-from nenrin.core.ledger import Break, Event, verify
+from nenrin.core.ledger import Break, Event, Kept, verify
 from nenrin.core.unit import Units
 
 # numbers begin at 1, and what somebody inserted below is to be found too
 _BEFORE_ALL = -(2**63)
+
+_UNKNOWN = (
+    "whether the ends of the ledger and of the state were rewritten together: "
+    "only a head kept outside can show it"
+)
 
 Outside = Literal["not given", "holds", "missing"]
 
@@ -64,10 +70,10 @@ class Audit:
             head: a head of that environment that was kept outside, ``sequence:hash`` or the hash.
 
         Raises:
-            NotFoundError: the environment has no events.
+            NotFoundError: the environment has neither events nor state.
             RequestError: a head without the environment it belongs to.
         """
-        known = self._units.environments()
+        known = sorted({*self._units.kept(), *self._units.environments()})
         if environment is None:
             if head is not None:
                 raise RequestError(
@@ -83,10 +89,13 @@ class Audit:
         return _report([self._walk(environment, head)])
 
     def _walk(self, environment: str, head: str | None) -> ChainAudit:
-        reading = _Reading(self._units.events(environment, after=_BEFORE_ALL), head)
+        before = self._units.kept().get(environment, Kept())
+        noted = f"{before.sequence}:{before.hash}"
+        reading = _Reading(self._units.events(environment, after=_BEFORE_ALL), head, noted)
         last, breaks = verify(reading)
         if reading.problem:
             breaks.append(reading.problem)
+        breaks += _end(reading, before, self._units.kept().get(environment, Kept()))
         outside: Outside = "not given" if head is None else "holds" if reading.met else "missing"
         return ChainAudit(
             environment=environment,
@@ -95,9 +104,7 @@ class Audit:
             breaks=tuple(breaks),
             outside=outside,
             holds=not breaks and outside != "missing",
-            unknown=""
-            if head
-            else "whether events were cut off the end: only a head kept outside can show it",
+            unknown="" if head else _UNKNOWN,
         )
 
 
@@ -105,12 +112,36 @@ def _report(chains: list[ChainAudit]) -> AuditReport:
     return AuditReport(holds=all(chain.holds for chain in chains), chains=tuple(chains))
 
 
-class _Reading:
-    """A chain's events on their way to be verified: counts them, and looks for an outside head."""
+def _end(reading: _Reading, before: Kept, after: Kept) -> Iterator[Break]:
+    """Where the chain does not end as the state noted ``before`` and ``after`` it was read.
 
-    def __init__(self, events: Iterable[Event], head: str | None) -> None:
+    Events may have been sealed in between: these are in the chain, or noted, or both.
+    """
+    if reading.problem:
+        return
+    if before.sequence and not reading.noted:
+        yield Break(
+            before.sequence,
+            "the state notes it as the newest, and it is not there: events were cut off or replaced",
+        )
+    if reading.sequence > after.sequence:
+        yield Break(
+            after.sequence + 1, "the state has not noted it: it was put there behind its back"
+        )
+    if after.rows and not reading.count and not before.sequence:
+        yield Break(
+            1, "the environment has state, and no event says how it came: they were removed"
+        )
+
+
+class _Reading:
+    """A chain's events on their way to be verified: counts them, and looks for two heads."""
+
+    def __init__(self, events: Iterable[Event], head: str | None, noted: str) -> None:
         self._events = events
         self._head = head
+        self._noted = noted
+        self.noted = False
         self.count = 0
         self.sequence = 0
         self.met = False
@@ -121,7 +152,9 @@ class _Reading:
             for event in self._events:
                 self.count += 1
                 self.sequence = event.sequence
-                self.met = self.met or self._head in (event.hash, f"{event.sequence}:{event.hash}")
+                named = f"{event.sequence}:{event.hash}"
+                self.met = self.met or self._head in (event.hash, named)
+                self.noted = self.noted or self._noted == named
                 yield event
         except IntegrityError as error:
             # the rest of the chain cannot be read past an event that cannot

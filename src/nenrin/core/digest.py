@@ -6,6 +6,7 @@ process and on every run.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,11 @@ def canonical(value: Any) -> bytes:
 def digest_bytes(data: bytes | memoryview) -> str:
     """BLAKE3 of ``data``, 64 hexadecimal digits."""
     return blake3(data).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """BLAKE3 of a file's bytes, which are not held in memory at once; raises ``OSError``."""
+    return blake3().update_mmap(path).hexdigest()
 
 
 def digest(value: Any) -> str:

@@ -67,6 +67,19 @@ def seal(
     )
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """What the state beside the ledger says of one environment.
+
+    Attributes:
+        sequence, hash: the newest event, as noted when it was sealed; 0 and ``GENESIS`` without a note.
+        rows: whether the environment has state: a deployment, a version, …
+    """
+
+    sequence: int = 0
+    hash: str = GENESIS
+    rows: bool = False
+
+
 class Break(msgspec.Struct, frozen=True):
     """A place where the chain does not hold: the sequence expected there, and what is wrong."""
 
@@ -80,7 +93,7 @@ def verify(events: Iterable[Event]) -> tuple[str, list[Break]]:
     Returns:
         the chain hash of the last event (the head), and every break found; an empty list means that the
         events from the first to the head are those that were sealed. What a chain alone cannot show is
-        that events were cut off its end: compare the head with one kept outside.
+        that events were cut off its end: compare the head with one kept elsewhere.
     """
     previous, expected, breaks = GENESIS, 1, []
     for event in events:

@@ -52,7 +52,8 @@ class FolderLock:
         """Take the lock if it is free; says whether this object holds it now.
 
         Raises:
-            UnavailableError: the folder cannot be written.
+            ConflictError: a file stands where the folder belongs.
+            UnavailableError: the folder cannot be made, or written to.
         """
         if self._file is not None:
             return True
@@ -69,12 +70,19 @@ class FolderLock:
         return False
 
     def _opened(self) -> int:
+        folder = self._path.parent
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
             return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except (FileExistsError, NotADirectoryError):
+            raise ConflictError(
+                f"{folder} is a file, and nenrin keeps its state in a folder of that name",
+                hint="move the file away; the folder is made then",
+                where=str(folder),
+            ) from None
         except OSError as error:
             raise UnavailableError(
-                f"nenrin cannot keep its state in {self._path.parent}: {error.strerror}",
+                f"nenrin cannot keep its state in {folder}: {error.strerror or error}",
                 hint="it stands beside project.py: work in a folder that you may write to, with room left",
                 where=str(self._path),
             ) from None
@@ -92,7 +100,7 @@ class FolderLock:
             return os.getpid()
         try:
             file = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             if _flock(file, fcntl.LOCK_SH):

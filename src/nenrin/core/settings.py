@@ -46,17 +46,21 @@ class Settings(BaseSettings):
         """Settings from arguments, the process' environment variables and defaults, in this order.
 
         Raises:
-            RequestError: a value does not fit; says which, and the variable that sets it.
+            RequestError: a value does not fit; says which, and the argument or variable that set it.
         """
         try:
             settings = cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "settings"
+            variable = f"NENRIN_{name.upper()}"
+            is_given = given.get(name) is not None
             raise RequestError(
                 f"the setting {name} is wrong: {first['msg']}",
-                hint=f"set NENRIN_{name.upper()}, or unset it for the default",
-                where=f"NENRIN_{name.upper()}",
+                hint="give another value"
+                if is_given
+                else f"set {variable}, or unset it for the default",
+                where=name if is_given else variable,
             ) from None
         environments.checked(settings.environment)
         return settings

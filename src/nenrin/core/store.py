@@ -18,10 +18,11 @@ class ContentStore(Protocol):
         ...
 
     def get(self, digest: str) -> bytes:
-        """The bytes of ``digest``.
+        """The bytes of ``digest``, compared with it.
 
         Raises:
             NotFoundError: nothing is kept under that digest.
+            IntegrityError: the bytes are not those that were kept.
         """
         ...
 
@@ -42,5 +43,10 @@ class ContentStore(Protocol):
         ...
 
     def file(self, digest: str) -> Path:
-        """A local file with these bytes, to be read only (a remote store keeps a copy here)."""
+        """A local file with these bytes, to be read only (a remote store keeps a copy here).
+
+        Raises:
+            NotFoundError: nothing is kept under that digest.
+            IntegrityError: the bytes are not those that were kept; looked at when first asked for.
+        """
         ...

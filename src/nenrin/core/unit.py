@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from nenrin.core.ledger import Event
+from nenrin.core.ledger import Event, Kept
 
 
 class Unit(Protocol):
@@ -48,4 +48,8 @@ class Units(Protocol):
 
     def environments(self) -> list[str]:
         """Every environment that has events, sorted."""
+        ...
+
+    def kept(self) -> dict[str, Kept]:
+        """What the state beside the ledger says of each environment that it has something of."""
         ...

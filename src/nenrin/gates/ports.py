@@ -26,3 +26,11 @@ class Verdicts(Protocol):
     def all(self, unit: Unit, deployment: str | None = None) -> list[Verdict]:
         """Verdicts of one deployment, or of all, oldest first."""
         ...
+
+
+class Marks(Protocol):
+    """Which versions of the unit's environment are marked bad. Adapter: ``nenrin.backends.sql.gates``."""
+
+    def bad(self, unit: Unit, version_id: str) -> bool:
+        """Whether that version is never to be served again."""
+        ...

@@ -13,7 +13,7 @@ from nenrin.core.unit import Unit, Units
 from nenrin.gates.evidence import Evidence, read_policy
 from nenrin.gates.judge import judge
 from nenrin.gates.policy import Policy
-from nenrin.gates.ports import Verdicts
+from nenrin.gates.ports import Marks, Verdicts
 from nenrin.gates.verdict import Verdict, Waiver
 
 
@@ -23,11 +23,13 @@ class GatesService:
     Args:
         units: opens units of work.
         records: keeps verdicts.
+        marks: knows which versions are bad.
     """
 
-    def __init__(self, units: Units, records: Verdicts) -> None:
+    def __init__(self, units: Units, records: Verdicts, marks: Marks) -> None:
         self._units = units
         self._records = records
+        self._marks = marks
 
     def judge(
         self,
@@ -95,12 +97,15 @@ class GatesService:
 
         Returns:
             plain values: ``deployment``, ``verdict`` (id, outcome, admitted, reason, at) as it was
-            given, ``rules`` as written, ``checks`` and ``admitted`` by ``policy``.
+            given, ``rules`` as written, ``checks`` by ``policy``, ``bad`` for a version that has been
+            marked so since, and ``admitted``: every check admits it, and it is not bad.
 
         Raises:
             NotFoundError: the deployment has no verdict yet.
         """
-        verdicts = self.verdicts(environment, deployment)
+        with self._units.read(environment) as unit:
+            verdicts = self._records.all(unit, deployment)
+            bad = bool(verdicts) and self._marks.bad(unit, verdicts[-1].ships)
         if not verdicts:
             raise NotFoundError(
                 f"deployment {deployment!r} has no verdict in {environment!r} yet",
@@ -115,5 +120,6 @@ class GatesService:
             "verdict": {name: getattr(verdict, name) for name in given},
             "rules": msgspec.to_builtins(rules.rules),
             "checks": msgspec.to_builtins(checks),
-            "admitted": all(check.admits for check in checks),
+            "bad": bad,
+            "admitted": not bad and all(check.admits for check in checks),
         }

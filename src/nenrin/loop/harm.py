@@ -29,6 +29,11 @@ def bad_week(deployed: Deployed, played: Played, scored: Scored) -> dict[str, An
     first = _first_served(deployed)
     found: dict[str, Any] = {
         "inject": ", ".join(injection.text for injection in deployed.options.injections),
+        "struck_nothing": [
+            injection.text
+            for injection in deployed.options.injections
+            if injection.text not in deployed.state.struck
+        ],
         "first_served": iso(first) if first else None,
         "rolled_back": iso(rolled_back) if rolled_back else None,
         "served_hours": (rolled_back - first) / HOUR if first and rolled_back else None,
@@ -96,7 +101,10 @@ def _sound(artefact: Artefact) -> Artefact:
 
 
 def _sentences(found: dict[str, Any], scored: Scored) -> list[str]:
-    sentences = []
+    sentences = [
+        f"{text} struck no fit of the loop: none was made on that day or later."
+        for text in found["struck_nothing"]
+    ]
     if found["first_served"] is None:
         sentences.append("No faulty fit was ever served by the loop.")
     elif found["rolled_back"] is None:

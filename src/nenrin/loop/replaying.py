@@ -10,10 +10,10 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.calendar import SimulatedCalendar
-from nenrin.core.digest import derived_id
-from nenrin.core.instants import iso, spell
+from nenrin.core.instants import iso, local_date, spell
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Units
+from nenrin.loop.asked import Asked
 from nenrin.loop.backtest import Backtest, Played, PolicyAnswers
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.faults import Injection
@@ -28,15 +28,6 @@ from nenrin.serving.log import SCHEMA, PredictionLog
 
 ADOPT = ("nenrin adopt {id} --into dev", "nenrin up")
 EXPORT = ("nenrin backtest export {id} --to predictions.parquet",)
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backtest was asked to do."""
-
-    from_: str = ""
-    until: str = ""
-    inject: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
 
 
 class Replayer:
@@ -86,10 +77,10 @@ class Replayer:
             from_=self._asked.from_,
             until=self._asked.until,
         )
-        options = Options(
-            watching="watch" not in self._asked.without,
-            injections=tuple(Injection.parse(text) for text in self._asked.inject),
-        )
+        injections = tuple(Injection.parse(text) for text in self._asked.inject)
+        for injection in injections:
+            injection.must_lie(*(local_date(at, table.zone) for at in (chosen.look, chosen.until)))
+        options = Options(watching="watch" not in self._asked.without, injections=injections)
         deployed = open_deployed(prepared, chosen.look, options)
         self._open(chosen, deployed)
         calendar = SimulatedCalendar(chosen.look)
@@ -225,10 +216,3 @@ def _frame(answers: PolicyAnswers, keys: pl.Series, asked: np.ndarray) -> pl.Dat
             "p": answers.p,
         }
     ).select(SCHEMA.names())
-
-
-def environment_of(prepared: Prepared, asked: Asked, taken: list[str]) -> str:
-    """A name for a replay: the same for the same question, with a number for every time it is asked."""
-    name = derived_id("bt", prepared.project, prepared.data, msgspec.to_builtins(asked))
-    times = sum(1 for other in taken if other.startswith(f"backtest/{name}"))
-    return f"backtest/{name}" if not times else f"backtest/{name}-{times + 1}"

@@ -170,10 +170,12 @@ def history_of(played: Played) -> tuple[list[dict[str, Any]], dict[str, int]]:
             if not verdict.admitted:
                 lines.append(_line(step.at, "refusal", verdict.reason, verdict.judged))
         if step.route is not None and "watch found" not in step.why:
-            version = step.route.variants[-1][0]
-            whole = step.route.variants[-1][1] == 100
-            counts["promotions"] += whole
-            lines.append(_line(step.at, "promotion" if whole else "canary", step.why, version))
+            version, weight = step.route.variants[-1]
+            if weight == 100:
+                counts["promotions"] += 1
+                lines.append(_line(step.at, "promotion", step.why, version))
+            else:
+                lines.append(_line(step.at, "canary", f"{weight} % of the requests", version))
         for event in step.lines:
             if event.kind in _TOLD:
                 word, tell = _TOLD[event.kind]

@@ -53,14 +53,17 @@ def rings(events: Iterable[Event], deployment: str | None = None) -> list[dict[s
 
 
 def _rolled_out(event: Event, by_version: dict[str, dict[str, Any]]) -> None:
+    """Give the event to the ring of the version that it brings, or of those that it takes away."""
+    what, reason = event.kind.split(".", 1)[1], event.body.get("reason", "")
+    said = {"at": iso(event.at), "what": what, "reason": reason}
+    if what == "rolled_back":
+        for version in event.body.get("left") or []:
+            if version in by_version:
+                ring = by_version[version]
+                ring["rollout"].append({**said, "weight": 0})
+                ring["outcome"] = "rolled back"
+        return
     route = event.body.get("route") or []
-    newest = route[-1]["version"] if route else ""
-    if newest in by_version:
-        by_version[newest]["rollout"].append(
-            {
-                "at": iso(event.at),
-                "what": event.kind.split(".", 1)[1],
-                "weight": route[-1]["weight"],
-                "reason": event.body.get("reason", ""),
-            }
-        )
+    newest = route[-1] if route else {"version": ""}
+    if newest["version"] in by_version:
+        by_version[newest["version"]]["rollout"].append({**said, "weight": newest["weight"]})

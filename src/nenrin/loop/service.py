@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import msgspec
 
 from nenrin.core.calendar import Calendar
-from nenrin.core.environment import of_backtest
-from nenrin.core.errors import NotFoundError, RefusedError
+from nenrin.core.environment import checked, is_backtest, of_backtest
+from nenrin.core.errors import NotFoundError, RefusedError, RequestError
 from nenrin.core.ledger import Event
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
@@ -18,13 +18,14 @@ from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
+from nenrin.loop.asked import environment_of, read_asked
 from nenrin.loop.exam import Exam
 from nenrin.loop.exporting import export_predictions
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.living import Living
 from nenrin.loop.ports import Prepared, Progress, Replay
 from nenrin.loop.proposing import Projects, Proposing
-from nenrin.loop.replaying import Asked, Replayer, environment_of
+from nenrin.loop.replaying import Replayer
 from nenrin.loop.rings import rings
 from nenrin.registry.service import RegistryService
 from nenrin.serving.log import PredictionLog
@@ -146,9 +147,7 @@ class LoopService:
             RequestError: a date, a fault or the window does not fit.
         """
         started = (self._accounted, self._timer.wall())
-        asked = Asked(
-            from_=from_ or "", until=until or "", inject=tuple(inject), without=tuple(without)
-        )
+        asked = read_asked(from_, until, inject, without)
         prepared = self._replay.prepare(
             self._environment, deployment, load=False, progress=progress
         )
@@ -207,7 +206,17 @@ class LoopService:
         return export_predictions(report, prepared, self._log, path)
 
     def adopt(self, backtest: str, into: str = "dev") -> dict[str, Any]:
-        """Propose a backtest's champion to an environment; deployed at once where there is none."""
+        """Propose a backtest's champion to an environment; deployed at once where there is none.
+
+        Raises:
+            RequestError: ``into`` is the environment of a backtest, or names none.
+        """
+        if is_backtest(checked(into)):
+            raise RequestError(
+                f"{into} belongs to a backtest: what it holds is the replay's alone",
+                hint="adopt into an environment that serves: --into dev",
+                where=into,
+            )
         report = self.report(backtest)
         prepared = self._replay.prepare(
             into, report["project"]["deployment"], load=False, progress=None

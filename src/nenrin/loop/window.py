@@ -38,8 +38,8 @@ def window(
         RequestError: a date is none, there is too little history before, or no day after.
     """
     begin, end = local_date(first, zone), local_date(last, zone) + timedelta(days=1)
-    start = _date(from_) if from_ else _quarter(begin, end)
-    stop = min(_date(until) if until else end, end)
+    start = read_date(from_) if from_ else _quarter(begin, end)
+    stop = min(read_date(until) if until else end, end)
     earliest = begin + timedelta(days=LEAST_HISTORY)
     if start < earliest:
         raise RequestError(
@@ -71,7 +71,12 @@ def _nearest_first(day: date) -> date:
     return month if day.day <= 15 else (month + timedelta(days=32)).replace(day=1)
 
 
-def _date(text: str) -> date:
+def read_date(text: str) -> date:
+    """The date that a text names.
+
+    Raises:
+        RequestError: it names none.
+    """
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -24,7 +24,7 @@ import pytest
 
 from nenrin.core.digest import canonical, digest_bytes
 from nenrin.core.errors import ConflictError, IntegrityError, NotFoundError
-from nenrin.core.ledger import GENESIS, Event, seal, verify
+from nenrin.core.ledger import GENESIS, Event, Kept, seal, verify
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 
@@ -43,13 +43,16 @@ class MemoryStore:
         return digest
 
     def get(self, digest: str) -> bytes:
-        """The bytes of ``digest``; ``NotFoundError`` if there are none."""
+        """The bytes of ``digest``; ``NotFoundError`` if there are none, ``IntegrityError`` if changed."""
         try:
-            return self._blobs[digest]
+            data = self._blobs[digest]
         except KeyError:
             raise NotFoundError(
                 f"no content is kept as {digest}", hint="put it here first"
             ) from None
+        if digest_bytes(data) != digest:
+            raise IntegrityError(f"the content kept as {digest} has changed", hint="put it again")
+        return data
 
     def has(self, digest: str) -> bool:
         """Whether ``digest`` is kept."""
@@ -57,8 +60,7 @@ class MemoryStore:
 
     def verify(self, digest: str) -> None:
         """Compare; ``IntegrityError`` if the bytes have changed."""
-        if digest_bytes(self.get(digest)) != digest:
-            raise IntegrityError(f"the content kept as {digest} has changed", hint="put it again")
+        self.get(digest)
 
     def digests(self) -> Iterator[str]:
         """Every digest kept, sorted."""
@@ -138,6 +140,10 @@ class MemoryUnits:
     def environments(self) -> list[str]:
         """Every environment that has events, sorted."""
         return sorted(self._chains)
+
+    def kept(self) -> dict[str, Kept]:
+        """The newest event of every environment."""
+        return {name: Kept(*self.head(name)) for name in self._chains}
 
     def _append(
         self, environment: str, at: int, kind: str, subject: str, body: dict[str, Any]
@@ -237,11 +243,23 @@ class UnitsContract:
             unit.record("day.closed", "delay", {})
         assert units.head("dev")[0] == 1
 
+    def test_notes_the_newest_event_beside_the_ledger(self, units: Units) -> None:
+        """In the unit that seals it."""
+        for at in range(3):
+            for environment in ("dev", "prod"):
+                with units.write(environment, at) as unit:
+                    unit.record("day.closed", "delay", {"at": at})
+        kept = units.kept()
+        assert {name: (each.sequence, each.hash) for name, each in kept.items()} == {
+            name: units.head(name) for name in ("dev", "prod")
+        }
+
     def test_an_empty_unit_seals_nothing(self, units: Units) -> None:
         """No event, no environment."""
         with units.write("dev", 1):
             pass
         assert units.environments() == []
+        assert units.kept() == {}
 
     def test_bodies_are_taken_as_they_are_at_the_call(self, units: Units) -> None:
         """And read back as they were sealed."""

@@ -13,7 +13,7 @@ import pytest
 
 from nenrin.backends.blobs.local import LocalStore
 from nenrin.core.digest import digest_bytes
-from nenrin.core.errors import IntegrityError, UnavailableError
+from nenrin.core.errors import IntegrityError, NotFoundError, UnavailableError
 from nenrin.testing.stores import ContentStoreContract
 
 
@@ -39,9 +39,37 @@ def test_finds_bytes_that_changed(store: LocalStore) -> None:
     path = store.file(digest)
     path.chmod(0o644)
     path.write_bytes(b"a rinG")
-    with pytest.raises(IntegrityError) as caught:
-        store.verify(digest)
-    assert caught.value.where == str(path)
+    opened_again = pickle.loads(pickle.dumps(LocalStore(path.parent.parent)))
+    for ask in (store.verify, store.get, opened_again.file):
+        with pytest.raises(IntegrityError) as caught:
+            ask(digest)
+        assert caught.value.where == str(path)
+        assert "backup" in caught.value.hint
+
+
+def test_a_file_is_compared_once(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = store.put(b"a ring")
+    path = store.file(digest)
+    monkeypatch.setattr("nenrin.backends.blobs.local.digest_file", lambda path: 1 / 0)
+    assert store.file(digest) == path
+    monkeypatch.undo()
+    path.unlink()
+    with pytest.raises(NotFoundError) as caught:
+        store.file(digest)
+    assert "begin anew" in caught.value.hint
+
+
+def test_says_that_content_cannot_be_read(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = store.put(b"a ring")
+
+    def refused(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(UnavailableError, match="Permission denied"):
+        store.get(digest)
 
 
 def test_kept_files_cannot_be_written_by_mistake(store: LocalStore) -> None:

@@ -41,6 +41,22 @@ def test_every_earlier_schema_becomes_the_newest(tmp_path: Path, schema: str | N
     assert _differences(path) == []
 
 
+def test_the_heads_of_an_older_database_are_noted(tmp_path: Path) -> None:
+    path = tmp_path / "state.db"
+    engine = writing_engine(path, durable=False)
+    with engine.begin() as connection:
+        migrate.upgrade(connection, "0002")
+        for environment, sequence in (("dev", 1), ("dev", 2), ("prod", 1)):
+            connection.exec_driver_sql(
+                f"INSERT INTO events VALUES ('{environment}', {sequence}, 1, 'day.closed', 'd', '{{}}',"
+                f" '{environment}{sequence}')"
+            )
+    engine.dispose()
+    with Database(f"sqlite:///{path}") as database:
+        kept = {name: (each.sequence, each.hash) for name, each in database.kept().items()}
+    assert kept == {"dev": (2, "dev2"), "prod": (1, "prod1")}
+
+
 def test_the_newest_migration_is_known() -> None:
     scripts = ScriptDirectory(str(migrate._FOLDER))
     assert scripts.get_heads() == [migrate.NEWEST]

@@ -170,7 +170,17 @@ def _checks(run: Run) -> Markup | None:
     ]
     head = [heading(name, "text") for name in ("check", "outcome", "figures", "rule")]
     reason = verdict["reason"]
-    return section("What the gates checked", f"{reason[0].upper()}{reason[1:]}.", table(head, rows))
+    said = f"{reason[0].upper()}{reason[1:]}."
+    if "[" in reason:
+        said += (
+            " In brackets are the one-sided 5 % bounds of the mean difference in loss, by which the gate "
+            f"decides. The 95 % interval above comes from a bootstrap of the {_metric(run)}."
+        )
+    return section("What the gates checked", said, table(head, rows))
+
+
+def _metric(run: Run) -> str:
+    return figures.title_of(run["evaluation"]["metric"])
 
 
 def _outcome(check: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
+from nenrin.api.asking import no_body
 from nenrin.api.context import Context, Here
 from nenrin.api.errors import Json
 from nenrin.api.folder import scratch
@@ -38,7 +39,7 @@ def profile(here: Here, name: str) -> Json:
     return Json(here.platform.data.profile(here.platform.data.latest(here.environment, name)))
 
 
-@router.post("/{name}/load", status_code=202)
+@router.post("/{name}/load", status_code=202, dependencies=[no_body])
 def load(here: Here, name: str, backfill: bool = False) -> Json:
     """Call the dataset's loader and keep what is new; `backfill`: it was known then. Long work."""
     work = here.works.start(

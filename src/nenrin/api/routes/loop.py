@@ -16,6 +16,7 @@ from nenrin.api.errors import Json
 from nenrin.api.folder import predictions_folder, scratch
 from nenrin.api.pages import report_page
 from nenrin.core.errors import NotFoundError
+from nenrin.loop.asked import read_asked
 from nenrin.serving.livelog import read_counts
 
 router = APIRouter(prefix="/api", tags=["loop"])
@@ -65,6 +66,7 @@ def backtests(here: Here) -> Json:
 @router.post("/backtests", status_code=202)
 def backtest(here: Here, asked: Backtest) -> Json:
     """Replay the past through the loop. Long work; its result is the report."""
+    read_asked(asked.from_, asked.until, asked.inject, asked.without)  # it is told at once
     work = here.works.start(
         "backtest",
         lambda progress: here.platform.loop.backtest(**asked.model_dump(), progress=progress),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from nenrin.api.asking import no_body
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.api.pages import run_page
@@ -18,7 +19,7 @@ def plan(here: Here) -> Json:
     return Json(here.platform.projects.plan(here.environment))
 
 
-@router.post("/run", status_code=202)
+@router.post("/run", status_code=202, dependencies=[no_body])
 def run(here: Here) -> Json:
     """Snapshot the folder and run the graph: load, train, judge, register, deploy. Long work."""
     work = here.works.start(
@@ -39,7 +40,7 @@ def latest_run_page(here: Here) -> HTMLResponse:
     return HTMLResponse(run_page(here.platform.projects.last_run(here.environment)))
 
 
-@router.post("/apply", status_code=202)
+@router.post("/apply", status_code=202, dependencies=[no_body])
 def apply(here: Here) -> Json:
     """Make the folder's revision the one that the environment follows. Long work."""
     work = here.works.start(

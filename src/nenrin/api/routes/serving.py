@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from nenrin.api.asking import no_body
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
 
@@ -43,19 +44,19 @@ def promote(here: Here, name: str, promotion: Promotion) -> Json:
     return Json(here.platform.loop.promote(here.environment, name, promotion.version))
 
 
-@router.post("/{name}/rollback")
+@router.post("/{name}/rollback", dependencies=[no_body])
 def rollback(here: Here, name: str) -> Json:
     """Back to the version that served before, at once."""
     return Json(here.platform.loop.rollback(here.environment, name))
 
 
-@router.post("/{name}/freeze")
+@router.post("/{name}/freeze", dependencies=[no_body])
 def freeze(here: Here, name: str) -> Json:
     """Stop every automatic change of this deployment."""
     return Json(here.platform.loop.freeze(here.environment, name))
 
 
-@router.post("/{name}/unfreeze")
+@router.post("/{name}/unfreeze", dependencies=[no_body])
 def unfreeze(here: Here, name: str) -> Json:
     """Let the loop act on this deployment again."""
     return Json(here.platform.loop.unfreeze(here.environment, name))

@@ -34,7 +34,7 @@ Found = Annotated[Work, Depends(_found)]
 
 @router.get("/{name}")
 def one_work(work: Found) -> Json:
-    """What a piece of work does, and its state."""
+    """What a piece of work does, its state, and the error where it failed."""
     return Json(work.describe())
 
 

@@ -12,13 +12,15 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from nenrin.core.digest import digest_bytes
+from nenrin.core.digest import digest_bytes, digest_file
 from nenrin.core.errors import IntegrityError, NotFoundError, UnavailableError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNFINISHED = "unfinished"
+_RESTORE = "restore it from a backup; without one, move .nenrin away and begin anew: nenrin run"
 
 
 class LocalStore:
@@ -33,6 +35,7 @@ class LocalStore:
     def __init__(self, root: Path | str, *, durable: bool = True) -> None:
         self._root = Path(root).absolute()
         self._durable = durable
+        self._compared: set[str] = set()
 
     def put(self, data: bytes) -> str:
         """Keep ``data`` and give its digest.
@@ -56,15 +59,18 @@ class LocalStore:
         return digest
 
     def get(self, digest: str) -> bytes:
-        """The bytes of ``digest``.
+        """The bytes of ``digest``, compared with it.
 
         Raises:
             NotFoundError: nothing is kept under that digest.
+            IntegrityError: the bytes are not those that were kept.
+            UnavailableError: they cannot be read.
         """
-        try:
-            return self._path(digest).read_bytes()
-        except FileNotFoundError:
-            raise _missing(digest) from None
+        with self._reading(digest) as path:
+            data = path.read_bytes()
+        if digest_bytes(data) != digest:
+            raise _changed(digest, path)
+        return data
 
     def has(self, digest: str) -> bool:
         """Whether ``digest`` is kept."""
@@ -76,13 +82,13 @@ class LocalStore:
         Raises:
             IntegrityError: the bytes are not those that were kept.
             NotFoundError: nothing is kept under that digest.
+            UnavailableError: they cannot be read.
         """
-        if digest_bytes(self.get(digest)) != digest:
-            raise IntegrityError(
-                f"the content kept as {digest} has changed",
-                hint="restore this file from a backup, or remove it and compute it again",
-                where=str(self._path(digest)),
-            )
+        with self._reading(digest) as path:
+            found = digest_file(path)
+        if found != digest:
+            raise _changed(digest, path)
+        self._compared.add(digest)
 
     def digests(self) -> Iterator[str]:
         """Every digest kept, sorted."""
@@ -94,20 +100,42 @@ class LocalStore:
                 yield from sorted(name for name in names if _DIGEST.fullmatch(name))
 
     def file(self, digest: str) -> Path:
-        """The file with these bytes, to be read only.
+        """The file with these bytes, to be read only; compared when this object is first asked for it.
 
         Raises:
+            IntegrityError: the bytes are not those that were kept.
             NotFoundError: nothing is kept under that digest.
+            UnavailableError: they cannot be read.
         """
         path = self._path(digest)
-        if not path.exists():
-            raise _missing(digest)
+        if digest not in self._compared or not path.exists():
+            self.verify(digest)
         return path
 
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
-            raise _missing(digest)
+            raise self._missing(digest)
         return self._root / digest[:2] / digest
+
+    @contextmanager
+    def _reading(self, digest: str) -> Iterator[Path]:
+        try:
+            yield self._path(digest)
+        except (FileNotFoundError, NotADirectoryError):
+            raise self._missing(digest) from None
+        except OSError as error:
+            raise UnavailableError(
+                f"the content kept as {digest} cannot be read: {error.strerror or error}",
+                hint="let nenrin read the folder; then do it again",
+                where=str(self._root),
+            ) from error
+
+    def _missing(self, digest: str) -> NotFoundError:
+        return NotFoundError(
+            f"no content is kept as {digest}",
+            hint=f"was it removed? {_RESTORE}",
+            where=str(self._root),
+        )
 
     def _write(self, path: Path, data: bytes) -> None:
         self._make_folder(path.parent)
@@ -142,8 +170,9 @@ class LocalStore:
                 os.close(handle)
 
 
-def _missing(digest: str) -> NotFoundError:
-    return NotFoundError(
-        f"no content is kept as {digest}",
-        hint="it was never put here, or was collected; run the step that makes it again",
+def _changed(digest: str, path: Path) -> IntegrityError:
+    return IntegrityError(
+        f"the content kept as {digest} has changed",
+        hint=f"a disk, or somebody, has written to this file: {_RESTORE}",
+        where=str(path),
     )

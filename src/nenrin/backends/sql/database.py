@@ -18,7 +18,7 @@ from nenrin.backends.sql.migrate import migrate
 from nenrin.backends.sql.unit import SqlUnit
 from nenrin.core import environment as environments
 from nenrin.core.errors import ConflictError, IntegrityError, UnavailableError
-from nenrin.core.ledger import Event
+from nenrin.core.ledger import Event, Kept
 
 _PAGE = 1000
 
@@ -107,6 +107,11 @@ class Database:
         """Every environment that has events, sorted."""
         with self.read(environments.DEFAULT) as unit:
             return ledger.environments(unit.connection)
+
+    def kept(self) -> dict[str, Kept]:
+        """What the state beside the ledger says of each environment that it has something of."""
+        with self.read(environments.DEFAULT) as unit:
+            return ledger.kept(unit.connection)
 
     def close(self) -> None:
         """Close every connection."""

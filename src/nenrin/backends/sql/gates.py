@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nenrin.backends.sql.records import Records
+from nenrin.backends.sql.registry import SqlVersions
 from nenrin.backends.sql.schema import verdicts
 from nenrin.core.unit import Unit
 from nenrin.gates.verdict import Verdict
@@ -29,3 +30,15 @@ class SqlVerdicts:
     def all(self, unit: Unit, deployment: str | None = None) -> list[Verdict]:
         """Every verdict, or those on a deployment, oldest first."""
         return self._records.all(unit, deployment)
+
+
+class SqlMarks:
+    """The ``Marks`` of :mod:`nenrin.gates.ports`, as the registry keeps them."""
+
+    def __init__(self) -> None:
+        self._versions = SqlVersions()
+
+    def bad(self, unit: Unit, version_id: str) -> bool:
+        """Whether that version is never to be served again."""
+        version = self._versions.get(unit, version_id)
+        return version is not None and version.status == "bad"

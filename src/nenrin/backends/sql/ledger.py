@@ -6,14 +6,19 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Row, Select, insert, select, union, update
 
-from nenrin.backends.sql.schema import events
+from nenrin.backends.sql.schema import events, heads, metadata
 from nenrin.core.digest import canonical
 from nenrin.core.errors import IntegrityError
-from nenrin.core.ledger import GENESIS, Event, seal
+from nenrin.core.ledger import GENESIS, Event, Kept, seal
 
 _FIELDS = Event.__struct_fields__
+_STATE = [
+    table
+    for table in metadata.sorted_tables
+    if "environment" in table.c and table is not events and table is not heads
+]
 
 Recorded = tuple[str, str, bytes]
 """An event not yet sealed: its kind, its subject, its body in canonical bytes."""
@@ -39,8 +44,12 @@ class SealInTransaction:
     def seal(
         self, connection: Connection, environment: str, at: int, recorded: Sequence[Recorded]
     ) -> None:
-        """Add the events to the end of the environment's chain."""
-        sequence, previous = head(connection, environment)
+        """Add the events to the end of the environment's chain, and note the new end.
+
+        The chain goes on from the end that was noted: where events were cut off, a gap stays.
+        """
+        noted = connection.execute(select(heads).filter_by(environment=environment)).first()
+        sequence, previous = _noted(noted) if noted else head(connection, environment)
         rows = []
         for kind, subject, body in recorded:
             sequence += 1
@@ -56,6 +65,12 @@ class SealInTransaction:
             previous = event.hash
             rows.append({**msgspec.structs.asdict(event), "body": body.decode()})
         connection.execute(insert(events), rows)
+        newest = {"sequence": sequence, "hash": previous}
+        if noted:
+            where = heads.c.environment == environment
+            connection.execute(update(heads).where(where).values(newest))
+        else:
+            connection.execute(insert(heads), {"environment": environment, **newest})
 
 
 def recorded(kind: str, subject: str, body: dict[str, Any]) -> Recorded:
@@ -108,9 +123,32 @@ def environments(connection: Connection) -> list[str]:
     return list(connection.execute(select(column).distinct().order_by(column)).scalars())
 
 
+def kept(connection: Connection) -> dict[str, Kept]:
+    """What the tables beside the ledger say of each environment."""
+    rows = union(*(select(table.c.environment) for table in _STATE))
+    found = {name: Kept(rows=True) for name in connection.execute(rows).scalars()}
+    for row in connection.execute(select(heads)):
+        found[row.environment] = Kept(*_noted(row), row.environment in found)
+    return found
+
+
+def _noted(row: Row[Any]) -> tuple[int, str]:
+    if type(row.sequence) is not int or type(row.hash) is not str:
+        raise IntegrityError(
+            f"the note of the newest event of {row.environment} cannot be read",
+            hint="restore the database from a backup",
+            where=row.environment,
+        )
+    return row.sequence, row.hash
+
+
 def _event(row: Row[Any]) -> Event:
     try:
-        fields = {**dict(zip(_FIELDS, row, strict=True)), "body": msgspec.json.decode(row.body)}
+        body = msgspec.json.decode(row.body)
+        # other texts give the same values: two members of one name, a blank more
+        if canonical(body).decode() != row.body:
+            raise TypeError("its body is not written as it was sealed")
+        fields = {**dict(zip(_FIELDS, row, strict=True)), "body": body}
         # SQLite keeps whatever it is given, a text where a number belongs too
         return msgspec.convert(fields, Event)
     except (msgspec.MsgspecError, TypeError) as error:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from nenrin.backends.sql.schema import metadata
 from nenrin.core.errors import ConflictError
 
-NEWEST = "0002"
+NEWEST = "0003"
 
 _FOLDER = Path(__file__).parent / "migrations"
 _KNOWN = frozenset(f"{number:04}" for number in range(1, int(NEWEST) + 1))

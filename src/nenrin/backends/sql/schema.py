@@ -40,6 +40,16 @@ events = Table(
 )
 
 
+# the newest event of each chain, written with it: events cut off the ledger's end leave it behind
+heads = Table(
+    "heads",
+    metadata,
+    Column("environment", Text, primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+
+
 def _records(name: str) -> Table:
     return Table(
         name,

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -40,7 +41,7 @@ class Json(Response):
 
 
 class ErrorsAsJson:
-    """Answers what the app raises, unless the answer has begun."""
+    """Answers what the app raises, unless the answer has begun or the client has hung up."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -60,6 +61,8 @@ class ErrorsAsJson:
         scope["app"] = self  # Starlette then raises its own 404 and 405, instead of writing text
         try:
             await self._app(scope, receive, watched)
+        except ClientDisconnect:  # nobody waits for an answer, and nothing is wrong here
+            return
         except Exception as error:
             if not isinstance(error, NenrinError | HTTPException):
                 _logger.exception("%s %s", scope["method"], scope["path"])

@@ -14,9 +14,11 @@ import msgspec
 
 from nenrin.core.errors import RequestError
 from nenrin.serving.plane.answering import Answers, Asked
+from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.rows import Row
 from nenrin.serving.plane.table import Served
 
+_decoder = msgspec.json.Decoder()
 _HINT = 'send {"dataframe_records": [{"column": value, …}, …]}'
 
 
@@ -26,10 +28,7 @@ def read(body: bytes, served: Served) -> Asked:
     Raises:
         RequestError: the body has none of the known forms, or does not fit the signature.
     """
-    try:
-        content = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise RequestError(f"the body is not JSON: {error}", hint=_HINT) from None
+    content = decoded(body, _decoder, "the body is not JSON", _HINT)
     return Asked(_rows(content, served), write)
 
 

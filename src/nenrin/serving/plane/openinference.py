@@ -16,6 +16,7 @@ import msgspec
 
 from nenrin.core.errors import RequestError
 from nenrin.serving.plane.answering import Answers, Asked
+from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.table import Served
 from nenrin.serving.signature import DATATYPES, Kind, RequestSignature
 
@@ -66,13 +67,8 @@ def read(body: bytes, served: Served) -> Asked:
     Raises:
         RequestError: the body is not a request of the protocol, or does not fit the signature.
     """
-    try:
-        request = _decoder.decode(body)
-    except msgspec.DecodeError as error:
-        raise RequestError(
-            f"the body is not an inference request: {error}",
-            hint=f"GET /v2/models/{served.deployment.name} shows the inputs",
-        ) from None
+    hint = f"GET /v2/models/{served.deployment.name} shows the inputs"
+    request = decoded(body, _decoder, "the body is not an inference request", hint)
     columns = {tensor.name: _values(tensor) for tensor in request.inputs}
     if len(columns) < len(request.inputs):
         raise RequestError("an input comes twice", hint="send every input once")

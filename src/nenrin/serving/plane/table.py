@@ -179,9 +179,9 @@ class RouteTable:
         for variant in deployment.route.variants:
             try:
                 runtime = _loaded_before(before, variant) or self._open(live, reader, variant)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
-                _logger.exception("version %s does not load", variant.version)
+                _say(variant.version, error)
                 if not opened:
                     return None
                 runtime = opened[0]
@@ -199,6 +199,14 @@ class RouteTable:
         now = self._calendar.now() if live.stands_at is None else live.stands_at
         runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
         return runtime
+
+
+def _say(version: str, error: Exception) -> None:
+    """What can be explained needs no traceback."""
+    if isinstance(error, NenrinError):
+        _logger.warning("version %s does not load: %s; %s", version, error, error.hint)
+    else:
+        _logger.error("version %s does not load", version, exc_info=error)
 
 
 def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:

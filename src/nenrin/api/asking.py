@@ -1,0 +1,50 @@
+"""Nothing that was asked is passed over: a misspelt name must not mean something else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from fastapi import Body, Depends, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict
+
+from nenrin.core.errors import RequestError
+
+
+class Nothing(BaseModel):
+    """The body of a verb that needs to know no more: none, or `{}`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _no_members(_body: Annotated[Nothing | None, Body()] = None) -> None: ...
+
+
+no_body = Depends(_no_members)
+
+
+def refuse_unknown(request: Request) -> None:
+    """Let a request through unless it has a query parameter that its route does not take.
+
+    Raises:
+        RequestError: it has one.
+    """
+    route = request.scope.get("route")
+    if not isinstance(route, APIRoute):
+        return
+    known = dict.fromkeys(_query(route.dependant))
+    for name in request.query_params:
+        if name not in known:
+            raise RequestError(
+                f"{request.method} {request.url.path} takes no parameter {name!r}",
+                where=name,
+                hint=f"it takes {', '.join(known) or 'none'}; GET /docs shows more",
+            )
+
+
+def _query(dependant: Dependant) -> Iterator[str]:
+    yield from (parameter.alias for parameter in dependant.query_params)
+    for each in dependant.dependencies:
+        yield from _query(each)

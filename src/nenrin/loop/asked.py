@@ -1,0 +1,62 @@
+"""What a backtest is asked to do, read before any work begins, and the environment that it gets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from nenrin.core.digest import derived_id
+from nenrin.core.errors import RequestError
+from nenrin.loop.faults import Injection
+from nenrin.loop.ports import Prepared
+from nenrin.loop.window import read_date
+
+PARTS = ("watch",)
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """The window's dates as texts, empty where left out; the faults; the parts left out."""
+
+    from_: str = ""
+    until: str = ""
+    inject: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+
+def read_asked(
+    from_: str | None = None,
+    until: str | None = None,
+    inject: Sequence[str] = (),
+    without: Sequence[str] = (),
+) -> Asked:
+    """What was asked, when it can be done.
+
+    Raises:
+        RequestError: a date is none, the window has no day, a fault or a part is not known, or a fault
+            lies outside the dates that were given.
+    """
+    first = read_date(from_) if from_ else None
+    end = read_date(until) if until else None
+    if first and end and end <= first:
+        raise RequestError(
+            f"a backtest from {first} until {end} has no day to replay",
+            hint="until is the day after the last one served: give a later one",
+        )
+    for text in inject:
+        Injection.parse(text).must_lie(first, end)
+    for part in without:
+        if part not in PARTS:
+            raise RequestError(
+                f"{part!r} is no part that a backtest can leave out",
+                hint=f"what can be left out: {', '.join(PARTS)}",
+                where=part,
+            )
+    return Asked(from_=from_ or "", until=until or "", inject=tuple(inject), without=tuple(without))
+
+
+def environment_of(prepared: Prepared, asked: Asked, taken: list[str]) -> str:
+    """A name for a replay: the same for the same question, with a number for every time it is asked."""
+    name = derived_id("bt", prepared.project, prepared.data, msgspec.to_builtins(asked))
+    times = sum(1 for other in taken if other.startswith(f"backtest/{name}"))
+    return f"backtest/{name}" if not times else f"backtest/{name}-{times + 1}"
