@@ -87,6 +87,16 @@ def test_words_for_none_do_not_make_numbers_text(tmp_path):
     assert frame["blank"].dtype == pl.String
 
 
+def test_blank_lines_at_the_end_are_no_rows(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,\n,\n,x\n\n\n")
+    assert table(path, SPEC).rows() == [(1, None), (None, None), (None, "x")]
+    path.write_text("a,b\n,\n")
+    assert table(path, SPEC).is_empty()
+    path.write_text("a\n1\n\n")
+    assert table(path, SPEC)["a"].to_list() == [1, None]
+
+
 def test_what_was_text_before_stays_text(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("zip,n\n01234,1\n")

@@ -13,10 +13,10 @@ from typing import Any, cast
 import polars as pl
 
 from nenrin.core.errors import DataError, MissingExtraError
+from nenrin.data.delimited import SEPARATORS, ending
 from nenrin.data.spec import DatasetSpec
 
 _TAKES = "return a polars, pandas or Arrow table, a dict of lists, a list of dicts, or a path"
-_TEXT_FILES = {".csv": ",", ".tsv": "\t"}
 _NO_NUMBER = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "-", "?"]
 
 
@@ -110,14 +110,11 @@ def _file(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> p
             hint="a path in nr.file(…) is relative to the project file",
             where=spec.where,
         )
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes[-1:] == [".gz"]:
-        suffixes.pop()
-    ending = suffixes[-1] if suffixes else ""
-    if ending in (".parquet", ".pq"):
+    kind = ending(path)
+    if kind in (".parquet", ".pq"):
         return pl.read_parquet(path)
-    if ending in _TEXT_FILES:
-        return read_text(path, _TEXT_FILES[ending], frozen)
+    if kind in SEPARATORS:
+        return read_text(path, SEPARATORS[kind], frozen)
     raise DataError(
         f"dataset {spec.name}: {path.name} is neither CSV, TSV nor Parquet by its name",
         hint="name it .csv, .csv.gz, .tsv or .parquet, or read it in a function under @nr.dataset",
@@ -132,6 +129,7 @@ def read_text(path: Path, separator: str, frozen: Mapping[str, pl.DataType]) -> 
 
     A column is numeric too when all its texts are numbers but for the usual words for none
     (``NA``, blank, ``?`` …): one such word must not turn a column of numbers into categories.
+    Blank lines at the end are no rows.
     """
     head = pl.read_csv(path, separator=separator, n_rows=0)
     texts = [name for name in head.columns if isinstance(frozen.get(name), pl.String)]
@@ -142,6 +140,9 @@ def read_text(path: Path, separator: str, frozen: Mapping[str, pl.DataType]) -> 
         try_parse_dates=True,
         schema_overrides=dict.fromkeys(texts, pl.String),
     )
+    if frame.width > 1:
+        empty = frame.reverse().select(pl.all_horizontal(pl.all().is_null())).to_series()
+        frame = frame.head(frame.height - int(empty.cum_prod().sum()))
     unsure = (frame[name] for name in frame.columns if name not in texts)
     numeric = (_numbers(series) for series in unsure if series.dtype == pl.String)
     return frame.with_columns(series for series in numeric if series is not None)

@@ -60,7 +60,7 @@ def infer(
             kind that cannot be predicted.
     """
     path = Path(path).absolute()
-    spec = DatasetSpec(name=path.stem, where=str(path))
+    spec = DatasetSpec(name=path.stem, path=str(path), where=str(path))
     frame = table(path, spec)
     for column in (target, time, key):
         _check_column(frame, column, spec)
