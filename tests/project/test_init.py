@@ -153,6 +153,15 @@ def test_rows_without_a_target_are_noted(tmp_path: Path):
     assert any("1 rows have no y" in note for note in inferred.notes)
 
 
+def test_columns_without_a_name_are_said(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text(",a,,y\n" + "".join(f"{i},{i % 7},{i % 3},{i % 5}\n" for i in range(20)))
+    inferred = infer(path, "y")
+    assert list(inferred.drop) == ["unnamed_1"]
+    assert "only numbers the rows" in inferred.drop["unnamed_1"]
+    assert any(note.startswith("unnamed_3 is what a column without") for note in inferred.notes)
+
+
 def test_the_path_is_relative_to_the_project(customers: Path, tmp_path: Path):
     text = write_project(tmp_path / "deep" / "er", infer(customers, "spend")).read_text()
     assert 'nr.file("../../customers.csv"' in text

@@ -1,11 +1,12 @@
 """Anything that holds a table, as one polars frame: frames, Arrow, dicts, CSV and Parquet files.
 
-Categories, and columns without any value, become text; every other column keeps its type. What
-times mean is :mod:`nenrin.data.times`' work.
+Categories, and columns without any value, become text; every other column keeps its type. A column
+without a name is called by its place. What times mean is :mod:`nenrin.data.times`' work.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -17,6 +18,7 @@ from nenrin.data.delimited import SEPARATORS, ending
 from nenrin.data.spec import DatasetSpec
 
 _TAKES = "return a polars, pandas or Arrow table, a dict of lists, a list of dicts, or a path"
+_FURTHER = re.compile(r"_duplicated_\d+")
 _NO_NUMBER = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "-", "?"]
 
 
@@ -37,6 +39,7 @@ def table(
     """
     try:
         frame = _frame(source, spec, frozen or {})
+        frame = frame.rename(_names_for_the_nameless(frame.columns))
     except (pl.exceptions.PolarsError, ValueError, TypeError, OverflowError) as error:
         raise DataError(
             f"the table of dataset {spec.name} cannot be read: {str(error).splitlines()[0]}",
@@ -57,6 +60,22 @@ def table(
         for name, kind in frame.schema.items()
         if isinstance(kind, pl.Categorical | pl.Enum | pl.Null)
     ).rechunk()
+
+
+def unnamed(place: int) -> str:
+    """What a column without a name is called; ``place`` counts from 1."""
+    return f"unnamed_{place}"
+
+
+def _names_for_the_nameless(columns: list[str]) -> dict[str, str]:
+    """A name for each column without one, as pandas writes its index; polars numbers the further ones."""
+    if not any(name.strip() == "" for name in columns):
+        return {}
+    return {
+        name: unnamed(place)
+        for place, name in enumerate(columns, 1)
+        if name.strip() == "" or _FURTHER.fullmatch(name)
+    }
 
 
 def _frame(source: object, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> pl.DataFrame:
