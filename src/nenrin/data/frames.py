@@ -14,12 +14,12 @@ from typing import Any, cast
 import polars as pl
 
 from nenrin.core.errors import DataError, MissingExtraError
-from nenrin.data.delimited import SEPARATORS, ending
+from nenrin.data.delimited import SEPARATORS, ending, read_text
 from nenrin.data.spec import DatasetSpec
 
 _TAKES = "return a polars, pandas or Arrow table, a dict of lists, a list of dicts, or a path"
+_PARQUET = b"PAR1"
 _FURTHER = re.compile(r"_duplicated_\d+")
-_NO_NUMBER = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "-", "?"]
 
 
 def table(
@@ -131,9 +131,9 @@ def _file(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> p
         )
     kind = ending(path)
     if kind in (".parquet", ".pq"):
-        return pl.read_parquet(path)
+        return _parquet(path, spec)
     if kind in SEPARATORS:
-        return read_text(path, SEPARATORS[kind], frozen)
+        return read_text(path, spec, frozen)
     raise DataError(
         f"dataset {spec.name}: {path.name} is neither CSV, TSV nor Parquet by its name",
         hint="name it .csv, .csv.gz, .tsv or .parquet, or read it in a function under @nr.dataset",
@@ -141,38 +141,18 @@ def _file(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> p
     )
 
 
-def read_text(path: Path, separator: str, frozen: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """A delimited text file, its types told by every one of its rows.
-
-    What ``frozen`` knows to be text stays text: a later file may happen to hold digits only.
-
-    A column is numeric too when all its texts are numbers but for the usual words for none
-    (``NA``, blank, ``?`` …): one such word must not turn a column of numbers into categories.
-    Blank lines at the end are no rows.
-    """
-    head = pl.read_csv(path, separator=separator, n_rows=0)
-    texts = [name for name in head.columns if isinstance(frozen.get(name), pl.String)]
-    frame = pl.read_csv(
-        path,
-        separator=separator,
-        infer_schema_length=None,
-        try_parse_dates=True,
-        schema_overrides=dict.fromkeys(texts, pl.String),
-    )
-    if frame.width > 1:
-        empty = frame.reverse().select(pl.all_horizontal(pl.all().is_null())).to_series()
-        frame = frame.head(frame.height - int(empty.cum_prod().sum()))
-    unsure = (frame[name] for name in frame.columns if name not in texts)
-    numeric = (_numbers(series) for series in unsure if series.dtype == pl.String)
-    return frame.with_columns(series for series in numeric if series is not None)
-
-
-def _numbers(texts: pl.Series) -> pl.Series | None:
-    """The numbers that ``texts`` spell, or None if they are not all numbers."""
-    plain = texts.str.strip_chars()
-    plain = plain.set(plain.is_in(_NO_NUMBER), None)
-    for kind in (pl.Int64, pl.Float64):
-        numbers = plain.cast(kind, strict=False)
-        if numbers.null_count() == plain.null_count() < len(plain):
-            return numbers
-    return None
+def _parquet(path: Path, spec: DatasetSpec) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        with path.open("rb") as file:
+            begins = file.read(len(_PARQUET))
+        if begins == _PARQUET:
+            what = f"cannot be read: {str(error).splitlines()[0]}"
+            hint = "it may be cut off: write or copy it again"
+        else:
+            what = "is not Parquet, as its ending says" if begins else "is empty"
+            hint = "name a text file .csv, or write the table as Parquet"
+        raise DataError(
+            f"the file of dataset {spec.name} {what}", hint=hint, where=spec.where
+        ) from error
