@@ -87,6 +87,16 @@ def test_words_for_none_do_not_make_numbers_text(tmp_path):
     assert frame["blank"].dtype == pl.String
 
 
+def test_blank_lines_at_the_end_are_no_rows(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n1,\n,\n,x\n\n\n")
+    assert table(path, SPEC).rows() == [(1, None), (None, None), (None, "x")]
+    path.write_text("a,b\n,\n")
+    assert table(path, SPEC).is_empty()
+    path.write_text("a\n1\n\n")
+    assert table(path, SPEC)["a"].to_list() == [1, None]
+
+
 def test_what_was_text_before_stays_text(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("zip,n\n01234,1\n")
@@ -96,3 +106,13 @@ def test_what_was_text_before_stays_text(tmp_path):
 def test_a_column_without_values_holds_numbers_or_what_it_held_before():
     assert table({"a": [None, None]}, SPEC)["a"].dtype == pl.Float64
     assert table({"a": [None, None]}, SPEC, {"a": pl.String()})["a"].dtype == pl.String
+
+
+def test_columns_without_a_name_are_called_by_their_place(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text(",a,,b, \n0,1,2,3,4\n")
+    assert table(path, SPEC).columns == ["unnamed_1", "a", "unnamed_3", "b", "unnamed_5"]
+    assert table(pl.DataFrame({"a": [1], "": [2]}), SPEC).columns == ["a", "unnamed_2"]
+    assert table({"_duplicated_0": [1]}, SPEC).columns == ["_duplicated_0"]
+    with pytest.raises(DataError, match="cannot be read"):
+        table({"": [1], "unnamed_1": [2]}, SPEC)

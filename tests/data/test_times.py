@@ -101,7 +101,7 @@ def test_where_clocks_go_forward_at_midnight_the_day_begins_at_one():
     ],
 )
 def test_texts_are_read(text, moment):
-    assert event([text, None]) == [to_us(moment), None]
+    assert event([text, text]) == [to_us(moment)] * 2
 
 
 @pytest.mark.parametrize("values", [["2013-07-01", "soon"], [20130701], [True]])
@@ -116,6 +116,29 @@ def test_a_missing_column_names_those_that_are_near():
     assert "sched_dep" in raised.value.hint
 
 
+def test_a_row_without_a_time_is_refused_and_counted():
+    frame = pl.DataFrame({"id": [7, 8, 9], "t": [datetime(2013, 7, 1), None, None]})
+    with pytest.raises(
+        DataError, match=r"2 of 3 rows of dataset flights have no t,.*id=8$"
+    ) as raised:
+        with_instants(frame, spec(key=("id",), time="t"), AT)
+    assert raised.value.where == "project.py:5"
+    assert raised.value.hint
+
+
+def test_the_line_of_a_text_file_is_named():
+    frame = pl.DataFrame(
+        {"note": ["two\nlines", "x", "y"], "t": ["2013-07-01", "2013-07-01", "soon"]}
+    )
+    with pytest.raises(DataError, match="no time in row 3, line 5 of the file: 'soon'"):
+        with_instants(frame, spec(path="a/notes.csv.gz", time="t"), AT)
+    gap = frame.with_columns(t=pl.Series(["2013-07-01", None, "2013-07-01"]))
+    with pytest.raises(DataError, match=r"has no t,.* row 2, line 4 of the file"):
+        with_instants(gap, spec(path="notes.tsv", time="t"), AT)
+    with pytest.raises(DataError, match=r"row 2$"):
+        with_instants(gap, spec(path="notes.parquet", time="t"), AT)
+
+
 def test_every_datetime_column_becomes_utc_microseconds():
     frame = pl.DataFrame({"other": [datetime(2013, 7, 1)]}).with_columns(
         pl.col("other").dt.cast_time_unit("ns")
@@ -127,14 +150,14 @@ def test_every_datetime_column_becomes_utc_microseconds():
 
 def test_known():
     moment, later = datetime(2013, 7, 1), datetime(2013, 7, 2)
-    frame = pl.DataFrame({"t": [moment, None], "k": [later, None]})
+    frame = pl.DataFrame({"t": [moment, later], "k": [later, None]})
 
     def known(**declared):
         return with_instants(frame, spec(**declared), AT)[KNOWN].to_list()
 
-    assert known(time="t") == [to_us(moment), AT]
-    assert known(time="t", known="30m") == [to_us(moment) + 30 * MINUTE, AT]
-    assert known(time="t", known="k") == [to_us(later), AT]
+    assert known(time="t") == [to_us(moment), to_us(later)]
+    assert known(time="t", known="30m") == [t + 30 * MINUTE for t in map(to_us, (moment, later))]
+    assert known(time="t", known="k") == [to_us(later), to_us(later)]
     assert known() == [AT, AT]
 
 

@@ -23,6 +23,7 @@ def customers(tmp_path: Path) -> Path:
         {
             "customer_id": [f"c{i}" for i in range(N)],
             "signed": [f"2023-{1 + i % 12:02d}-{1 + i % 28:02d}" for i in range(N)],
+            "renewed": [None if i == 6 else f"2023-{1 + i % 12:02d}-01" for i in range(N)],
             "tenure": random.integers(0, 72, N),
             "spend": random.random(N) * 100,
             "plan": random.choice(["a", "b"], N),
@@ -125,6 +126,7 @@ def test_a_table_with_the_name_of_its_target(tmp_path: Path):
         ({"target": "churn"}, "no column churn"),
         ({"target": "churned", "time": "sign"}, "no column sign"),
         ({"target": "churned", "time": "plan"}, "no time"),
+        ({"target": "churned", "time": "renewed"}, "1 of 400 rows .* no renewed.* line 8 of"),
         ({"target": "churned", "key": "plan"}, "does not identify rows"),
         ({"target": "grade"}, "3 different texts"),
         ({"target": "signed"}, "values of type Date"),
@@ -149,6 +151,15 @@ def test_rows_without_a_target_are_noted(tmp_path: Path):
     inferred = infer(path, "y")
     assert inferred.positive == "yes"
     assert any("1 rows have no y" in note for note in inferred.notes)
+
+
+def test_columns_without_a_name_are_said(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text(",a,,y\n" + "".join(f"{i},{i % 7},{i % 3},{i % 5}\n" for i in range(20)))
+    inferred = infer(path, "y")
+    assert list(inferred.drop) == ["unnamed_1"]
+    assert "only numbers the rows" in inferred.drop["unnamed_1"]
+    assert any(note.startswith("unnamed_3 is what a column without") for note in inferred.notes)
 
 
 def test_the_path_is_relative_to_the_project(customers: Path, tmp_path: Path):

@@ -14,9 +14,10 @@ from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.core.errors import IntegrityError, RefusedError, RequestError, StepError
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.artefact import Artefact, describe, dump
-from nenrin.training.columns import ColumnSpec
+from nenrin.training.columns import ColumnSpec, encode
 from nenrin.training.fit import fit
 from nenrin.training.formats import Skops
+from nenrin.training.rows import Rows
 from tests.training.example import fit_each, frames, job_of
 
 FORMATS = {
@@ -118,6 +119,45 @@ def test_other_bytes_and_newer_formats_are_refused(context: WorkerContext, folde
     data = b"nenrin-model-1\n\0" + len(newer).to_bytes(8, "little") + newer
     with pytest.raises(RefusedError, match="'onnx'"):
         Artefact.loads(data)
+
+
+ODD = ["size [cm]", "a:b", 'a"b', "a{b}", "a\nb", "a, b", "a b", "a_b", "100%25"]
+
+
+@pytest.mark.parametrize("learner", ["lightgbm", "sklearn"])
+def test_features_may_have_any_name(learner: str) -> None:
+    from lightgbm import LGBMClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    random = np.random.default_rng(0)
+    frame = pl.DataFrame({name: random.random(200) for name in ODD})
+    columns, y = encode(frame), (random.random(200) < frame[ODD[0]].to_numpy()).astype(int)
+    rows = Rows(columns, np.arange(200), y, np.ones(200))
+    model = (
+        LGBMClassifier(n_estimators=5, n_jobs=1, verbosity=-1)
+        if learner == "lightgbm"
+        else HistGradientBoostingClassifier(max_iter=5)
+    ).fit(rows.pandas(), rows.y)
+    specs = tuple(column.spec for column in columns)
+    given = {"name": "guess", "where": "project.py:3", "task": "binary", "columns": specs}
+    data = dump(model, container="pandas", labelled=True, **given)
+    artefact = Artefact.loads(data, trusted=True)
+    assert [column.name for column in artefact.header.columns] == ODD
+    expected = model.predict_proba(rows.pandas())[:, 1]
+    np.testing.assert_array_equal(artefact.predict(frame), expected)
+    np.testing.assert_array_equal(artefact.predict_rows(frame.to_dicts()), expected)
+
+
+def test_a_model_fitted_on_the_names_themselves_is_given_them() -> None:
+    from sklearn.linear_model import LogisticRegression
+
+    frame = pl.DataFrame({"size [cm]": [0.0, 1.0, 2.0, 3.0]})
+    specs = tuple(column.spec for column in encode(frame))
+    model = LogisticRegression().fit(frame.to_pandas(), [0, 0, 1, 1])
+    given = {"name": "guess", "where": "project.py:3", "task": "binary", "columns": specs}
+    artefact = Artefact.loads(dump(model, container="pandas", **given), trusted=True)
+    expected = model.predict_proba(frame.to_pandas())[:, 1]
+    np.testing.assert_array_equal(artefact.predict(frame), expected)
 
 
 class _Fixed:

@@ -61,9 +61,9 @@ def _reference(rows: list[dict[str, Any]]) -> list[tuple[int, str, int]]:
     """(asked, key, version): the version that stood when its own asked instant came."""
     chosen = []
     for key in {row["id"] for row in rows}:
-        mine = [row for row in rows if row["id"] == key]
+        mine = [row for row in rows if row["id"] == key and row["__event__"] is not None]
         for place, row in enumerate(mine):
-            asked = row["__known__"] if row["__event__"] is None else row["__event__"]
+            asked = row["__event__"]
             later = mine[place + 1]["__known__"] if place + 1 < len(mine) else None
             if later is None or later > asked:
                 chosen.append((asked, key, row["version"]))
@@ -125,6 +125,10 @@ def test_at_wants_an_instant(name: str, says: str) -> None:
     with pytest.raises(ProjectError, match=says) as caught:
         ask(_model(at=flights[name]), _frame([(1, 5, 0)]))
     assert "test_asking.py:" in caught.value.where
+
+
+def test_a_row_without_an_event_is_never_asked() -> None:
+    assert ask(_model(), _frame([(1, 5, 0), (2, None, 900)])).asked.tolist() == [5]
 
 
 def test_keys_of_several_columns_cannot_be_confused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import unquote
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nenrin.training.columns import encode
-from nenrin.training.containers import to_numpy, to_pandas, to_polars
+from nenrin.training.containers import labels, to_numpy, to_pandas, to_polars
 
 FRAME = pl.DataFrame(
     {
@@ -73,6 +75,20 @@ def test_no_text_at_all() -> None:
 def test_whole_numbers_stay_exact_in_polars(values: list[int | None]) -> None:
     columns = encode(pl.DataFrame({"x": pl.Series(values, dtype=pl.Int64)}))
     assert to_polars(columns)["x"].to_list() == values
+
+
+@given(st.lists(st.text('ab_ %[5B\n",é', min_size=1, max_size=6), unique=True, max_size=4))
+def test_labels_are_taken_by_libraries_and_give_the_names_back(names: list[str]) -> None:
+    given = labels(names)
+    assert [unquote(label) for label in given] == names
+    assert len({label.replace(" ", "_") for label in given}) == len(names)
+    assert not set("".join(given)) & set('[\n",')
+
+
+def test_plain_names_are_their_own_labels() -> None:
+    plain = ["temp", "Odd name?", "humidity %", "größe", "a_b", "a-b (c) 100%"]
+    assert labels(plain) == plain
+    assert labels(["size [cm]", "a b", "a_b"]) == ["size %5Bcm%5D", "a%20b", "a_b"]
 
 
 def test_building_does_not_change_the_columns() -> None:

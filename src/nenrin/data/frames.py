@@ -1,11 +1,12 @@
 """Anything that holds a table, as one polars frame: frames, Arrow, dicts, CSV and Parquet files.
 
-Categories, and columns without any value, become text; every other column keeps its type. What
-times mean is :mod:`nenrin.data.times`' work.
+Categories, and columns without any value, become text; every other column keeps its type. A column
+without a name is called by its place. What times mean is :mod:`nenrin.data.times`' work.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -13,11 +14,12 @@ from typing import Any, cast
 import polars as pl
 
 from nenrin.core.errors import DataError, MissingExtraError
+from nenrin.data.delimited import SEPARATORS, ending, read_text
 from nenrin.data.spec import DatasetSpec
 
 _TAKES = "return a polars, pandas or Arrow table, a dict of lists, a list of dicts, or a path"
-_TEXT_FILES = {".csv": ",", ".tsv": "\t"}
-_NO_NUMBER = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "-", "?"]
+_PARQUET = b"PAR1"
+_FURTHER = re.compile(r"_duplicated_\d+")
 
 
 def table(
@@ -37,6 +39,7 @@ def table(
     """
     try:
         frame = _frame(source, spec, frozen or {})
+        frame = frame.rename(_names_for_the_nameless(frame.columns))
     except (pl.exceptions.PolarsError, ValueError, TypeError, OverflowError) as error:
         raise DataError(
             f"the table of dataset {spec.name} cannot be read: {str(error).splitlines()[0]}",
@@ -57,6 +60,22 @@ def table(
         for name, kind in frame.schema.items()
         if isinstance(kind, pl.Categorical | pl.Enum | pl.Null)
     ).rechunk()
+
+
+def unnamed(place: int) -> str:
+    """What a column without a name is called; ``place`` counts from 1."""
+    return f"unnamed_{place}"
+
+
+def _names_for_the_nameless(columns: list[str]) -> dict[str, str]:
+    """A name for each column without one, as pandas writes its index; polars numbers the further ones."""
+    if not any(name.strip() == "" for name in columns):
+        return {}
+    return {
+        name: unnamed(place)
+        for place, name in enumerate(columns, 1)
+        if name.strip() == "" or _FURTHER.fullmatch(name)
+    }
 
 
 def _frame(source: object, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> pl.DataFrame:
@@ -110,14 +129,11 @@ def _file(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> p
             hint="a path in nr.file(…) is relative to the project file",
             where=spec.where,
         )
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes[-1:] == [".gz"]:
-        suffixes.pop()
-    ending = suffixes[-1] if suffixes else ""
-    if ending in (".parquet", ".pq"):
-        return pl.read_parquet(path)
-    if ending in _TEXT_FILES:
-        return read_text(path, _TEXT_FILES[ending], frozen)
+    kind = ending(path)
+    if kind in (".parquet", ".pq"):
+        return _parquet(path, spec)
+    if kind in SEPARATORS:
+        return read_text(path, spec, frozen)
     raise DataError(
         f"dataset {spec.name}: {path.name} is neither CSV, TSV nor Parquet by its name",
         hint="name it .csv, .csv.gz, .tsv or .parquet, or read it in a function under @nr.dataset",
@@ -125,34 +141,18 @@ def _file(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) -> p
     )
 
 
-def read_text(path: Path, separator: str, frozen: Mapping[str, pl.DataType]) -> pl.DataFrame:
-    """A delimited text file, its types told by every one of its rows.
-
-    What ``frozen`` knows to be text stays text: a later file may happen to hold digits only.
-
-    A column is numeric too when all its texts are numbers but for the usual words for none
-    (``NA``, blank, ``?`` …): one such word must not turn a column of numbers into categories.
-    """
-    head = pl.read_csv(path, separator=separator, n_rows=0)
-    texts = [name for name in head.columns if isinstance(frozen.get(name), pl.String)]
-    frame = pl.read_csv(
-        path,
-        separator=separator,
-        infer_schema_length=None,
-        try_parse_dates=True,
-        schema_overrides=dict.fromkeys(texts, pl.String),
-    )
-    unsure = (frame[name] for name in frame.columns if name not in texts)
-    numeric = (_numbers(series) for series in unsure if series.dtype == pl.String)
-    return frame.with_columns(series for series in numeric if series is not None)
-
-
-def _numbers(texts: pl.Series) -> pl.Series | None:
-    """The numbers that ``texts`` spell, or None if they are not all numbers."""
-    plain = texts.str.strip_chars()
-    plain = plain.set(plain.is_in(_NO_NUMBER), None)
-    for kind in (pl.Int64, pl.Float64):
-        numbers = plain.cast(kind, strict=False)
-        if numbers.null_count() == plain.null_count() < len(plain):
-            return numbers
-    return None
+def _parquet(path: Path, spec: DatasetSpec) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path)
+    except pl.exceptions.PolarsError as error:
+        with path.open("rb") as file:
+            begins = file.read(len(_PARQUET))
+        if begins == _PARQUET:
+            what = f"cannot be read: {str(error).splitlines()[0]}"
+            hint = "it may be cut off: write or copy it again"
+        else:
+            what = "is not Parquet, as its ending says" if begins else "is empty"
+            hint = "name a text file .csv, or write the table as Parquet"
+        raise DataError(
+            f"the file of dataset {spec.name} {what}", hint=hint, where=spec.where
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -72,6 +73,7 @@ class DataService:
         before = self._latest(environment, spec.name)
         stored = None if before is None else self.frame(before)
         given = _call(dataset) if source is None else source
+        spec = msgspec.structs.replace(spec, path=_path(given))
         raw = table(given, spec, None if stored is None else dict(stored.schema))
         say("load", 1, 3, _note(raw, spec))
         found = difference(_prepared(raw, stored, spec, at), stored, spec, at, backfill=backfill)
@@ -204,6 +206,11 @@ class DataService:
             del body["environment"], body["at"]
             unit.record("dataset.loaded", manifest.dataset, body)
         return version
+
+
+def _path(source: object) -> str | None:
+    """The file that the rows are read from, if it is one."""
+    return str(source) if isinstance(source, str | Path) else None
 
 
 def _call(dataset: Dataset) -> object:

@@ -24,7 +24,7 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
         tz: time zone of naive times (IANA name); none: UTC.
         known: column of the instant at which a row could be known, or a delay after the event
             (``"30m"``); none: see :mod:`nenrin.data.versions`.
-        path: file that is read, relative to the project file; none: a function is called.
+        path: file that is read, relative to the project file until it is; none: a function is called.
         where: ``file:line`` of the declaration.
     """
 

@@ -11,6 +11,7 @@ import difflib
 import polars as pl
 
 from nenrin.core.errors import DataError
+from nenrin.data.delimited import SEPARATORS, ending
 from nenrin.data.spec import DatasetSpec
 
 EVENT = "__event__"
@@ -36,12 +37,14 @@ _FORMATS = (
 def with_instants(frame: pl.DataFrame, spec: DatasetSpec, at: int) -> pl.DataFrame:
     """``frame`` with its times in UTC and two more columns.
 
-    ``__event__`` (Int64 microseconds) is null where the time column is; without ``time=`` it is
+    ``__event__`` (Int64 microseconds, never null) is the time column; without ``time=`` it is
     ``at``, the instant of the load. ``__known__`` (Int64, never null) is what the declaration says
-    of a first load: the ``known=`` column, else event plus delay, else the event, else ``at``.
+    of a first load: the ``known=`` column where it has a value, else event plus delay, else the
+    event.
 
     Raises:
-        DataError: a declared column is missing or no time, a local time does not exist.
+        DataError: a declared column is missing or no time, a row has no ``time=``, a local time does
+            not exist.
     """
     for word, column in [("key", key) for key in spec.key] + [
         ("time", spec.time),
@@ -49,6 +52,8 @@ def with_instants(frame: pl.DataFrame, spec: DatasetSpec, at: int) -> pl.DataFra
     ]:
         if column is not None and column not in frame.columns:
             raise missing_column(column, frame.columns, spec, f"{word}=")
+    if spec.time is not None:
+        _check_times(frame, spec.time, spec)
     declared = [column for column in (spec.time, spec.known_column) if column is not None]
     frame = frame.with_columns(_parsed(frame, column, spec) for column in declared)
     frame = frame.with_columns(
@@ -63,7 +68,22 @@ def with_instants(frame: pl.DataFrame, spec: DatasetSpec, at: int) -> pl.DataFra
         known = pl.coalesce(known, pl.col(EVENT))
     else:
         known = pl.col(EVENT) + (spec.delay or 0)
-    return frame.with_columns(pl.coalesce(known, pl.lit(at, pl.Int64)).alias(KNOWN))
+    return frame.with_columns(known.alias(KNOWN))
+
+
+def _check_times(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> None:
+    """Refuse rows without an event: taken for the load's, it would stretch the calendar to today."""
+    missing = frame[column].is_null()
+    if not missing.any():
+        return
+    count = int(missing.sum())
+    place = _place(frame, missing.arg_true()[0], spec)
+    raise DataError(
+        f"{count:,} of {frame.height:,} rows of dataset {spec.name} "
+        f"{'has' if count == 1 else 'have'} no {column}, which time= names, first {place}",
+        hint="fill the times, or leave rows without one out: a row is asked and known by its time",
+        where=spec.where,
+    )
 
 
 def missing_column(column: str, columns: list[str], spec: DatasetSpec, role: str) -> DataError:
@@ -96,7 +116,7 @@ def _parsed(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
         return best
     row = (best.is_null() & series.is_not_null()).arg_true()[0]
     raise DataError(
-        f"column {column} of dataset {spec.name} is no time in {row_name(frame, row, spec)}: "
+        f"column {column} of dataset {spec.name} is no time in {_place(frame, row, spec)}: "
         f"{series[row]!r}",
         hint="write ISO 8601 (2013-07-01T17:00 or 2013-07-01T17:00:00Z) or give datetimes",
         where=spec.where,
@@ -119,7 +139,7 @@ def _utc(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
         row = skipped[0]
         raise DataError(
             f"column {column} of dataset {spec.name} is {series[row]}, an hour that {spec.tz} "
-            f"skipped, in {row_name(frame, row, spec)}",
+            f"skipped, in {_place(frame, row, spec)}",
             hint="mend the row, or give times with their zone (UTC)",
             where=spec.where,
         )
@@ -145,3 +165,16 @@ def row_name(frame: pl.DataFrame, row: int, spec: DatasetSpec) -> str:
     if not spec.key:
         return f"row {row + 1}"
     return "the row with " + ", ".join(f"{key}={frame[key][row]!r}" for key in spec.key)
+
+
+def _place(frame: pl.DataFrame, row: int, spec: DatasetSpec) -> str:
+    """The row's name, and its line where the rows are those of a text file, in its order."""
+    name = row_name(frame, row, spec)
+    if spec.path is None or ending(spec.path) not in SEPARATORS:
+        return name
+    texts = [column for column, kind in frame.schema.items() if kind == pl.String]
+    above = frame.select(texts).head(row)
+    # a text in quotes may go over several lines, in a value and in the name of a column
+    breaks = sum(above.select(pl.all().str.count_matches("\n").sum()).fill_null(0).row(0))
+    line = 2 + row + breaks + sum(column.count("\n") for column in frame.columns)
+    return f"{name}, line {line} of the file"

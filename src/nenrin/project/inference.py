@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.errors import DataError
-from nenrin.data.frames import table
+from nenrin.data.frames import table, unnamed
 from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import with_instants
 from nenrin.gates.leak import leaking
@@ -60,7 +60,7 @@ def infer(
             kind that cannot be predicted.
     """
     path = Path(path).absolute()
-    spec = DatasetSpec(name=path.stem, where=str(path))
+    spec = DatasetSpec(name=path.stem, path=str(path), where=str(path))
     frame = table(path, spec)
     for column in (target, time, key):
         _check_column(frame, column, spec)
@@ -69,7 +69,7 @@ def infer(
     task, positive, y = _target(frame, target, spec)
     keys = _given_key(frame, key, time, spec) if key else _guessed_key(frame, target, time)
     features = [name for name in frame.columns if name not in {target, time, *keys}]
-    drop = _left_out(frame.select(features), y)
+    drop = _left_out(frame.select(features), y, _unnamed(frame))
     return Inferred(
         path=path,
         target=target,
@@ -164,7 +164,18 @@ def _identifies(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
     return part.n_unique() == part.height and not sum(part.null_count().row(0))
 
 
-def _left_out(features: pl.DataFrame, y: np.ndarray) -> dict[str, str]:
+def _unnamed(frame: pl.DataFrame) -> list[str]:
+    """The columns to which the table gives no name, as they are called."""
+    return [name for place, name in enumerate(frame.columns, 1) if name == unnamed(place)]
+
+
+def _counts(series: pl.Series) -> bool:
+    """Whether the column numbers the rows, as pandas' index in a CSV file does."""
+    steps = series.is_not_null().all() and series.dtype.is_integer() and len(series) > 1
+    return bool(steps and (series.diff().drop_nulls() == 1).all())
+
+
+def _left_out(features: pl.DataFrame, y: np.ndarray, nameless: Sequence[str]) -> dict[str, str]:
     """Columns that are no features, in the order of the table, and why."""
     leaks = {
         name: f"which alone tells the target (AUC {auc:.3f}): was it known when it was asked?"
@@ -176,7 +187,12 @@ def _left_out(features: pl.DataFrame, y: np.ndarray) -> dict[str, str]:
         if kind == pl.String and features.height >= _FEWEST_ROWS
         if features[name].drop_nulls().n_unique() == features.height
     }
-    found = texts | leaks
+    numbers = {
+        name: "a column without a name that only numbers the rows"
+        for name in nameless
+        if name in features.columns and _counts(features[name])
+    }
+    found = texts | leaks | numbers
     return {name: found[name] for name in features.columns if name in found}
 
 
@@ -192,6 +208,11 @@ def _notes(
     notes = [f"{target} is predicted as {task}{yes}, from {frame.height} rows"]
     identity = " and ".join(keys)
     notes.append(f"{identity} identifies a row" if keys else "no key: a row is its content")
+    notes += [
+        f"{name} is what a column without a name is called: it is a feature"
+        for name in _unnamed(frame)
+        if name not in (target, *keys, *drop)
+    ]
     notes += [f"left out: {name}, {why}" for name, why in drop.items()]
     missing = frame[target].null_count()
     if missing:

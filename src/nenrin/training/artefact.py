@@ -19,7 +19,8 @@ import polars as pl
 
 from nenrin.core.errors import IntegrityError, RefusedError, StepError
 from nenrin.training.columns import ColumnSpec, FeatureColumn, RowEncoder, encode_as, recode
-from nenrin.training.containers import BUILD
+from nenrin.training.containers import BUILD, labels
+from nenrin.training.containers import labelled as under_labels
 from nenrin.training.declare import Predictor
 from nenrin.training.formats import fitted_names, format_for, format_named, unwrapped, wrapped
 from nenrin.training.meter import Meter
@@ -40,6 +41,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         where: ``file:line`` of its declaration.
         libraries: versions of the libraries that wrote it.
         positive: the positive class of a classifier fitted elsewhere; 1 if none is named.
+        labelled: its frame calls columns by their ``labels``, where these are not their names.
     """
 
     format: str
@@ -50,6 +52,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     where: str
     libraries: dict[str, str]
     positive: str | int | float | None = None
+    labelled: bool = False
 
 
 class Artefact:
@@ -123,7 +126,8 @@ class Artefact:
             with meter.users():
                 answer = self.model.predict(matrix, num_threads=1)
         else:
-            container = BUILD[self.header.container](ours)
+            named = under_labels(ours) if self.header.labelled else ours
+            container = BUILD[self.header.container](named)
             answer = self._ask(container, meter)
         return self._checked(answer, n)
 
@@ -165,6 +169,7 @@ def dump(
     columns: tuple[ColumnSpec, ...],
     project: Path | None = None,
     positive: str | int | float | None = None,
+    labelled: bool = False,
 ) -> bytes:
     """A fitted model as the bytes of an artefact; equal models give equal bytes.
 
@@ -177,6 +182,7 @@ def dump(
         columns: its features, with the vocabularies of training.
         project: folder of the project, whose modules a pickle carries with it.
         positive: what its positive class is called; None is 1.
+        labelled: it was fitted on a frame whose columns are called by their ``labels``.
 
     Raises:
         StepError: it does not predict, was fitted on other columns than ``rows`` gives, or cannot be
@@ -188,7 +194,9 @@ def dump(
             hint="return a fitted model with predict or predict_proba, or nr.predictor(…)",
             where=where,
         )
-    _check_names(model, name, where, [column.name for column in columns])
+    names = [column.name for column in columns]
+    given = labels(names) if labelled else names
+    _check_names(model, name, where, given)
     chosen = format_for(model, columns, container, classes=positive is not None)
     header = Header(
         format=chosen.name,
@@ -199,6 +207,7 @@ def dump(
         where=where,
         libraries=_versions(chosen.library, container, type(model).__module__.partition(".")[0]),
         positive=positive,
+        labelled=given != names,
     )
     try:
         body = chosen.dumps(wrapped(model), project)

@@ -37,7 +37,8 @@ def ask(model: Model, frame: pl.DataFrame) -> AskedRows:
 
     Of a key with several versions the one counts that was known when it was asked: the first whose
     successor became known only after its own asked instant. So a later load never changes what was
-    asked before. A row without an event instant is asked when it became known.
+    asked before. Rows without a time are asked when they became known; a row whose own time is
+    missing, which a load refuses, is never asked: when it was loaded says nothing of it.
 
     Args:
         model: the declared model.
@@ -48,6 +49,8 @@ def ask(model: Model, frame: pl.DataFrame) -> AskedRows:
     """
     asked = _asked(model, frame)
     keyed = frame.with_columns(row_keys(model.rows, frame), asked)
+    if model.rows.declared.time is not None:
+        keyed = keyed.filter(pl.col("__event__").is_not_null())
     if model.rows.declared.key and keyed.get_column(KEY).n_unique() < keyed.height:
         followed = pl.col("__known__").shift(-1).over(KEY)
         keyed = keyed.filter(followed.is_null() | (followed > pl.col(ASKED))).unique(

@@ -6,7 +6,10 @@ what it was fitted on: the same order, kinds and categories.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Columns = Sequence[FeatureColumn]
+
+# What LightGBM (JSON's signs, line ends) and XGBoost ([ ] <) refuse; a % where it would read as ours.
+_REFUSED = re.compile(r'[\x00-\x1f\x7f",:<\[\]{}]|%(?=[0-9A-Fa-f]{2})')
 
 
 def to_polars(columns: Columns) -> pl.DataFrame:
@@ -35,6 +41,30 @@ def to_pandas(columns: Columns) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame({column.name: _pandas_column(column) for column in columns}, copy=False)
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """The names of features as libraries take them, each once; plain names are themselves.
+
+    A character that LightGBM or XGBoost refuses is written ``%5B``, as in a URL, so
+    ``urllib.parse.unquote`` gives the name back. So is a space where LightGBM, which writes ``_`` for
+    it, would take two features for one.
+    """
+    underlined = Counter(name.replace(" ", "_") for name in names)
+    return [
+        _quoted(name).replace(" ", "%20" if underlined[name.replace(" ", "_")] > 1 else " ")
+        for name in names
+    ]
+
+
+def labelled(columns: Columns) -> list[FeatureColumn]:
+    """The columns under their :func:`labels`, for the frame that a model is fitted on."""
+    names = labels([column.name for column in columns])
+    return [replace(column, name=name) for column, name in zip(columns, names, strict=True)]
+
+
+def _quoted(name: str) -> str:
+    return _REFUSED.sub(lambda found: f"%{ord(found[0]):02X}", name)
 
 
 def to_numpy(columns: Columns) -> np.ndarray:

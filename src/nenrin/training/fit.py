@@ -230,6 +230,7 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
             container=container,
             columns=tuple(column.spec for column in columns),
             project=Path(job.project),
+            labelled=container == "pandas",
         )
     return Fitted(
         data=data, where=where, rows=len(rows), access=access, container=container, fit_cpu=fit_cpu

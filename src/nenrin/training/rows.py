@@ -10,7 +10,7 @@ import polars as pl
 
 from nenrin.core.errors import RequestError
 from nenrin.training.columns import FeatureColumn, take
-from nenrin.training.containers import BUILD
+from nenrin.training.containers import BUILD, labelled
 from nenrin.training.meter import Meter
 
 if TYPE_CHECKING:
@@ -76,7 +76,10 @@ class Rows:
         return frame
 
     def pandas(self) -> pd.DataFrame:
-        """The features as a pandas frame; texts are unordered categories, Booleans float32."""
+        """The features as a pandas frame; texts are unordered categories, Booleans float32.
+
+        A name with a character that LightGBM refuses is written as in a URL, ``size %5Bcm%5D``.
+        """
         frame: pd.DataFrame = self._container("pandas")
         return frame
 
@@ -117,4 +120,5 @@ class Rows:
         self._access.container = name
         self._access.on_container(name)
         with self._meter.platform():
-            return BUILD[name](take(self._columns, self._index))
+            columns = take(self._columns, self._index)
+            return BUILD[name](labelled(columns) if name == "pandas" else columns)
