@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from nenrin.backends.blobs.local import LocalStore
+from nenrin.backends.compute.fork import ForkExecutor, can_fork
 from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.backends.sql.data import SqlDatasetVersions
@@ -40,6 +41,7 @@ from nenrin.loop.service import LoopService
 from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
+from nenrin.pipelines.logs import StepLogs
 from nenrin.project.loader import project_attributes
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import unpack
@@ -59,6 +61,7 @@ class Platform:
         settings: what it was opened with.
         units, store: ledger and state; content.
         calendar: business time.
+        logs: what steps wrote.
         data, registry, gates, serving, monitoring, loop, projects, audit: the rooms' verbs.
 
     Args:
@@ -78,6 +81,7 @@ class Platform:
         self._starting = threading.Lock()
         timer = self._timer = SystemTimer()
         self._jobs = SqlJobs()
+        self.logs = StepLogs(settings.state_folder / "logs")
         self.data = DataService(self.units, self.store, SqlDatasetVersions())
         self.registry = RegistryService(
             self.units, self.store, SqlVersions(), SqlAliases(), Kinds(kinds)
@@ -175,7 +179,8 @@ class Platform:
                 if settings.workers == 0:
                     self._executor = InProcessExecutor(self.store, project_attributes)
                 else:
-                    self._executor = SpawnExecutor(
+                    kind = ForkExecutor if can_fork() else SpawnExecutor
+                    self._executor = kind(
                         settings.workers,
                         partial(LocalStore, Path(settings.store)),
                         project_attributes,
@@ -196,6 +201,7 @@ class Platform:
             machine=Room(cpus=float(workers), memory=_memory(), jobs=4 * workers),
             scratch=self.settings.state_folder / "scratch",
             worker=f"{os.getpid()}",
+            logs=self.logs,
         )
 
     def _worker_cpu(self) -> float:

@@ -19,6 +19,7 @@ from nenrin.core.jobs import Job, Needs, Retries, Room
 from nenrin.core.unit import Unit
 from nenrin.pipelines.dispatcher import LOSSES, Dispatcher, Ended
 from nenrin.pipelines.executor import Executor, Task, WorkerContext
+from nenrin.pipelines.logs import StepLogs
 
 CALL = "tests.pipelines.test_dispatcher:work"
 
@@ -103,6 +104,7 @@ def make(
             machine=machine,
             scratch=tmp_path / "scratch",
             worker=worker,
+            logs=StepLogs(tmp_path / "logs"),
             lease=30.0,
         )
 

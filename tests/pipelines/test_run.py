@@ -23,6 +23,7 @@ from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.pipelines.graph import Fan, Graph, Node, Work
+from nenrin.pipelines.logs import StepLogs
 
 CALLED: list[str] = []
 
@@ -58,6 +59,7 @@ class Here:
             machine=Room(2.0, 0, 8),
             scratch=self.folder / "scratch",
             worker="here",
+            logs=StepLogs(self.folder / "logs"),
         )
         return self.engine.run(Graph(nodes), None, dispatcher)
 
@@ -237,6 +239,9 @@ class Stopped:
         from nenrin.pipelines.dispatcher import Ended
 
         return [Ended(job=self.jobs[-1][0], output="digest")]
+
+    def newest(self, _job: str) -> str:
+        return ""
 
     def cancel(self) -> None:
         self.cancelled = True

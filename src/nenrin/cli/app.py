@@ -37,6 +37,7 @@ COMMANDS = {
     "status": Entry("loop", "Where the environment stands.", _LOOP),
     "rings": Entry("loop", "Every turn of the loop, and how it ended.", _LOOP),
     "why": Entry("project", "Why a step ran, or what stands behind a version.", _LOOP),
+    "logs": Entry("project", "What a step of your own wrote when it last ran.", _LOOP),
     "apply": Entry("project", "Make this folder's revision an environment's.", _LOOP),
     "data": Entry("data", "Datasets: their versions, rows and profiles.", _ROOMS),
     "models": Entry("models", "Registered versions of every kind.", _ROOMS),

@@ -72,6 +72,22 @@ def why(
         show(client.get(f"/api/why/{what}"), as_json, facts)
 
 
+@app.command()
+def logs(
+    step: Annotated[str, typer.Argument(help="A step of your own.")],
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a step wrote when it last ran; of one that failed the traceback too.
+
+    [bold]Example[/]
+
+    nenrin logs report
+    """
+    with session(env) as client:
+        show(client.get(f"/api/logs/{step}"), as_json, lambda found: Text(found["log"].rstrip()))
+
+
 def _do(path: str, env: str | None, as_json: bool) -> None:
     """Run the project, write the page of what it found, and say both."""
     with session(env) as client:

@@ -51,6 +51,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         name: the step's name.
         call: ``module:function``, called with a worker's context and the payload.
         payload: plain values.
+        project: folder of the unpacked revision whose code it runs; empty: no project's.
+        seed: what numpy, random and torch are seeded with.
         priority: higher is taken first; among equals the oldest.
         needs: what it takes of a machine.
         timeout: seconds that an attempt may take; None: any.
@@ -69,6 +71,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     call: str
     payload: Any = None
+    project: str = ""
+    seed: int = 0
     priority: int = 0
     needs: Needs = Needs()
     timeout: float | None = None

@@ -16,17 +16,13 @@ from nenrin.core.errors import NenrinError, StepError, WorkerLostError
 from nenrin.core.jobs import Job, Jobs, Room
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
-from nenrin.pipelines.executor import Executor, Running, Said, Task
+from nenrin.pipelines.executor import Executor, Running, Task
+from nenrin.pipelines.logs import StepLogs
 
 LEASE = 30.0  # seconds without a sign of life after which a worker has lost its work
 LOSSES = 3  # attempts that may end with their worker before the job fails: it may be what kills it
 
 Commit = Callable[[Unit, Any], str]
-Heard = Callable[[Job, Said], None]
-
-
-def _unheard(_job: Job, _said: Said) -> None:
-    """Nobody listens."""
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +53,7 @@ class Dispatcher:
         machine: what the machine has.
         scratch: folder in which every attempt gets one of its own, gone with it.
         worker: who holds the leases.
-        heard: is told what jobs write and report, from other threads.
+        logs: where what jobs write is kept.
         lease: seconds without a sign of life after which a worker has lost its work.
     """
 
@@ -73,7 +69,7 @@ class Dispatcher:
         machine: Room,
         scratch: Path,
         worker: str,
-        heard: Heard = _unheard,
+        logs: StepLogs,
         lease: float = LEASE,
     ) -> None:
         self._units = units
@@ -85,7 +81,7 @@ class Dispatcher:
         self._machine = machine
         self._scratch = scratch
         self._worker = worker
-        self._heard = heard
+        self._logs = logs
         self._lease = lease
         self._commits: dict[str, Commit] = {}
         self._attempts: dict[tuple[str, int], _Attempt] = {}
@@ -165,10 +161,12 @@ class Dispatcher:
         scratch.mkdir(parents=True, exist_ok=True)
         task = Task(
             name=job.name,
+            project=Path(job.project) if job.project else None,
+            seed=job.seed,
             memory=job.needs.memory,
             timeout=job.timeout,
             scratch=scratch,
-            said=lambda said: self._heard(job, said),
+            said=lambda said: self._logs.heard(job, said),
         )
         running = self._executor().start(task, called(job.call), job.payload)
         self._attempts[lease] = _Attempt(job, running, scratch)
@@ -211,7 +209,20 @@ class Dispatcher:
         if lost or again is not None:
             return None
         del self._commits[job.id]
-        return Ended(job=job, error=error)
+        return Ended(job=job, error=self._explained(job, error))
+
+    def newest(self, job: str) -> str:
+        """What a job said last."""
+        return self._logs.newest(job)
+
+    def _explained(self, job: Job, error: Exception) -> Exception:
+        """The error with the way to what the step wrote, which ends with the traceback."""
+        if isinstance(error, StepError):
+            if error.trace:
+                self._logs.append(job, error.trace)
+            if self._logs.path(job).exists():
+                error.hint = f"{error.hint}; what it wrote: nenrin logs {job.name}"
+        return error
 
     def _again(self, job: Job, error: Exception) -> float | None:
         """When a job whose function raised may be taken again; None: never."""

@@ -108,7 +108,8 @@ class GraphRun:
         for name in ready:
             self._begin(self._graph.nodes[name])
         if self._working and self._dispatcher is not None:
-            self._say(next(iter(self._working.values())).name)
+            job, node = next(iter(self._working.items()))
+            self._say(node.name, self._dispatcher.newest(job))
             for ended in self._dispatcher.step(0.0 if ready else _LOOK):
                 self._end(ended)
             return True

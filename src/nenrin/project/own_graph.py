@@ -129,7 +129,6 @@ class OwnGraph:
             datasets={name: read[name] for name in read if name in self._datasets},
             models={name: read[name] for name in read if name in self._models},
             outputs={name: read[name] for name in read if name in self._project.steps},
-            seed=int(digest([spec.name, dict(read), item])[:8], 16),
             spread=spec.name in self._spread,
             item=item,
         )
@@ -139,6 +138,8 @@ class OwnGraph:
             name=spec.name,
             call=_CALL,
             payload=msgspec.to_builtins(payload),
+            project=self.folder,
+            seed=int(digest([spec.name, dict(read), item])[:8], 16),
             priority=spec.priority,
             needs=spec.needs,
             timeout=spec.timeout,

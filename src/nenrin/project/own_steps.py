@@ -15,7 +15,6 @@ from nenrin.core.instants import NEVER
 from nenrin.core.store import ContentStore
 from nenrin.data.files import Manifest, read_files
 from nenrin.pipelines.executor import WorkerContext
-from nenrin.pipelines.seeding import seed_all
 from nenrin.project.steps import Step
 from nenrin.training.artefact import Artefact
 
@@ -28,7 +27,6 @@ class StepJob(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         project: folder of the unpacked revision.
         step: its name.
-        seed: of what it draws from.
         spread: whether its elements are kept one by one, for steps that are called for each.
         item: digest of the element that it is called for; empty where it is called once.
         datasets, models, steps: digests of what it reads, by parameter: a manifest, a model, an output.
@@ -36,7 +34,6 @@ class StepJob(msgspec.Struct, frozen=True, kw_only=True):
 
     project: str
     step: str
-    seed: int = 0
     spread: bool = False
     item: str = ""
     datasets: dict[str, str] = {}
@@ -79,7 +76,6 @@ def run_step(context: WorkerContext, payload: Any) -> StepOutput:
     if context.scratch is not None:
         _lay_out(step.declared.files, Path(job.project), context.scratch)
     arguments = _arguments(context, job, step.declared.over)
-    seed_all(job.seed)
     context.entering(step.declared.where)
     value = _guarded(step, "raised", lambda: step(**arguments))
     context.entering("")

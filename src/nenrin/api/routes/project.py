@@ -9,6 +9,7 @@ from nenrin.api.asking import no_body
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.api.pages import run_page
+from nenrin.core.errors import NotFoundError
 
 router = APIRouter(prefix="/api", tags=["project"])
 
@@ -47,6 +48,18 @@ def apply(here: Here) -> Json:
         "apply", lambda progress: here.platform.projects.apply(here.environment, progress=progress)
     )
     return Json(work.describe(), status_code=202)
+
+
+@router.get("/logs/{step}")
+def logs(here: Here, step: str) -> Json:
+    """What a step wrote when it last ran; of one that failed the traceback too."""
+    path = here.platform.logs.find(step)
+    if path is None:
+        raise NotFoundError(
+            f"no step {step!r} has written anything", hint="nenrin plan shows the steps", where=step
+        )
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return Json({"step": step, "run": path.parent.name, "log": text})
 
 
 @router.get("/why/{what:path}")

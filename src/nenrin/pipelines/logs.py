@@ -1,0 +1,67 @@
+"""What steps write and report: kept in a file an attempt, the newest line at hand for whoever watches."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+
+from nenrin.core.jobs import Job
+from nenrin.pipelines.executor import Line, Report, Said
+
+KEPT = 50  # runs whose logs stay
+
+
+class StepLogs:
+    """The logs of one folder: ``RUN/STEP.ATTEMPT.log``. Safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._newest: dict[str, str] = {}
+
+    def heard(self, job: Job, said: Said) -> None:
+        """Keep a line; remember what was said last."""
+        if isinstance(said, Line):
+            self._newest[job.id] = said.text
+            self.append(job, said.text)
+        elif isinstance(said, Report):
+            part = f"{said.done} of {said.total}" if said.total else f"{said.done}"
+            self._newest[job.id] = f"{part} {said.note}".strip()
+
+    def newest(self, job: str) -> str:
+        """What a job said last."""
+        return self._newest.get(job, "")
+
+    def append(self, job: Job, text: str) -> None:
+        """Add lines to an attempt's log."""
+        path = self.path(job)
+        with self._lock:
+            if not path.parent.is_dir():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._retire()
+            with path.open("a", encoding="utf-8", errors="replace") as file:
+                file.write(text.rstrip("\n") + "\n")
+
+    def path(self, job: Job) -> Path:
+        """The file of an attempt."""
+        return self._folder / job.run / f"{job.name}.{job.attempt}.log"
+
+    def find(self, step: str) -> Path | None:
+        """The newest log of a step."""
+        if not self._folder.is_dir():
+            return None
+        for run in sorted(self._folder.iterdir(), key=_age, reverse=True):
+            attempts = [path for path in run.iterdir() if path.name.rsplit(".", 2)[0] == step]
+            if attempts:
+                return max(attempts, key=_age)
+        return None
+
+    def _retire(self) -> None:
+        runs = sorted(self._folder.iterdir(), key=_age, reverse=True)
+        for run in runs[KEPT:]:
+            shutil.rmtree(run, ignore_errors=True)
+
+
+def _age(path: Path) -> tuple[int, str]:
+    return path.stat().st_mtime_ns, path.name
