@@ -141,6 +141,32 @@ def test_state_without_events_is_found(audit: Audit, tmp_path: Path) -> None:
     assert "has state" in dev.breaks[0].problem
 
 
+def test_state_that_no_event_tells_of_is_found(
+    audit: Audit, units: Database, tmp_path: Path
+) -> None:
+    with units.write("dev", 9) as unit:
+        unit.record("version.registered", "version-1", {})
+    row = "('dev', 'version-{0}', 'delay', 1, '{{}}')"
+    values = ", ".join(row.format(number) for number in range(1, 7))
+    tamper(tmp_path, f"INSERT INTO versions (environment, id, name, at, body) VALUES {values}")
+    (chain,) = audit.verify("dev").chains
+    (found,) = chain.breaks
+    assert "version-2, version-3, version-4 and 2 more" in found.problem
+    tamper(
+        tmp_path,
+        "DELETE FROM versions WHERE id <> 'version-1'",
+    )
+    assert audit.verify("dev").holds
+    tamper(
+        tmp_path,
+        "DELETE FROM events WHERE environment='dev' AND sequence=7",
+        "UPDATE heads SET sequence=6, hash=(SELECT hash FROM events WHERE environment='dev'"
+        " AND sequence=6) WHERE environment='dev'",
+    )
+    (chain,) = audit.verify("dev").chains
+    assert "version-1" in chain.breaks[0].problem
+
+
 def test_a_head_noted_as_something_else_is_said(audit: Audit, tmp_path: Path) -> None:
     tamper(tmp_path, "UPDATE heads SET sequence = 'x' WHERE environment='dev'")
     with pytest.raises(IntegrityError, match="newest event of dev"):

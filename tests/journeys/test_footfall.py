@@ -118,6 +118,12 @@ def test_it_is_trained_and_gated_without_a_backtest(platform: Platform) -> None:
     assert platform.serving.show("prod", "footfall").champion == done["champion"]
 
 
+def test_its_ledger_holds(platform: Platform, report: dict[str, Any]) -> None:
+    found = platform.audit.verify()
+    assert {"dev", f"backtest/{report['id']}"} <= {chain.environment for chain in found.chains}
+    assert found.holds, found
+
+
 @pytest.mark.parametrize("day", ["2030-01-01", "2019-01-01"])
 def test_a_fault_outside_the_data_is_refused(platform: Platform, day: str) -> None:
     with pytest.raises(RequestError, match="the window"):

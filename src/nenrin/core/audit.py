@@ -3,8 +3,8 @@ and says what the two cannot show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,8 @@ _UNKNOWN = (
     "whether the ends of the ledger and of the state were rewritten together: "
     "only a head kept outside can show it"
 )
+
+_NAMED = 3
 
 Outside = Literal["not given", "holds", "missing"]
 
@@ -73,52 +75,68 @@ class Audit:
             NotFoundError: the environment has neither events nor state.
             RequestError: a head without the environment it belongs to.
         """
-        known = sorted({*self._units.kept(), *self._units.environments()})
+        before = self._units.kept()
+        known = sorted({*before, *self._units.environments()})
         if environment is None:
             if head is not None:
                 raise RequestError(
                     "a head belongs to one environment", hint="name it: --env dev --head …"
                 )
-            return _report([self._walk(name, None) for name in known])
+            return self._report(known, None, before)
         if environment not in known and head is None:
             raise NotFoundError(
                 f"the environment {environment} has no events",
                 hint=f"those with events: {', '.join(known) or 'none'}",
                 where=environment,
             )
-        return _report([self._walk(environment, head)])
+        return self._report([environment], head, before)
 
-    def _walk(self, environment: str, head: str | None) -> ChainAudit:
-        before = self._units.kept().get(environment, Kept())
-        noted = f"{before.sequence}:{before.hash}"
-        reading = _Reading(self._units.events(environment, after=_BEFORE_ALL), head, noted)
+    def _report(
+        self, asked: list[str], head: str | None, before: Mapping[str, Kept]
+    ) -> AuditReport:
+        walked = [self._walk(name, head, before.get(name, Kept())) for name in asked]
+        after = self._units.kept()
+        chains = tuple(_found(each, after.get(each.environment, Kept())) for each in walked)
+        return AuditReport(holds=all(chain.holds for chain in chains), chains=chains)
+
+    def _walk(self, environment: str, head: str | None, before: Kept) -> _Walk:
+        reading = _Reading(self._units.events(environment, after=_BEFORE_ALL), head, before)
         last, breaks = verify(reading)
-        if reading.problem:
-            breaks.append(reading.problem)
-        breaks += _end(reading, before, self._units.kept().get(environment, Kept()))
-        outside: Outside = "not given" if head is None else "holds" if reading.met else "missing"
-        return ChainAudit(
-            environment=environment,
-            events=reading.count,
-            head=f"{reading.sequence}:{last}",
-            breaks=tuple(breaks),
-            outside=outside,
-            holds=not breaks and outside != "missing",
-            unknown="" if head else _UNKNOWN,
-        )
+        return _Walk(environment, head, reading, last, breaks, before)
 
 
-def _report(chains: list[ChainAudit]) -> AuditReport:
-    return AuditReport(holds=all(chain.holds for chain in chains), chains=tuple(chains))
+class _Walk(NamedTuple):
+    """A chain that was read, and what the state noted of it before."""
+
+    environment: str
+    outside: str | None
+    reading: _Reading
+    last: str
+    breaks: list[Break]
+    before: Kept
 
 
-def _end(reading: _Reading, before: Kept, after: Kept) -> Iterator[Break]:
-    """Where the chain does not end as the state noted ``before`` and ``after`` it was read.
+def _found(walk: _Walk, after: Kept) -> ChainAudit:
+    reading, outside = walk.reading, walk.outside
+    breaks = [*walk.breaks, *([reading.problem] if reading.problem else _end(walk, after))]
+    met: Outside = "not given" if outside is None else "holds" if reading.met else "missing"
+    return ChainAudit(
+        environment=walk.environment,
+        events=reading.count,
+        head=f"{reading.sequence}:{walk.last}",
+        breaks=tuple(breaks),
+        outside=met,
+        holds=not breaks and met != "missing",
+        unknown="" if outside else _UNKNOWN,
+    )
+
+
+def _end(walk: _Walk, after: Kept) -> Iterator[Break]:
+    """Where the chain is not as the state has it, ``after`` the chain was read and before.
 
     Events may have been sealed in between: these are in the chain, or noted, or both.
     """
-    if reading.problem:
-        return
+    reading, before = walk.reading, walk.before
     if before.sequence and not reading.noted:
         yield Break(
             before.sequence,
@@ -132,15 +150,22 @@ def _end(reading: _Reading, before: Kept, after: Kept) -> Iterator[Break]:
         yield Break(
             1, "the environment has state, and no event says how it came: they were removed"
         )
+    elif after.untold:
+        names = ", ".join(after.untold[:_NAMED])
+        rest = f" and {len(after.untold) - _NAMED} more" if len(after.untold) > _NAMED else ""
+        yield Break(
+            reading.sequence + 1,
+            f"the state has {names}{rest}, and no event tells of it: events were removed",
+        )
 
 
 class _Reading:
     """A chain's events on their way to be verified: counts them, and looks for two heads."""
 
-    def __init__(self, events: Iterable[Event], head: str | None, noted: str) -> None:
+    def __init__(self, events: Iterable[Event], head: str | None, kept: Kept) -> None:
         self._events = events
         self._head = head
-        self._noted = noted
+        self._noted = f"{kept.sequence}:{kept.hash}"
         self.noted = False
         self.count = 0
         self.sequence = 0

@@ -73,11 +73,13 @@ class Kept(msgspec.Struct, frozen=True):
     Attributes:
         sequence, hash: the newest event, as noted when it was sealed; 0 and ``GENESIS`` without a note.
         rows: whether the environment has state: a deployment, a version, …
+        untold: names of what is there though no event tells of it.
     """
 
     sequence: int = 0
     hash: str = GENESIS
     rows: bool = False
+    untold: tuple[str, ...] = ()
 
 
 class Break(msgspec.Struct, frozen=True):

@@ -79,7 +79,7 @@ class Database:
         while True:
             with self.read(environment) as unit:
                 found = ledger.page(unit.connection, environment, after=after, limit=_PAGE)
-            yield from found
+            yield from map(ledger.read, found)  # one by one: those before a damaged one are read
             if len(found) < _PAGE:
                 return
             after = found[-1].sequence
@@ -94,9 +94,10 @@ class Database:
     ) -> list[Event]:
         """Sealed events of a kind, a subject, or both, in order; with a ``limit`` the newest."""
         with self.read(environment) as unit:
-            return ledger.page(
+            found = ledger.page(
                 unit.connection, environment, kind=kind, subject=subject, limit=limit, newest=True
             )
+        return [ledger.read(row) for row in found]
 
     def head(self, environment: str) -> tuple[int, str]:
         """Sequence and hash of the newest sealed event; ``(0, GENESIS)`` before the first."""

@@ -6,8 +6,20 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, insert, select, union, update
+from sqlalchemy import (
+    Column,
+    Connection,
+    Row,
+    Select,
+    exists,
+    insert,
+    select,
+    union,
+    union_all,
+    update,
+)
 
+from nenrin.backends.sql import schema
 from nenrin.backends.sql.schema import events, heads, metadata
 from nenrin.core.digest import canonical
 from nenrin.core.errors import IntegrityError
@@ -18,6 +30,15 @@ _STATE = [
     table
     for table in metadata.sorted_tables
     if "environment" in table.c and table is not events and table is not heads
+]
+# what is written only together with an event of which it is the subject
+_TOLD = [
+    schema.backtests.c.id,
+    schema.dataset_versions.c.name,
+    schema.deployments.c.id,
+    schema.revisions.c.id,
+    schema.verdicts.c.id,
+    schema.versions.c.id,
 ]
 
 Recorded = tuple[str, str, bytes]
@@ -102,8 +123,8 @@ def page(
     subject: str | None = None,
     limit: int | None = None,
     newest: bool = False,
-) -> list[Event]:
-    """Events of an environment in order: the first ``limit`` of them, or the ``newest``."""
+) -> list[Row[Any]]:
+    """Rows of an environment in order, for :func:`read`: the first ``limit`` of them, or the ``newest``."""
     column = events.c.sequence
     query: Select[Any] = select(*(events.c[name] for name in _FIELDS)).where(
         events.c.environment == environment, column > after
@@ -113,7 +134,7 @@ def page(
     if subject is not None:
         query = query.where(events.c.subject == subject)
     query = query.order_by(column.desc() if newest else column).limit(limit)
-    found = [_event(row) for row in connection.execute(query)]
+    found = list(connection.execute(query))
     return found[::-1] if newest else found
 
 
@@ -126,10 +147,22 @@ def environments(connection: Connection) -> list[str]:
 def kept(connection: Connection) -> dict[str, Kept]:
     """What the tables beside the ledger say of each environment."""
     rows = union(*(select(table.c.environment) for table in _STATE))
-    found = {name: Kept(rows=True) for name in connection.execute(rows).scalars()}
-    for row in connection.execute(select(heads)):
-        found[row.environment] = Kept(*_noted(row), row.environment in found)
-    return found
+    untold: dict[str, list[str]] = {name: [] for name in connection.execute(rows).scalars()}
+    for environment, name in connection.execute(union_all(*map(_untold, _TOLD))):
+        untold[environment].append(name)
+    noted = {row.environment: _noted(row) for row in connection.execute(select(heads))}
+    return {
+        name: Kept(
+            *noted.get(name, (0, GENESIS)), rows=name in untold, untold=tuple(untold.get(name, ()))
+        )
+        for name in sorted(noted.keys() | untold)
+    }
+
+
+def _untold(column: Column[Any]) -> Select[Any]:
+    table = column.table
+    told = exists().where(events.c.environment == table.c.environment, events.c.subject == column)
+    return select(table.c.environment, column).where(~told)
 
 
 def _noted(row: Row[Any]) -> tuple[int, str]:
@@ -142,7 +175,12 @@ def _noted(row: Row[Any]) -> tuple[int, str]:
     return row.sequence, row.hash
 
 
-def _event(row: Row[Any]) -> Event:
+def read(row: Row[Any]) -> Event:
+    """The event of a row.
+
+    Raises:
+        IntegrityError: it is not what was sealed.
+    """
     try:
         body = msgspec.json.decode(row.body)
         # other texts give the same values: two members of one name, a blank more
