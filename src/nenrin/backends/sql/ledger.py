@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    bindparam,
     exists,
     insert,
     select,
@@ -41,6 +42,12 @@ _TOLD = [
     schema.versions.c.id,
 ]
 
+# made once: making a statement costs as much as running it
+_NOTED = select(heads).where(heads.c.environment == bindparam("name"))
+_NEWEST: dict[str, Any] = {"sequence": bindparam("newest"), "hash": bindparam("its_hash")}
+_NOTE_AGAIN = update(heads).where(heads.c.environment == bindparam("name")).values(_NEWEST)
+_NOTE = insert(heads).values({"environment": bindparam("name"), **_NEWEST})
+
 Recorded = tuple[str, str, bytes]
 """An event not yet sealed: its kind, its subject, its body in canonical bytes."""
 
@@ -69,7 +76,7 @@ class SealInTransaction:
 
         The chain goes on from the end that was noted: where events were cut off, a gap stays.
         """
-        noted = connection.execute(select(heads).filter_by(environment=environment)).first()
+        noted = connection.execute(_NOTED, {"name": environment}).first()
         sequence, previous = _noted(noted) if noted else head(connection, environment)
         rows = []
         for kind, subject, body in recorded:
@@ -86,12 +93,10 @@ class SealInTransaction:
             previous = event.hash
             rows.append({**msgspec.structs.asdict(event), "body": body.decode()})
         connection.execute(insert(events), rows)
-        newest = {"sequence": sequence, "hash": previous}
-        if noted:
-            where = heads.c.environment == environment
-            connection.execute(update(heads).where(where).values(newest))
-        else:
-            connection.execute(insert(heads), {"environment": environment, **newest})
+        connection.execute(
+            _NOTE_AGAIN if noted else _NOTE,
+            {"name": environment, "newest": sequence, "its_hash": previous},
+        )
 
 
 def recorded(kind: str, subject: str, body: dict[str, Any]) -> Recorded:
