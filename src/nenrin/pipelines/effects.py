@@ -37,7 +37,10 @@ _QUIET_MODULES = frozenset(
         ),
     }
 )
-_QUIET_CALLS = frozenset({"os.environ.get", "os.getenv", "logging.getLogger"})
+_QUIET_CALLS = frozenset({"os.environ.get", "os.getenv", "logging.getLogger", "decimal.Decimal"})
+_LOUD_METHODS = frozenset(
+    {"register", "write_text", "write_bytes", "mkdir", "unlink", "touch", "rmdir", "symlink_to"}
+)
 _QUIET_BUILTINS = frozenset(
     {
         *(
@@ -155,6 +158,8 @@ class _Finder:
     def _quiet_callee(self, callee: ast.expr) -> bool:
         """Whether calling it does nothing but give a value, or change one of this file."""
         names = _dotted(callee)
+        if isinstance(callee, ast.Attribute) and callee.attr in _LOUD_METHODS:
+            return False
         if not names:  # a method of a value that was made here: "a b".split()
             return isinstance(callee, ast.Attribute)
         root, *rest = names.split(".")

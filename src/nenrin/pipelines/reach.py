@@ -76,7 +76,11 @@ class Walk:
 
     def run(self, value: Any) -> None:
         """Walk from a function or class to the end."""
-        self._form("it", value)
+        form = self._form("it", value)
+        if not isinstance(value, (FunctionType, type)) and form is not None:
+            self.found["what is called"] = [
+                digest(form)
+            ]  # a partial function, a method of an object
         while self._more():
             if self.references.waiting:
                 label, reached = self.references.waiting.popleft()
@@ -171,7 +175,7 @@ class Walk:
         try:
             return self.references.form(value)
         except UnknownValueError as error:
-            inside = f"{error.path} in it" if error.path else ""
+            inside = f"{error.path} in it " if error.path else ""
             self.doubts.append(f"{said} {inside}is a {error.kind}, whose value cannot be told")
         except RecursionError:
             self.doubts.append(f"{said} is nested too deeply to tell its value")

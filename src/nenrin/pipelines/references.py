@@ -113,9 +113,10 @@ class References:
 
     def _made(self, value: FunctionType, inner: Inner) -> Form:
         """A function that a library made: what it closes over may be the project's."""
-        label = f"{value.__module__}.{value.__code__.co_qualname}"
+        module = str(value.__globals__.get("__name__"))  # __module__ may be that of what it wraps
+        label = f"{module}.{value.__code__.co_qualname}"
         self._keep(value, label)
-        self.libraries.add(str(value.__module__).split(".")[0])
+        self.libraries.add(module.partition(".")[0])
         if hasattr(value, "registry") and hasattr(value, "dispatch"):  # functools.singledispatch
             return ["dispatch", inner(dict(value.registry))]
         held = [
@@ -138,11 +139,13 @@ class References:
         if not isinstance(name, str):
             return None
         found: Any = sys.modules.get(module)
+        if found is not None and self._places.module(found) is not None:
+            return None  # a library made it, under the name of what it wraps
         for step in name.split("."):
             found = getattr(found, step, None)
         if found is not value:
             return None
-        self.libraries.add(module.split(".")[0])
+        self.libraries.add(module.partition(".")[0])
         return ["named", module, name]
 
 
