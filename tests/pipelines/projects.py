@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
@@ -50,6 +50,3 @@ class Written:
         assert old.doubts == new.doubts == ()
         names = {*old.parts, *new.parts}
         return {each for each in names if old.parts.get(each) != new.parts.get(each)}
-
-
-Change = Callable[[str], str]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from nenrin.pipelines.source import Code, explain
+from nenrin.pipelines.source import Code, code_of, explain
 from tests.pipelines.projects import Written
 
 BEGIN = "import nenrin as nr\n"
@@ -40,11 +38,6 @@ def other(report):
     "helpers.py": HELPERS,
 }
 ALL = "project.py|helpers.py"
-
-
-@pytest.fixture
-def written(tmp_path: Path) -> Written:
-    return Written(tmp_path)
 
 
 def edited(file: str, old: str, new: str) -> dict[str, str]:
@@ -567,8 +560,6 @@ def test_a_doubt_names_line_value_and_kind(written: Written) -> None:
 
 
 def test_a_file_that_has_changed_since_it_was_imported_is_a_doubt(written: Written) -> None:
-    from nenrin.pipelines.source import code_of
-
     with written.module(PLAIN) as (module, root):
         text = (root / "project.py").read_text()
         (root / "project.py").write_text(text.replace("+ n", "- n"))
@@ -578,8 +569,6 @@ def test_a_file_that_has_changed_since_it_was_imported_is_a_doubt(written: Writt
 
 def test_a_helper_of_another_folder_is_a_doubt(written: Written) -> None:
     with written.module(PLAIN), written.module(PLAIN) as (module, root):
-        from nenrin.pipelines.source import code_of
-
         (doubt,) = code_of(module.report.function, root).doubts
         assert "helpers was imported from" in doubt
 
