@@ -11,12 +11,23 @@ import builtins
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
 from nenrin.core.digest import digest
 from nenrin.pipelines.changing import changed, moving, rebound
+from nenrin.pipelines.definitions import (
+    IMPORTERS,
+    METHOD,
+    computed,
+    decorators,
+    default_of,
+    dumped,
+    names_of,
+    skeleton,
+    written,
+)
 from nenrin.pipelines.effects import effects
 from nenrin.pipelines.places import Places
 from nenrin.pipelines.references import (
@@ -27,7 +38,7 @@ from nenrin.pipelines.references import (
     names_in,
     own_attributes,
 )
-from nenrin.pipelines.syntax import Function, Source, Sources, chain
+from nenrin.pipelines.syntax import Function, Source, Sources
 from nenrin.pipelines.values import Form, UnknownValueError, flat, still
 
 _WHOLE = {  # what reaches names that are nowhere written
@@ -42,7 +53,6 @@ _WHOLE = {  # what reaches names that are nowhere written
         "inspect.stack": inspect.stack,
     }.items()
 }
-_IMPORTERS = ("import_module", "__import__")
 _INSIDES = frozenset(
     {
         *("__globals__", "__code__", "__defaults__", "__kwdefaults__", "__closure__"),
@@ -89,7 +99,8 @@ class Walk:
                 else:
                     self._function(label, reached)
             for file, module in list(self.references.escaped.items()):
-                self._escaped(file, module)
+                self.whole.setdefault(file, f"{file} is used as a value")
+                self._everything(file, vars(module))
         self.doubts += self.places.strangers
 
     @property
@@ -115,7 +126,7 @@ class Walk:
     ) -> Form:
         """What the global names in some code stand for."""
         found: dict[str, Form] = {}
-        for name, attributes in _written(self._sources.source(file), nodes, names):
+        for name, attributes in written(self._sources.source(file), nodes, names):
             said = ".".join([name, *attributes])
             if said not in found:
                 found[said] = self._use(file, scope, name, attributes)
@@ -146,7 +157,7 @@ class Walk:
         self._watch(file, value)
         if name.startswith("__") and name.endswith("__"):
             return None  # such as __name__ and __file__: where it lies decides nothing
-        origin, named = self._sources.origin(file, name)
+        origin, named = self._origin(file, name, value)
         everywhere = self._everywhere(origin)
         if is_code(value):
             if where := rebound(named, everywhere):
@@ -160,6 +171,13 @@ class Walk:
             if where := moving(named, value, everywhere, bindings):
                 self.whole.setdefault(origin, f"{named} may be changed at {where}")
         return part
+
+    def _origin(self, file: str, name: str, value: Any) -> tuple[str, str]:
+        """Where a variable that holds a value is bound, by its name there."""
+        origin, named = self._sources.origin(file, name)
+        scope = self.places.scope(origin) if origin != file else None
+        same = scope is not None and scope.get(named) is value
+        return (origin, named) if same else (file, name)
 
     def _value(self, part: str, value: Any, file: str, nodes: Sequence[ast.AST]) -> None:
         """A value that is no code."""
@@ -197,9 +215,9 @@ class Walk:
             return
         source, code = self._sources.source(file), value.__code__
         nodes = source.functions(code)
-        dumped = [_dumped(node) for node in nodes] if nodes else bytecode(code)
+        shape = [dumped(node) for node in nodes] if nodes else bytecode(code)
         if nodes:
-            self.texts[label] = source.text(*nodes, without=_decorators(nodes))
+            self.texts[label] = source.text(*nodes, without=decorators(nodes))
         elif not code.co_filename.startswith("<"):
             self.doubts.append(
                 f"{file}:{code.co_firstlineno}: {code.co_qualname} is not what was imported:"
@@ -209,7 +227,7 @@ class Walk:
             self._suspects(source, node)
         uses = self._uses(file, value.__globals__, nodes, names_in(code))
         own = self._form(label, dict(vars(value))) if vars(value) else []
-        self._keep(label, file, [dumped, uses, own])
+        self._keep(label, file, [shape, uses, own])
         name = label.removeprefix("function ").rpartition(" (")[0]
         self._closed_over(file, name, value)
         self._defaults(file, name, value, nodes)
@@ -227,11 +245,11 @@ class Walk:
         self, file: str, name: str, value: FunctionType, nodes: Sequence[Function]
     ) -> None:
         for parameter, default in _given(value):
-            written = [each for node in nodes if (each := _default(node, parameter)) is not None]
-            self._value(f"default of {name}: {parameter} ({file})", default, file, written)
+            places = [each for node in nodes if (each := default_of(node, parameter)) is not None]
+            self._value(f"default of {name}: {parameter} ({file})", default, file, places)
             if is_code(default) or still(default):
                 continue
-            literal = all(isinstance(each, (ast.List, ast.Dict, ast.Set)) for each in written)
+            literal = all(isinstance(each, (ast.List, ast.Dict, ast.Set)) for each in places)
             inside = [Source.of(file, node) for node in nodes]
             if not literal or changed(parameter, inside, inside=flat(default)):
                 self.whole.setdefault(file, f"{parameter}, a default of {name}, may be changed")
@@ -257,24 +275,22 @@ class Walk:
         source = self._sources.source(file)
         nodes = source.classes(value.__qualname__)
         if nodes:
-            methods = [each for node in nodes for each in node.body if isinstance(each, _METHOD)]
-            left_out = (*methods, *_decorators(nodes), *_decorators(methods))
+            methods = [each for node in nodes for each in node.body if isinstance(each, METHOD)]
+            left_out = (*methods, *decorators(nodes), *decorators(methods))
             self.texts[label] = source.text(*nodes, without=left_out)
         bases = [self._form(label, base) for base in (*value.__mro__[1:], type(value))]
         held = []
         for name, each in own_attributes(value).items():
             held.append([name, self._form(f"{label}: {name}", each)])
-            where = "" if _magic(name) else self._class_moves(file, name, each)
+            where = "" if _magic(name) else _attribute_moves(name, each, self._everywhere(file))
             if where:
                 self.whole.setdefault(
                     file, f"{value.__qualname__}.{name} may be changed at {where}"
                 )
-        self._keep(label, file, [[_skeleton(node) for node in nodes], bases, held])
-
-    def _class_moves(self, file: str, name: str, value: Any) -> str:
-        if is_code(value) or hasattr(value, "__get__"):
-            return rebound(name, self._everywhere(file))
-        return moving(name, value, self._everywhere(file))
+        inside = [each for node in nodes for each in skeleton(node)]
+        scope = self.places.scope(file) or {}
+        uses = self._uses(file, scope, inside, names_of(inside)) if inside else []
+        self._keep(label, file, [[ast.dump(each) for each in inside], uses, bases, held])
 
     # files
 
@@ -293,20 +309,9 @@ class Walk:
         part = f"top level of {file}"
         self.texts[part] = source.text(*done)
         before = len(self.doubts)
-        names = {each.id for node in done for each in ast.walk(node) if isinstance(each, ast.Name)}
-        uses = self._uses(file, scope, done, names)
+        uses = self._uses(file, scope, done, names_of(done))
         del self.doubts[before:]  # what they work on is told by the statements that made it
         self._keep(part, file, [[ast.dump(node) for node in done], uses])
-
-    def _escaped(self, file: str, module: ModuleType) -> None:
-        """All of a module that goes where it cannot be followed."""
-        self.whole.setdefault(file, f"{file} is used as a value")
-        if f"module {file}" in self._constants:
-            return
-        self._constants.add(f"module {file}")
-        for name, value in list(vars(module).items()):
-            if not isinstance(value, ModuleType):
-                self._global(file, name, value)
 
     def _watch(self, file: str, value: Any) -> None:
         """Let whole files decide where names may be reached that are nowhere written."""
@@ -314,7 +319,7 @@ class Walk:
         if name is None or value is None:
             return
         self.whole.setdefault(file, f"{file} uses {name}")
-        if name.endswith(_IMPORTERS) and (line := _computed(self._sources.source(file))):
+        if name.endswith(IMPORTERS) and (line := computed(self._sources.source(file))):
             self.doubts.append(f"{file}:{line}: which module is imported is computed")
         scope = self.places.scope(file)
         if name in ("globals", "exec", "eval") and scope is not None:
@@ -329,51 +334,11 @@ class Walk:
                     self._global(file, name, value)
 
 
-_METHOD = (ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-def _written(
-    source: Source, nodes: Sequence[ast.AST], names: set[str]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Names that are no local ones, with the attributes read off them; of code without a file all names."""
-    if not nodes:
-        yield from ((name, ()) for name in sorted(names))
-    for node in nodes:
-        left_out = {each for top in _decorators([node]) for each in ast.walk(top)}
-        for each in ast.walk(node):
-            if isinstance(each, ast.Name) and each.id in names and each not in left_out:
-                yield each.id, chain(source, each)
-
-
-def _decorators(nodes: Iterable[ast.AST]) -> tuple[ast.AST, ...]:
-    return tuple(each for node in nodes for each in getattr(node, "decorator_list", ()))
-
-
-def _dumped(node: Function) -> str:
-    """A function's syntax; decorators and defaults are told by what they made."""
-    bare = ast.arguments(
-        **{
-            **{name: getattr(node.args, name) for name in ast.arguments._fields},
-            "defaults": [ast.Constant(...) for _ in node.args.defaults],
-            "kw_defaults": [each and ast.Constant(...) for each in node.args.kw_defaults],
-        }
-    )
-    body = node.body if isinstance(node.body, list) else [node.body]
-    returns = getattr(node, "returns", None)
-    return "\n".join(
-        [
-            *(type(node).__name__, getattr(node, "name", "")),
-            *(ast.dump(each) for each in (bare, *([returns] if returns else []), *body)),
-        ]
-    )
-
-
-def _skeleton(node: ast.ClassDef) -> str:
-    """A class's syntax without its methods."""
-    rest = [each for each in node.body if not isinstance(each, _METHOD)]
-    return "\n".join(
-        [node.name, *(ast.dump(each) for each in (*node.bases, *node.keywords, *rest))]
-    )
+def _attribute_moves(name: str, value: Any, sources: Sequence[Source]) -> str:
+    """Where a class's attribute may be changed; empty if nowhere."""
+    if is_code(value) or hasattr(value, "__get__"):
+        return rebound(name, sources)
+    return moving(name, value, sources)
 
 
 def _given(value: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -385,27 +350,5 @@ def _given(value: FunctionType) -> Iterator[tuple[str, Any]]:
     yield from (value.__kwdefaults__ or {}).items()
 
 
-def _default(node: Function, parameter: str) -> ast.expr | None:
-    """Where a parameter's default is written."""
-    positional = [*node.args.posonlyargs, *node.args.args]
-    count = len(positional) - len(node.args.defaults)
-    pairs = [
-        *zip(positional[count:], node.args.defaults, strict=True),
-        *zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True),
-    ]
-    return next((default for argument, default in pairs if argument.arg == parameter), None)
-
-
 def _magic(name: str) -> bool:
     return name.startswith("__") and name.endswith("__")
-
-
-def _computed(source: Source) -> int:
-    """The line on which a module is imported whose name is not written there; 0: none."""
-    for node in ast.walk(source.tree):
-        if not isinstance(node, ast.Call):
-            continue
-        said = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
-        if said in _IMPORTERS and not (node.args and isinstance(node.args[0], ast.Constant)):
-            return node.lineno
-    return 0

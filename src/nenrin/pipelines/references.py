@@ -11,6 +11,7 @@ from types import (
     CellType,
     CodeType,
     FunctionType,
+    GenericAlias,
     GetSetDescriptorType,
     MappingProxyType,
     MemberDescriptorType,
@@ -61,6 +62,8 @@ class References:
 
     def _refer(self, value: Any, inner: Inner) -> Form | None:
         """What stands for a value that is code; None for other values."""
+        if type(value) is GenericAlias:
+            return None  # it says that its class is type
         match value:
             case FunctionType() | type():
                 return self._label(value, inner)
@@ -151,7 +154,8 @@ class References:
 
 def is_code(value: Any) -> bool:
     """Whether a value is code, and no state."""
-    return isinstance(value, _CODE) or hasattr(value, "cache_parameters")
+    known = isinstance(value, _CODE) or hasattr(value, "cache_parameters")
+    return known and type(value) is not GenericAlias
 
 
 def filled(cell: CellType) -> bool:
@@ -169,6 +173,7 @@ def own_attributes(kind: type) -> dict[str, Any]:
         name: value
         for name, value in vars(kind).items()
         if name not in _MACHINERY
+        and not name.startswith("__pydantic_")
         and not isinstance(value, (GetSetDescriptorType, MemberDescriptorType))
         and type(value).__name__ != "_tuplegetter"
     }
@@ -218,6 +223,6 @@ _MACHINERY = frozenset(
             "__slots__",
         ),
         *("__parameters__", "__annotate__", "__classdictcell__", "__orig_bases__", "__members__"),
-        *("__struct_config__", "__struct_encode_fields__"),
+        *("__struct_config__", "__struct_encode_fields__", "__signature__"),
     }
 )

@@ -13,7 +13,7 @@ import logging
 import re
 import sys
 import types
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
@@ -36,8 +36,11 @@ CELLS = 1_000_000  # of a frame, above which its values are not read one by one
 _PLAIN = (bool, int, str, float, complex, bytes, type(None), type(...), type(NotImplemented))
 _PRINTED = (
     *(dt.datetime, dt.date, dt.time, dt.timedelta, dt.timezone, ZoneInfo),
-    *(Decimal, Fraction, UUID, range, slice, np.dtype, types.GenericAlias, types.UnionType),
+    *(Decimal, Fraction, UUID, range, slice),
 )
+_WITHOUT_IDENTITY = frozenset(
+    {tuple, frozenset, *_PRINTED}
+)  # one or two equal ones: nobody can tell
 _MAPPINGS = (dict, types.MappingProxyType)
 _HEAP = 1 << 9  # Py_TPFLAGS_HEAPTYPE: a class that was made while running
 _PLACE = frozenset(
@@ -86,10 +89,11 @@ class Forms:
             return self._plain(value)
         if (referred := self._referred(value, self.form)) is not None:
             return ["code", referred]
-        if id(value) in self._seen:
-            return ["again", self._seen[id(value)]]
-        self._seen[id(value)] = len(self._seen)
-        self._alive.append(value)
+        if type(value) not in _WITHOUT_IDENTITY:
+            if id(value) in self._seen:
+                return ["again", self._seen[id(value)]]
+            self._seen[id(value)] = len(self._seen)
+            self._alive.append(value)
         for known in (self._simple, self._array, self._container, self._frame, self._instance):
             if (found := known(value, path)) is not None:
                 return found
@@ -112,27 +116,41 @@ class Forms:
             return ["pattern", self.form(value.pattern), value.flags]
         if isinstance(value, logging.Logger):
             return ["logger"]
-        if type(value).__module__ in ("typing", "typing_extensions"):
-            return ["typing", repr(value)]
+        if type(value).__module__ in ("typing", "typing_extensions", "types"):
+            return self._annotation(value, path)
         if type(value).__module__.split(".")[0] == "msgspec" and hasattr(value, "factory"):
             return ["factory", self.form(value.factory, path)]
-        if type(value).__module__ in ("_thread", "threading") and "ock" in type(value).__name__:
+        if _is_lock(value):
             return ["lock", type(value).__name__]
         if isinstance(value, functools.partial):
             inner = (value.func, value.args, value.keywords)
             return ["partial", *(self.form(each, path) for each in inner)]
         return self._generator(value, path)
 
+    def _annotation(self, value: Any, path: str) -> Form | None:
+        """``list[int]``, ``int | None``, ``Optional[Point]``, a type variable."""
+        args = getattr(value, "__args__", None)
+        if args is not None:
+            origin = getattr(value, "__origin__", None) or type(value)
+            return ["generic", self.form(origin, path), self._items(args, path)]
+        if type(value).__module__ == "types":
+            return None
+        return ["typing", getattr(value, "__name__", None) or repr(value)]
+
     def _generator(self, value: Any, path: str) -> Form | None:
         """The state of a random generator."""
         if isinstance(value, np.random.Generator):
             return ["generator", self.form(value.bit_generator.state, path)]
+        if isinstance(value, np.random.RandomState):
+            return ["generator", self.form(value.get_state(legacy=False), path)]
         random = sys.modules.get("random")
         if random is not None and type(value) is random.Random:
             return ["generator", self.form(value.getstate(), path)]
         return None
 
     def _array(self, value: Any, path: str) -> Form | None:
+        if isinstance(value, np.dtype):
+            return ["dtype", repr(value.descr) if value.fields else value.str]
         if isinstance(value, np.generic):
             return ["scalar", value.dtype.str, self.form(value.item(), path)]
         if type(value) is not np.ndarray:
@@ -165,8 +183,12 @@ class Forms:
 
     def _typed(self, name: str, value: Any, known: tuple[type, ...], items: Form) -> Form:
         """A container's items; of a subclass, with the class and the attributes."""
+        if isinstance(value, deque):
+            items = [items, repr(value.maxlen)]
+        if isinstance(value, defaultdict):
+            items = [items, self.form(value.default_factory)]
         if type(value) in known:
-            return [name, items]
+            return [name, type(value).__name__, items]
         return [name, self._class(value, ""), items, self._attributes(value, "")]
 
     def _frame(self, value: Any, path: str) -> Form | None:
@@ -190,6 +212,11 @@ class Forms:
             return ["namespace", self._attributes(value, path)]
         if kind.__module__.split(".")[0] == "nenrin" and hasattr(value, "declared"):
             return self._declared(value, path)
+        for base in (int, str, float, complex, bytes):
+            if isinstance(value, base):
+                plain = getattr(base, "__getnewargs__", base.__repr__)(value)
+                said = [self._class(value, path), repr(plain).replace(self._root, "<project>")]
+                return ["derived", *said, self._attributes(value, path)]
         if not _python_made(kind):
             return None
         return ["instance", self._class(value, path), self._attributes(value, path)]
@@ -216,6 +243,10 @@ class Forms:
         return [self.form(each, f"{path}[{index}]") for index, each in enumerate(values)]
 
 
+def _is_lock(value: Any) -> bool:
+    return type(value).__module__ in ("_thread", "threading") and "ock" in type(value).__name__
+
+
 def attributes(value: Any) -> dict[str, Any]:
     """What an object holds in its dictionary and its slots."""
     found = dict(getattr(value, "__dict__", {}))
@@ -229,9 +260,13 @@ def attributes(value: Any) -> dict[str, Any]:
 def still(value: Any) -> bool:
     """Whether nothing can change a value, nor anything within it."""
     kind = type(value)
+    if kind is types.GenericAlias:
+        return True  # it says that its class is type
     if isinstance(
         value, (*_PLAIN, *_PRINTED, Enum, PurePath, re.Pattern, logging.Logger, np.generic)
     ):
+        return True
+    if _is_lock(value) or isinstance(value, (np.ufunc, np.dtype)):
         return True
     if isinstance(value, (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType)):
         return True
@@ -258,8 +293,8 @@ def _of_objects(value: Any) -> bool:
 
 
 def _frozen(kind: type) -> bool:
-    if kind.__module__ in ("typing", "typing_extensions") or kind is object:
-        return True
+    if kind.__module__ in ("typing", "typing_extensions", "types") or kind is object:
+        return kind is not types.SimpleNamespace and kind is not types.MappingProxyType
     if kind.__module__.split(".")[0] == "nenrin":
         return True  # what is declared is not changed afterwards
     if dataclasses.is_dataclass(kind):
