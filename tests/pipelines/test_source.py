@@ -359,6 +359,30 @@ COUNTS = {
         "def report(x): return C().a()\n",
         ("return 2", "return 3"),
     ),
+    "what a decorator gave to a library": (
+        "import atexit\n@atexit.register\ndef hidden(): return 1\ndef report(x): return x\n",
+        ("return 1", "return 2"),
+    ),
+    "method that a decorator gave to a library": (
+        "import atexit\nclass C:\n    @atexit.register\n    def hidden(): return 1\n"
+        "def report(x): return x\n",
+        ("return 1", "return 2"),
+    ),
+    "two functions of one name that were given away": (
+        "import atexit\n@atexit.register\ndef _(): return 1\n@atexit.register\ndef _(): return 0\n"
+        "def report(x): return x\n",
+        ("return 1", "return 2"),
+    ),
+    "class of an annotation": (
+        "class P:\n    rate = 1\ndef part(x: P): return x\n"
+        "def report(x): return part.__annotations__['x'].rate\n",
+        ("rate = 1", "rate = 2"),
+    ),
+    "class of a field": (
+        "from dataclasses import dataclass, fields\nclass P:\n    rate = 1\n"
+        "@dataclass\nclass Q:\n    p: P\ndef report(x): return fields(Q)[0].type.rate\n",
+        ("rate = 1", "rate = 2"),
+    ),
     "eval": (
         "def report(x): return eval('part(x)')\ndef part(x): return x\n",
         ("return x\n", "return -x\n"),
@@ -552,6 +576,48 @@ def test_what_cannot_be_told_is_said(written: Written, what: str) -> None:
     assert doubts[0].startswith("project.py") or "class C" in doubts[0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "RATE = float(os.environ['RATE'])\ndef report(x): return RATE\n",
+        "class C:\n    rate = float(os.environ['RATE'])\ndef report(x): return eval('C').rate\n",
+        "def a(): return 1\ndef b(): return 2\npick = a if os.environ['RATE'] == '1' else b\n"
+        "def report(x): return eval('1') + pick()\n",
+        "def a(): return 1\ndef b(): return 2\npick = a if os.environ['RATE'] == '1' else b\n"
+        "def report(x): return a() + b() + pick()\n",
+    ],
+)
+def test_what_the_surroundings_gave_at_the_import_counts(
+    written: Written, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"import os\nimport nenrin as nr\n{text}"
+    monkeypatch.setenv("RATE", "1")
+    before = written.code(text)
+    assert written.code(text) == before
+    monkeypatch.setenv("RATE", "2")
+    assert written.code(text).parts != before.parts
+
+
+def test_what_the_project_file_does_counts_for_steps_of_other_files(written: Written) -> None:
+    def parts(seed: int) -> dict[str, str]:
+        files = {
+            "project.py": f"import random\nfrom steps import report\nrandom.seed({seed})\n",
+            "steps.py": "import nenrin as nr\n@nr.step\ndef report(x): return x\n",
+        }
+        with written.module(files) as (module, root):
+            return code_of(module.report.function, root, "project.py").parts
+
+    assert parts(1) == parts(1) != parts(2)
+
+
+def test_files_that_only_other_functions_import_do_not_count(written: Written) -> None:
+    text = "def report(x): return x\ndef main():\n    from tool import run\n    run()\n"
+    before = {"project.py": BEGIN + text, "tool.py": "import random\nrandom.seed(1)\n"}
+    now = {**before, "tool.py": "import random\nrandom.seed(2)\n"}
+    assert written.differ(before, now) == set()
+    assert written.code(before).coarse == ()
+
+
 def test_a_doubt_names_line_value_and_kind(written: Written) -> None:
     (doubt,) = written.code(BEGIN + DOUBTS["inside a value"]).doubts
     assert doubt == (
@@ -589,6 +655,15 @@ def test_explaining_names_the_line(written: Written) -> None:
     ]
     assert told(written, "project.py", "    return total", "    total += 1\n    return total") == [
         "function report, project.py:8: (nothing) -> total += 1"
+    ]
+
+
+def test_explaining_whole_files_names_the_line(written: Written) -> None:
+    text = BEGIN + "def report(x): return eval('part')(x)\ndef part(x): return x\n"
+    before, now = written.code(text), written.code(text.replace("return x\n", "return -x\n"))
+    assert before.coarse == ("project.py uses eval",)
+    assert explain(before, now) == [
+        "module project.py, project.py:3: def part(x): return x -> def part(x): return -x"
     ]
 
 

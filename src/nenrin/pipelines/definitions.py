@@ -79,3 +79,20 @@ def computed(source: Source) -> int:
 def names_of(nodes: Iterable[ast.AST]) -> set[str]:
     """Every name in some code."""
     return {each.id for node in nodes for each in ast.walk(node) if isinstance(each, ast.Name)}
+
+
+def annotated(nodes: Iterable[Function]) -> list[ast.AST]:
+    """What is written behind parameters and the arrow: libraries read it while they run."""
+    found: list[ast.AST] = []
+    for node in nodes:
+        arguments = [each for each in ast.walk(node.args) if isinstance(each, ast.arg)]
+        written = [*(each.annotation for each in arguments), getattr(node, "returns", None)]
+        found += [each for each in written if each is not None]
+    return found
+
+
+def repeated(source: Source, nodes: Iterable[ast.AST]) -> list[str]:
+    """Names among the nodes that the file gives to several definitions: only the last can be looked at."""
+    defined = [each.name for each in source.outside if isinstance(each, (*METHOD, ast.ClassDef))]
+    names = [each.id for each in nodes if isinstance(each, ast.Name)]
+    return sorted({name for name in names if defined.count(name) > 1})

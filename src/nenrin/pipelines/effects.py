@@ -85,7 +85,10 @@ _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 def effects(source: Source) -> list[ast.AST]:
-    """The statements, and of functions and classes the decorators and defaults, that do something."""
+    """The statements, and of functions and classes the decorators and defaults, that do something.
+
+    With a decorator comes the name of what it decorates: it may have been put where others find it.
+    """
     return list(_Finder(source).within(source.tree.body))
 
 
@@ -112,28 +115,29 @@ class _Finder:
                 case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                     self._defined.add(node.name)
 
-    def within(self, body: list[ast.stmt]) -> Iterator[ast.AST]:
-        """What does something in a block."""
+    def within(self, body: list[ast.stmt], owner: str = "") -> Iterator[ast.AST]:
+        """What does something in a block, in the body of the class ``owner``."""
         for node in body:
             if isinstance(node, _DEFINITIONS):
-                yield from self._definition(node)
+                yield from self._definition(node, owner or node.name)
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 continue
             elif isinstance(node, ast.If) and _never(node.test):
-                yield from self.within(node.orelse)
+                yield from self.within(node.orelse, owner)
             elif self._loud(node):
                 yield node
 
     def _definition(
-        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, owner: str
     ) -> Iterator[ast.AST]:
         for decorator in node.decorator_list:
             if not self._quiet_callee(
                 decorator.func if isinstance(decorator, ast.Call) else decorator
             ):
                 yield decorator
+                yield ast.copy_location(ast.Name(owner, ast.Load()), decorator)
         if isinstance(node, ast.ClassDef):
-            yield from self.within(node.body)
+            yield from self.within(node.body, owner)
             return
         for default in (*node.args.defaults, *node.args.kw_defaults):
             if default is not None and self._loud(default):

@@ -15,12 +15,14 @@ class Places:
     """Finds files of live objects.
 
     Attributes:
-        scopes: the names of each file that was met, by its name below the folder.
+        scopes: the names of each file that is known, by its name below the folder.
+        reached: the files that something stands in that was asked for.
         strangers: objects that bear a project module's name and come from elsewhere, one sentence each.
     """
 
     def __init__(self, sources: Sources) -> None:
         self.scopes: dict[str, Mapping[str, Any]] = {}
+        self.reached: set[str] = set()
         self.strangers: list[str] = []
         self._sources = sources
         self._modules: dict[str, str] = {}
@@ -33,6 +35,7 @@ class Places:
             self._meet_stranger(module.__name__, path)
         else:
             self._meet(module.__name__, file, vars(module))
+            self.reached.add(file)
         return file
 
     def code(self, value: FunctionType | type) -> str | None:
@@ -67,11 +70,13 @@ class Places:
             self._meet_stranger(value.__module__, path)
         else:
             self._meet(str(value.__globals__.get("__name__")), file, value.__globals__)
+            self.reached.add(file)
         return file
 
     def _class(self, value: type) -> str | None:
         module = str(value.__module__)
         if module in self._modules:
+            self.reached.add(self._modules[module])
             return self._modules[module]
         loaded = sys.modules.get(module)
         if loaded is not None:

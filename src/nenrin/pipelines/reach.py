@@ -11,7 +11,7 @@ import builtins
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -20,11 +20,13 @@ from nenrin.pipelines.changing import changed, moving, rebound
 from nenrin.pipelines.definitions import (
     IMPORTERS,
     METHOD,
+    annotated,
     computed,
     decorators,
     default_of,
     dumped,
     names_of,
+    repeated,
     skeleton,
     written,
 )
@@ -64,6 +66,10 @@ _INSIDES = frozenset(
 class Walk:
     """One walk, used once.
 
+    Args:
+        sources: the project's files.
+        entry: the file that is imported first, whatever file the function stands in; empty if none is.
+
     Attributes:
         found: digests by part's name, in the order in which they were found.
         texts: the source behind parts.
@@ -72,7 +78,7 @@ class Walk:
         doubts: what decides the result and cannot be told.
     """
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, entry: str = "") -> None:
         self.found: dict[str, list[str]] = {}
         self.texts: dict[str, str] = {}
         self.code: dict[str, str] = {}
@@ -81,6 +87,7 @@ class Walk:
         self.places = Places(sources)
         self.references = References(self.places, str(sources.root))
         self._sources = sources
+        self._entry = entry
         self._constants: set[str] = set()
         self._opened: set[str] = set()
 
@@ -106,13 +113,21 @@ class Walk:
     @property
     def files(self) -> tuple[str, ...]:
         """The files that were reached, and those that they import."""
-        reached = list(self.places.scopes)
-        return tuple(sorted({each for file in reached for each in self._sources.closure(file)}))
+        return self._closed(self.places.reached, first=False)
+
+    def _imported(self) -> tuple[str, ...]:
+        """The files that are imported before the function runs."""
+        entry = {self._entry} if self._entry else set()
+        return self._closed(self.places.reached | entry, first=True)
+
+    def _closed(self, files: Iterable[str], *, first: bool) -> tuple[str, ...]:
+        closures = [self._sources.closure(file, first=first) for file in files]
+        return tuple(sorted(set().union(*closures)))
 
     def _more(self) -> bool:
         """Whether anything waits; what files do when they are imported is the last of it."""
         while not self.references.waiting:
-            new = [file for file in self.files if file not in self._opened]
+            new = [file for file in self._imported() if file not in self._opened]
             if not new:
                 return False
             self._opened.add(new[0])
@@ -200,7 +215,7 @@ class Walk:
         return None
 
     def _everywhere(self, file: str) -> list[Source]:
-        names = {*self.files, *self._sources.closure(file)}
+        names = {*self.files, *self._imported(), *self._sources.closure(file)}
         return [self._sources.source(each) for each in sorted(names)]
 
     # code
@@ -225,7 +240,8 @@ class Walk:
             )
         for node in nodes:
             self._suspects(source, node)
-        uses = self._uses(file, value.__globals__, nodes, names_in(code))
+        names = names_in(code) | names_of(annotated(nodes))
+        uses = self._uses(file, value.__globals__, nodes, names)
         own = self._form(label, dict(vars(value))) if vars(value) else []
         self._keep(label, file, [shape, uses, own])
         name = label.removeprefix("function ").rpartition(" (")[0]
@@ -300,12 +316,13 @@ class Walk:
         if source.broken:
             self.whole.setdefault(file, f"{file} is no Python: {source.broken}")
         done = effects(source)
-        if not done:
-            return
-        scope = self.places.scope(file)
+        scope = self.places.scope(file) if done else None
         if scope is None:
-            self.whole.setdefault(file, f"{file} was not imported")
+            if done:
+                self.whole.setdefault(file, f"{file} was not imported")
             return
+        for name in repeated(source, done):
+            self.whole.setdefault(file, f"{file} defines {name} more than once")
         part = f"top level of {file}"
         self.texts[part] = source.text(*done)
         before = len(self.doubts)

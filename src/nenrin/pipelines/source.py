@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import platform
+import sys
 from collections.abc import Callable, Mapping
 from difflib import SequenceMatcher
 from pathlib import Path
@@ -19,6 +20,8 @@ from nenrin.core.digest import digest, digest_bytes
 from nenrin.pipelines.packages import Packages
 from nenrin.pipelines.reach import Walk
 from nenrin.pipelines.syntax import Source, Sources
+
+_NAMES = "what names stand for"
 
 
 class Code(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +60,12 @@ class SourceReader:
 
     Args:
         root: the project's folder, from which the functions were imported.
+        entry: the file in it that is imported first, whatever file a function stands in.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, entry: str = "") -> None:
         self._sources = Sources(root)
+        self._entry = entry
         self._packages = Packages()
 
     def code_of(self, function: Callable[..., Any]) -> Code:
@@ -69,7 +74,7 @@ class SourceReader:
         Nothing of the project's is run. Neither where the folder lies decides, nor comments, empty lines,
         line ends, and where in its file a function stands.
         """
-        walk = Walk(self._sources)
+        walk = Walk(self._sources, self._entry)
         walk.run(function)
         parts = {
             name: found[0] if len(found) == 1 else digest(found)
@@ -79,8 +84,12 @@ class SourceReader:
         files = walk.files
         if walk.whole:
             kept = {name for name in parts if name not in walk.code}
+            stands = digest([[name, parts[name]] for name in sorted(walk.code)])
             whole = [self._sources.source(file) for file in files]
             parts = {name: parts[name] for name in kept} | {_part(s): _whole(s) for s in whole}
+            parts[_NAMES] = (
+                stands  # what files alone do not tell: which function a name got, and why
+            )
             texts = {name: texts[name] for name in kept if name in texts}
             texts |= {_part(source): source.whole() for source in whole}
         modules = walk.references.libraries.union(
@@ -94,9 +103,9 @@ class SourceReader:
         )
 
 
-def code_of(function: Callable[..., Any], root: Path) -> Code:
+def code_of(function: Callable[..., Any], root: Path, entry: str = "") -> Code:
     """:meth:`SourceReader.code_of` of one function."""
-    return SourceReader(root).code_of(function)
+    return SourceReader(root, entry).code_of(function)
 
 
 def explain(before: Told, now: Told) -> list[str]:
@@ -105,11 +114,10 @@ def explain(before: Told, now: Told) -> list[str]:
     Examples: ``function scale, helpers.py:12: rate = 0.2 -> rate = 0.3``, ``package polars: 2.1.0 -> 2.2.0``.
     """
     names = sorted({*before.parts, *now.parts}, key=_rank)
-    return [
-        _difference(name, before, now)
-        for name in names
-        if before.parts.get(name) != now.parts.get(name)
-    ]
+    differing = [name for name in names if before.parts.get(name) != now.parts.get(name)]
+    if any(name.startswith("module ") for name in differing):
+        differing = [name for name in differing if name != _NAMES]
+    return [_difference(name, before, now) for name in differing]
 
 
 def _rank(name: str) -> tuple[int, str]:
@@ -172,4 +180,5 @@ def _whole(source: Source) -> str:
 
 
 def _python() -> dict[str, str]:
-    return {"python": platform.python_version()}
+    optimized = f" -{'O' * sys.flags.optimize}" if sys.flags.optimize else ""
+    return {"python": f"{platform.python_version()}{optimized}"}

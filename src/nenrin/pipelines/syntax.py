@@ -165,8 +165,8 @@ class Sources:
         self.root = root.resolve()
         self._read: dict[str, Source] = {}
         self._names: dict[str, str | None] = {}
-        self._closures: dict[str, tuple[str, ...]] = {}
-        self._imports: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+        self._closures: dict[tuple[str, bool], frozenset[str]] = {}
+        self._imports: dict[tuple[str, bool], tuple[frozenset[str], frozenset[str]]] = {}
 
     def source(self, name: str) -> Source:
         """The file of that name below the folder."""
@@ -188,31 +188,37 @@ class Sources:
                 return name
         return None
 
-    def imports(self, name: str) -> tuple[frozenset[str], frozenset[str]]:
-        """What a file imports, in its functions too: files below the folder, and other top-level modules."""
-        if name not in self._imports:
+    def imports(self, name: str, *, first: bool = False) -> tuple[frozenset[str], frozenset[str]]:
+        """What a file imports: files below the folder, and other top-level modules.
+
+        Args:
+            name: the file.
+            first: what it imports when it is imported itself; else what its functions import too.
+        """
+        if (name, first) not in self._imports:
             files: set[str] = set()
             others: set[str] = set()
-            for dotted, star in _imported(self.source(name)):
+            for dotted, star in _imported(self.source(name), first):
                 found = self._files(dotted, star)
                 files.update(found)
-                if not found and not (self.root / dotted.split(".")[0]).is_dir():
-                    others.add(dotted.split(".")[0])
-            self._imports[name] = frozenset(files), frozenset(others)
-        return self._imports[name]
+                top = dotted.partition(".")[0]
+                if not found and not any((self.root / top).glob("*.py")):
+                    others.add(top)
+            self._imports[name, first] = frozenset(files), frozenset(others)
+        return self._imports[name, first]
 
-    def closure(self, name: str) -> tuple[str, ...]:
-        """The file and every file below the folder that it imports, directly or not, sorted."""
-        if name not in self._closures:
+    def closure(self, name: str, *, first: bool = False) -> frozenset[str]:
+        """The file and every file below the folder that it imports, directly or not."""
+        if (name, first) not in self._closures:
             found: set[str] = set()
             waiting = [name]
             while waiting:
                 each = waiting.pop()
                 if each not in found:
                     found.add(each)
-                    waiting.extend(self.imports(each)[0])
-            self._closures[name] = tuple(sorted(found))
-        return self._closures[name]
+                    waiting.extend(self.imports(each, first=first)[0])
+            self._closures[name, first] = frozenset(found)
+        return self._closures[name, first]
 
     def own(self, source: Source, node: ast.Import | ast.ImportFrom) -> bool:
         """Whether an import is one of a file below the folder."""
@@ -313,15 +319,22 @@ def _targets(node: ast.stmt) -> Iterator[ast.AST]:
                     yield from ast.walk(item.optional_vars)
 
 
+def _outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    yield node
+    if not isinstance(node, Scope):
+        for child in ast.iter_child_nodes(node):
+            yield from _outside_functions(child)
+
+
 def _from(source: Source, node: ast.ImportFrom) -> str:
     """The module of ``from … import``, its dots resolved."""
     around = source.package[: len(source.package) - node.level + 1] if node.level else ()
     return ".".join([*around, *([node.module] if node.module else [])])
 
 
-def _imported(source: Source) -> Iterator[tuple[str, bool]]:
+def _imported(source: Source, first: bool = False) -> Iterator[tuple[str, bool]]:
     """Every module that may be imported, and whether all its names are."""
-    for node in ast.walk(source.tree):
+    for node in _outside_functions(source.tree) if first else ast.walk(source.tree):
         match node:
             case ast.Import(names=names):
                 yield from ((alias.name, False) for alias in names)
