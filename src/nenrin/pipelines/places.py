@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from types import FunctionType, ModuleType
 from typing import Any
 
-from nenrin.pipelines.syntax import Sources
+from nenrin.pipelines.syntax import Source, Sources
 
 
 class Places:
-    """Finds files of live objects.
+    """Finds files of live objects, and knows which were reached.
+
+    Args:
+        sources: the project's files.
+        entry: the file that is imported first, whatever was reached; empty if none is.
 
     Attributes:
         scopes: the names of each file that is known, by its name below the folder.
@@ -20,11 +24,12 @@ class Places:
         strangers: objects that bear a project module's name and come from elsewhere, one sentence each.
     """
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, entry: str = "") -> None:
         self.scopes: dict[str, Mapping[str, Any]] = {}
         self.reached: set[str] = set()
         self.strangers: list[str] = []
         self._sources = sources
+        self._entry = entry
         self._modules: dict[str, str] = {}
 
     def module(self, module: ModuleType) -> str | None:
@@ -54,6 +59,23 @@ class Places:
                 if isinstance(path, str) and path.endswith(last):
                     self._known(vars(loaded))
         return self.scopes.get(file)
+
+    def files(self) -> tuple[str, ...]:
+        """The files that were reached, and those that they may import."""
+        return self._closed(self.reached, first=False)
+
+    def imported(self) -> tuple[str, ...]:
+        """The files that are imported before what was reached runs."""
+        return self._closed({*self.reached, *([self._entry] if self._entry else [])}, first=True)
+
+    def around(self, file: str) -> list[Source]:
+        """The files in which a name of a file may be used."""
+        names = {*self.files(), *self.imported(), *self._sources.closure(file)}
+        return [self._sources.source(each) for each in sorted(names)]
+
+    def _closed(self, files: Iterable[str], *, first: bool) -> tuple[str, ...]:
+        closures = [self._sources.closure(file, first=first) for file in files]
+        return tuple(sorted(set().union(*closures)))
 
     def _known(self, scope: Mapping[str, Any]) -> None:
         path = scope.get("__file__")

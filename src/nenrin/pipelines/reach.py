@@ -11,7 +11,7 @@ import builtins
 import importlib
 import inspect
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -84,10 +84,9 @@ class Walk:
         self.code: dict[str, str] = {}
         self.whole: dict[str, str] = {}
         self.doubts: list[str] = []
-        self.places = Places(sources)
+        self.places = Places(sources, entry)
         self.references = References(self.places, str(sources.root))
         self._sources = sources
-        self._entry = entry
         self._constants: set[str] = set()
         self._opened: set[str] = set()
 
@@ -110,24 +109,10 @@ class Walk:
                 self._everything(file, vars(module))
         self.doubts += self.places.strangers
 
-    @property
-    def files(self) -> tuple[str, ...]:
-        """The files that were reached, and those that they import."""
-        return self._closed(self.places.reached, first=False)
-
-    def _imported(self) -> tuple[str, ...]:
-        """The files that are imported before the function runs."""
-        entry = {self._entry} if self._entry else set()
-        return self._closed(self.places.reached | entry, first=True)
-
-    def _closed(self, files: Iterable[str], *, first: bool) -> tuple[str, ...]:
-        closures = [self._sources.closure(file, first=first) for file in files]
-        return tuple(sorted(set().union(*closures)))
-
     def _more(self) -> bool:
         """Whether anything waits; what files do when they are imported is the last of it."""
         while not self.references.waiting:
-            new = [file for file in self._imported() if file not in self._opened]
+            new = [file for file in self.places.imported() if file not in self._opened]
             if not new:
                 return False
             self._opened.add(new[0])
@@ -173,7 +158,7 @@ class Walk:
         if name.startswith("__") and name.endswith("__"):
             return None  # such as __name__ and __file__: where it lies decides nothing
         origin, named = self._origin(file, name, value)
-        everywhere = self._everywhere(origin)
+        everywhere = self.places.around(origin)
         if is_code(value):
             if where := rebound(named, everywhere):
                 self.whole.setdefault(origin, f"{named} may be changed at {where}")
@@ -213,10 +198,6 @@ class Walk:
         except RecursionError:
             self.doubts.append(f"{said} is nested too deeply to tell its value")
         return None
-
-    def _everywhere(self, file: str) -> list[Source]:
-        names = {*self.files, *self._imported(), *self._sources.closure(file)}
-        return [self._sources.source(each) for each in sorted(names)]
 
     # code
 
@@ -298,7 +279,7 @@ class Walk:
         held = []
         for name, each in own_attributes(value).items():
             held.append([name, self._form(f"{label}: {name}", each)])
-            where = "" if _magic(name) else _attribute_moves(name, each, self._everywhere(file))
+            where = "" if _magic(name) else _attribute_moves(name, each, self.places.around(file))
             if where:
                 self.whole.setdefault(
                     file, f"{value.__qualname__}.{name} may be changed at {where}"

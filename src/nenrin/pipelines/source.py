@@ -81,7 +81,7 @@ class SourceReader:
             for name, found in walk.found.items()
         }
         texts = walk.texts
-        files = walk.files
+        files = walk.places.files()
         if walk.whole:
             kept = {name for name in parts if name not in walk.code}
             stands = digest([[name, parts[name]] for name in sorted(walk.code)])
