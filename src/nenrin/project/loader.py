@@ -132,7 +132,7 @@ def _execute(path: Path, module: ModuleType) -> None:
     """
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        exec(compile(path.read_bytes(), str(path), "exec"), vars(module))
+        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), vars(module))
     finally:
         sys.dont_write_bytecode = writes
 
