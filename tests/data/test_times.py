@@ -139,6 +139,12 @@ def test_the_line_of_a_text_file_is_named():
         with_instants(gap, spec(path="notes.parquet", time="t"), AT)
 
 
+def test_a_delay_that_is_none_is_said_to_be_taken_for_a_column():
+    frame = pl.DataFrame({"t": [datetime(2013, 7, 1)]})
+    with pytest.raises(DataError, match=r"no column 1\.5h, which known= \(a column, or a delay"):
+        with_instants(frame, spec(time="t", known="1.5h"), AT)
+
+
 def test_every_datetime_column_becomes_utc_microseconds():
     frame = pl.DataFrame({"other": [datetime(2013, 7, 1)]}).with_columns(
         pl.col("other").dt.cast_time_unit("ns")

@@ -39,6 +39,25 @@ def duration(text: str) -> int:
     return sum(int(number) * _UNITS[unit] for number, unit in parts)
 
 
+def declared_duration(word: str, value: object, where: str, example: str = "3h") -> int:
+    """Microseconds of a duration that a project file gives as ``word``; more than none.
+
+    Raises:
+        ProjectError: it is no text, no duration or nothing; says ``where`` (``file:line``).
+    """
+    try:
+        us = duration(value) if isinstance(value, str) else 0
+    except ProjectError:
+        us = 0
+    if not us:
+        raise ProjectError(
+            f"{word}={value!r} is not a duration",
+            hint=f'write a positive number and one of s, m, h, d, w: {word}="{example}"',
+            where=where,
+        )
+    return us
+
+
 def spell(us: int) -> str:
     """The shortest duration text of ``us`` microseconds, the inverse of :func:`duration`."""
     parts = []

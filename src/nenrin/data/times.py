@@ -88,6 +88,8 @@ def _check_times(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> None:
 
 def missing_column(column: str, columns: list[str], spec: DatasetSpec, role: str) -> DataError:
     """The error for a declared column that a table does not have; names those that are near."""
+    if role == "known=":
+        role = "known= (a column, or a delay such as 30m)"
     near = difflib.get_close_matches(column, columns, n=3, cutoff=0.5)
     hint = (
         f"did you mean {' or '.join(near)}?" if near else f"its columns are: {', '.join(columns)}"

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from nenrin.core.errors import ProjectError
-from nenrin.core.instants import duration
+from nenrin.core.instants import declared_duration
 from nenrin.data.declare import Dataset
 
 ViewFunction = Callable[[Any], Mapping[str, Any]]
@@ -93,8 +93,8 @@ def feature_view(
         spec = ViewSpec(
             name=function.__name__,
             by=_columns(by, place),
-            ttl=_span("ttl", ttl, place),
-            hop=_span("hop", hop, place),
+            ttl=None if ttl is None else declared_duration("ttl", ttl, place),
+            hop=None if hop is None else declared_duration("hop", hop, place, "10m"),
             where=place,
         )
         return FeatureView(spec, dataset, function)
@@ -112,19 +112,3 @@ def _columns(by: Any, where: str) -> tuple[str, ...]:
             where=where,
         )
     return columns
-
-
-def _span(word: str, text: Any, where: str) -> int | None:
-    if text is None:
-        return None
-    try:
-        span = duration(text) if isinstance(text, str) else 0
-    except ProjectError:
-        span = 0
-    if not span:
-        raise ProjectError(
-            f"{word}={text!r} is not a duration",
-            hint=f'write a positive number and one of s, m, h, d, w: {word}="3h"',
-            where=where,
-        )
-    return span

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nenrin.core.errors import ProjectError
-from nenrin.core.instants import DAY, duration, spell
+from nenrin.core.instants import DAY, declared_duration, spell
 
 if TYPE_CHECKING:
     from nenrin.training.declare import Model
@@ -89,16 +89,24 @@ class Deployment:
 
 
 def history(half_life: str | None = None) -> Recipe:
-    """Train on all history; with ``half_life="60d"`` a row of that age weighs half."""
+    """Train on all history; with ``half_life="60d"`` a row of that age weighs half.
+
+    Raises:
+        ProjectError: the half-life is not a duration.
+    """
     if half_life is None:
         return Recipe(name="history")
-    us = duration(half_life)
+    us = declared_duration("half_life", half_life, _caller(), "60d")
     return Recipe(name=f"history {spell(us)}", half_life=us)
 
 
 def trailing(window: str) -> Recipe:
-    """Train on the rows of the last ``window``, such as ``"90d"``."""
-    us = duration(window)
+    """Train on the rows of the last ``window``, such as ``"90d"``.
+
+    Raises:
+        ProjectError: the window is not a duration.
+    """
+    us = declared_duration("window", window, _caller(), "90d")
     return Recipe(name=f"trailing {spell(us)}", since=us)
 
 
@@ -108,19 +116,21 @@ def every(period: str, at: str = "00:00") -> Refresh:
     Raises:
         ProjectError: the period is not a whole number of days, or ``at`` is not a time of day.
     """
-    us = duration(period)
-    if us % duration("1d"):
+    us = declared_duration("period", period, _caller(), "7d")
+    if us % DAY:
         raise ProjectError(
             f"refresh every {period!r}: a period is whole days",
             hint='write a whole number of days, such as "7d"',
             where=_caller(),
         )
     try:
-        time.fromisoformat(at)
-    except ValueError:
+        local = time.fromisoformat(at).tzinfo is None
+    except (TypeError, ValueError):
+        local = False
+    if not local:
         raise ProjectError(
-            f"at={at!r} is not a time of day", hint='write it as "04:00"', where=_caller()
-        ) from None
+            f"at={at!r} is not a local time of day", hint='write it as "04:00"', where=_caller()
+        )
     return Refresh(period=us, at=at)
 
 
@@ -165,7 +175,7 @@ def deployment(
         refresh=refresh or every("7d"),
         serve=serve,
         canary=tuple(canary),
-        settle=duration(settle) if settle else None,
+        settle=None if settle is None else declared_duration("settle", settle, where, "12h"),
         gates=gates,
         contract=contract,
         where=where,
@@ -188,6 +198,7 @@ def _check(
             hint="give it a function decorated by @nr.model",
             where=where,
         )
+    _check_kinds(recipes, refresh, where)
     if serve not in SERVE:
         raise ProjectError(
             f"serve={serve!r} is not known", hint=f"one of {', '.join(SERVE)}", where=where
@@ -215,6 +226,22 @@ def _check(
         raise ProjectError(
             f"canary={stages} takes {len(stages) - 1} days, and a refresh every {days} d would restart it",
             hint="write fewer stages, or a longer refresh=",
+            where=where,
+        )
+
+
+def _check_kinds(recipes: object, refresh: object, where: str) -> None:
+    listed = recipes is None or isinstance(recipes, list | tuple)
+    if not listed or not all(isinstance(recipe, Recipe) for recipe in recipes or ()):  # type: ignore[attr-defined]
+        raise ProjectError(
+            f"recipes={recipes!r} is not a list of recipes",
+            hint='write for example recipes=[nr.history(), nr.trailing("90d")]',
+            where=where,
+        )
+    if not isinstance(refresh, Refresh):
+        raise ProjectError(
+            f"refresh={refresh!r} is not a schedule",
+            hint='write for example refresh=nr.every("7d", at="04:00")',
             where=where,
         )
 
