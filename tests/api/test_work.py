@@ -67,6 +67,16 @@ def test_an_unforeseen_error_points_at_the_log(works: Works, tmp_path: Path) -> 
     assert said.data["error"]["where"] == str(tmp_path / "nenrin.log")
 
 
+def test_work_that_exits_has_an_end(works: Works) -> None:
+    def job(progress: Progress) -> None:
+        raise SystemExit(4)
+
+    work = works.start("run", job)
+    assert works.drain(5)
+    (said,) = work.after(0)
+    assert "SystemExit: 4" in said.data["error"]["message"]
+
+
 def test_one_at_a_time_in_the_order_they_came(works: Works) -> None:
     go, order = threading.Event(), []
     works.start("first", lambda progress: (go.wait(5), order.append("first")))

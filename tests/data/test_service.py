@@ -108,6 +108,17 @@ def test_what_a_function_raises_is_told_with_its_line(room: Room):
     assert raised.value.where == f"{__file__}:{line}"
 
 
+def test_a_function_that_exits_is_told_with_its_line(room: Room):
+    @dataset(key="id")
+    def broken():
+        raise SystemExit("no rows today")
+
+    with pytest.raises(StepError, match="broken raised SystemExit: no rows today") as raised:
+        room.service.load("dev", broken, 5)
+    line = int(broken.declared.where.rpartition(":")[2]) + 2
+    assert raised.value.where == f"{__file__}:{line}"
+
+
 def test_errors_of_nenrin_pass_as_they_are(room: Room):
     @dataset(key="id")
     def missing():

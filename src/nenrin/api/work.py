@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from nenrin.api.wire import error_body, unexpected
-from nenrin.core.errors import NenrinError, NotFoundError
+from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
@@ -97,7 +97,7 @@ class Work:
             self._end("cancelled", "cancelled", {})
         except NenrinError as error:
             self._end("failed", "error", error_body(error))
-        except Exception as error:  # noqa: BLE001 - told to whoever listens
+        except USERS_ERRORS as error:  # told to whoever listens, who would wait for ever
             _LOG.exception("%s failed", self.what)
             self._end("failed", "error", error_body(unexpected(error, log)))
         else:

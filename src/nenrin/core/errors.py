@@ -56,6 +56,10 @@ class NenrinError(Exception):
         }
 
 
+# What a user's code may raise and is told as its error: sys.exit() in it ends the code, never nenrin.
+USERS_ERRORS: tuple[type[BaseException], ...] = (Exception, SystemExit)
+
+
 def _rebuild(kind: type[NenrinError], message: str, hint: str, where: str) -> NenrinError:
     return kind(message, hint=hint, where=where)
 

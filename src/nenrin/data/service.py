@@ -11,7 +11,14 @@ import msgspec
 import polars as pl
 
 from nenrin.core.digest import canonical, derived_id
-from nenrin.core.errors import ConflictError, DataError, NenrinError, NotFoundError, StepError
+from nenrin.core.errors import (
+    USERS_ERRORS,
+    ConflictError,
+    DataError,
+    NenrinError,
+    NotFoundError,
+    StepError,
+)
 from nenrin.core.instants import NEVER
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
@@ -218,7 +225,7 @@ def _call(dataset: Dataset) -> object:
         return dataset()
     except NenrinError:
         raise
-    except Exception as error:
+    except USERS_ERRORS as error:
         file = dataset.declared.where.rpartition(":")[0]
         calls = traceback.extract_tb(error.__traceback__)
         lines = [f"{call.filename}:{call.lineno}" for call in calls if call.filename == file]

@@ -15,7 +15,7 @@ import cloudpickle
 import numpy as np
 import polars as pl
 
-from nenrin.core.errors import DataError, NenrinError, StepError
+from nenrin.core.errors import USERS_ERRORS, DataError, NenrinError, StepError
 from nenrin.features.arrays import Ints
 from nenrin.features.compiled import calendar_date, local
 from nenrin.features.declare import ViewFunction
@@ -87,7 +87,7 @@ class RowFunction:
             found = self.function(PlainRow(plain))
         except NenrinError:
             raise
-        except Exception as error:
+        except USERS_ERRORS as error:
             raise StepError(
                 f"feature view {self.traced.view} raised {type(error).__name__}: {error}",
                 hint=f"it runs row by row, on plain values that may be None; the row was {plain}",

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import polars as pl
 
-from nenrin.core.errors import NenrinError, ProjectError
+from nenrin.core.errors import USERS_ERRORS, NenrinError, ProjectError
 from nenrin.features.by_row import line_of
 from nenrin.features.code import check_code, named_columns
 from nenrin.features.declare import FeatureView
@@ -117,7 +117,7 @@ def _nodes(view: FeatureView, row: TracedRow, zone: str) -> dict[str, Node]:
         result: Any = view.function(row)
     except NenrinError:
         raise
-    except Exception as error:
+    except USERS_ERRORS as error:
         raise UntraceableError(
             f"{type(error).__name__}: {error}",
             hint="use operators and methods of the row's columns only",

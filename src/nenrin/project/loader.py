@@ -11,7 +11,13 @@ from types import ModuleType
 from typing import Any
 
 from nenrin.core.digest import digest
-from nenrin.core.errors import MissingExtraError, NenrinError, NotFoundError, ProjectError
+from nenrin.core.errors import (
+    USERS_ERRORS,
+    MissingExtraError,
+    NenrinError,
+    NotFoundError,
+    ProjectError,
+)
 from nenrin.data.declare import Dataset
 from nenrin.features.declare import FeatureView
 from nenrin.loop.declare import Deployment
@@ -159,7 +165,7 @@ def _imported(path: Path) -> ModuleType:
         ) from None
     except ModuleNotFoundError as error:
         raise _missing(error, path) from None
-    except Exception as error:
+    except USERS_ERRORS as error:
         raise ProjectError(
             f"the project file raises {type(error).__name__}: {error}",
             hint="mend the line",

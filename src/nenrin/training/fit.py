@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nenrin.core.errors import NenrinError, NotFoundError, ProjectError, StepError
+from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError, ProjectError, StepError
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.pipelines.seeding import seed_all
 from nenrin.training.artefact import Artefact, dump
@@ -334,7 +334,7 @@ def _call(context: WorkerContext, model: Model, rows: Rows, job: FitJob, meter: 
             return model(rows, **job.params)
     except NenrinError:
         raise
-    except Exception as error:
+    except USERS_ERRORS as error:
         raise StepError(
             f"{job.model} raised {type(error).__name__}: {error}",
             hint="see the line; the function gets the rows and the tuned parameters",
