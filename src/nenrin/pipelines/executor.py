@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
+from copy import copy
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -58,14 +60,18 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         name: what people call it.
+        project: the unpacked revision whose code it runs, imported beforehand where that can be done; its
+            frames are the user's own. None: no project's.
         memory: bytes that its processes may use; None: any.
-        timeout: seconds that it may take; None: any.
+        timeout: seconds that it may take, its start included; None: any.
         scratch: its working folder; None: that of this process.
         seed: what numpy, random and torch are seeded with.
-        said: hears what it writes and reports, from another thread.
+        said: hears what it writes and reports, from another thread, in order: all of it before the result
+            is there. What it raises is ignored.
     """
 
     name: str
+    project: Path | None = None
     memory: int | None = None
     timeout: float | None = None
     scratch: Path | None = None
@@ -78,16 +84,35 @@ class Running(Protocol[T]):
 
     @property
     def result(self) -> Future[T]:
-        """What it gives, or the error that it ended with."""
+        """What it gives, or the error that it ended with.
+
+        Whatever the function raised that is no ``NenrinError`` comes out as a ``StepError``: at the user's
+        last line, with the traceback as text and the names of what was raised. So does a death in the
+        user's code, a limit that was passed, a cancellation; a process that was killed by somebody else is
+        a ``WorkerLostError``.
+        """
+        ...
+
+    @property
+    def pid(self) -> int:
+        """Of its process, which leads a group of its own; 0 before there is one."""
+        ...
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of its process and of those that it waited for; 0.0 before the result is there."""
         ...
 
     @property
     def heard(self) -> float:
-        """When it was last heard of, by the timer's ``wall``."""
+        """When it last said something, or was seen to compute, by the timer's ``wall``.
+
+        A process that is frozen does neither.
+        """
         ...
 
     def cancel(self) -> None:
-        """End its process; its result is then an error."""
+        """End its process group: politely, after two seconds by force. Its result is then an error."""
         ...
 
 
@@ -117,6 +142,12 @@ class WorkerContext:
         self._load_project = load_project
         self._announce = announce
         self._kept: dict[str, OrderedDict[str, Any]] = {}
+
+    def apart(self, task: Task) -> WorkerContext:
+        """This one for a task of its own: with the same store and what is kept, its listener and folder."""
+        other = copy(self)
+        vars(other).update(scratch=task.scratch, _said=task.said)
+        return other
 
     def project(self, folder: str) -> Mapping[str, object]:
         """The attributes of the project module in ``folder``, imported once a worker.
@@ -148,7 +179,8 @@ class WorkerContext:
 
     def report(self, done: int, total: int, note: str = "") -> None:
         """Tell how far the task is: ``done`` of ``total`` parts; ``total`` 0 is unknown."""
-        self._said(Report(done, total, note))
+        with suppress(Exception):  # whoever listens must not end the task
+            self._said(Report(done, total, note))
 
 
 class Executor(Protocol):
@@ -182,7 +214,11 @@ class Executor(Protocol):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Running[T]:
-        """Run ``function(context, *args, **kwargs)`` at once, in a process of its own that ends after it."""
+        """Run ``function(context, *args, **kwargs)`` at once, in a process of its own that ends after it.
+
+        Its processes end when it has ended, and when this process does, however that ends. Executors that
+        run everything in the calling process only keep reports and the form of errors.
+        """
         ...
 
     def cpu_by_worker(self) -> dict[int, float]:

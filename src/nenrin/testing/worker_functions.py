@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import random  # noqa: TID251 - as users' libraries draw
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from nenrin.core.errors import DataError
 from nenrin.pipelines.executor import WorkerContext
@@ -12,6 +16,38 @@ from nenrin.pipelines.executor import WorkerContext
 def load_nothing(folder: Path) -> dict[str, object]:
     """A project loader for executors under test: the project is its folder's name."""
     return {"name": folder.name, "loaded_by": os.getpid()}
+
+
+def load_file(folder: Path) -> dict[str, object]:
+    """A project loader for started tasks under test: runs ``project.py``, where there is one."""
+    path = folder / "project.py"
+    found = load_nothing(folder)
+    if path.exists():
+        exec(compile(path.read_bytes(), str(path), "exec"), found)
+    return found
+
+
+def call(context: WorkerContext, folder: str, name: str, *args: Any) -> Any:
+    """Call a function of the project's."""
+    function: Any = context.project(folder)[name]
+    return function(*args)
+
+
+def report(context: WorkerContext) -> None:
+    """Tell how far it is."""
+    for done in range(3):
+        context.report(done, 2, f"part {done}")
+
+
+def folders(context: WorkerContext) -> tuple[str, str]:
+    """The working folder, and the scratch folder that the context has."""
+    return str(Path.cwd()), str(context.scratch)
+
+
+def draw(context: WorkerContext) -> tuple[float, float]:
+    """What the global generators give next."""
+    del context
+    return random.random(), float(np.random.random())  # noqa: NPY002 - as users' libraries draw
 
 
 def add(context: WorkerContext, left: int, right: int = 0) -> int:

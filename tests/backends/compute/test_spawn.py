@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,30 @@ from nenrin.backends.blobs.local import LocalStore
 from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.core.errors import StepError
 from nenrin.testing.executors import ExecutorContract, WorkerProcessContract
-from nenrin.testing.worker_functions import add, leave, load_nothing, say, wait_for
+from nenrin.testing.started_tasks import StartContract, StartedProcessContract, project
+from nenrin.testing.worker_functions import add, leave, load_file, load_nothing, say, wait_for
+
+__all__ = ["project"]
 
 
-class TestSpawnExecutor(ExecutorContract, WorkerProcessContract):
-    @pytest.fixture
-    def executor(self, tmp_path: Path) -> Iterator[SpawnExecutor]:
-        executor = SpawnExecutor(2, functools.partial(LocalStore, tmp_path / "store"), load_nothing)
-        yield executor
-        executor.close()
+@pytest.fixture
+def maker(tmp_path: Path) -> Callable[[], SpawnExecutor]:
+    return functools.partial(
+        SpawnExecutor, 2, functools.partial(LocalStore, tmp_path / "store"), load_file
+    )
+
+
+@pytest.fixture
+def executor(maker: Callable[[], SpawnExecutor]) -> Iterator[SpawnExecutor]:
+    executor = maker()
+    yield executor
+    executor.close()
+
+
+class TestSpawnExecutor(
+    ExecutorContract, WorkerProcessContract, StartContract, StartedProcessContract
+):
+    pass
 
 
 def test_two_run_at_a_time_and_closing_drops_what_waits(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Concatenate, Generic, ParamSpec, TypeVar
@@ -10,6 +11,8 @@ from nenrin.core.errors import ConflictError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import ProjectLoader, Running, Task, WorkerContext
+from nenrin.pipelines.seeding import seed_all
+from nenrin.pipelines.traces import explained
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -18,8 +21,10 @@ T = TypeVar("T")
 class _Done(Generic[T]):
     """What has ended already."""
 
-    def __init__(self, result: Future[T], heard: float) -> None:
-        self.result = result
+    def __init__(self, cpu: float, heard: float) -> None:
+        self.result: Future[T] = Future()
+        self.pid = os.getpid()
+        self.cpu = cpu
         self.heard = heard
 
     def cancel(self) -> None:
@@ -67,8 +72,28 @@ class InProcessExecutor:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> Running[T]:
-        """Run ``function(context, *args, **kwargs)`` now, without any of the task's limits."""
-        return _Done(self.submit(function, *args, **kwargs), SystemTimer().wall())
+        """Run ``function(context, *args, **kwargs)`` now, without any of the task's limits.
+
+        Raises:
+            ConflictError: the executor is closed.
+        """
+        if self._closed:
+            raise ConflictError("the executor is closed", hint="open another one")
+        timer = SystemTimer()
+        began = timer.cpu()
+        seed_all(task.seed)
+        value: T | None = None
+        failure: Exception | None = None
+        try:
+            value = function(self._context.apart(task), *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - whatever it raised comes out of its future
+            failure = explained(error, task.name, task.project)
+        done: _Done[T] = _Done(timer.cpu() - began, timer.wall())
+        if failure is not None:
+            done.result.set_exception(failure)
+        else:
+            done.result.set_result(value)  # type: ignore[arg-type]
+        return done
 
     def cpu_by_worker(self) -> dict[int, float]:
         """Nothing: the calling process counts its own time."""

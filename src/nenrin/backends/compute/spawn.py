@@ -20,10 +20,13 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from nenrin.backends.compute.worker import Entering, Outcome
-from nenrin.core.errors import ConflictError, StepError, WorkerLostError
+from nenrin.backends.compute.apart import TasksApart, add_up
+from nenrin.backends.compute.channels import ONE_THREAD, SpawnedProcess, Theirs
+from nenrin.backends.compute.ends import died
+from nenrin.backends.compute.messages import Entering, Outcome
+from nenrin.core.errors import ConflictError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import ProjectLoader, Running, Task, WorkerContext
@@ -31,21 +34,9 @@ from nenrin.pipelines.executor import ProjectLoader, Running, Task, WorkerContex
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# Two threads on shared cores burn more than one does, and sums over threads differ from run to run.
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-        "POLARS_MAX_THREADS",
-    ),
-    "1",
-)
 _LOOK = 0.5  # seconds between looks at a silent worker: children of a dead one may hold its socket
 _PATIENCE = 10.0  # seconds that an idle worker gets to end by itself
-_MAIN = "import sys; from nenrin.backends.compute.worker import main; main(*map(int, sys.argv[1:]))"
+_MAIN = "import sys; from nenrin.backends.compute.worker import main; main(int(sys.argv[1]))"
 
 _Task = tuple["Future[Any]", bytes]
 
@@ -71,9 +62,9 @@ class SpawnExecutor:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
-        self._setup = pickle.dumps((open_store, load_project))
-        self._log = log
-        self._handlers = [_Handler(self._tasks, self._setup, log) for _ in range(workers)]
+        setup = pickle.dumps((open_store, load_project))
+        self._apart = TasksApart(setup)
+        self._handlers = [_Handler(self._tasks, setup, log) for _ in range(workers)]
         for handler in self._handlers:
             handler.start()
         atexit.register(self.close)
@@ -112,13 +103,11 @@ class SpawnExecutor:
         **kwargs: P.kwargs,
     ) -> Running[T]:
         """Run ``function(context, *args, **kwargs)`` at once, in a process of its own that ends after it."""
-        started: _Started[T] = _Started(self._setup, self._log, task.scratch)
-        started.begin(pickle.dumps((function, args, kwargs), protocol=5))
-        return started
+        return self._apart.start(spawned, task, function, *args, **kwargs)
 
     def cpu_by_worker(self) -> dict[int, float]:
         """CPU seconds by process id of every worker ever started, as of its last result or its end."""
-        return {pid: cpu for handler in self._handlers for pid, cpu in handler.cpu.copy().items()}
+        return add_up(self._apart.cpu, *[handler.cpu for handler in self._handlers])
 
     def close(self) -> None:
         """Wait for what runs, drop what waits, and end the workers. A second call does nothing."""
@@ -131,6 +120,7 @@ class SpawnExecutor:
                 self._tasks.put(None)
         for handler in self._handlers:
             handler.join()
+        self._apart.close()
         atexit.unregister(self.close)
 
     def _drop_waiting(self) -> None:
@@ -141,6 +131,11 @@ class SpawnExecutor:
                 return
             if task is not None:
                 task[0].cancel()
+
+
+def spawned(task: Task, theirs: Theirs) -> SpawnedProcess:
+    """A fresh interpreter for a task."""
+    return SpawnedProcess(theirs, task.scratch)
 
 
 class _Handler(threading.Thread):
@@ -170,10 +165,10 @@ class _Handler(threading.Thread):
             outcome = self._worker.run(payload)
             self.cpu[self._worker.pid] = outcome.cpu
             value = pickle.loads(outcome.value)
-        except _DiedError as died:
+        except _DiedError as gone:
             assert self._worker is not None
             self._bury(self._worker)
-            future.set_exception(died.explained(self._worker.returncode))
+            future.set_exception(died("a worker", self._worker.returncode, gone.entered))
             self._worker = None
         except Exception as error:  # noqa: BLE001 - no interpreter, no result that can be read
             future.set_exception(error)
@@ -187,47 +182,6 @@ class _Handler(threading.Thread):
         self.cpu[worker.pid] = worker.end()
 
 
-class _Started(Generic[T]):
-    """A task in a process of its own."""
-
-    def __init__(self, setup: bytes, log: Path | None, scratch: Path | None) -> None:
-        self.result: Future[T] = Future()
-        self.result.set_running_or_notify_cancel()
-        self._worker = _Worker(setup, log, scratch)
-
-    @property
-    def heard(self) -> float:
-        """Now: this process waits for it."""
-        return SystemTimer().wall()
-
-    def begin(self, payload: bytes) -> None:
-        """Run it, followed by a thread."""
-        threading.Thread(target=self._follow, args=(payload,), daemon=True).start()
-
-    def cancel(self) -> None:
-        """Kill the process."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._worker.pid, signal.SIGKILL)
-
-    def _follow(self, payload: bytes) -> None:
-        try:
-            outcome = self._worker.run(payload)
-            value = pickle.loads(outcome.value)
-        except _DiedError as died:
-            self._worker.end()
-            self.result.set_exception(died.explained(self._worker.returncode))
-            return
-        except Exception as error:  # noqa: BLE001 - a result that cannot be read
-            self._worker.end()
-            self.result.set_exception(error)
-            return
-        self._worker.end()
-        if outcome.failed:
-            self.result.set_exception(value)
-        else:
-            self.result.set_result(value)
-
-
 class _DiedError(Exception):
     """A worker died in the middle of a task."""
 
@@ -235,26 +189,14 @@ class _DiedError(Exception):
         super().__init__()
         self.entered = entered
 
-    def explained(self, returncode: int) -> StepError:
-        """The error for whoever waits for the task."""
-        how = f"with exit code {returncode}"
-        if returncode < 0:
-            how = f"by {signal.Signals(-returncode).name}"
-        hint = self.entered.hint or "see the workers' log"
-        if returncode == -signal.SIGKILL:
-            hint = "something killed it, most often for want of memory: train on less, or free some"
-        outside = returncode in (-signal.SIGKILL, -signal.SIGTERM)
-        kind = WorkerLostError if outside else StepError
-        return kind(f"a worker was ended {how}", hint=hint, where=self.entered.where)
-
 
 class _Worker:
     """One worker process and the socket to it."""
 
-    def __init__(self, setup: bytes, log: Path | None, scratch: Path | None = None) -> None:
+    def __init__(self, setup: bytes, log: Path | None) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = _start(theirs.fileno(), log, scratch)
+            self._process = _start(theirs.fileno(), log)
         self.pid = self._process.pid
         self.returncode = 0
         self._connection: Connection[bytes, bytes] = Connection(ours.detach())
@@ -299,15 +241,12 @@ class _Worker:
         return said
 
 
-def _start(
-    descriptor: int, log: Path | None, scratch: Path | None = None
-) -> subprocess.Popen[bytes]:
+def _start(descriptor: int, log: Path | None) -> subprocess.Popen[bytes]:
     with contextlib.ExitStack() as files:
         # A worker's prints must not mix with what this process answers on its standard output.
         output = sys.__stderr__ if log is None else files.enter_context(log.open("ab"))
         return subprocess.Popen(
-            [sys.executable, "-P", "-c", _MAIN, str(descriptor), str(int(scratch is not None))],
-            cwd=scratch,
+            [sys.executable, "-P", "-c", _MAIN, str(descriptor)],
             pass_fds=[descriptor],
             env={**os.environ, **ONE_THREAD},
             stdin=subprocess.DEVNULL,

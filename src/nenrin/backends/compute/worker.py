@@ -8,45 +8,23 @@ import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from nenrin.backends.compute.messages import Entering, Outcome
 from nenrin.core.errors import NenrinError, StepError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import ProjectLoader, WorkerContext
 
 
-class Entering(msgspec.Struct, frozen=True):
-    """Whose code runs next in a worker, and what to do if the process dies there."""
-
-    where: str
-    hint: str
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """What came of a task: the pickled result or exception, and the worker's CPU seconds so far."""
-
-    failed: bool
-    value: bytes
-    cpu: float
-
-
-def main(descriptor: int, scratch: int) -> None:
-    """Serve tasks from a socket until it is closed.
-
-    Args:
-        descriptor: of the socket.
-        scratch: 1 if the working folder is the task's own.
-    """
+def main(descriptor: int) -> None:
+    """Serve tasks from a socket until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
     connection: Connection[bytes, bytes] = Connection(descriptor)
     path = pickle.loads(connection.recv_bytes())
     sys.path.extend(entry for entry in path if entry not in sys.path)
     open_store, load_project = pickle.loads(connection.recv_bytes())
-    context = _context(connection, open_store, load_project, Path.cwd() if scratch else None)
+    context = _context(connection, open_store, load_project)
     while True:
         try:
             task = connection.recv_bytes()
@@ -63,12 +41,11 @@ def _context(
     connection: Connection[bytes, bytes],
     open_store: Callable[[], ContentStore],
     load_project: ProjectLoader,
-    scratch: Path | None,
 ) -> WorkerContext:
     def announce(where: str, hint: str) -> None:
         connection.send_bytes(pickle.dumps(Entering(where, hint)))
 
-    return WorkerContext(open_store(), load_project, announce=announce, scratch=scratch)
+    return WorkerContext(open_store(), load_project, announce=announce)
 
 
 def _run(context: WorkerContext, task: bytes) -> Outcome:
