@@ -124,7 +124,7 @@ class Following(Generic[T]):
                 lifeline.end_group(process.pid, signal.SIGKILL)  # whatever it leaves behind
                 listener.finish()
                 gone = process.wait()
-                self.cpu = gone.cpu
+                self.cpu = gone.cpu or (listener.outcome.cpu if listener.outcome else 0.0)
                 return self._given(listener, gone, channels.stacks)
             finally:
                 listener.close()

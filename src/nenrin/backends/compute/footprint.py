@@ -24,6 +24,11 @@ def memory(root: int, limit: int) -> int:
     return resident if resident <= limit else sum(map(_proportional, pids))
 
 
+def cpu_alone(pid: int) -> float:
+    """CPU seconds that a process has used so far, its children left out."""
+    return _cpu(pid)
+
+
 def cpu(root: int) -> float:
     """CPU seconds that a process and its living descendants have used so far."""
     return sum(map(_cpu, tree(root)))

@@ -59,7 +59,7 @@ def serve(
         order: TaskOrder = post.receive()
         threading.Thread(target=_beat, args=(post,), daemon=True).start()
         outcome = _outcome(post, order, imported)
-        _flush()
+        flush()
         post.send(outcome)
     except (EOFError, OSError):
         lifeline.end_group(os.getpid(), signal.SIGKILL)  # nobody waits for it any more
@@ -145,7 +145,7 @@ def _pickled(error: BaseException, order: TaskOrder) -> bytes:
     return data
 
 
-def _flush() -> None:
+def flush() -> None:
     """Everything that was written, by Python or by C, leaves this process."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
