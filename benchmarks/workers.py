@@ -21,7 +21,6 @@ from pathlib import Path
 
 from nenrin.backends.blobs.local import LocalStore
 from nenrin.backends.compute import footprint
-from nenrin.backends.compute.channels import ONE_THREAD
 from nenrin.backends.compute.fork import ForkExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.pipelines.executor import Executor, Task
@@ -65,9 +64,7 @@ def of(executor: Executor, folder: Path, tasks: int, server: Callable[[], float]
     """What tasks of an executor cost."""
 
     def once() -> float:
-        running = executor.start(
-            Task(name="nothing", project=folder), call, folder, "nothing"
-        )
+        running = executor.start(Task(name="nothing", project=folder), call, folder, "nothing")
         assert running.result.result() == 1
         return running.cpu
 
@@ -106,7 +103,9 @@ def main() -> None:
         spawns.close()
         rows["bare interpreter"] = measured(bare, given.tasks, lambda: 0.0)
     print(*notes, sep="\n")
-    print(f"| {given.tasks} tasks of {given.example} | first ms | wall ms each | CPU ms each: task | ")
+    print(
+        f"| {given.tasks} tasks of {given.example} | first ms | wall ms each | CPU ms each: task | "
+    )
     for name_, cost in rows.items():
         print(
             f"| {name_} | {cost.first:.0f} | {cost.wall:.1f} | "

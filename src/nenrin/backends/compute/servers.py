@@ -54,8 +54,8 @@ class ForkedProcess:
 
     def wait(self) -> Exit:
         """How it has ended; unknown where its server has died."""
-        with contextlib.suppress(TimeoutError, _ServerDiedError):
-            return self._exit.result(_STATUS)
+        with contextlib.suppress(TimeoutError):
+            return self._exit.result(0.0 if self._server.dead else _STATUS)
         return Exit(None, 0.0)
 
 
