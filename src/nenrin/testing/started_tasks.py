@@ -11,6 +11,7 @@ import pickle
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -371,6 +372,19 @@ class StartedProcessContract:
         """What it started ends with it."""
         pid = project.start("leave_behind").result.result()
         wait_until(lambda: not is_alive(pid))
+
+    @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="there is no /proc")
+    def test_no_descriptor_and_no_thread_is_left(self, project: _Project) -> None:
+        """However a task ends."""
+        project.start("big", 1).result.result()
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for name in ("big", "odd", "abort"):
+            project.start(name, *([3] if name == "big" else [])).result.exception()
+        running = project.start("sleep")
+        running.cancel()
+        running.result.exception()
+        wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) <= before)
+        wait_until(lambda: not any("nenrin-task" in each.name for each in threading.enumerate()))
 
     def test_cpu_is_counted(self, project: _Project) -> None:
         """Also of what was killed."""

@@ -145,13 +145,13 @@ class _Text:
         self._stream = stream
         self._say = say
         self._rest = b""
+        self._returned = False
 
     def take(self, piece: bytes) -> None:
-        held = self._rest + piece
-        # The other half of a "\r\n" may be still to come.
-        tail = b"\r" if held.endswith(b"\r") else b""
-        *lines, self._rest = _ENDS.split(held[: len(held) - len(tail)])
-        self._rest += tail
+        if self._returned:  # the first half of a "\r\n" has ended the line already
+            piece = piece.removeprefix(b"\n")
+        self._returned = piece.endswith(b"\r")
+        *lines, self._rest = _ENDS.split(self._rest + piece)
         for line in lines:
             self._tell(line)
         while len(self._rest) > _LONGEST:
@@ -159,7 +159,7 @@ class _Text:
             self._rest = self._rest[_LONGEST:]
 
     def end(self) -> None:
-        rest, self._rest = self._rest.removesuffix(b"\r"), b""
+        rest, self._rest = self._rest, b""
         if rest:
             self._tell(rest)
 

@@ -143,11 +143,7 @@ class Server:
                 self._take(pickle.loads(data))
         with self._lock:
             self.dead = True
-            waiting: list[Future[Any]] = [
-                self._ready,
-                *self._asked.values(),
-                *self._running.values(),
-            ]
+            waiting: list[Future[Any]] = [self._ready, *self._asked.values()]
         for future in waiting:
             if not future.done():
                 future.set_exception(_ServerDiedError())
