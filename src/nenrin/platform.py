@@ -79,6 +79,7 @@ class Platform:
         self.store: ContentStore = LocalStore(settings.store)
         self._executor: Executor | None = None
         self._starting = threading.Lock()
+        self._notes: list[str] = []
         timer = self._timer = SystemTimer()
         self._jobs = SqlJobs()
         self.logs = StepLogs(settings.state_folder / "logs")
@@ -103,6 +104,7 @@ class Platform:
             timer=timer,
             executor=self._started,
             dispatcher=self._dispatcher,
+            notes=self._told,
         )
         self.loop = LoopService(
             settings.environment,
@@ -179,12 +181,20 @@ class Platform:
                 if settings.workers == 0:
                     self._executor = InProcessExecutor(self.store, project_attributes)
                 else:
-                    kind = ForkExecutor if can_fork() else SpawnExecutor
-                    self._executor = kind(
-                        settings.workers,
-                        partial(LocalStore, Path(settings.store)),
-                        project_attributes,
-                        log=settings.state_folder / "workers.log",
+                    open_store = partial(LocalStore, Path(settings.store))
+                    log = settings.state_folder / "workers.log"
+                    self._executor = (
+                        ForkExecutor(
+                            settings.workers,
+                            open_store,
+                            project_attributes,
+                            log=log,
+                            note=self._notes.append,
+                        )
+                        if can_fork()
+                        else SpawnExecutor(
+                            settings.workers, open_store, project_attributes, log=log
+                        )
                     )
             return self._executor
 
@@ -203,6 +213,11 @@ class Platform:
             worker=f"{os.getpid()}",
             logs=self.logs,
         )
+
+    def _told(self) -> list[str]:
+        """What the executor had to say since it was last asked."""
+        told, self._notes[:] = list(self._notes), []
+        return told
 
     def _worker_cpu(self) -> float:
         return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())

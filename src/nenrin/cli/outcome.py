@@ -37,6 +37,8 @@ def _ran(done: Mapping[str, Any]) -> Iterator[RenderableType]:
     for name, shown in done.get("steps", {}).items():
         taken = "" if name in done["ran"] else "  (as before)"
         yield Text.assemble((name, "bold"), f"  {shown}", (taken, "dim"))
+    for said in done.get("notes", []):
+        yield Text(said, style="yellow")
     if done.get("page"):
         yield Text.assemble(("report", "bold"), f"  {done['page']}")
     for line in findings.next_steps(done["deployments"]):

@@ -85,7 +85,8 @@ def logs(
     nenrin logs report
     """
     with session(env) as client:
-        show(client.get(f"/api/logs/{step}"), as_json, lambda found: Text(found["log"].rstrip()))
+        found = client.get(f"/api/logs/{step}")
+    show(found, as_json, lambda found: Text(found["log"].rstrip()), wrap=False)
 
 
 def _do(path: str, env: str | None, as_json: bool) -> None:

@@ -58,12 +58,20 @@ class Engine:
             self.remember_in(unit, name, parts, output, cpu)
 
     def remember_in(
-        self, unit: Unit, name: str, parts: Mapping[str, Any], output: str, cpu: float
+        self,
+        unit: Unit,
+        name: str,
+        parts: Mapping[str, Any],
+        output: str,
+        cpu: float,
+        told: str = "",
     ) -> None:
-        """:meth:`remember` in an open unit."""
+        """:meth:`remember` in an open unit; ``told``: what is kept of its code."""
         digests = _digests(parts)
         key = key_of(name, digests)
-        result = StepResult(key=key, step=name, output=output, parts=digests, cpu=cpu, at=unit.at)
+        result = StepResult(
+            key=key, step=name, output=output, parts=digests, cpu=cpu, at=unit.at, told=told
+        )
         self._results.put(unit, key, result)
         self._results.put(unit, self._newest(name), result)
 
@@ -73,7 +81,7 @@ class Engine:
             return "", node.note or "reads the outside world"
         known = self.remembered(node.name, parts)
         if known is None:
-            return "", self._reason(node.name, parts)
+            return "", self._reason(node, parts)
         if node.keep is not None and self._calendar.now() - known.at > node.keep:
             return "", "what is remembered is too old"
         if not node.intact(known.output):
@@ -142,9 +150,16 @@ class Engine:
             output=output,
         )
 
-    def _reason(self, name: str, parts: Mapping[str, Any]) -> str:
-        changed = self.why(name, parts)
-        return f"changed: {', '.join(changed)}" if changed else "has not run yet"
+    def _reason(self, node: Node, parts: Mapping[str, Any]) -> str:
+        """Why a node that is not remembered runs: what changed since its newest result."""
+        before = self.newest(node.name)
+        if before is None:
+            return "has not run yet"
+        changed = _changed(before.parts, _digests(parts))
+        if node.explained is not None and before.told:
+            data = {*node.inputs, *node.plain}
+            changed = [*node.explained(before.told), *(name for name in changed if name in data)]
+        return f"changed: {', '.join(changed)}" if changed else "has not run with these inputs yet"
 
     def _newest(self, name: str) -> str:
         return f"newest {self._environment} {name}"

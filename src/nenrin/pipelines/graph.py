@@ -57,6 +57,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
         fan: what becomes many nodes instead, when its inputs are there.
         keep: microseconds for which a remembered output is good; None: for ever.
         intact: whether an output can still be read.
+        told: digest of what is kept of its code, for a later explanation.
+        explained: what changed in its code since an earlier ``told``, a sentence each.
+        plain: names of those of its parts that are no code.
         where: ``file:line`` of the declaration behind it.
         note: what a plan says about it.
     """
@@ -71,6 +74,9 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     fan: Fan | None = None
     keep: int | None = None
     intact: Callable[[str], bool] = _always
+    told: str = ""
+    explained: Callable[[str], list[str]] | None = None
+    plain: frozenset[str] = frozenset()
     where: str = ""
     note: str = ""
 

@@ -19,6 +19,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         parts: digest of each part of the key, so that a miss can be explained.
         cpu: CPU seconds it took when it ran, an observation.
         at: business instant at which it was remembered.
+        told: digest of what was kept of its code, so that a miss can be explained to the line.
     """
 
     key: str
@@ -27,6 +28,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     parts: dict[str, str]
     cpu: float
     at: int = 0
+    told: str = ""
 
 
 class Results(Protocol):

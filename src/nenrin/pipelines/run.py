@@ -32,9 +32,15 @@ class Memory(Protocol):
         ...
 
     def remember_in(
-        self, unit: Unit, name: str, parts: Mapping[str, Any], output: str, cpu: float
+        self,
+        unit: Unit,
+        name: str,
+        parts: Mapping[str, Any],
+        output: str,
+        cpu: float,
+        told: str = "",
     ) -> None:
-        """:meth:`remember` in an open unit."""
+        """:meth:`remember` in an open unit; ``told``: what is kept of its code."""
         ...
 
 
@@ -152,7 +158,7 @@ class GraphRun:
         def commit(unit: Unit, value: Any) -> str:
             output = work.kept(value)
             if parts is not None:
-                self._memory.remember_in(unit, node.name, parts, output, 0.0)
+                self._memory.remember_in(unit, node.name, parts, output, 0.0, node.told)
             return output
 
         self._working[job.id] = node

@@ -25,6 +25,8 @@ from nenrin.project.steps import Step
 from nenrin.training.declare import Model
 
 FILE = "project.py"
+_NAME = "nenrin_project_"
+_FOLDERS: set[str] = set()  # of every project that this process has imported
 _EXTRAS = {
     "lightgbm": "lightgbm",
     "sklearn": "sklearn",
@@ -145,12 +147,13 @@ def _execute(path: Path, module: ModuleType) -> None:
 
 def _imported(path: Path) -> ModuleType:
     """The module of a project file, under a name of its own, with its folder importable meanwhile."""
-    name = f"nenrin_project_{digest(str(path.resolve()))[:12]}"
+    name = f"{_NAME}{digest(str(path.resolve()))[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ProjectError("the file cannot be imported", where=str(path))
     module = importlib.util.module_from_spec(spec)
     folder = str(path.parent)
+    _forget_others(folder)
     sys.path.insert(0, folder)
     sys.modules[name] = module
     try:
@@ -174,6 +177,20 @@ def _imported(path: Path) -> ModuleType:
     finally:
         sys.path.remove(folder)
     return module
+
+
+def _forget_others(folder: str) -> None:
+    """Let the project import its own helper modules as they are now, not those of a load before."""
+    _FOLDERS.add(folder)
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None) or ""
+        if not name.startswith(_NAME) and str(Path(file).parent) != "." and _below(file):
+            del sys.modules[name]
+
+
+def _below(file: str) -> bool:
+    inside = any(file.startswith(f"{folder}/") for folder in _FOLDERS)
+    return inside and "/site-packages/" not in file
 
 
 def _missing(error: ModuleNotFoundError, path: Path) -> NenrinError:

@@ -12,6 +12,7 @@ from nenrin.core.digest import digest
 from nenrin.core.jobs import Job
 from nenrin.core.store import ContentStore
 from nenrin.pipelines.graph import Fan, Graph, Node, Work
+from nenrin.pipelines.source import Code, explain
 from nenrin.project.loader import Project
 from nenrin.project.own_steps import StepOutput, job_of
 from nenrin.project.steps import Step
@@ -22,11 +23,15 @@ _CALL = "nenrin.project.own_steps:run_step"
 class OwnGraph:
     """Nodes for the steps of one project.
 
+    Attributes:
+        folder: where workers import it.
+        undeclared: what steps read without saying so, a sentence each.
+
     Args:
         project: its declarations.
         folder: where workers import it: an unpacked revision.
         run: what asks for the steps.
-        code: what of a step's code decides its output, by part; None where that cannot be told.
+        code: what of a step's code decides its output.
         datasets, models: digests of what steps may read, by name.
         store: where outputs are kept.
     """
@@ -37,7 +42,7 @@ class OwnGraph:
         folder: str,
         *,
         run: str,
-        code: Callable[[Step], Mapping[str, Any] | None],
+        code: Callable[[Step], Code],
         datasets: Mapping[str, str],
         models: Mapping[str, str],
         store: ContentStore,
@@ -50,6 +55,7 @@ class OwnGraph:
         self._datasets = datasets
         self._models = models
         self._store = store
+        self.undeclared: tuple[str, ...] = ()
         over = {step.declared.over for step in project.steps.values()}
         self._spread = {
             s.declared.name for s in project.steps.values() if not s.declared.over
@@ -58,7 +64,9 @@ class OwnGraph:
     @classmethod
     def of(cls, project: Project, store: ContentStore) -> Self:
         """The graph alone, to look at."""
-        return cls(project, "", run="", code=lambda _: None, datasets={}, models={}, store=store)
+        return cls(
+            project, "", run="", code=lambda _: Code(parts={}), datasets={}, models={}, store=store
+        )
 
     def graph(self) -> Graph:
         """What is given, and the steps.
@@ -87,34 +95,41 @@ class OwnGraph:
         return Node(name=name, stage="input", expected=digest_, run=lambda _: digest_)
 
     def _node(self, step: Step) -> Node:
-        spec = step.declared
+        spec, code = step.declared, self._code(step)
+        plain = self._plain(step)
+        kept = spec.cached and not code.doubts
         common: dict[str, Any] = {
             "name": spec.name,
             "stage": "own step",
             "inputs": spec.inputs,
-            "parts": self._parts(step),
+            "parts": {**code.parts, **plain} if kept else None,
             "keep": spec.keep,
             "intact": self.intact,
+            "told": self._store.put(msgspec.json.encode(code)) if kept and self._run else "",
+            "explained": lambda before: self._explained(before, code),
+            "plain": frozenset(plain),
             "where": spec.where,
-            "note": "" if spec.cached else "declared with cache=False",
+            "note": _uncached(step, code),
         }
         if spec.over:
-            return Node(fan=self._fan(step), **common)
+            return Node(fan=self._fan(step, common["parts"]), **common)
         return Node(
             work=Work(job=lambda inputs: self._job(step, inputs), kept=self._keep), **common
         )
 
-    def _parts(self, step: Step) -> dict[str, Any] | None:
-        """What decides its output beside its inputs; None: it is run every time."""
-        spec, code = step.declared, self._code(step)
-        if not spec.cached or code is None:
-            return None
+    def _plain(self, step: Step) -> dict[str, Any]:
+        """What decides its output beside code and inputs."""
+        spec = step.declared
         return {
-            **code,
             **{f"file {file}": self._file(file) for file in spec.files},
             **{f"variable {name}": os.environ.get(name, "") for name in spec.env},
             **({"elements": "kept one by one"} if spec.name in self._spread else {}),
         }
+
+    def _explained(self, before: str, code: Code) -> list[str]:
+        if not self._store.has(before):
+            return []
+        return explain(msgspec.json.decode(self._store.get(before), type=Code), code)
 
     def _file(self, file: str) -> str:
         path = self._project.folder / file
@@ -147,16 +162,16 @@ class OwnGraph:
         )
 
     def _keep(self, output: StepOutput) -> str:
-        return self._store.put(msgspec.json.encode(output))
+        self.undeclared += output.undeclared
+        return self._store.put(msgspec.json.encode(msgspec.structs.replace(output, undeclared=())))
 
-    def _fan(self, step: Step) -> Fan:
+    def _fan(self, step: Step, parts: dict[str, Any] | None) -> Fan:
         """A child for each different element; the list in the elements' order."""
         spec = step.declared
         order: list[str] = []
 
         def children(inputs: Mapping[str, str]) -> list[Node]:
             order[:] = self._items(inputs[spec.over])
-            parts = self._parts(step)
             rest = {name: inputs[name] for name in spec.inputs if name != spec.over}
             return [
                 Node(
@@ -186,3 +201,10 @@ class OwnGraph:
 
     def _items(self, output: str) -> tuple[str, ...]:
         return msgspec.json.decode(self._store.get(output), type=StepOutput).items
+
+
+def _uncached(step: Step, code: Code) -> str:
+    """Why a step runs every time; empty where it does not."""
+    if not step.declared.cached:
+        return "declared with cache=False"
+    return f"cannot be cached: {code.doubts[0]}" if code.doubts else ""

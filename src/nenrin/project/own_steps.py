@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import pickle
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,11 +13,17 @@ from typing import Any
 import cloudpickle
 import msgspec
 
+from nenrin.core.digest import digest
 from nenrin.core.errors import NenrinError, StepError
 from nenrin.core.instants import NEVER
 from nenrin.core.store import ContentStore
 from nenrin.data.files import Manifest, read_files
 from nenrin.pipelines.executor import WorkerContext
+from nenrin.pipelines.pickled import named_in
+from nenrin.pipelines.source import SourceReader
+from nenrin.pipelines.traces import told
+from nenrin.pipelines.witness import Seen, witnessed
+from nenrin.project.loader import FILE
 from nenrin.project.steps import Step
 from nenrin.training.artefact import Artefact
 
@@ -48,11 +57,16 @@ class StepOutput(msgspec.Struct, frozen=True, kw_only=True):
         value: digest of the pickled value; empty where there are items alone.
         items: digests of its pickled elements, where steps are called for each.
         shown: how it prints.
+        code: digest of the code of the project's own classes that the value is of: one that behaves otherwise
+            is another output.
+        undeclared: what the step read without saying so, a sentence each; not kept.
     """
 
     value: str = ""
     items: tuple[str, ...] = ()
     shown: str = ""
+    code: str = ""
+    undeclared: tuple[str, ...] = ()
 
     @property
     def contents(self) -> tuple[str, ...]:
@@ -73,19 +87,21 @@ def run_step(context: WorkerContext, payload: Any) -> StepOutput:
     job = msgspec.convert(payload, StepJob)
     found = context.project(job.project)
     step = next(s for s in found.values() if isinstance(s, Step) and s.declared.name == job.step)
+    project = Path(job.project)
     if context.scratch is not None:
-        _lay_out(step.declared.files, Path(job.project), context.scratch)
+        _lay_out(step.declared.files, project, context.scratch)
     arguments = _arguments(context, job, step.declared.over)
     context.entering(step.declared.where)
-    value = _guarded(step, "raised", lambda: step(**arguments))
+    with witnessed([project, *([context.scratch] if context.scratch else [])]) as seen:
+        value = _guarded(step, "raised", project, lambda: step(**arguments))
     context.entering("")
     kept: StepOutput = _guarded(
-        step, "returned what cannot be kept:", lambda: _kept(context.store, job, value)
+        step, "returned what cannot be kept:", project, lambda: _kept(context.store, job, value)
     )
-    return kept
+    return msgspec.structs.replace(kept, undeclared=_undeclared(step, seen))
 
 
-def _guarded(step: Step, what: str, call: Callable[[], Any]) -> Any:
+def _guarded(step: Step, what: str, project: Path, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except NenrinError:
@@ -96,7 +112,7 @@ def _guarded(step: Step, what: str, call: Callable[[], Any]) -> Any:
             f"step {step.declared.name} {what} {type(error).__name__}: {error}",
             hint="see the line",
             where=_line_in(step, error),
-            trace="".join(traceback.format_exception(error)),
+            trace=told(error, project),
         ) from error
 
 
@@ -104,10 +120,61 @@ def _kept(store: ContentStore, job: StepJob, value: Any) -> StepOutput:
     """Keep a value, or its elements."""
     shown = repr(value)[:SHOWN]
     if not job.spread:
-        return StepOutput(value=store.put(cloudpickle.dumps(value)), shown=shown)
+        data = cloudpickle.dumps(value)
+        return StepOutput(value=store.put(data), shown=shown, code=_classes([data], job.project))
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"a list is wanted, one element a call, not {type(value).__name__}")
-    return StepOutput(items=tuple(store.put(cloudpickle.dumps(v)) for v in value), shown=shown)
+    parts = [cloudpickle.dumps(element) for element in value]
+    items = tuple(store.put(part) for part in parts)
+    return StepOutput(items=items, shown=shown, code=_classes(parts, job.project))
+
+
+def _classes(pickles: list[bytes], project: str) -> str:
+    """Digest of the code of the project's own classes that pickles name; empty where there are none."""
+    found = {}
+    reader = SourceReader(Path(project), FILE)
+    for module, name in sorted(set().union(*map(named_in, pickles))):
+        home = sys.modules.get(module)
+        if not str(getattr(home, "__file__", "")).startswith(project):
+            continue
+        kind: Any = home
+        for attribute in name.split("."):
+            kind = getattr(kind, attribute, None)
+        if isinstance(kind, type):
+            found[name] = reader.code_of(kind).parts
+    return digest(found) if found else ""
+
+
+def _undeclared(step: Step, seen: Seen) -> tuple[str, ...]:
+    """What a cached step read that does not decide whether it runs again."""
+    if not step.declared.cached:
+        return ()
+    name = step.declared.name
+    return (
+        *(f"step {name} read {file}, which it does not declare: files=[…]" for file in seen.files),
+        *(
+            f"step {name} connected to {place}: what it gave is taken again all the same; "
+            'say cache=False or cache="1d"'
+            for place in seen.connections
+        ),
+        *(
+            f"step {name} started {command}: nothing tells whether its output changes"
+            for command in seen.commands
+        ),
+    )
+
+
+class _Here(pickle.Unpickler):
+    """Reads what any revision's step returned: classes of its project file are this revision's."""
+
+    def __init__(self, data: bytes, project: Mapping[str, object]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._module = str(project.get("__name__", ""))
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The class of that name."""
+        own = module.startswith("nenrin_project_") and self._module
+        return super().find_class(self._module if own else module, name)
 
 
 def _lay_out(files: tuple[str, ...], project: Path, folder: Path) -> None:
@@ -122,26 +189,30 @@ def _lay_out(files: tuple[str, ...], project: Path, folder: Path) -> None:
 def _arguments(context: WorkerContext, job: StepJob, over: str) -> dict[str, Any]:
     """Frames, models and earlier results by parameter."""
     given: dict[str, Any] = {}
-    for name, digest in job.datasets.items():
-        manifest = msgspec.json.decode(context.store.get(digest), type=Manifest)
+    for name, found in job.datasets.items():
+        manifest = msgspec.json.decode(context.store.get(found), type=Manifest)
         given[name] = read_files(manifest, context.store, NEVER, None).drop(
             "__event__", "__known__"
         )
-    for name, digest in job.models.items():
-        given[name] = Artefact.loads(context.store.get(digest), trusted=True)
-    for name, digest in job.steps.items():
-        given[name] = value_of(context.store, digest)
+    for name, found in job.models.items():
+        given[name] = Artefact.loads(context.store.get(found), trusted=True)
+    for name, found in job.steps.items():
+        given[name] = _value_of(context, job.project, found)
     if job.item:
-        given[over] = cloudpickle.loads(context.store.get(job.item))
+        given[over] = _loaded(context, job.project, job.item)
     return given
 
 
-def value_of(store: ContentStore, output: str) -> Any:
+def _value_of(context: WorkerContext, project: str, output: str) -> Any:
     """What a step returned, from the digest of its output."""
-    found = msgspec.json.decode(store.get(output), type=StepOutput)
+    found = msgspec.json.decode(context.store.get(output), type=StepOutput)
     if found.value:
-        return cloudpickle.loads(store.get(found.value))
-    return [cloudpickle.loads(store.get(item)) for item in found.items]
+        return _loaded(context, project, found.value)
+    return [_loaded(context, project, item) for item in found.items]
+
+
+def _loaded(context: WorkerContext, project: str, content: str) -> Any:
+    return _Here(context.store.get(content), context.project(project)).load()
 
 
 def job_of(

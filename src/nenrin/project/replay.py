@@ -23,8 +23,9 @@ from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine, Planned
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.ports import Results
+from nenrin.pipelines.source import SourceReader
 from nenrin.project.graph import Preparer
-from nenrin.project.loader import Project, load_project
+from nenrin.project.loader import FILE, Project, load_project
 from nenrin.project.own_graph import OwnGraph
 from nenrin.project.revision import Revision, snapshot, unpack
 from nenrin.project.stages import datasets_of
@@ -61,6 +62,7 @@ class ProjectReplay:
         state_folder: where revisions are unpacked.
         executor: gives the executor, started when it is first needed.
         dispatcher: makes what runs the jobs of one run in an environment.
+        notes: what the executor had to say since it was last asked.
         others: the rooms' services and ports.
     """
 
@@ -78,6 +80,7 @@ class ProjectReplay:
         timer: Timer,
         executor: Callable[[], Executor],
         dispatcher: Callable[[str], Dispatcher],
+        notes: Callable[[], list[str]],
     ) -> None:
         self._folder = folder
         self._unpacked = state_folder / "revisions"
@@ -90,6 +93,7 @@ class ProjectReplay:
         self._timer = timer
         self._executor = executor
         self._dispatcher = dispatcher
+        self._notes = notes
 
     def load(self) -> Project:
         """The declarations of the working folder, with steps that can be put in order."""
@@ -169,7 +173,7 @@ class ProjectReplay:
 
         Returns:
             ``shown``: how what each step returned prints; ``ran``: those that were not taken from before;
-            ``why``: why each of those ran.
+            ``why``: why each of those ran; ``notes``: what people should know.
         """
         project = self.load()
         self._load_others(environment, project)
@@ -185,6 +189,7 @@ class ProjectReplay:
             "shown": {name: own.shown(output) for name, output in steps.items()},
             "ran": [name for name in done.ran if name.partition("[")[0] in steps],
             "why": {name: why for name, why in done.why.items() if name in steps},
+            "notes": [*self._notes(), *own.undeclared],
         }
 
     def _load_others(self, environment: str, project: Project) -> None:
@@ -200,11 +205,12 @@ class ProjectReplay:
     def _own_graph(
         self, environment: str, project: Project, revision: Revision, models: Mapping[str, str]
     ) -> OwnGraph:
+        reader = SourceReader(project.folder, FILE)
         return OwnGraph(
             project,
             str(unpack(revision, self._store, self._unpacked)),
             run=derived_id("run", environment, revision.id, self._calendar.now()),
-            code=lambda _: {"code": revision.digest},
+            code=lambda step: reader.code_of(step.function),
             datasets={v.dataset: v.manifest for v in self._data.versions(environment)},
             models=models,
             store=self._store,

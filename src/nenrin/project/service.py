@@ -81,7 +81,7 @@ class ProjectService:
             project.deployment()
         revision = self.snapshot(environment)
         turned = [self._loop.turn(environment, name, progress) for name in project.deployments]
-        own: dict[str, Any] = {"shown": {}, "ran": [], "why": {}}
+        own: dict[str, Any] = {"shown": {}, "ran": [], "why": {}, "notes": []}
         if project.steps:
             own = self._replay.own_steps(environment, self._champions(environment), progress)
         return {
@@ -90,6 +90,7 @@ class ProjectService:
             "steps": own["shown"],
             "ran": own["ran"],
             "why": own["why"],
+            "notes": own["notes"],
         }
 
     def _champions(self, environment: str) -> dict[str, str]:
