@@ -47,7 +47,7 @@ class Projects:
         self.loaded: list[tuple[str, str, bytes | None]] = []
 
     def load(self) -> Any:
-        return SimpleNamespace(datasets={"flights": "the dataset flights"})
+        return SimpleNamespace(datasets={"flights": "the dataset flights"}, models={})
 
     def snapshot(self, environment: str) -> Any:
         return SimpleNamespace(id="revision-1")

@@ -156,6 +156,12 @@ def test_an_error_in_json_is_the_same_in_one_shape(shell: Shell) -> None:
     assert set(error) == {"code", "message", "where", "hint"}
 
 
+def test_what_a_project_file_prints_is_printed_once_by_a_plan(shell: Shell) -> None:
+    shell.project.write_text(CHURN + "\nprint('hello from the file')\n")
+    done = shell.here("plan")
+    assert (done.out + done.err).count("hello from the file") == 1
+
+
 def test_an_empty_load(shell: Shell) -> None:
     table = shell.folder / "customers.csv"
     rows = table.read_text()

@@ -140,9 +140,34 @@ def test_what_cannot_be_is_said_with_a_hint(customers: Path, arguments: dict[str
     assert raised.value.where == str(customers)
 
 
+def test_a_hint_without_a_near_name_says_what_there_is(customers: Path):
+    with pytest.raises(DataError) as raised:
+        infer(customers, "qqq")
+    assert raised.value.hint.startswith("its columns are: customer_id, signed, ")
+
+
 def test_a_missing_file(tmp_path: Path):
     with pytest.raises(DataError, match="no file"):
         infer(tmp_path / "none.csv", "y")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("2024-03-04", "4 Mar 2024 00:00"), ("03/25/2024 5:30", "25 Mar 2024 05:30")],
+)
+def test_how_times_are_read_is_said(tmp_path: Path, text: str, read: str):
+    path = tmp_path / "t.csv"
+    path.write_text(f"a,at,y\n1,{text},1\n2,{text},2\n3,{text},5\n")
+    (note,) = [note for note in infer(path, "y", time="at").notes if note.startswith("at ")]
+    assert f"the first row on {read} UTC" in note
+    (note,) = [note for note in infer(path, "y").notes if "--time" in note]
+    assert "though at could say when they happened" in note
+
+
+def test_a_table_without_times_is_not_asked_for_one(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b,y\n1,x,1\n2,2024-01-01,2\n3,,5\n")
+    assert not [note for note in infer(path, "y").notes if "--time" in note]
 
 
 def test_rows_without_a_target_are_noted(tmp_path: Path):

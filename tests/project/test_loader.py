@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nenrin.core.errors import ProjectError
-from nenrin.project.loader import load_project
+from nenrin.project.loader import load_project, one_reading
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,17 @@ def test_an_exit_in_another_module_is_named_there(tmp_path: Path) -> None:
     with pytest.raises(ProjectError, match="raises SystemExit: no key") as raised:
         load_project(tmp_path)
     assert raised.value.where == f"{module}:3"
+
+
+def test_one_reading_imports_a_file_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "project.py").write_text("print('read')\n")
+    with one_reading():
+        first = load_project(tmp_path)
+        with one_reading():
+            assert load_project(tmp_path) is first
+        assert load_project(tmp_path) is first
+    assert capsys.readouterr().out == "read\n"
+    assert load_project(tmp_path) is not first
+    assert capsys.readouterr().out == "read\n"

@@ -106,6 +106,7 @@ def _loaded(version: dict[str, Any]) -> RenderableType:
         (version["dataset"], "bold"),
         f"  version {version['number']}{'' if new else ' still'}: {counts}; {version['rows']:,} rows, "
         f"known until {when(version['bound'])}",
+        *(f"\nnote: {note}" for note in version["notes"]),
     )
 
 

@@ -101,6 +101,24 @@ def missing_column(column: str, columns: list[str], spec: DatasetSpec, role: str
     )
 
 
+def time_columns(frame: pl.DataFrame) -> list[str]:
+    """The columns that ``time=`` could name: dates, datetimes, and texts that all read as such."""
+    return [series.name for series in frame.iter_columns() if _is_time(series)]
+
+
+def _is_time(series: pl.Series) -> bool:
+    if isinstance(series.dtype, pl.Datetime | pl.Date):
+        return series.null_count() < len(series)
+    if series.dtype != pl.String:
+        return False
+    texts = series.drop_nulls()
+    # most texts are none in their first few, and need not be read to their end
+    return len(texts) > 0 and all(
+        any(not _read(part, form).has_nulls() for form in _FORMATS)
+        for part in (texts.head(20), texts)
+    )
+
+
 def _parsed(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
     """A declared time column as dates or datetimes; ISO 8601 texts are read."""
     series = frame[column]

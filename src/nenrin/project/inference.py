@@ -11,13 +11,16 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.errors import DataError
+from nenrin.core.instants import from_us
 from nenrin.data.frames import table, unnamed
 from nenrin.data.spec import DatasetSpec
-from nenrin.data.times import with_instants
+from nenrin.data.times import EVENT, time_columns, with_instants
 from nenrin.gates.leak import leaking
 
 _POSITIVE = ("yes", "y", "true", "t", "1", "positive", "pos")
 _FEWEST_ROWS = 50
+# spelled, so that nobody mistakes a month for a day
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 class Inferred(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,8 +67,7 @@ def infer(
     frame = table(path, spec)
     for column in (target, time, key):
         _check_column(frame, column, spec)
-    if time is not None:
-        with_instants(frame, msgspec.structs.replace(spec, time=time), 0)
+    notes = _time_notes(frame, time, spec)
     task, positive, y = _target(frame, target, spec)
     keys = _given_key(frame, key, time, spec) if key else _guessed_key(frame, target, time)
     features = [name for name in frame.columns if name not in {target, time, *keys}]
@@ -78,15 +80,42 @@ def infer(
         key=keys,
         time=time,
         drop=drop,
-        notes=tuple(_notes(frame, target, positive, task, keys, drop)),
+        notes=(*_notes(frame, target, positive, task, keys, drop), *notes),
     )
 
 
 def _check_column(frame: pl.DataFrame, column: str | None, spec: DatasetSpec) -> None:
     if column is not None and column not in frame.columns:
         near = difflib.get_close_matches(column, frame.columns, n=3, cutoff=0.5)
-        said = f"did you mean {' or '.join(near)}?" if near else ", ".join(frame.columns)
+        columns = f"its columns are: {', '.join(frame.columns)}"
+        said = f"did you mean {' or '.join(near)}?" if near else columns
         raise DataError(f"there is no column {column}", hint=said, where=spec.where)
+
+
+def _time_notes(frame: pl.DataFrame, time: str | None, spec: DatasetSpec) -> list[str]:
+    """How the time column is read, or which column could be it.
+
+    Raises:
+        DataError: the named column is no time, or a row has none.
+    """
+    if time is None:
+        found = ", ".join(time_columns(frame))
+        if not found:
+            return []
+        return [
+            f"no --time: rows are taken to have none, though {found} could say when they happened"
+        ]
+    read = with_instants(frame, msgspec.structs.replace(spec, time=time), 0)[EVENT].to_numpy()
+    if not len(read):
+        return []
+    first, low, high = (
+        f"{day.day} {_MONTHS[day.month - 1]} {day:%Y %H:%M}"
+        for day in (from_us(us) for us in map(int, (read[0], read.min(), read.max())))
+    )
+    return [
+        f"{time} is when a row happened: the first row on {first} UTC, all from {low} to {high} UTC; "
+        "tz= in the project file says where its times are local"
+    ]
 
 
 def _target(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib.util
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -111,6 +113,25 @@ class Project:
         known[name] = value
 
 
+_READ: ContextVar[dict[Path, Project] | None] = ContextVar("read", default=None)
+
+
+@contextmanager
+def one_reading() -> Iterator[None]:
+    """Within the block each project file is imported once, and is the same to everyone who asks.
+
+    For answers that change nothing: what a folder holds may be edited while the block lasts.
+    """
+    if _READ.get() is not None:
+        yield
+        return
+    token = _READ.set({})
+    try:
+        yield
+    finally:
+        _READ.reset(token)
+
+
 def load_project(folder: Path) -> Project:
     """Import ``project.py`` of a folder.
 
@@ -118,6 +139,9 @@ def load_project(folder: Path) -> Project:
         ProjectError: the file is missing, is no Python, or raises when it is imported.
         MissingExtraError: it imports a library that is not installed.
     """
+    read = _READ.get()
+    if read is not None and folder in read:
+        return read[folder]
     path = folder / FILE
     if not path.is_file():
         raise ProjectError(
@@ -125,7 +149,10 @@ def load_project(folder: Path) -> Project:
             hint="go to the project's folder, or make one: nenrin init --example flights",
             where=str(path),
         )
-    return Project(folder, _imported(path))
+    project = Project(folder, _imported(path))
+    if read is not None:
+        read[folder] = project
+    return project
 
 
 def project_attributes(folder: Path) -> Mapping[str, object]:

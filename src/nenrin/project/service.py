@@ -15,7 +15,7 @@ from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Progress
 from nenrin.loop.service import LoopService
 from nenrin.project.changes import changes
-from nenrin.project.loader import Project
+from nenrin.project.loader import Project, one_reading
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import Revision
 from nenrin.registry.service import RegistryService
@@ -63,8 +63,9 @@ class ProjectService:
 
     def plan(self, environment: str) -> dict[str, Any]:
         """The graph of every deployment, what a run would do with each node, and what it changes."""
-        planned = self._replay.plan(environment, self._champions(environment))
-        return {**planned, "changes": self.changes(environment)}
+        with one_reading():
+            planned = self._replay.plan(environment, self._champions(environment))
+            return {**planned, "changes": self.changes(environment)}
 
     def run(self, environment: str, progress: Progress | None = None) -> dict[str, Any]:
         """Load, check, profile, build the rows, and let the loop train, judge and deploy.

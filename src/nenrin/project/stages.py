@@ -21,6 +21,7 @@ from nenrin.data.versions import DatasetVersion
 from nenrin.features.service import FeatureSet
 from nenrin.loop.declare import Deployment
 from nenrin.pipelines.graph import Graph, Node
+from nenrin.project.label_texts import new_label_texts
 from nenrin.project.loader import Project
 from nenrin.training.asking import ask
 from nenrin.training.declare import Model
@@ -193,6 +194,10 @@ class Stages:
             version = self._data.load(
                 self._environment, dataset, self._now, progress=self._progress
             )
+            latest = known[-1] if known else None
+            for note in new_label_texts(self._data, dataset, [self.model], latest, version):
+                if self._progress is not None:
+                    self._progress("load", 3, 3, note)
         else:
             version = known[-1]
         self.versions[name] = version

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 
@@ -15,6 +16,7 @@ from nenrin.api.errors import Json
 from nenrin.api.folder import scratch
 from nenrin.api.work import Progress
 from nenrin.core.errors import NotFoundError
+from nenrin.project.label_texts import new_label_texts
 
 router = APIRouter(prefix="/api/data", tags=["data"])
 
@@ -79,14 +81,17 @@ async def upload(
 def _load(
     here: Context, name: str, source: Path | None, *, backfill: bool, progress: Progress
 ) -> object:
-    declared = here.platform.projects.load().datasets
+    project = here.platform.projects.load()
+    declared = project.datasets
     if name not in declared:
         raise NotFoundError(
             f"the project file declares no dataset {name!r}",
             where=name,
             hint=f"it declares {', '.join(declared) or 'none'}",
         )
-    return here.platform.data.load(
+    data = here.platform.data
+    before = data.versions(here.environment, name)
+    version = data.load(
         here.environment,
         declared[name],
         here.platform.calendar.now(),
@@ -94,3 +99,6 @@ def _load(
         progress=progress,
         backfill=backfill,
     )
+    latest = before[-1] if before else None
+    notes = new_label_texts(data, declared[name], project.models.values(), latest, version)
+    return {**msgspec.to_builtins(version), "notes": notes}
