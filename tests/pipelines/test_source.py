@@ -235,10 +235,13 @@ def test_a_file_that_has_changed_since_it_was_imported_is_a_doubt(written: Writt
         assert "the file has changed since" in doubt
 
 
-def test_a_helper_of_another_folder_is_a_doubt(written: Written) -> None:
-    with written.module(PLAIN), written.module(PLAIN) as (module, root):
-        (doubt,) = code_of(module.report.function, root).doubts
-        assert "helpers was imported from" in doubt
+def test_a_helper_of_another_folder_is_not_taken_for_ones_own(written: Written) -> None:
+    with written.module(PLAIN) as (module, root):
+        before = code_of(module.report.function, root)
+    with written.module(PLAIN) as (module, root):
+        again = code_of(module.report.function, root)
+    assert again.doubts == ()
+    assert again.parts == before.parts
 
 
 def told(written: Written, file: str, old: str, new: str) -> list[str]:
