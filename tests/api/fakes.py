@@ -216,6 +216,9 @@ class Loop:
             "champion": "version-1",
             "route": [{"version": "version-1", "weight": 100}],
             "frozen": True,
+            "frozen_since": "2013-01-02T00:00:00Z",
+            "frozen_why": "the release",
+            "held": ["look for a better version"],
             "since": "2013-01-01T00:00:00.5Z",
             "watch": watch,
             "probation": ["trailing 90d"],
@@ -271,11 +274,15 @@ class Loop:
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
         return {"deployment": deployment, "serves": "version-0"}
 
-    def freeze(self, environment: str, deployment: str) -> dict[str, Any]:
-        return {"deployment": deployment, "frozen": True}
+    def freeze(self, environment: str, deployment: str | None, reason: str) -> list[dict[str, Any]]:
+        self.asked.append(("freeze", (environment, deployment, reason)))
+        return [{"deployment": deployment or "delay", "frozen": True, "reason": reason}]
 
-    def unfreeze(self, environment: str, deployment: str) -> dict[str, Any]:
-        return {"deployment": deployment, "frozen": False}
+    def unfreeze(
+        self, environment: str, deployment: str | None, reason: str
+    ) -> list[dict[str, Any]]:
+        self.asked.append(("unfreeze", (environment, deployment, reason)))
+        return [{"deployment": deployment or "delay", "frozen": False, "reason": None}]
 
     def tick(self, environment: str) -> None:
         self.ticks += 1
