@@ -26,6 +26,7 @@ from nenrin.backends.sql.registry import SqlAliases, SqlVersions
 from nenrin.backends.sql.serving import SqlDeployments
 from nenrin.core.audit import Audit
 from nenrin.core.calendar import Calendar, SystemCalendar
+from nenrin.core.checkpoints import Checkpoints
 from nenrin.core.errors import NotFoundError
 from nenrin.core.jobs import Room
 from nenrin.core.settings import Settings
@@ -59,7 +60,7 @@ class Platform:
         settings: what it was opened with.
         units, store: ledger and state; content.
         calendar: business time.
-        data, registry, gates, serving, monitoring, loop, projects, audit: the rooms' verbs.
+        data, registry, gates, serving, monitoring, loop, projects, audit, checkpoints: verbs.
 
     Args:
         settings: where things are kept.
@@ -86,6 +87,9 @@ class Platform:
         self.serving = ServingService(self.units, SqlDeployments())
         self.monitoring = MonitoringService(self.units, SqlAlarms())
         self.audit = Audit(self.units)
+        self.checkpoints = Checkpoints(
+            self.units, settings.state_folder / "keys", self.calendar.now
+        )
         projects = _Projects(self.units, self.store, settings.state_folder)
         replay = ProjectReplay(
             settings.folder.absolute(),

@@ -10,7 +10,14 @@ from typing import Any
 
 import msgspec
 
-from nenrin.core.errors import ConflictError, NotFoundError, ProjectError, RefusedError, StepError
+from nenrin.core.errors import (
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    ProjectError,
+    RefusedError,
+    StepError,
+)
 from nenrin.core.settings import Settings
 
 Progress = Callable[..., None]
@@ -308,6 +315,25 @@ class Audit:
             "chains": [{**chain, **outside, "breaks": self.breaks, "holds": holds}],
         }
 
+    def compare(self, heads: dict[str, str], environment: str | None = None) -> dict[str, Any]:
+        return self.verify(environment, heads["dev"])
+
+
+class Checkpoints:
+    def make(self) -> dict[str, Any]:
+        head = {"environment": "dev", "sequence": 7, "hash": "c" * 64}
+        return {
+            "at": "2013-01-01T00:00:00Z",
+            "heads": [head],
+            "note": "signed\n",
+            "key": "nenrin+k",
+        }
+
+    def heads_of(self, note: str, key: str | None) -> dict[str, Any]:
+        if note != "signed\n":
+            raise IntegrityError("the checkpoint is not what was signed by this key")
+        return {"dev": SimpleNamespace(sequence=7, hash="c" * 64)}
+
 
 class FakePlatform:
     def __init__(self, settings: Settings) -> None:
@@ -320,6 +346,7 @@ class FakePlatform:
         self.loop = Loop()
         self.gates = Gates()
         self.audit = Audit()
+        self.checkpoints = Checkpoints()
         self.calendar = SimpleNamespace(now=lambda: 7)
         self.closed = False
 

@@ -3,7 +3,7 @@ and says what the two cannot show."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
@@ -16,8 +16,11 @@ from nenrin.core.unit import Units
 _BEFORE_ALL = -(2**63)
 
 _UNKNOWN = (
-    "whether the ends of the ledger and of the state were rewritten together: "
-    "only a head kept outside can show it"
+    "whether the ends of the ledger and of the state were rewritten together: only a head kept outside "
+    "can show it (nenrin audit checkpoint)"
+)
+_YOUNGER = (
+    "whether events after the head that was kept outside were cut off or rewritten with the state"
 )
 
 Outside = Literal["not given", "holds", "missing"]
@@ -88,6 +91,26 @@ class Audit:
             )
         return _report([self._walk(environment, head)])
 
+    def compare(self, heads: Mapping[str, str], environment: str | None = None) -> AuditReport:
+        """Walk the chains, and look for heads that were kept outside.
+
+        Args:
+            heads: environment to its head, ``sequence:hash``.
+            environment: whose chain; ``None``: all that there are, and all that there were.
+
+        Raises:
+            RequestError: no head was kept of ``environment``.
+        """
+        if environment is not None and environment not in heads:
+            raise RequestError(
+                f"the checkpoint says nothing of {environment}",
+                hint=f"it has {', '.join(sorted(heads)) or 'no environment'}",
+                where=environment,
+            )
+        known = {*self._units.kept(), *self._units.environments(), *heads}
+        names = sorted(known) if environment is None else [environment]
+        return _report([self._walk(name, heads.get(name)) for name in names])
+
     def _walk(self, environment: str, head: str | None) -> ChainAudit:
         before = self._units.kept().get(environment, Kept())
         noted = f"{before.sequence}:{before.hash}"
@@ -97,6 +120,8 @@ class Audit:
             breaks.append(reading.problem)
         breaks += _end(reading, before, self._units.kept().get(environment, Kept()))
         outside: Outside = "not given" if head is None else "holds" if reading.met else "missing"
+        if outside == "missing" and head is not None:
+            breaks += _missing(head, reading.sequence)
         return ChainAudit(
             environment=environment,
             events=reading.count,
@@ -104,12 +129,35 @@ class Audit:
             breaks=tuple(breaks),
             outside=outside,
             holds=not breaks and outside != "missing",
-            unknown="" if head else _UNKNOWN,
+            unknown=_unknown(head, reading),
         )
 
 
 def _report(chains: list[ChainAudit]) -> AuditReport:
     return AuditReport(holds=all(chain.holds for chain in chains), chains=tuple(chains))
+
+
+def _missing(head: str, newest: int) -> Iterator[Break]:
+    """What became of the event of a head that was kept outside."""
+    sequence, _, hash_ = head.rpartition(":")
+    if not sequence.isdigit():
+        return
+    if newest < int(sequence):
+        yield Break(
+            newest + 1,
+            f"event {sequence} was there when the head was kept: events were cut off the end",
+        )
+    else:
+        yield Break(
+            int(sequence),
+            f"its hash was {hash_[:12]}… when the head was kept: it, or one before it, was rewritten",
+        )
+
+
+def _unknown(head: str | None, reading: _Reading) -> str:
+    if head is None:
+        return _UNKNOWN
+    return _YOUNGER if reading.after_head else ""
 
 
 def _end(reading: _Reading, before: Kept, after: Kept) -> Iterator[Break]:
@@ -145,6 +193,7 @@ class _Reading:
         self.count = 0
         self.sequence = 0
         self.met = False
+        self.after_head = 0
         self.problem: Break | None = None
 
     def __iter__(self) -> Iterator[Event]:
@@ -153,6 +202,7 @@ class _Reading:
                 self.count += 1
                 self.sequence = event.sequence
                 named = f"{event.sequence}:{event.hash}"
+                self.after_head += self.met
                 self.met = self.met or self._head in (event.hash, named)
                 self.noted = self.noted or self._noted == named
                 yield event
