@@ -41,3 +41,27 @@ def test_a_checkpoint_kept_outside_finds_a_rewritten_end(shell: Shell, tmp_path:
     assert "holds" in shell.here("audit", "verify").out
     found = shell.here(*verify, code=11)
     assert "events were cut off the end" in found.out
+
+
+@pytest.mark.parametrize("name", ["kept.tar", "kept"])
+def test_a_backup_serves_elsewhere(shell: Shell, tmp_path: Path, name: str) -> None:
+    kept, folder = str(tmp_path / name), tmp_path / "elsewhere"
+    before = shell.here("status", "--json").json["ledger"]["head"]
+    assert "pieces of content" in shell.here("backup", "--to", kept).out
+    folder.mkdir()
+    other = Shell(folder, IN_PROCESS)
+    told = other.here("restore", kept).out
+    assert "ledger of 1 environments holds" in told
+    assert "1 files of the project" in told
+    assert other.here("status", "--json").json["ledger"]["head"] == before
+    assert (folder / "project.py").read_text() == CHURN
+    assert "would be admitted" in other.here("gates", "check", "churned").out
+    assert "there is state here already" in other.here("restore", kept, code=5).err
+    assert "nothing was due" in shell.here("run").out  # where it was made, all goes on
+
+
+def test_restoring_what_is_no_backup(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert "there is no backup" in shell.here("restore", "none.tar", code=4).err
+    (tmp_path / "x.tar").write_text("no tar")
+    assert "cannot be read" in shell.here("restore", "x.tar", code=11).err
