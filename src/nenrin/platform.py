@@ -11,10 +11,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import msgspec
+
 from nenrin.backends.blobs.local import LocalStore
 from nenrin.backends.compute.fork import ForkExecutor, can_fork
 from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
+from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.gates import SqlMarks, SqlVerdicts
@@ -25,10 +28,14 @@ from nenrin.backends.sql.pipelines import SqlResults
 from nenrin.backends.sql.project import SqlRevisions
 from nenrin.backends.sql.registry import SqlAliases, SqlVersions
 from nenrin.backends.sql.serving import SqlDeployments
-from nenrin.core.audit import Audit
+from nenrin.core.audit import Audit, AuditReport
+from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
-from nenrin.core.errors import NotFoundError
+from nenrin.core.checkpoints import Checkpoints
+from nenrin.core.errors import ConflictError, NotFoundError
+from nenrin.core.instants import iso
 from nenrin.core.jobs import Room
+from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
@@ -48,10 +55,13 @@ from nenrin.project.revision import unpack
 from nenrin.project.service import ProjectService
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.service import RegistryService
+from nenrin.serving.livelog import copy_log
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.service import ServingService
+
+PREDICTIONS = "predictions"
 
 
 class Platform:
@@ -62,7 +72,7 @@ class Platform:
         units, store: ledger and state; content.
         calendar: business time.
         logs: what steps wrote.
-        data, registry, gates, serving, monitoring, loop, projects, audit: the rooms' verbs.
+        data, registry, gates, serving, monitoring, loop, projects, audit, checkpoints, backups: verbs.
 
     Args:
         settings: where things are kept.
@@ -91,6 +101,16 @@ class Platform:
         self.serving = ServingService(self.units, SqlDeployments())
         self.monitoring = MonitoringService(self.units, SqlAlarms())
         self.audit = Audit(self.units)
+        self.checkpoints = Checkpoints(
+            self.units, settings.state_folder / "keys", self.calendar.now
+        )
+        self.backups = Backups(
+            SqliteStates(settings.database),
+            self.store,
+            settings.state_folder / "scratch",
+            lambda: iso(self.calendar.now()),
+            {PREDICTIONS: partial(copy_log, settings.state_folder / PREDICTIONS)},
+        )
         projects = _Projects(self.units, self.store, settings.state_folder)
         replay = ProjectReplay(
             settings.folder.absolute(),
@@ -226,6 +246,52 @@ class Platform:
 def _memory() -> int:
     """Bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def restore_folder(source: Path, settings: Settings, told: Told) -> Restored:
+    """Restore a backup into a folder without state, and the project's files where it has none.
+
+    Raises:
+        NenrinError: see :func:`nenrin.core.restore.restore`.
+    """
+    store = LocalStore(settings.store)
+    states = SqliteStates(settings.database)
+    folder = settings.state_folder
+    manifest = restore(source, folder, states.path, states, store, (PREDICTIONS,), told)
+    with Database(settings.database) as units:
+        report = Audit(units).verify()
+        sources = _unpack_project(units, store, settings)
+    return Restored(manifest=manifest, audit=report, sources=sources)
+
+
+def _unpack_project(units: Database, store: LocalStore, settings: Settings) -> tuple[str, ...]:
+    """The files of the active revision, where the folder has no project; which they are."""
+    with units.read(settings.environment) as unit:
+        active = SqlRevisions().latest(unit)
+    if active is None or (settings.folder / "project.py").exists():
+        return ()
+    unpacked = unpack(active, store, settings.state_folder / "revisions")
+    found = sorted(path for path in unpacked.rglob("*") if path.is_file())
+    names = [path.relative_to(unpacked).as_posix() for path in found]
+    taken = [name for name in names if (settings.folder / name).exists()]
+    if taken:
+        raise ConflictError(
+            f"the state is restored, but the project's files are not: there is a {taken[0]}",
+            where=str(settings.folder.absolute()),
+            hint=f"copy what you need from {unpacked}",
+        )
+    for path, name in zip(found, names, strict=True):
+        (settings.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, settings.folder / name)
+    return tuple(names)
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup brought back: what it held, the audit of its ledger, the project's files."""
+
+    manifest: Manifest
+    audit: AuditReport
+    sources: tuple[str, ...]
 
 
 def plane_parts(settings: PlaneSettings) -> PlaneParts:

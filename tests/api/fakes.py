@@ -10,7 +10,14 @@ from typing import Any
 
 import msgspec
 
-from nenrin.core.errors import ConflictError, NotFoundError, ProjectError, RefusedError, StepError
+from nenrin.core.errors import (
+    ConflictError,
+    IntegrityError,
+    NotFoundError,
+    ProjectError,
+    RefusedError,
+    StepError,
+)
 from nenrin.core.settings import Settings
 
 Progress = Callable[..., None]
@@ -216,6 +223,9 @@ class Loop:
             "champion": "version-1",
             "route": [{"version": "version-1", "weight": 100}],
             "frozen": True,
+            "frozen_since": "2013-01-02T00:00:00Z",
+            "frozen_why": "the release",
+            "held": ["look for a better version"],
             "since": "2013-01-01T00:00:00.5Z",
             "watch": watch,
             "probation": ["trailing 90d"],
@@ -271,11 +281,15 @@ class Loop:
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
         return {"deployment": deployment, "serves": "version-0"}
 
-    def freeze(self, environment: str, deployment: str) -> dict[str, Any]:
-        return {"deployment": deployment, "frozen": True}
+    def freeze(self, environment: str, deployment: str | None, reason: str) -> list[dict[str, Any]]:
+        self.asked.append(("freeze", (environment, deployment, reason)))
+        return [{"deployment": deployment or "delay", "frozen": True, "reason": reason}]
 
-    def unfreeze(self, environment: str, deployment: str) -> dict[str, Any]:
-        return {"deployment": deployment, "frozen": False}
+    def unfreeze(
+        self, environment: str, deployment: str | None, reason: str
+    ) -> list[dict[str, Any]]:
+        self.asked.append(("unfreeze", (environment, deployment, reason)))
+        return [{"deployment": deployment or "delay", "frozen": False, "reason": None}]
 
     def tick(self, environment: str) -> None:
         self.ticks += 1
@@ -301,6 +315,25 @@ class Audit:
             "chains": [{**chain, **outside, "breaks": self.breaks, "holds": holds}],
         }
 
+    def compare(self, heads: dict[str, str], environment: str | None = None) -> dict[str, Any]:
+        return self.verify(environment, heads["dev"])
+
+
+class Checkpoints:
+    def make(self) -> dict[str, Any]:
+        head = {"environment": "dev", "sequence": 7, "hash": "c" * 64}
+        return {
+            "at": "2013-01-01T00:00:00Z",
+            "heads": [head],
+            "note": "signed\n",
+            "key": "nenrin+k",
+        }
+
+    def heads_of(self, note: str, key: str | None) -> dict[str, Any]:
+        if note != "signed\n":
+            raise IntegrityError("the checkpoint is not what was signed by this key")
+        return {"dev": SimpleNamespace(sequence=7, hash="c" * 64)}
+
 
 class FakePlatform:
     def __init__(self, settings: Settings) -> None:
@@ -313,6 +346,7 @@ class FakePlatform:
         self.loop = Loop()
         self.gates = Gates()
         self.audit = Audit()
+        self.checkpoints = Checkpoints()
         self.calendar = SimpleNamespace(now=lambda: 7)
         self.closed = False
 

@@ -29,6 +29,8 @@ READS = [
     ("deployments", "rollback", "delay"),
     ("deployments", "freeze", "delay"),
     ("deployments", "unfreeze", "delay"),
+    ("deployments", "freeze", "--all", "--reason", "the release"),
+    ("deployments", "unfreeze", "--all"),
     ("gates", "check", "delay"),
     ("audit", "verify"),
     ("audit", "verify", "--env", "dev", "--head", "c" * 64),
@@ -124,7 +126,8 @@ def test_the_status_says_what_needs_to_be_known(run: Run) -> None:
     out = run("status").out
     assert "dev at 2013-01-01 00:00Z, its calendar stands at the end of the data" in out
     assert "predictions: 0 answered" in out
-    for news in ("watched against version-0", "alarm since", "on probation", "frozen"):
+    frozen = ("frozen since 2013-01-02 00:00Z, the release", "held: look for a better version")
+    for news in ("watched against version-0", "alarm since", "on probation", *frozen):
         assert news in out
 
 
@@ -262,3 +265,16 @@ def test_the_demo_as_json_and_again(run: Run) -> None:
     done = run("demo", ".", "--json")
     assert done.code == 0
     assert done.json["bad_week"]["ledger_head"] == REPORT["ledger_head"]
+
+
+def test_a_freeze_is_of_one_deployment_or_of_all(run: Run) -> None:
+    assert run("deployments", "freeze", "delay", "--reason", "why not").code == 0
+    assert run("deployments", "freeze", "--all").code == 0
+    assert run.platform.loop.asked == [
+        ("freeze", ("dev", "delay", "why not")),
+        ("freeze", ("dev", None, "by hand")),
+    ]
+    for words in ((), ("delay", "--all")):
+        refused = run("deployments", "unfreeze", *words)
+        assert refused.code == 2
+        assert "--all" in refused.err

@@ -12,7 +12,7 @@ import pytest
 from nenrin.backends.sql.database import Database
 from nenrin.core.audit import Audit
 from nenrin.core.errors import IntegrityError, NotFoundError, RequestError
-from nenrin.core.ledger import Event, Kept
+from nenrin.core.ledger import Event, Kept, seal
 
 
 @pytest.fixture
@@ -212,7 +212,10 @@ def test_a_tail_cut_off_of_both_is_found_with_a_head_kept_outside(
     assert without.unknown
     for head in (before.head, before.head.split(":")[1]):
         (chain,) = audit.verify("dev", head).chains
-        assert (chain.holds, chain.outside, chain.breaks) == (False, "missing", ())
+        assert (chain.holds, chain.outside) == (False, "missing")
+    (chain,) = audit.verify("dev", before.head).chains
+    assert [each.sequence for each in chain.breaks] == [5]
+    assert "event 6 was there" in chain.breaks[0].problem
 
 
 def test_a_chain_that_went_on_still_has_the_old_head(audit: Audit, units: Database) -> None:
@@ -220,8 +223,48 @@ def test_a_chain_that_went_on_still_has_the_old_head(audit: Audit, units: Databa
     with units.write("dev", 9) as unit:
         unit.record("day.closed", "delay", {})
     (chain,) = audit.verify("dev", before.head).chains
-    assert (chain.holds, chain.outside, chain.unknown) == (True, "holds", "")
-    assert chain.events == 7
+    assert (chain.holds, chain.outside, chain.events) == (True, "holds", 7)
+    assert chain.unknown.startswith("whether events after the head")
+    assert audit.verify("dev", chain.head).chains[0].unknown == ""
+
+
+def test_a_tail_rewritten_with_the_state_is_found_with_the_head(
+    audit: Audit, units: Database, tmp_path: Path
+) -> None:
+    """Every hash and note is made anew, as only somebody who knows the code can."""
+    (before,) = audit.verify("dev").chains
+    kept = list(units.events("dev"))
+    event = seal(
+        kept[4].hash,
+        environment="dev",
+        sequence=6,
+        at=6,
+        kind="day.closed",
+        subject="delay-0",
+        body={"loss": 0.0},
+    )
+    tamper(
+        tmp_path,
+        f"UPDATE events SET body = '{{\"loss\":0.0}}', hash = '{event.hash}'"
+        " WHERE environment='dev' AND sequence = 6",
+        f"UPDATE heads SET hash = '{event.hash}' WHERE environment='dev'",
+    )
+    assert audit.verify("dev").holds
+    (chain,) = audit.compare({"dev": before.head}, "dev").chains
+    assert not chain.holds
+    assert "was rewritten" in chain.breaks[0].problem
+
+
+def test_heads_of_environments_that_are_gone_are_missed(audit: Audit, units: Database) -> None:
+    report = audit.compare({"dev": "6:" + units.head("dev")[1], "staging": "3:" + "a" * 64})
+    held = {chain.environment: (chain.holds, chain.outside) for chain in report.chains}
+    assert held == {
+        "dev": (True, "holds"),
+        "prod": (True, "not given"),
+        "staging": (False, "missing"),
+    }
+    with pytest.raises(RequestError, match="says nothing of prod"):
+        audit.compare({"dev": "6:" + "a" * 64}, "prod")
 
 
 def test_a_ledger_that_was_emptied_is_found_with_a_head(audit: Audit, tmp_path: Path) -> None:

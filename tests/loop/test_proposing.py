@@ -208,3 +208,23 @@ def test_every_version_is_opened_by_the_code_that_made_it(tmp_path: Path) -> Non
         verdict = platform.loop.propose("dev", "letters", versions[1], exam)
     # by the newer code, which both name alike, the first would have been right too
     assert verdict.numbers["champion.mean"] == -0.5
+
+
+def test_a_frozen_deployment_takes_no_proposal_and_is_promoted_by_name(
+    platform: Platform, exam: Exam
+) -> None:
+    first = proposed(platform, exam, b"0.1")
+    second = proposed(platform, exam, b"0.3")
+    [frozen] = platform.loop.freeze("dev", None, "the release")
+    assert (frozen["deployment"], frozen["reason"]) == ("side", "the release")
+    third = register(platform, b"0.4")
+    with pytest.raises(RefusedError, match="'side' is frozen: the release"):
+        platform.loop.propose("dev", "side", third, exam)
+    done = platform.loop.promote("dev", "side", first)
+    assert "still, the release" in done["frozen"]
+    assert second in str(platform.loop.rollback("dev", "side"))
+    platform.loop.unfreeze("dev", "side")
+    platform.loop.propose("dev", "side", third, exam)
+    assert platform.serving.show("dev", "side").champion == third
+    with pytest.raises(NotFoundError, match="nothing is deployed"):
+        platform.loop.freeze("prod", None)

@@ -11,6 +11,7 @@ from nenrin.serving.livelog import (
     Counts,
     LiveLog,
     Prediction,
+    copy_log,
     prediction_id,
     read_counts,
     read_predictions,
@@ -174,3 +175,26 @@ def test_ids_are_derived() -> None:
         prediction_id(*parts) for parts in [("d", "a", 1, 1), ("d", "a", 1, 2), ("d", "b", 1, 1)]
     }
     assert len(ids) == 3
+
+
+def test_a_copy_of_a_log_that_goes_on_loses_nothing(tmp_path: Path) -> None:
+    """What was issued after the copy is not lost in it; what was lost before stays so."""
+    log = LiveLog(tmp_path / "log", segment_bytes=500)
+    for number in range(1, 21):
+        predict(log)
+        if number % 5 == 0:
+            log._write_waiting()
+    log.issue()  # it is under way when the copy is made
+    to = tmp_path / "copy"
+    to.mkdir()
+    copy_log(tmp_path / "log", to)
+    log.close()
+    assert [each.number for each in read_predictions(to)] == list(range(1, 21))
+    assert read_counts(to).issued == 20
+    resumed = LiveLog(to)
+    assert (resumed.counts.issued, resumed.counts.lost) == (20, 0)
+    resumed.close()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    copy_log(tmp_path / "none", empty)
+    assert not list(empty.iterdir())

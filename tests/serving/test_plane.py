@@ -237,6 +237,7 @@ def test_metadata(client: TestClient) -> None:
     assert client.get("/version").text == server["version"]
     model = client.get("/v2/models/delay").json()
     assert model["versions"] == ["v0.25"]
+    assert model["parameters"]["frozen"] is False
     assert [(each["name"], each["datatype"]) for each in model["inputs"]] == [
         ("flight_id", "BYTES"),
         ("sched_dep", "BYTES"),

@@ -175,6 +175,25 @@ def test_freeze_and_unfreeze(service: ServingService, memory: Memory) -> None:
     assert kinds(memory)[-2:] == ["deployment.frozen", "deployment.unfrozen"]
 
 
+def test_a_freeze_is_kept_with_its_instant_and_reason_and_asked_for_twice_is_one(
+    service: ServingService, memory: Memory
+) -> None:
+    frozen = service.freeze(memory, "delay", reason="holidays")
+    assert (frozen.frozen_since, frozen.frozen_why) == (memory.at, "holidays")
+    assert service.freeze(memory, "delay", reason="again") == frozen
+    thawed = service.unfreeze(memory, "delay", reason="back")
+    assert (thawed.frozen_since, thawed.frozen_why, thawed.thawed) == (0, "", memory.at)
+    assert service.unfreeze(memory, "delay", reason="again") == thawed
+    assert kinds(memory)[-2:] == ["deployment.frozen", "deployment.unfrozen"]
+
+
+def test_a_frozen_deployment_is_changed_by_name(service: ServingService, memory: Memory) -> None:
+    service.freeze(memory, "delay", reason="holidays")
+    assert service.promote(memory, "delay", "v2", reason="promoted by hand").frozen
+    back = service.rollback(memory, "delay", reason="rolled back by hand")
+    assert (back.champion, back.frozen) == ("v1", True)
+
+
 def test_unknown_names(service: ServingService) -> None:
     with pytest.raises(NotFoundError, match="no deployment 'dealy'") as caught:
         service.show("dev", "dealy")

@@ -24,7 +24,7 @@ class Entry(NamedTuple):
     panel: str
 
 
-_BEGIN, _LOOP, _ROOMS = "Begin", "The loop", "The rooms"
+_BEGIN, _LOOP, _ROOMS, _CARE = "Begin", "The loop", "The rooms", "Looking after a folder"
 
 COMMANDS = {
     "init": Entry("init", "Write a project file: for your own table, or an example.", _BEGIN),
@@ -44,6 +44,8 @@ COMMANDS = {
     "deployments": Entry("deployments", "What clients address: show, promote, roll back.", _ROOMS),
     "gates": Entry("gates", "What the gates would say.", _ROOMS),
     "audit": Entry("audit", "Whether the ledger is what was written.", _ROOMS),
+    "backup": Entry("backup", "Copy state and content, while everything runs.", _CARE),
+    "restore": Entry("backup", "Bring a backup back, into a folder without state.", _CARE),
 }
 
 

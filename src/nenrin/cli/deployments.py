@@ -9,10 +9,18 @@ from rich.console import RenderableType
 
 from nenrin.cli.console import facts, plain, show, table, when
 from nenrin.cli.session import AsJson, Env, commands, session
+from nenrin.core.errors import RequestError
 
 app = commands()
 
 Name = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
+Named = Annotated[
+    str | None, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name; or --all.")
+]
+All = Annotated[bool, typer.Option("--all", help="Every deployment of the environment.")]
+Reason = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="Why, for the ledger and every status.")
+]
 
 
 @app.command("list")
@@ -70,27 +78,54 @@ def rollback(name: Name, env: Env = None, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def freeze(name: Name, env: Env = None, as_json: AsJson = False) -> None:
-    """Stop every automatic change of a deployment.
+def freeze(
+    name: Named = None,
+    every: All = False,
+    reason: Reason = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop every automatic change: looks, promotions, stages of a canary, roll-backs, adoption.
+
+    Days are scored all the same, and what would have been done is said. Your own promote and rollback work.
 
     [bold]Example[/]
 
-    nenrin deployments freeze delay
+    nenrin deployments freeze delay --reason "the release on Friday"
     """
-    with session(env) as client:
-        show(client.post(f"/api/deployments/{name}/freeze"), as_json, facts)
+    _set_frozen("freeze", name, every, reason, env, as_json)
 
 
 @app.command()
-def unfreeze(name: Name, env: Env = None, as_json: AsJson = False) -> None:
-    """Let the loop act on a deployment again.
+def unfreeze(
+    name: Named = None,
+    every: All = False,
+    reason: Reason = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the loop act again: what was held happens at its next tick.
 
     [bold]Example[/]
 
     nenrin deployments unfreeze delay
     """
+    _set_frozen("unfreeze", name, every, reason, env, as_json)
+
+
+def _set_frozen(
+    verb: str, name: str | None, every: bool, reason: str | None, env: str | None, as_json: bool
+) -> None:
+    if every == (name is not None):
+        raise RequestError(
+            "name one deployment, or say --all" if not every else "a deployment or --all, not both",
+            where=f"nenrin deployments {verb}",
+            hint="nenrin deployments list shows those there are",
+        )
+    body = {} if reason is None else {"reason": reason}
     with session(env) as client:
-        show(client.post(f"/api/deployments/{name}/unfreeze"), as_json, facts)
+        path = f"/api/deployments/{verb}" if every else f"/api/deployments/{name}/{verb}"
+        show(client.post(path, body), as_json, facts)
 
 
 def _deployments(deployments: list[dict[str, Any]]) -> RenderableType:

@@ -109,7 +109,11 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
     if deployment.get("probation"):
         yield Text(f"{name}: on probation: {', '.join(deployment['probation'])}", style="yellow")
     if deployment["frozen"]:
-        yield Text(f"{name}: frozen, nothing changes by itself", style="yellow")
+        why = deployment.get("frozen_why") or "by hand"
+        since = when(deployment.get("frozen_since"))
+        yield Text(f"{name}: frozen since {since}, {why}: nothing changes by itself", "yellow")
+        for held in deployment.get("held") or ():
+            yield Text(f"  held: {held}", style="yellow")
 
 
 def _rings(rings: list[dict[str, Any]]) -> RenderableType:

@@ -66,7 +66,11 @@ def _deployment(run: Run) -> Iterator[RenderableType]:
         yield Text(
             f"{_INDENT}{looks} without training, for the data is broken: nenrin rings", "yellow"
         )
-    if not verdict:
+    if run.get("frozen"):
+        name = run["deployment"]
+        yield Text(f"{_INDENT}frozen, {run['frozen']}: nothing changes by itself", "yellow")
+        yield Text(f"{_INDENT}nenrin status shows what is held; then unfreeze {name}", style="dim")
+    elif not verdict:
         yield Text(f"{_INDENT}{'' if blocked else 'nothing was due: '}{run['due']}", style="dim")
 
 

@@ -74,8 +74,11 @@ def _served(served: dict[str, Any]) -> Text:
     )
     for name in ("docs", "metrics", "v2/health/ready"):
         text.append(f"  {served['url']}/{name}\n", style="dim")
+    frozen = {each["name"] for each in served["status"]["deployments"] if each["frozen"]}
     for deployment in served["deployments"]:
         text.append(f"\n{deployment['name']}\n", style="bold")
+        if deployment["name"] in frozen:
+            text.append("frozen, nothing changes by itself: nenrin status\n", style="yellow")
         text.append(f"{deployment['curl']}\n")
     if not served["deployments"]:
         text.append("nothing is deployed yet: nenrin run in another terminal\n", style="yellow")

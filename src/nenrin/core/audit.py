@@ -16,8 +16,11 @@ from nenrin.core.unit import Units
 _BEFORE_ALL = -(2**63)
 
 _UNKNOWN = (
-    "whether the ends of the ledger and of the state were rewritten together: "
-    "only a head kept outside can show it"
+    "whether the ends of the ledger and of the state were rewritten together: only a head kept outside "
+    "can show it (nenrin audit checkpoint)"
+)
+_YOUNGER = (
+    "whether events after the head that was kept outside were cut off or rewritten with the state"
 )
 
 _NAMED = 3
@@ -82,19 +85,41 @@ class Audit:
                 raise RequestError(
                     "a head belongs to one environment", hint="name it: --env dev --head …"
                 )
-            return self._report(known, None, before)
+            return self._report(known, {}, before)
         if environment not in known and head is None:
             raise NotFoundError(
                 f"the environment {environment} has no events",
                 hint=f"those with events: {', '.join(known) or 'none'}",
                 where=environment,
             )
-        return self._report([environment], head, before)
+        heads = {} if head is None else {environment: head}
+        return self._report([environment], heads, before)
+
+    def compare(self, heads: Mapping[str, str], environment: str | None = None) -> AuditReport:
+        """Walk the chains, and look for heads that were kept outside.
+
+        Args:
+            heads: environment to its head, ``sequence:hash``.
+            environment: whose chain; ``None``: all that there are, and all that there were.
+
+        Raises:
+            RequestError: no head was kept of ``environment``.
+        """
+        if environment is not None and environment not in heads:
+            raise RequestError(
+                f"the checkpoint says nothing of {environment}",
+                hint=f"it has {', '.join(sorted(heads)) or 'no environment'}",
+                where=environment,
+            )
+        before = self._units.kept()
+        known = {*before, *self._units.environments(), *heads}
+        names = sorted(known) if environment is None else [environment]
+        return self._report(names, heads, before)
 
     def _report(
-        self, asked: list[str], head: str | None, before: Mapping[str, Kept]
+        self, asked: list[str], heads: Mapping[str, str], before: Mapping[str, Kept]
     ) -> AuditReport:
-        walked = [self._walk(name, head, before.get(name, Kept())) for name in asked]
+        walked = [self._walk(name, heads.get(name), before.get(name, Kept())) for name in asked]
         after = self._units.kept()
         chains = tuple(_found(each, after.get(each.environment, Kept())) for each in walked)
         return AuditReport(holds=all(chain.holds for chain in chains), chains=chains)
@@ -120,6 +145,8 @@ def _found(walk: _Walk, after: Kept) -> ChainAudit:
     reading, outside = walk.reading, walk.outside
     breaks = [*walk.breaks, *([reading.problem] if reading.problem else _end(walk, after))]
     met: Outside = "not given" if outside is None else "holds" if reading.met else "missing"
+    if met == "missing" and outside is not None:
+        breaks += _missing(outside, reading.sequence)
     return ChainAudit(
         environment=walk.environment,
         events=reading.count,
@@ -127,8 +154,31 @@ def _found(walk: _Walk, after: Kept) -> ChainAudit:
         breaks=tuple(breaks),
         outside=met,
         holds=not breaks and met != "missing",
-        unknown="" if outside else _UNKNOWN,
+        unknown=_unknown(outside, reading),
     )
+
+
+def _missing(head: str, newest: int) -> Iterator[Break]:
+    """What became of the event of a head that was kept outside."""
+    sequence, _, hash_ = head.rpartition(":")
+    if not sequence.isdigit():
+        return
+    if newest < int(sequence):
+        yield Break(
+            newest + 1,
+            f"event {sequence} was there when the head was kept: events were cut off the end",
+        )
+    else:
+        yield Break(
+            int(sequence),
+            f"its hash was {hash_[:12]}… when the head was kept: it, or one before it, was rewritten",
+        )
+
+
+def _unknown(head: str | None, reading: _Reading) -> str:
+    if head is None:
+        return _UNKNOWN
+    return _YOUNGER if reading.after_head else ""
 
 
 def _end(walk: _Walk, after: Kept) -> Iterator[Break]:
@@ -170,6 +220,7 @@ class _Reading:
         self.count = 0
         self.sequence = 0
         self.met = False
+        self.after_head = 0
         self.problem: Break | None = None
 
     def __iter__(self) -> Iterator[Event]:
@@ -178,6 +229,7 @@ class _Reading:
                 self.count += 1
                 self.sequence = event.sequence
                 named = f"{event.sequence}:{event.hash}"
+                self.after_head += self.met
                 self.met = self.met or self._head in (event.hash, named)
                 self.noted = self.noted or self._noted == named
                 yield event

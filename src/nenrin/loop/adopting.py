@@ -11,8 +11,10 @@ from nenrin.gates.judge import judge
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.evidence import JUDGED_DAYS, gather
+from nenrin.loop.freezing import LIVE
+from nenrin.loop.holding import refuse_frozen
 from nenrin.loop.journal import LoopStates
-from nenrin.loop.living import LIVE, Living
+from nenrin.loop.living import Living
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared
 from nenrin.loop.state import Segment, State
@@ -47,10 +49,12 @@ class Adopting:
 
         Raises:
             RefusedError: the environment has a champion, and this one was not shown to be better; or the
-                backtest played faults into history, or left a safeguard out.
+                backtest played faults into history, or left a safeguard out; or the deployment is frozen.
         """
         _check(report)
         name = prepared.declared.name
+        with self._units.read(into) as unit:
+            refuse_frozen(self._serving.current(unit, name))
         state = self._state(report, source, name)
         now = self._living.now(prepared)
         serving = self._living.state(into, name)
@@ -60,6 +64,7 @@ class Adopting:
         state.segments = [*state.segments, Segment(now, ((state.champion, 100),))]
         state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
         with self._units.write(into, now) as unit:
+            refuse_frozen(self._serving.current(unit, name))
             versions = self._register(unit, source, prepared)
             verdict = self._verdict(source, name, state.champion)
             if verdict is not None:

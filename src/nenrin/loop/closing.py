@@ -21,14 +21,20 @@ def close_block(deployed: Deployed, at: int, step: Step) -> None:
     block = state.next_block
     state.next_block = block + 1
     watch = state.watch
-    if read_block(deployed, block):
-        recipe = roll_back(deployed, at, step)
-        if deployed.trains:
-            refit(deployed, [recipe], at, step)
+    if read_block(deployed, block) or (watch is not None and watch.wealth.alarms):
+        if deployed.options.frozen is None:
+            answer_alarm(deployed, at, step)
     elif watch is not None and at - watch.opened >= deployed.options.watch_for:
         close_watch(deployed, "over", step)
     if deployed.ground.ends_day(block):
         _close_day(deployed, deployed.ground.day_of(block), at, step)
+
+
+def answer_alarm(deployed: Deployed, at: int, step: Step) -> None:
+    """Roll back what the watch found harmful, and fit its recipe anew."""
+    recipe = roll_back(deployed, at, step)
+    if recipe and deployed.trains:
+        refit(deployed, [recipe], at, step)
 
 
 def _close_day(deployed: Deployed, day: int, at: int, step: Step) -> None:

@@ -34,6 +34,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         cooldown: least time between a look and one that an alarm pulls forward.
         max_age: age of a served artefact at which a ticket is opened.
         watch_for: longest time a watch stays open.
+        frozen: since when no change is made by itself; None: changes are made.
+        thawed: instant of the newest thaw: what was held until then happens then, never earlier.
     """
 
     takes: int = HOUR
@@ -42,6 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cooldown: int = 3 * DAY
     max_age: int = 28 * DAY
     watch_for: int = 14 * DAY
+    frozen: int | None = None
+    thawed: int = 0
 
 
 class Deployed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from nenrin.core.errors import ConflictError
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Served, Step
@@ -53,8 +54,13 @@ class LoopJournal:
         self._serving = serving
         self._states = states
 
-    def commit(self, step: Step, state: State) -> None:
-        """Write the step and the state after it."""
+    def commit(self, step: Step, state: State, *, by_hand: bool = False) -> None:
+        """Write the step and the state after it.
+
+        Raises:
+            ConflictError: the step changes who answers, nobody asked for that by name, and the deployment
+                was frozen meanwhile.
+        """
         with self._units.write(self._environment, step.at) as unit:
             for _, fit in step.fits:
                 self._registry.register(
@@ -73,6 +79,7 @@ class LoopJournal:
             for version in step.bad:
                 self._registry.mark_bad(unit, version, step.why)
             if step.route is not None:
+                self._thawed(unit, by_hand)
                 self._route(unit, step.route, step.why, bool(step.bad), state.anchor)
             self._states.put(unit, self._served.deployment, state.dumps())
 
@@ -80,6 +87,15 @@ class LoopJournal:
         """Keep the state alone: nothing happened that the ledger should know."""
         with self._units.write(self._environment, at) as unit:
             self._states.put(unit, self._served.deployment, state.dumps())
+
+    def _thawed(self, unit: Unit, by_hand: bool) -> None:
+        now = self._serving.current(unit, self._served.deployment)
+        if now is not None and now.frozen and not by_hand:
+            raise ConflictError(
+                f"{now.name!r} was frozen while the loop was at work: nothing is changed",
+                hint=f"it goes on after nenrin deployments unfreeze {now.name}",
+                where=now.name,
+            )
 
     def _route(
         self, unit: Unit, segment: Segment, why: str, rolled_back: bool, anchor: str

@@ -20,9 +20,21 @@ from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
 from nenrin.gates.leak import LEAKS
-from nenrin.loop.deployed import Deployed, Options
+from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
 from nenrin.loop.first import code_look, hold_out
+from nenrin.loop.freezing import LIVE, Freezing
+from nenrin.loop.holding import (
+    Held,
+    frozen_line,
+    held,
+    hold,
+    is_due,
+    new_code,
+    refresh,
+    stays_frozen,
+    unsaid,
+)
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
@@ -30,14 +42,13 @@ from nenrin.loop.promoting import archived, evidence_for
 from nenrin.loop.rings import rings
 from nenrin.loop.schedule import skip_missed_looks
 from nenrin.loop.state import Segment, State
-from nenrin.loop.timeless import NOTHING_TO_TRAIN, waits_for
+from nenrin.loop.timeless import NOTHING_TO_TRAIN, change_due, waits_for
 from nenrin.loop.timeless import turn as timeless_turn
 from nenrin.loop.turn import Loop
 from nenrin.loop.unchanged import fits_the_same
 from nenrin.registry.service import RegistryService
+from nenrin.serving.deployments import Deployment
 from nenrin.serving.service import ServingService
-
-LIVE = Options(takes=0)  # process time passes by itself while a live refresh is computed
 
 
 def stands_at(end: int, now: int) -> int | None:
@@ -68,7 +79,8 @@ class Living:
         self._states = states
         self._calendar = calendar
         self._store = store
-        self._seen: dict[str, tuple[str, ...]] = {}
+        self._seen: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.freezing = Freezing(units, serving, self._instant, self._seen)
 
     def turn(
         self, environment: str, prepared: Prepared, progress: Progress | None
@@ -94,6 +106,7 @@ class Living:
             "rows": len(prepared.table),
             "data": prepared.data,
             "warnings": _warnings(prepared),
+            "frozen": self.freezing.why(environment, prepared.declared.name),
             **turned,
         }
         if told["evaluation"]:
@@ -123,10 +136,10 @@ class Living:
         done = 0
         for deployment in self._serving.list(environment):
             state = self.state(environment, deployment.name)
-            if state is None or deployment.frozen or not self._anything_due(environment, state):
+            if state is None or not self._anything_due(environment, deployment, state):
                 continue
             prepared = self._replay.prepare(environment, deployment.name, load=False, progress=None)
-            self._seen[environment] = self._data(environment)
+            self._seen[environment, deployment.name] = self._replay.loaded(environment)
             turned = self.turn(environment, prepared, None)
             done += len(turned["steps"])
         return done
@@ -153,19 +166,20 @@ class Living:
             step.route = _to(state, version, now)
             state.artefacts = {**state.artefacts, version: artefact}
             state.probation = [name for name in state.probation if name != artefact.recipe]
-        self._journal(environment, prepared).commit(step, state)
+        self._journal(environment, prepared).commit(step, state, by_hand=True)
         if not verdict.admitted:
             raise RefusedError(
                 f"{verdict.reason}; {state.champion} goes on serving",
                 hint=f"nenrin gates check {deployment} shows every number",
             )
         self._refresh_features(environment, prepared)
-        return {"deployment": deployment, "champion": version, "reason": verdict.reason}
+        said = stays_frozen(self._serving.show(environment, deployment))
+        return {"deployment": deployment, "champion": version, "reason": verdict.reason, **said}
 
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
         """Serve what was served before, at once; the recipe of what is left is on probation."""
-        state, stands = self.state(environment, deployment), self._stands(environment)
-        with self._units.write(environment, stands or self._calendar.now()) as unit:
+        state = self.state(environment, deployment)
+        with self._units.write(environment, self._instant(environment)) as unit:
             before = self._serving.current(unit, deployment)
             to = _earlier(state) if before and not before.previous else None
             done = self._serving.rollback(unit, deployment, reason="rolled back by hand", to=to)
@@ -175,11 +189,12 @@ class Living:
             if state is not None:
                 _leave(state, left, done.champion, unit.at)
                 self._states.put(unit, deployment, state.dumps())
-        return {"deployment": deployment, "champion": done.champion}
+        return {"deployment": deployment, "champion": done.champion, **stays_frozen(done)}
 
     def status(self, environment: str) -> dict[str, Any]:
         """Every deployment: what serves, what is watched, and what is due."""
         stands, lines = self._stands(environment), []
+        now = self._calendar.now() if stands is None else stands
         here = Counter(ring["deployment"] for ring in rings(self._units.events(environment)))
         for deployment in self._serving.list(environment):
             state = self.state(environment, deployment.name)
@@ -190,8 +205,8 @@ class Living:
                     {"version": v.version, "weight": v.weight} for v in deployment.route.variants
                 ],
                 "anchor": deployment.anchor,
-                "frozen": deployment.frozen,
                 "since": iso(deployment.at),
+                **frozen_line(deployment, state, now),
             }
             if state is not None:
                 line |= {"rings": here[deployment.name], **_told(state)}
@@ -199,7 +214,7 @@ class Living:
         sequence, head = self._units.head(environment)
         return {
             "environment": environment,
-            "now": iso(self._calendar.now() if stands is None else stands),
+            "now": iso(now),
             "calendar": _calendar_words(stands),
             "deployments": lines,
             "ledger": {"events": sequence, "head": head},
@@ -209,7 +224,8 @@ class Living:
         """Turn a deployment whose rows have a time."""
         state = self.state(environment, prepared.declared.name)
         journal = self._journal(environment, prepared)
-        deployed = open_deployed(prepared, now, LIVE, state)
+        options = self.freezing.options(environment, prepared.declared.name)
+        deployed = open_deployed(prepared, now, options, state)
         steps = []
         if state is not None and state.champion and state.code != prepared.project:
             params = deployed.trainer.tune(now, *hold_out(deployed, now))
@@ -217,6 +233,9 @@ class Living:
             if fits_the_same(deployed.trainer, deployed.declared, state, params, rows):
                 state.code = prepared.project
                 journal.remember(state, now)
+            elif options.frozen is not None:
+                found = [*held(state, now), new_code(prepared.project)]
+                return _hold(journal, deployed.name, state, found, options.frozen, now)
             else:
                 steps.append(self._new_code(deployed, prepared, now))
                 journal.commit(steps[0], deployed.state)
@@ -246,7 +265,18 @@ class Living:
 
     def _timeless(self, environment: str, prepared: Prepared, now: int) -> dict[str, Any]:
         """Turn a deployment whose rows have no time."""
-        state = self.state(environment, prepared.declared.name)
+        name = prepared.declared.name
+        state, frozen = (
+            self.state(environment, name),
+            self.freezing.options(environment, name).frozen,
+        )
+        if state is not None and frozen is not None:
+            change, labelled = change_due(prepared, state, now)
+            found = {None: [], "code": [new_code(prepared.project)]}.get(
+                change, [refresh(labelled)]
+            )
+            journal = self._journal(environment, prepared)
+            return _hold(journal, name, state, found, frozen, now)
         turned = timeless_turn(prepared, state, now, self._store)
         if turned is None:
             if state is not None and state.code != prepared.project:
@@ -256,17 +286,21 @@ class Living:
         self._journal(environment, prepared).commit(turned.step, turned.state)
         return _told_turn([turned.step], turned.evaluation, turned.column_aucs)
 
-    def _anything_due(self, environment: str, state: State) -> bool:
+    def _instant(self, environment: str) -> int:
+        """Where an environment's calendar is."""
+        stands = self._stands(environment)
+        return self._calendar.now() if stands is None else stands
+
+    def _anything_due(self, environment: str, deployment: Deployment, state: State) -> bool:
         """Whether data came since the last tick, or an instant of the machine's calendar is due."""
-        if self._seen.get(environment) != self._data(environment):
+        if self._seen.get((environment, deployment.name)) != self._replay.loaded(environment):
             return True
         machine = self._calendar.now()
-        stands = stands_at(self._replay.data_end(environment) or machine, machine)
-        return stands is None and min(state.next_look, state.pulled, state.stage_at) <= machine
-
-    def _data(self, environment: str) -> tuple[str, ...]:
-        """The newest loads of an environment."""
-        return self._replay.loaded(environment)
+        if stands_at(self._replay.data_end(environment) or machine, machine) is not None:
+            return False
+        if deployment.frozen:
+            return bool(unsaid(state, held(state, machine), deployment.frozen_since))
+        return is_due(state, machine)
 
     def _refresh_features(self, environment: str, prepared: Prepared) -> None:
         """Point what is served at the newest feature state, each version at that of its own code."""
@@ -316,6 +350,17 @@ class Living:
                 hint="run it first: nenrin run, or nenrin adopt",
             )
         return state
+
+
+def _hold(
+    journal: LoopJournal, deployment: str, state: State, found: list[Held], frozen: int, now: int
+) -> dict[str, Any]:
+    """Do nothing, and tell the ledger what would have been done."""
+    step = Step(at=now)
+    hold(deployment, state, found, frozen, step)
+    if step.lines:
+        journal.commit(step, state)
+    return _told_turn([step] if step.lines else [], None, {})
 
 
 def _leave(state: State, left: str, champion: str, now: int) -> None:

@@ -120,6 +120,8 @@ def _trigger(deployed: Deployed, at: int) -> str:
     state.last_look, state.pulled = at, NEVER
     if state.next_look <= at:
         state.next_look = grid_look(deployed, state.next_look)
+    while state.next_look <= deployed.options.thawed:  # of the looks that were held, one is taken
+        state.next_look = grid_look(deployed, state.next_look)
     return trigger
 
 

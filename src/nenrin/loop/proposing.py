@@ -24,6 +24,7 @@ from nenrin.gates.sanity import Flaw
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.exam import Exam, Losses
+from nenrin.loop.holding import refuse_frozen, stays_frozen
 from nenrin.registry.kinds import OpenContext
 from nenrin.registry.service import RegistryService
 from nenrin.registry.version import Version
@@ -88,7 +89,8 @@ class Proposing:
             policy: the gate's rules; the default policy if left out.
 
         Raises:
-            RefusedError: it is marked bad, or the gate refused it; the verdict is kept.
+            RefusedError: it is marked bad, or the gate refused it; the verdict is kept. Or the deployment is
+                frozen.
             ConflictError: it is the champion.
             DataError: rows, labels and losses do not fit.
             RequestError: ``weight`` is no percentage.
@@ -100,6 +102,7 @@ class Proposing:
             )
         proposed = self._servable(environment, version)
         serving = self._current(environment, deployment)
+        refuse_frozen(serving)
         if serving is not None and serving.champion == version:
             raise ConflictError(
                 f"{deployment!r} serves {version} already", hint="nothing is to be done"
@@ -146,6 +149,7 @@ class Proposing:
             "deployment": deployment,
             "champion": done.champion,
             "reason": admitted[-1].reason,
+            **stays_frozen(done),
         }
 
     def _servable(self, environment: str, version: str) -> Version:
@@ -204,6 +208,7 @@ class Proposing:
     def _unmoved(self, unit: Unit, deployment: str, serving: Deployment | None) -> None:
         """Refuse to act on a verdict about a champion that has been replaced meanwhile."""
         now = self._serving.current(unit, deployment)
+        refuse_frozen(now)
         judged, found = (each.champion if each else None for each in (serving, now))
         if judged != found:
             raise ConflictError(

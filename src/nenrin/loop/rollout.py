@@ -94,6 +94,8 @@ def _settle_canary(deployed: Deployed) -> None:
 
 
 def _route(deployed: Deployed, segment: Segment, step: Step) -> None:
+    """Nothing is routed before the thaw of a freeze, whatever instant it was due at."""
+    segment = Segment(max(segment.start, deployed.options.thawed), segment.variants)
     deployed.state.segments = [*deployed.state.segments, segment]
     step.route = segment
 

@@ -259,19 +259,17 @@ class LoopService:
         """Serve what the champion replaced, at once."""
         return self._living.rollback(environment, deployment)
 
-    def freeze(self, environment: str, deployment: str, reason: str = "by hand") -> dict[str, Any]:
-        """Stop every automatic change of a deployment."""
-        with self._units.write(environment, self._calendar.now()) as unit:
-            frozen = self._serving.freeze(unit, deployment, reason=reason)
-        return {"deployment": frozen.name, "frozen": frozen.frozen}
+    def freeze(
+        self, environment: str, deployment: str | None, reason: str = "by hand"
+    ) -> list[dict[str, Any]]:
+        """Stop every automatic change of a deployment, or of all (None)."""
+        return self._living.freezing.freeze(environment, deployment, reason)
 
     def unfreeze(
-        self, environment: str, deployment: str, reason: str = "by hand"
-    ) -> dict[str, Any]:
-        """Allow automatic changes again."""
-        with self._units.write(environment, self._calendar.now()) as unit:
-            thawed = self._serving.unfreeze(unit, deployment, reason=reason)
-        return {"deployment": thawed.name, "frozen": thawed.frozen}
+        self, environment: str, deployment: str | None, reason: str = "by hand"
+    ) -> list[dict[str, Any]]:
+        """Allow automatic changes again, of a deployment or of all (None)."""
+        return self._living.freezing.unfreeze(environment, deployment, reason)
 
     def rings(self, environment: str, deployment: str | None = None) -> list[dict[str, Any]]:
         """Every turn of the loop: trigger, race, verdict, rollout, outcome; oldest first."""

@@ -105,6 +105,7 @@ class State(msgspec.Struct, kw_only=True):
         code: digest of the project that the slots were fitted by.
         table: digest of the row table that they are scored on.
         labels: labelled rows at the newest fit, where rows have no time.
+        held: changes that a freeze holds and that the ledger was told of: kind to what it was then.
         held_out: version to the digest of its cross-validated answers, where rows have no time.
     """
 
@@ -135,6 +136,7 @@ class State(msgspec.Struct, kw_only=True):
     code: str = ""
     table: str = ""
     labels: int = 0
+    held: dict[str, str] = {}
     held_out: dict[str, str] = {}
 
     def twin(self, recipe: str) -> Artefact | None:

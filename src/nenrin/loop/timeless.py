@@ -56,8 +56,7 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
     Returns:
         None where there is nothing to do.
     """
-    labelled = _labelled(prepared, now)
-    change = _change(prepared, state, labelled, now)
+    change, labelled = change_due(prepared, state, now)
     if change is None:
         return None
     state = state or State(settle=0, next_block=0, next_day=0, next_look=NEVER)
@@ -103,6 +102,12 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
     judged = Judged(y=y[known], p=held_out[known], baseline=baseline[known], days=None, how=how)
     evaluation = evaluate(judged, prepared.task.kind, prepared.task.metric)
     return Turned(step, state, evaluation, aucs)
+
+
+def change_due(prepared: Prepared, state: State | None, now: int) -> tuple[Change | None, int]:
+    """What :func:`turn` would do, and how many rows have labels."""
+    labelled = _labelled(prepared, now)
+    return _change(prepared, state, labelled, now), labelled
 
 
 def waits_for(prepared: Prepared, state: State, now: int) -> str:

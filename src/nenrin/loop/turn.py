@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nenrin.core.instants import NEVER
-from nenrin.loop.closing import close_block
+from nenrin.loop.closing import answer_alarm, close_block
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.first import first_look
+from nenrin.loop.holding import held, hold
 from nenrin.loop.look import take_look
 from nenrin.loop.ports import Journal, Step
 from nenrin.loop.rollout import begin, stage_up
@@ -49,7 +50,19 @@ class Loop:
             if step.lines or step.fits or step.route:
                 self._journal.commit(step, self.deployed.state)
                 steps.append(step)
-        return steps
+        return steps + self._held(now)
+
+    def _held(self, now: int) -> list[Step]:
+        """What a freeze keeps from being done, where the ledger does not know it yet."""
+        frozen, state = self.deployed.options.frozen, self.deployed.state
+        if frozen is None:
+            return []
+        step = Step(at=now)
+        hold(self.deployed.name, state, held(state, now), frozen, step)
+        if not step.lines:
+            return []
+        self._journal.commit(step, state)
+        return [step]
 
     def _advance(self, at: int) -> Step:
         """One due instant: closings first, then what was decided earlier, then a look."""
@@ -64,11 +77,17 @@ class Loop:
         """Instants and what is due then, in the order in which things of one instant happen."""
         state, ground = self.deployed.state, self.deployed.ground
         more = state.next_block < ground.blocks
-        look = min(state.next_look, state.pulled)
+        closing = (ground.closing(state.next_block, state.settle) if more else NEVER, close_block)
+        if self.deployed.options.frozen is not None:
+            return [closing]
+        thawed = self.deployed.options.thawed
+        look = max(min(state.next_look, state.pulled), thawed)
         see = take_look if state.champion or state.pending else first_look
+        alarms = state.watch is not None and state.watch.wealth.alarms
         return [
-            (ground.closing(state.next_block, state.settle) if more else NEVER, close_block),
-            (state.pending.at if state.pending else NEVER, begin),
-            (state.stage_at, stage_up),
+            closing,
+            (thawed if alarms else NEVER, answer_alarm),  # a freeze held it
+            (max(state.pending.at, thawed) if state.pending else NEVER, begin),
+            (max(state.stage_at, thawed), stage_up),
             (look if look <= self._until else NEVER, see),
         ]

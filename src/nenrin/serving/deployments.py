@@ -25,6 +25,10 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         request: what a request holds.
         example: a raw row of plain JSON values, for documentation.
         frozen: no automatic change is made.
+        frozen_since: business instant of the freeze, microseconds UTC; 0 if it is not frozen.
+        frozen_why: what whoever froze it said.
+        thawed: business instant of the newest thaw, microseconds UTC: what was held until then happens
+            then, never earlier.
         at: business instant of the last change, microseconds UTC.
     """
 
@@ -40,6 +44,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     previous_features: str = ""
     example: dict[str, Any] = {}
     frozen: bool = False
+    frozen_since: int = 0
+    frozen_why: str = ""
+    thawed: int = 0
 
     @property
     def champion(self) -> str:

@@ -195,6 +195,23 @@ def read_predictions(folder: Path) -> Iterator[Prediction]:
                     yield decoder.decode(line)
 
 
+def copy_log(folder: Path, to: Path) -> None:
+    """Copy what is written of a log, as of now, into the empty folder ``to``; the log may go on meanwhile.
+
+    What is issued and not yet written is not lost, only younger than the copy: its counters end with it.
+    """
+    written = 0
+    for segment in _segments(folder):
+        content = segment.read_bytes()
+        content = content[: content.rfind(b"\n") + 1]
+        (to / segment.name).write_bytes(content)
+        written = int(segment.stem) + content.count(b"\n")
+    found = read_counts(folder)
+    issued = written + found.dropped + found.lost
+    if issued:
+        (to / "counters").write_bytes(_COUNTERS.pack(issued, found.dropped, found.lost))
+
+
 def _lines(batch: list[Prediction]) -> bytes:
     encoder = msgspec.json.Encoder(enc_hook=str)
     return b"".join(encoder.encode(prediction) + b"\n" for prediction in batch)

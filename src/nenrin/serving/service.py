@@ -201,13 +201,23 @@ class ServingService:
         return self._write(unit, changed, "deployment.features_refreshed")
 
     def freeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
-        """Stop every automatic change."""
-        changed = msgspec.structs.replace(self._get(unit, name), frozen=True)
+        """Stop every automatic change; one that is frozen already stays as it is."""
+        before = self._get(unit, name)
+        if before.frozen:
+            return before
+        changed = msgspec.structs.replace(
+            before, frozen=True, frozen_since=unit.at, frozen_why=reason
+        )
         return self._write(unit, changed, "deployment.frozen", reason=reason)
 
     def unfreeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
-        """Allow automatic changes again."""
-        changed = msgspec.structs.replace(self._get(unit, name), frozen=False)
+        """Allow automatic changes again; one that is not frozen stays as it is."""
+        before = self._get(unit, name)
+        if not before.frozen:
+            return before
+        changed = msgspec.structs.replace(
+            before, frozen=False, frozen_since=0, frozen_why="", thawed=unit.at
+        )
         return self._write(unit, changed, "deployment.unfrozen", reason=reason)
 
     def current(self, unit: Unit, name: str) -> Deployment | None:

@@ -11,6 +11,8 @@ from nenrin.api.errors import Json
 
 router = APIRouter(prefix="/api/deployments", tags=["serving"])
 
+BY_HAND = "by hand"
+
 
 class Promotion(BaseModel):
     """Which version is to become the champion; it passes the gates first."""
@@ -18,6 +20,14 @@ class Promotion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: str = Field(examples=["version-3f9ac27d51e0"])
+
+
+class Reason(BaseModel):
+    """Why a deployment is frozen, or may change again; the ledger and every status keep it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: str = Field(BY_HAND, min_length=1, max_length=500, examples=["the release on Friday"])
 
 
 @router.get("")
@@ -50,13 +60,29 @@ def rollback(here: Here, name: str) -> Json:
     return Json(here.platform.loop.rollback(here.environment, name))
 
 
-@router.post("/{name}/freeze", dependencies=[no_body])
-def freeze(here: Here, name: str) -> Json:
+@router.post("/freeze")
+def freeze_all(here: Here, said: Reason | None = None) -> Json:
+    """Stop every automatic change of every deployment of the environment."""
+    return Json(here.platform.loop.freeze(here.environment, None, _reason(said)))
+
+
+@router.post("/unfreeze")
+def unfreeze_all(here: Here, said: Reason | None = None) -> Json:
+    """Let the loop act on every deployment of the environment again."""
+    return Json(here.platform.loop.unfreeze(here.environment, None, _reason(said)))
+
+
+@router.post("/{name}/freeze")
+def freeze(here: Here, name: str, said: Reason | None = None) -> Json:
     """Stop every automatic change of this deployment."""
-    return Json(here.platform.loop.freeze(here.environment, name))
+    return Json(here.platform.loop.freeze(here.environment, name, _reason(said))[0])
 
 
-@router.post("/{name}/unfreeze", dependencies=[no_body])
-def unfreeze(here: Here, name: str) -> Json:
+@router.post("/{name}/unfreeze")
+def unfreeze(here: Here, name: str, said: Reason | None = None) -> Json:
     """Let the loop act on this deployment again."""
-    return Json(here.platform.loop.unfreeze(here.environment, name))
+    return Json(here.platform.loop.unfreeze(here.environment, name, _reason(said))[0])
+
+
+def _reason(said: Reason | None) -> str:
+    return said.reason if said else BY_HAND

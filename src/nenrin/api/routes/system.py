@@ -1,15 +1,26 @@
-"""Whether the control process is there, and which one it is."""
+"""The folder and the process that holds it: whether it is there, and copies of what it keeps."""
 
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
+from nenrin.core.errors import RequestError
 
 router = APIRouter(prefix="/api", tags=["system"])
+
+
+class Backup(BaseModel):
+    """Where a backup goes, on this machine: a folder, or one file where the name ends in ``.tar``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    to: str = Field(description="an absolute path", examples=["/backups/monday.tar"])
 
 
 @router.get("/health")
@@ -24,3 +35,13 @@ def health(here: Here) -> Json:
             "environments": here.platform.units.environments(),
         }
     )
+
+
+@router.post("/backups", status_code=202)
+def backup(here: Here, asked: Backup) -> Json:
+    """Copy state and content as they are at one instant, while everything runs. Long work."""
+    to = Path(asked.to)
+    if not to.is_absolute():
+        raise RequestError(f"{to} is no absolute path", where="to", hint="begin it with /")
+    work = here.works.start("backup", lambda progress: here.platform.backups.make(to, progress))
+    return Json(work.describe(), status_code=202)

@@ -144,6 +144,7 @@ def model_metadata(served: Served) -> dict[str, Any]:
         ],
         "parameters": {
             "zone": signature.zone or "UTC",
+            "frozen": deployment.frozen,
             "example": signature.example(deployment.name, deployment.example)["body"],
         },
     }
