@@ -16,10 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from nenrin.core.timer import SystemTimer
+
 # Threads that libraries start when they are imported, and that forked children do well without.
 KNOWN = frozenset({"jemalloc_bg_thd", "polars-ooc-clea"})
 _FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 _SEARCH = "from nenrin.backends.compute.leftovers import main; main()"
+_NAMING = 0.2  # seconds that a new thread gets to take its name
 _PATIENCE = 120.0  # seconds that a search gets: it imports everything anew
 
 
@@ -30,18 +33,30 @@ def left() -> dict[str, str]:
 
 def threads() -> dict[str, str]:
     """Threads beside the first one and those of :data:`KNOWN`, as :func:`left` has them."""
-    found = {}
-    for thread in os.listdir("/proc/self/task"):  # noqa: PTH208 - read before every fork
-        if int(thread) != os.getpid() and (name := _name(thread)) not in KNOWN:
-            found[f"thread {thread}"] = f"the thread {name}"
-    return found
+    own = _name(str(os.getpid()))
+    until = SystemTimer().wall() + _NAMING
+    while own in (names := _names()).values() and SystemTimer().wall() < until:
+        SystemTimer().sleep(0.005)
+    return {
+        f"thread {thread}": f"the thread {name}"
+        for thread, name in names.items()
+        if name not in KNOWN
+    }
+
+
+def _names() -> dict[str, str]:
+    """Names of the threads beside the first one. A new thread has the process' name until it has its own."""
+    listed = os.listdir("/proc/self/task")  # noqa: PTH208 - read before every fork
+    named = {thread: _name(thread) for thread in listed if int(thread) != os.getpid()}
+    return {thread: name for thread, name in named.items() if name}
 
 
 def _name(thread: str) -> str:
+    """Its name; empty when it has ended since."""
     try:
         return Path(f"/proc/self/task/{thread}/comm").read_text(encoding="utf-8").strip()
     except OSError:
-        return "jemalloc_bg_thd"  # it has ended since
+        return ""
 
 
 def _files() -> dict[str, str]:
