@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/workers.py [--tasks 100] [--example flights]
 
 Prints Markdown. Tasks run one after the other; the cost of a task is (all of them - the first) / (n - 1).
-CPU seconds are those of the tasks' processes and of the one that starts them; the server's own part is in
-``server``. Nothing else should run on the machine.
+CPU seconds are those of the tasks' processes and of the one that starts them, the server told apart.
+Nothing else should run on the machine.
 """
 
 from __future__ import annotations
@@ -104,12 +104,13 @@ def main() -> None:
         rows["bare interpreter"] = measured(bare, given.tasks, lambda: 0.0)
     print(*notes, sep="\n")
     print(
-        f"| {given.tasks} tasks of {given.example} | first ms | wall ms each | CPU ms each: task | "
+        f"| {given.tasks} tasks of {given.example} | first | wall | CPU: task + server + starter |"
     )
+    print("|---|---|---|---|")
     for name_, cost in rows.items():
         print(
-            f"| {name_} | {cost.first:.0f} | {cost.wall:.1f} | "
-            f"{cost.child:.1f} + {cost.server:.1f} + {cost.parent:.1f} |"
+            f"| {name_} | {cost.first:.0f} ms | {cost.wall:.1f} ms | "
+            f"{cost.child:.1f} + {cost.server:.1f} + {cost.parent:.1f} ms |"
         )
 
 

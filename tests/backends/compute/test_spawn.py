@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,3 +76,20 @@ def _executor(folder: Path, workers: int, log: Path | None = None) -> SpawnExecu
     return SpawnExecutor(
         workers, functools.partial(LocalStore, folder / "store"), load_nothing, log=log
     )
+
+
+def test_where_nobody_can_watch_the_kernel_keeps_the_limit(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nenrin.backends.compute.footprint.WATCHED", False)
+    error = project.error("grow", memory=1_000_000_000)
+    assert error.message.startswith("report raised MemoryError")
+    assert error.where.startswith(f"{project.folder}")
+
+
+def test_where_processes_cannot_be_watched_they_are_looked_at(
+    project: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("os.pidfd_open", raising=False)
+    assert project.start("big", 3).result.result() == b"xxx"
+    assert "SIGABRT" in project.error("abort").message
