@@ -156,7 +156,9 @@ class StepError(NenrinError):
     trace: str = ""
 
     @classmethod
-    def of(cls, error: Exception, message: str, *, hint: str, where: str, trace: str = "") -> Self:
+    def of(
+        cls, error: BaseException, message: str, *, hint: str, where: str, trace: str = ""
+    ) -> Self:
         """The error that stands for what a function of the user's raised."""
         found = cls(message, hint=hint, where=where)
         found.raised = tuple(kind.__name__ for kind in type(error).__mro__[:-2])

@@ -183,6 +183,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - whatever it is, it ends the attempt
             return self._failed(job, error)
         finally:
+            self._logs.forget(job.id)
             shutil.rmtree(attempt.scratch, ignore_errors=True)
         return self._done(job, value)
 

@@ -117,11 +117,6 @@ class Engine:
         """
         return GraphRun(self, graph, progress, dispatcher, self._timer).whole()
 
-    def why(self, name: str, parts: Mapping[str, Any]) -> list[str]:
-        """The parts of a step's key that differ from those of its newest result."""
-        before = self.newest(name)
-        return [] if before is None else _changed(before.parts, _digests(parts))
-
     def newest(self, name: str) -> StepResult | None:
         """The result that a step gave last."""
         with self._units.read(self._environment) as unit:

@@ -33,6 +33,10 @@ class StepLogs:
         """What a job said last."""
         return self._newest.get(job, "")
 
+    def forget(self, job: str) -> None:
+        """Let go of what a job said last: it is over."""
+        self._newest.pop(job, None)
+
     def append(self, job: Job, text: str) -> None:
         """Add lines to an attempt's log."""
         path = self.path(job)

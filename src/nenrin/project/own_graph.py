@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
-from nenrin.core.digest import digest
+from nenrin.core.digest import digest, digest_bytes
 from nenrin.core.jobs import Job
 from nenrin.core.store import ContentStore
 from nenrin.pipelines.graph import Fan, Graph, Node, Work
@@ -133,7 +133,7 @@ class OwnGraph:
 
     def _file(self, file: str) -> str:
         path = self._project.folder / file
-        return digest(path.read_bytes().hex()) if path.is_file() else ""
+        return digest_bytes(path.read_bytes()) if path.is_file() else ""
 
     def _job(self, step: Step, inputs: Mapping[str, str], item: str = "") -> Job:
         spec = step.declared

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,14 @@ import cloudpickle
 import msgspec
 
 from nenrin.core.digest import digest
-from nenrin.core.errors import NenrinError, StepError
+from nenrin.core.errors import USERS_ERRORS, NenrinError, StepError
 from nenrin.core.instants import NEVER
 from nenrin.core.store import ContentStore
 from nenrin.data.files import Manifest, read_files
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.pipelines.pickled import named_in
 from nenrin.pipelines.source import SourceReader
-from nenrin.pipelines.traces import told
+from nenrin.pipelines.traces import own_line, told
 from nenrin.pipelines.witness import Seen, witnessed
 from nenrin.project.loader import FILE
 from nenrin.project.steps import Step
@@ -106,12 +105,12 @@ def _guarded(step: Step, what: str, project: Path, call: Callable[[], Any]) -> A
         return call()
     except NenrinError:
         raise
-    except Exception as error:
+    except USERS_ERRORS as error:
         raise StepError.of(
             error,
             f"step {step.declared.name} {what} {type(error).__name__}: {error}",
             hint="see the line",
-            where=_line_in(step, error),
+            where=own_line(error, project) or step.declared.where,
             trace=told(error, project),
         ) from error
 
@@ -234,11 +233,3 @@ def job_of(
         steps={name: outputs[name] for name in reads if name in outputs},
         **more,
     )
-
-
-def _line_in(step: Step, error: BaseException) -> str:
-    """The last line of the project's own that the error came through."""
-    folder = str(Path(step.declared.where.rpartition(":")[0]).parent)
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f"{f.filename}:{f.lineno}" for f in frames if f.filename.startswith(folder)]
-    return lines[-1] if lines else step.declared.where
