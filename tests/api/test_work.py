@@ -5,16 +5,22 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from nenrin.api.work import Progress, Works
+from nenrin.api.unfinished import Asked, Left, Unfinished
+from nenrin.api.work import Do, Progress, Works
 from nenrin.core.errors import NotFoundError
 from tests.api.fakes import step_error
 
 
 @pytest.fixture
 def works(tmp_path: Path) -> Works:
-    return Works(tmp_path / "nenrin.log")
+    return _works(tmp_path)
+
+
+def _works(folder: Path, do: Do = lambda asked, progress: asked.verb) -> Works:
+    return Works(folder / "nenrin.log", Unfinished(folder / "work"), do)
 
 
 def test_a_result_comes_after_the_progress(works: Works) -> None:
@@ -140,3 +146,112 @@ def test_old_work_is_forgotten_and_said_so(works: Works) -> None:
     with pytest.raises(NotFoundError):
         works.get("work-1")
     assert works.get("work-40").state == "done"
+
+
+RUN = Asked(verb="run", what="run", environment="dev")
+LOAD = Asked(verb="load", what="load flights", environment="dev", values={"name": "flights"})
+
+
+def _killed(folder: Path, *asked: Asked) -> None:
+    """A process that was killed at the first of these."""
+    begun, go = threading.Event(), threading.Event()
+
+    def do(asked: Asked, progress: Progress) -> None:
+        begun.set()
+        go.wait(10)
+
+    works = _works(folder, do)
+    for each in asked:
+        works.ask(each)
+    assert begun.wait(5)  # its thread waits until the test process ends
+
+
+def test_what_was_cut_off_is_done_in_order_under_its_own_name(tmp_path: Path) -> None:
+    _killed(tmp_path, RUN, LOAD)
+    done: list[str] = []
+    works = _works(tmp_path, lambda asked, progress: done.append(asked.verb))
+    resumed = works.resume()
+    assert works.drain(5)
+    assert [work.name for work in resumed] == ["work-1", "work-2"]
+    assert done == ["run", "load"]
+    assert works.ask(RUN).name == "work-3"
+    assert works.drain(5)
+    assert Unfinished(tmp_path / "work").left == []
+
+
+def test_a_process_that_does_not_go_on_says_what_is_left(tmp_path: Path) -> None:
+    _killed(tmp_path, RUN)
+    works = _works(tmp_path)
+    assert works.left() == [{"work": "work-1", "what": "run", "state": "cut off"}]
+    works.ask(LOAD)
+    assert works.drain(5)
+    assert [left["what"] for left in works.left()] == ["run"]
+    works.ask(RUN)  # the same again stands for it
+    assert works.drain(5)
+    assert works.left() == Unfinished(tmp_path / "work").left == []
+
+
+def test_what_kills_every_process_is_given_up(tmp_path: Path) -> None:
+    unfinished = Unfinished(tmp_path / "work")
+    unfinished.keep(Left(name="work-7", asked=RUN, begun=3))
+    done: list[str] = []
+    works = _works(tmp_path, lambda asked, progress: done.append(asked.verb))
+    assert works.resume() == []
+    (said,) = works.get("work-7").after(0)
+    assert "3 processes were killed at it" in said.data["error"]["message"]
+    assert Unfinished(tmp_path / "work").left == []
+    assert done == []
+
+
+def test_work_that_ended_or_was_called_off_is_not_gone_on_with(tmp_path: Path) -> None:
+    def do(asked: Asked, progress: Progress) -> None:
+        raise step_error()
+
+    works = _works(tmp_path, do)
+    works.ask(RUN)
+    assert works.drain(5)
+    assert Unfinished(tmp_path / "work").left == []
+    go = threading.Event()
+    works = _works(tmp_path, lambda asked, progress: go.wait(5))
+    works.ask(RUN)
+    waiting = works.ask(LOAD)
+    works.cancel(waiting.name)
+    assert [left.asked for left in Unfinished(tmp_path / "work").left] == [RUN]
+    go.set()
+    assert works.drain(5)
+    assert waiting.state == "cancelled"
+    assert Unfinished(tmp_path / "work").left == []
+
+
+def test_a_process_that_closes_leaves_its_work_to_the_next(tmp_path: Path) -> None:
+    running, go = threading.Event(), threading.Event()
+
+    def do(asked: Asked, progress: Progress) -> None:
+        running.set()
+        go.wait(5)
+        progress("load", 1, 2)
+
+    works = _works(tmp_path, do)
+    works.ask(RUN)
+    works.ask(LOAD)
+    assert running.wait(5)
+    works.close()
+    go.set()
+    assert works.drain(5)
+    left = Unfinished(tmp_path / "work").left
+    assert [(each.asked.verb, each.begun) for each in left] == [("run", 0), ("load", 0)]
+
+
+def test_a_file_that_came_with_work_goes_with_it(tmp_path: Path) -> None:
+    unfinished = Unfinished(tmp_path / "work")
+    file, stray = unfinished.upload(".csv"), unfinished.upload(".csv")
+    asked = msgspec.structs.replace(LOAD, file=str(file))
+    unfinished.keep(Left(name="work-1", asked=asked))
+    (tmp_path / "work" / "work-2.part").write_text("torn")
+    (tmp_path / "work" / "work-3.json").write_text('{"name": "wor')
+    again = Unfinished(tmp_path / "work")
+    assert [left.asked for left in again.left] == [asked]
+    assert file.exists()
+    assert not stray.exists()
+    again.forget(again.left[0])
+    assert list((tmp_path / "work").iterdir()) == []

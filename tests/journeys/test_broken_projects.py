@@ -199,7 +199,7 @@ def test_a_worker_that_is_killed_inside_the_fit(shell: Shell) -> None:
     shell.project.write_text(BOOSTED.replace("rows.pandas()", "rows.X"))
     done = shell("run", code=10, NENRIN_WORKERS="1")
     at = ".fit(rows.X"
-    _told(shell, done, says="a worker was ended by SIGABRT", at=at, do="fit on rows.pandas()")
+    _told(shell, done, says="train:history was ended by SIGABRT", at=at, do="fit on rows.pandas()")
     shell.project.write_text(BOOSTED)
     shell("run", NENRIN_WORKERS="1")
 

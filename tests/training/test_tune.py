@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,23 @@ from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.core.errors import MissingExtraError
 from nenrin.core.instants import DAY
-from nenrin.pipelines.executor import WorkerContext
+from nenrin.pipelines.executor import Executor, WorkerContext
 from nenrin.training.declare import Model
-from nenrin.training.fit import open_table
+from nenrin.training.fit import FitJob, open_table
 from nenrin.training.spaces import choice, floats, integers
 from nenrin.training.tune import Trial, trial, tune
 from tests.training.example import context_of, job_of, load_project
+
+
+class Made:
+    """Trials by an executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+
+    def made(self, jobs: Sequence[FitJob], horizon: int | None) -> list[Trial]:
+        futures = [self.executor.submit(trial, job, horizon) for job in jobs]
+        return [future.result() for future in futures]
 
 
 def _model(folder: Path, name: str = "boosted") -> Model:
@@ -32,12 +44,12 @@ def test_one_worker_and_two_find_the_same(
     two_workers: SpawnExecutor, shared: LocalStore, folder: Path
 ) -> None:
     job = job_of(context_of(shared), folder, "boosted", seed=11)
-    here = InProcessExecutor(shared, load_project)
+    here = Made(InProcessExecutor(shared, load_project))
     told: list[tuple[Any, ...]] = []
     mine = tune(
         here, _model(folder), job, 10 * DAY, trials=6, progress=lambda *said: told.append(said)
     )
-    theirs = tune(two_workers, _model(folder), job, 10 * DAY, trials=6)
+    theirs = tune(Made(two_workers), _model(folder), job, 10 * DAY, trials=6)
     assert [(each.params, each.loss) for each in mine.trials] == [
         (each.params, each.loss) for each in theirs.trials
     ]
@@ -48,7 +60,9 @@ def test_one_worker_and_two_find_the_same(
 def test_the_defaults_come_first_and_the_least_loss_wins(folder: Path, tmp_path: Path) -> None:
     store = LocalStore(tmp_path, durable=False)
     job = job_of(context_of(store), folder, "boosted", seed=3)
-    tuned = tune(InProcessExecutor(store, load_project), _model(folder), job, 10 * DAY, trials=5)
+    tuned = tune(
+        Made(InProcessExecutor(store, load_project)), _model(folder), job, 10 * DAY, trials=5
+    )
     assert tuned.trials[0].params == {"num_leaves": 7}
     assert len(tuned.trials) == 5
     best = min(each.loss for each in tuned.trials)
@@ -58,7 +72,7 @@ def test_the_defaults_come_first_and_the_least_loss_wins(folder: Path, tmp_path:
 def test_a_model_without_tune_keeps_its_parameters(folder: Path, context: WorkerContext) -> None:
     job = job_of(context, folder, "minutes")
     executor = InProcessExecutor(context.store, load_project)
-    assert tune(executor, _model(folder, "minutes"), job, 10 * DAY).params == {}
+    assert tune(Made(executor), _model(folder, "minutes"), job, 10 * DAY).params == {}
 
 
 def test_what_is_held_back_is_not_trained_on(context: WorkerContext, folder: Path) -> None:
@@ -95,7 +109,7 @@ def test_every_space_can_be_searched(context: WorkerContext, folder: Path) -> No
         tune={"a": integers(0, 9), "b": floats(0.1, 10, log=True), "c": choice(["x", "y"])},
     )
     executor = InProcessExecutor(context.store, lambda folder: {"mean": model})
-    tuned = tune(executor, model, job_of(context, folder, "mean"), 10 * DAY, trials=4)
+    tuned = tune(Made(executor), model, job_of(context, folder, "mean"), 10 * DAY, trials=4)
     assert tuned.trials[0].params == {"a": 5, "b": 1.0, "c": "x"}
     assert all(set(each.params) == {"a", "b", "c"} for each in tuned.trials)
 
@@ -112,33 +126,22 @@ def test_without_optuna_the_install_line_is_said(
     monkeypatch.setitem(sys.modules, "optuna", None)
     executor = InProcessExecutor(context.store, load_project)
     with pytest.raises(MissingExtraError) as caught:
-        tune(executor, _model(folder), job_of(context, folder, "boosted"), 10 * DAY)
+        tune(Made(executor), _model(folder), job_of(context, folder, "boosted"), 10 * DAY)
     assert caught.value.hint == 'pip install "nenrin[tune]"'
 
 
-class Kept:
-    """Trials in a list."""
-
-    def __init__(self) -> None:
-        self.trials: dict[str, Trial] = {}
-        self.recalled = 0
-
-    def recall(self, params: dict[str, Any]) -> Trial | None:
-        found = self.trials.get(str(params))
-        self.recalled += found is not None
-        return found
-
-    def keep(self, trial: Trial) -> None:
-        self.trials.setdefault(str(trial.params), trial)
-
-
-def test_more_trials_make_only_those_that_are_new(folder: Path, tmp_path: Path) -> None:
-    store, kept = LocalStore(tmp_path, durable=False), Kept()
+def test_what_the_search_asks_for_again_is_not_made_again(folder: Path, tmp_path: Path) -> None:
+    store = LocalStore(tmp_path, durable=False)
+    model = _model(folder)
+    model.declared = msgspec.structs.replace(model.declared, tune={"num_leaves": integers(7, 9)})
     job = job_of(context_of(store), folder, "boosted", seed=3)
-    executor = InProcessExecutor(store, load_project)
-    few = tune(executor, _model(folder), job, 10 * DAY, trials=4, memory=kept)
-    made = len(kept.trials)
-    assert kept.recalled == 0
-    more = tune(executor, _model(folder), job, 10 * DAY, trials=6, memory=kept)
-    assert kept.recalled == made
-    assert more.trials[:4] == few.trials
+    asked: list[Any] = []
+
+    class Counted(Made):
+        def made(self, jobs: Sequence[FitJob], horizon: int | None) -> list[Trial]:
+            asked.extend(job.params["num_leaves"] for job in jobs)
+            return super().made(jobs, horizon)
+
+    counted = Counted(InProcessExecutor(store, load_project))
+    assert len(tune(counted, model, job, 10 * DAY, trials=8).trials) == 8
+    assert len(asked) == len(set(asked)) <= 3

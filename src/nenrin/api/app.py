@@ -10,15 +10,26 @@ from fastapi import Depends, FastAPI
 from nenrin.api.asking import refuse_unknown
 from nenrin.api.docs import serve_docs
 from nenrin.api.errors import answer_errors
-from nenrin.api.folder import log_file
+from nenrin.api.folder import log_file, work_folder
 from nenrin.api.origin import refuse_other_sites
 from nenrin.api.routes import audit, data, gates, loop, project, registry, serving, system, work
+from nenrin.api.unfinished import Unfinished
+from nenrin.api.verbs import do
 from nenrin.api.work import Works
 
 if TYPE_CHECKING:
     from nenrin.platform import Platform
 
 _ROOMS = (system, project, data, registry, serving, gates, loop, audit, work)
+
+
+def works_of(platform: Platform) -> Works:
+    """The long work of the process that holds a folder."""
+    folder = platform.settings.state_folder
+    unfinished = Unfinished(work_folder(folder))
+    return Works(
+        log_file(folder), unfinished, lambda asked, progress: do(platform, asked, progress)
+    )
 
 
 def create_app(platform: Platform, works: Works | None = None) -> FastAPI:
@@ -37,7 +48,7 @@ def create_app(platform: Platform, works: Works | None = None) -> FastAPI:
         dependencies=[Depends(refuse_other_sites), Depends(refuse_unknown)],
     )
     app.state.platform = platform
-    app.state.works = works or Works(log)
+    app.state.works = works or works_of(platform)
     answer_errors(app, log)
     for room in _ROOMS:
         app.include_router(room.router)

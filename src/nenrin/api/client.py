@@ -135,7 +135,10 @@ class Client:
                     raise error_from(data["error"])
                 elif event.event == "cancelled":
                     raise Stopped(work)
-        raise _gone()
+        raise UnavailableError(
+            "the process that held this folder is gone",
+            hint="nenrin up goes on with this work by itself, and so does the same command",
+        )
 
     def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:

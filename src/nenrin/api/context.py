@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Query, Request
 
+from nenrin.api.unfinished import Asked
 from nenrin.api.work import Works
 from nenrin.core import environment as environments
 
@@ -27,6 +28,12 @@ class Context:
     platform: Platform
     works: Works
     environment: str
+
+    def asked(self, verb: str, what: str = "", file: str = "", /, **values: Any) -> Asked:
+        """A long verb of :mod:`nenrin.api.verbs` in this environment."""
+        return Asked(
+            verb=verb, what=what or verb, environment=self.environment, values=values, file=file
+        )
 
 
 def _context(

@@ -23,6 +23,11 @@ def predictions_folder(state_folder: Path) -> Path:
     return state_folder / "predictions"
 
 
+def work_folder(state_folder: Path) -> Path:
+    """Where long work that has not ended is kept."""
+    return state_folder / "work"
+
+
 def scratch(state_folder: Path) -> tempfile.TemporaryDirectory[str]:
     """A folder for files on their way in or out, beside the rest; removed when closed."""
     state_folder.mkdir(parents=True, exist_ok=True)

@@ -13,9 +13,8 @@ from typing import Self
 
 import uvicorn
 
-from nenrin.api.app import create_app
+from nenrin.api.app import create_app, works_of
 from nenrin.api.folder import control_socket, log_file
-from nenrin.api.work import Works
 from nenrin.core.errors import UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
@@ -49,7 +48,7 @@ class Holder:
         except BaseException:
             lock.release()
             raise
-        self.works = Works(log)
+        self.works = works_of(self.platform)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 create_app(self.platform, self.works),

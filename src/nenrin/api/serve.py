@@ -113,7 +113,7 @@ class PlaneProcess:
 
     def stop(self) -> None:
         """Let it finish its requests, then end it."""
-        if self._process is not None:
+        if self._process is not None and self._process.pid is not None:
             self._process.terminate()
             self._process.join(DRAIN_SECONDS + 1)
             if self._process.is_alive():
@@ -127,6 +127,7 @@ def serve(
     ready: Callable[[str, Platform], None],
     opener: Opener = Platform.open,
     parts_of: PartsOf = plane_parts,
+    say: Callable[[str], None] = _LOG.warning,
 ) -> None:
     """Serve a folder until SIGTERM or Ctrl-C, then drain.
 
@@ -135,6 +136,7 @@ def serve(
         ready: called once the public port answers, with its address and the platform.
         opener: makes the platform.
         parts_of: makes the data plane's adapters.
+        say: told what goes on that an earlier process was killed at.
 
     Raises:
         RefusedError: others could reach the port, and no token is set.
@@ -157,7 +159,7 @@ def serve(
     stop = _stop_on_signals()
     try:
         with Holder(settings, lock, opener) as holder:
-            _serve(holder, plane, settings.environment, stop, ready)
+            _serve(holder, plane, settings.environment, stop, ready, say)
     finally:
         plane.stop()
 
@@ -168,6 +170,7 @@ def _serve(
     environment: str,
     stop: threading.Event,
     ready: Callable[[str, Platform], None],
+    say: Callable[[str], None],
 ) -> None:
     beat = threading.Thread(
         target=_beat, args=(holder, environment, stop), name="nenrin-beat", daemon=True
@@ -175,6 +178,8 @@ def _serve(
     try:
         plane.start()
         beat.start()
+        for work in holder.works.resume():
+            say(f"{work.what} was cut off, and goes on")
         if plane.ready(stop):
             ready(plane.url, holder.platform)
         while not stop.wait(_LOOK):
@@ -182,7 +187,7 @@ def _serve(
     finally:
         stop.set()
         plane.stop()
-        holder.works.cancel()
+        holder.works.close()
         beat.join(_END)  # a tick that trains is cut off: its steps are kept, the rest is done again
 
 

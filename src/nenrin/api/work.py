@@ -1,7 +1,8 @@
 """Long work: what takes longer than a request may, with progress, a result, and a way to stop it.
 
-Work goes on when the client that asked for it goes away. One piece runs at a time, the others wait
-for their turn in the order they came: two backtests at once would only take each other's cores.
+Work goes on when the client that asked for it goes away, and in the next process when this one is killed.
+One piece runs at a time, the others wait for their turn in the order they came: two backtests at once would
+only take each other's cores.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from nenrin.api.unfinished import BEGINNINGS, Asked, Left, Unfinished
 from nenrin.api.wire import error_body, unexpected
-from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError
+from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError, WorkerLostError
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
@@ -41,6 +43,7 @@ class Progress(Protocol):
 
 
 Job = Callable[[Progress], Any]
+Do = Callable[[Asked, Progress], Any]
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -55,11 +58,18 @@ class Work:
     """One piece of long work. Safe to use from several threads.
 
     Of a stage's progress only the newest is kept, so that a client that was away catches up.
+
+    Args:
+        name: its id.
+        what: what people are told that it is.
+        job: does it.
+        kept: what another process would go on with; None where only this one can do it.
     """
 
-    def __init__(self, name: str, what: str, job: Job) -> None:
+    def __init__(self, name: str, what: str, job: Job, kept: Left | None = None) -> None:
         self.name = name
         self.what = what
+        self.kept = kept
         self._job = job
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -67,6 +77,11 @@ class Work:
         self._messages: dict[str, Message] = {}
         self._sequence = 0
         self._error: dict[str, Any] = {}
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was asked to stop."""
+        return self._stop.is_set()
 
     @property
     def state(self) -> State:
@@ -103,6 +118,10 @@ class Work:
         else:
             self._end("done", "result", result)
 
+    def fail(self, error: NenrinError) -> None:
+        """End it without doing it."""
+        self._end("failed", "error", error_body(error))
+
     def _report(self, stage: str, done: int, total: int, note: str = "") -> None:
         self._check()
         self._say(stage, "progress", {"stage": stage, "done": done, "total": total, "note": note})
@@ -124,27 +143,72 @@ class Work:
 
 
 class Works:
-    """The work of one process: a queue, and a thread that takes from it."""
+    """The work of one process: a queue, and a thread that takes from it.
 
-    def __init__(self, log: Path) -> None:
+    Args:
+        log: where tracebacks of unforeseen errors go.
+        unfinished: where what was asked for is kept until it has ended.
+        do: does what was asked for.
+    """
+
+    def __init__(self, log: Path, unfinished: Unfinished, do: Do) -> None:
         self._log = log
+        self._unfinished = unfinished
+        self._do = do
         self._lock = threading.Lock()
         self._works: dict[str, Work] = {}
-        self._started = 0
+        self._started = max((left.number for left in unfinished.left), default=0)
         self._queue: SimpleQueue[Work] = SimpleQueue()
         self._turn = threading.Lock()
+        self._closing = False
         self._idle = threading.Condition()
         threading.Thread(target=self._take, name="nenrin-work", daemon=True).start()
 
+    def ask(self, asked: Asked) -> Work:
+        """Take work that goes on in the next process if this one is killed.
+
+        It stands for what an earlier process was asked for in the same words.
+        """
+        for left in self._unfinished.left:
+            if left.asked == asked:
+                self._unfinished.forget(left)
+        kept = Left(name=self._next(), asked=asked)
+        self._unfinished.keep(kept)
+        return self._queued(self._of(kept))
+
     def start(self, what: str, job: Job) -> Work:
         """Queue ``job``, which is called with a progress callback and gives a JSON-able result."""
-        with self._lock:
-            self._started += 1
-            work = Work(f"work-{self._started}", what, job)
-            self._works[work.name] = work
-            self._forget()
-        self._queue.put(work)
-        return work
+        return self._queued(Work(self._next(), what, job))
+
+    def resume(self) -> list[Work]:
+        """Go on with what earlier processes left; which they are.
+
+        What has ended that many processes is given up.
+        """
+        resumed = []
+        for left in list(self._unfinished.left):
+            work = self._of(left)
+            if left.begun < BEGINNINGS:
+                resumed.append(self._queued(work))
+                continue
+            work.fail(_deadly(left))
+            with self._lock:
+                self._works[work.name] = work
+            self._unfinished.forget(left)
+        self._unfinished.left = []
+        return resumed
+
+    def left(self) -> list[dict[str, Any]]:
+        """What earlier processes left and this one does not go on with, as :meth:`Work.describe`."""
+        return [
+            {"work": left.name, "what": left.asked.what, "state": "cut off"}
+            for left in self._unfinished.left
+        ]
+
+    @property
+    def unfinished(self) -> Unfinished:
+        """Where what was asked for is kept."""
+        return self._unfinished
 
     def get(self, name: str) -> Work:
         """The work with that id.
@@ -164,10 +228,25 @@ class Works:
         with self._lock:
             return list(self._works.values())
 
-    def cancel(self) -> None:
-        """Ask everything that waits or runs to stop."""
+    def cancel(self, name: str) -> Work:
+        """Ask a piece of work to stop; no other process goes on with it.
+
+        Raises:
+            NotFoundError: there is none, or it ended long ago.
+        """
+        work = self.get(name)
+        if work.kept is not None:
+            self._unfinished.forget(work.kept)
+        work.cancel()
+        return work
+
+    def close(self) -> None:
+        """Ask everything that waits or runs to stop here: the next process goes on with it."""
+        self._closing = True
         for work in self._open():
             work.cancel()
+            if work.kept is not None:  # this process was not killed at it
+                self._unfinished.keep(work.kept)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until nothing waits or runs; whether that came within ``timeout`` seconds."""
@@ -192,10 +271,42 @@ class Works:
         for name in ended[: max(0, len(self._works) - _KEPT)]:
             del self._works[name]
 
+    def _next(self) -> str:
+        with self._lock:
+            self._started += 1
+            return f"work-{self._started}"
+
+    def _of(self, left: Left) -> Work:
+        return Work(
+            left.name, left.asked.what, lambda progress: self._do(left.asked, progress), left
+        )
+
+    def _queued(self, work: Work) -> Work:
+        with self._lock:
+            self._works[work.name] = work
+            self._forget()
+        self._queue.put(work)
+        return work
+
     def _take(self) -> None:
         while True:
             work = self._queue.get()
             with self._turn:
-                work.run(self._log)
+                self._run(work)
             with self._idle:
                 self._idle.notify_all()
+
+    def _run(self, work: Work) -> None:
+        kept = work.kept
+        if kept is not None and not work.stopped:
+            self._unfinished.keep(msgspec.structs.replace(kept, begun=kept.begun + 1))
+        work.run(self._log)
+        if kept is not None and not (self._closing and work.state == "cancelled"):
+            self._unfinished.forget(kept)
+
+
+def _deadly(left: Left) -> NenrinError:
+    return WorkerLostError(
+        f"{left.asked.what} was given up: {left.begun} processes were killed at it",
+        hint="want of memory is the most frequent cause; see .nenrin/nenrin.log, then ask for it again",
+    )

@@ -67,6 +67,10 @@ def _say_what_goes_on(client: Client) -> None:
     for each in client.get("/api/work"):
         if each["state"] in ("waiting", "running"):
             note(f"{each['what']} of another command goes on in this process; Ctrl-C ends it")
+        elif each["state"] == "cut off":
+            note(
+                f"{each['what']} was cut off: nenrin up goes on with it, and so does the same command"
+            )
 
 
 def work(client: Client, path: str, body: dict[str, Any] | None = None, **params: Any) -> Any:

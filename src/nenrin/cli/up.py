@@ -54,7 +54,7 @@ def up(
         show(served, as_json, _served, wrap=False)  # commands are to be copied whole
 
     with results_only():
-        serve(settings, ready)
+        serve(settings, ready, say=note)
     note("stopped")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from nenrin.pipelines.executor import Executor, Running, Task
 from nenrin.pipelines.logs import StepLogs
 
 LEASE = 30.0  # seconds without a sign of life after which a worker has lost its work
+LOOK = 0.2  # seconds between two looks at who is silent, and at whether work was cancelled
 LOSSES = 3  # attempts that may end with their worker before the job fails: it may be what kills it
 
 Commit = Callable[[Unit, Any], str]
+Watching = Callable[[int, str], None]
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +108,39 @@ class Dispatcher:
         self._runs.add(job.run)
         with self._unit() as unit:
             self._jobs.add(unit, [job])
+
+    def whole(
+        self, wanted: Sequence[tuple[Job, Commit]], watching: Watching | None = None
+    ) -> list[str]:
+        """Run jobs to their end, side by side.
+
+        Args:
+            wanted: the jobs, and what is called in the transactions that end them.
+            watching: told again and again how many are over, and what one of the others said last; what it
+                raises ends them all.
+
+        Returns:
+            what each gave, in order.
+
+        Raises:
+            NenrinError: of the first of them, in order, that failed; the others were kept.
+        """
+        for job, commit in wanted:
+            self.add(job, commit)
+        over: dict[str, Ended] = {}
+        try:
+            while self.busy:
+                over |= {ended.job.id: ended for ended in self.step(LOOK)}
+                if watching is not None:
+                    watching(len(over), self.newest(next(iter(self._commits), "")))
+        except BaseException:
+            self.cancel()
+            raise
+        ended = [over[job.id] for job, _ in wanted]
+        for each in ended:
+            if each.error is not None:
+                raise each.error
+        return [each.output for each in ended]
 
     def step(self, wait: float) -> list[Ended]:
         """Start what fits, wait up to ``wait`` seconds for something to end, and commit what did."""

@@ -52,10 +52,12 @@ class Engine:
         with self._units.read(self._environment) as unit:
             return self._results.get(unit, key_of(name, _digests(parts)))
 
-    def remember(self, name: str, parts: Mapping[str, Any], output: str, cpu: float) -> None:
-        """Keep a step's output under its key, and as the newest of its name."""
+    def remember(
+        self, name: str, parts: Mapping[str, Any], output: str, cpu: float, **told: str
+    ) -> None:
+        """Keep a step's output under its key, and as the newest of its name (:meth:`remember_in`)."""
         with self._units.write(self._environment, self._calendar.now()) as unit:
-            self.remember_in(unit, name, parts, output, cpu)
+            self.remember_in(unit, name, parts, output, cpu, **told)
 
     def remember_in(
         self,
@@ -64,16 +66,39 @@ class Engine:
         parts: Mapping[str, Any],
         output: str,
         cpu: float,
+        *,
         told: str = "",
+        why: str = "",
+        called: str = "",
     ) -> None:
-        """:meth:`remember` in an open unit; ``told``: what is kept of its code."""
+        """:meth:`remember` in an open unit.
+
+        Args:
+            told: digest of what is kept of its code.
+            why: why it was computed.
+            called: what people call it, where its name covers more than one thing.
+        """
         digests = _digests(parts)
         key = key_of(name, digests)
         result = StepResult(
-            key=key, step=name, output=output, parts=digests, cpu=cpu, at=unit.at, told=told
+            key=key,
+            step=name,
+            output=output,
+            parts=digests,
+            cpu=cpu,
+            at=unit.at,
+            told=told,
+            why=why,
         )
         self._results.put(unit, key, result)
-        self._results.put(unit, self._newest(name), result)
+        self._results.put(unit, self._newest(called or name), result)
+
+    def changed(self, name: str, parts: Mapping[str, Any]) -> str:
+        """Why a step with these key parts is not remembered: what differs from its newest result."""
+        before = self.newest(name)
+        if before is None:
+            return "has not run yet"
+        return _said(_changed(before.parts, _digests(parts)))
 
     def found(self, node: Node, parts: Mapping[str, Any] | None) -> tuple[str, str]:
         """The output that a node need not compute again, or empty; and why it must."""
@@ -154,7 +179,7 @@ class Engine:
         if node.explained is not None and before.told:
             data = {*node.inputs, *node.plain}
             changed = [*node.explained(before.told), *(name for name in changed if name in data)]
-        return f"changed: {', '.join(changed)}" if changed else "has not run with these inputs yet"
+        return _said(changed)
 
     def _newest(self, name: str) -> str:
         return f"newest {self._environment} {name}"
@@ -167,6 +192,10 @@ def key_of(name: str, parts: Mapping[str, str]) -> str:
 
 def _digests(parts: Mapping[str, Any]) -> dict[str, str]:
     return {name: digest(value) for name, value in parts.items()}
+
+
+def _said(changed: list[str]) -> str:
+    return f"changed: {', '.join(changed)}" if changed else "has not run with these inputs yet"
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -20,6 +20,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         cpu: CPU seconds it took when it ran, an observation.
         at: business instant at which it was remembered.
         told: digest of what was kept of its code, so that a miss can be explained to the line.
+        why: why it was computed, in words for people.
     """
 
     key: str
@@ -29,6 +30,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     cpu: float
     at: int = 0
     told: str = ""
+    why: str = ""
 
 
 class Results(Protocol):

@@ -12,12 +12,10 @@ from nenrin.core.digest import derived_id
 from nenrin.core.jobs import Job
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit
-from nenrin.pipelines.dispatcher import Dispatcher, Ended
+from nenrin.pipelines.dispatcher import LOOK, Dispatcher, Ended
 from nenrin.pipelines.graph import Fan, Graph, Node, Work
 
 Progress = Callable[[str, int, int, str], None]
-
-_LOOK = 0.2  # seconds between two looks at who is silent, and at whether the run was cancelled
 
 
 class Memory(Protocol):
@@ -27,8 +25,10 @@ class Memory(Protocol):
         """The output that a node need not compute again, or empty; and why it must."""
         ...
 
-    def remember(self, name: str, parts: Mapping[str, Any], output: str, cpu: float) -> None:
-        """Keep a step's output under its key."""
+    def remember(
+        self, name: str, parts: Mapping[str, Any], output: str, cpu: float, **told: str
+    ) -> None:
+        """Keep a step's output under its key; ``told`` as for :meth:`remember_in`."""
         ...
 
     def remember_in(
@@ -38,9 +38,11 @@ class Memory(Protocol):
         parts: Mapping[str, Any],
         output: str,
         cpu: float,
+        *,
         told: str = "",
+        why: str = "",
     ) -> None:
-        """:meth:`remember` in an open unit; ``told``: what is kept of its code."""
+        """:meth:`remember` in an open unit; ``told``: what is kept of its code; ``why`` it was computed."""
         ...
 
 
@@ -116,7 +118,7 @@ class GraphRun:
         if self._working and self._dispatcher is not None:
             job, node = next(iter(self._working.items()))
             self._say(node.name, self._dispatcher.newest(job))
-            for ended in self._dispatcher.step(0.0 if ready else _LOOK):
+            for ended in self._dispatcher.step(0.0 if ready else LOOK):
                 self._end(ended)
             return True
         return bool(ready)
@@ -140,10 +142,12 @@ class GraphRun:
     def _run_here(
         self, node: Node, inputs: dict[str, str], parts: Mapping[str, Any] | None
     ) -> None:
+        why = self._why[node.name]
         before = self._timer.cpu()
         output = node.run(inputs) if node.run is not None else ""
         if parts is not None and node.run is not None:
-            self._memory.remember(node.name, parts, output, self._timer.cpu() - before)
+            cpu = self._timer.cpu() - before
+            self._memory.remember(node.name, parts, output, cpu, told=node.told, why=why)
         self._ran.append(node.name)
         self._give(node, output)
 
@@ -154,11 +158,14 @@ class GraphRun:
         if self._dispatcher is None:
             raise TypeError(f"{node.name} needs a dispatcher")
         job = _named(work.job(inputs), node, parts)
+        why = self._why[node.name]
 
         def commit(unit: Unit, value: Any) -> str:
             output = work.kept(value)
             if parts is not None:
-                self._memory.remember_in(unit, node.name, parts, output, 0.0, node.told)
+                self._memory.remember_in(
+                    unit, node.name, parts, output, 0.0, told=node.told, why=why
+                )
             return output
 
         self._working[job.id] = node
@@ -196,7 +203,8 @@ class GraphRun:
     def _gather(self, spread: _Spread) -> None:
         output = spread.fan.gathered([self._outputs[child] for child in spread.children])
         if spread.parts is not None:
-            self._memory.remember(spread.node.name, spread.parts, output, 0.0)
+            name, why = spread.node.name, self._why[spread.node.name]
+            self._memory.remember(name, spread.parts, output, 0.0, told=spread.node.told, why=why)
         self._ran.append(spread.node.name)
         self._give(spread.node, output)
 

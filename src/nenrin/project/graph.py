@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from nenrin.gates.evidence import read_policy
 from nenrin.gates.policy import Policy
 from nenrin.loop.declare import Deployment
 from nenrin.loop.ports import Prepared, Progress, Served
+from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.project.data_tests import DataTests
@@ -36,7 +38,8 @@ class Preparer:
         project: the project's declarations.
         revision: the snapshot that workers import.
         folder: where that snapshot is unpacked.
-        engine, executor, data, store: what the graph runs on.
+        run: what asks for it.
+        engine, dispatcher, executor, data, store: what the graph runs on.
     """
 
     def __init__(
@@ -45,7 +48,9 @@ class Preparer:
         revision: Revision,
         folder: Path,
         *,
+        run: str,
         engine: Engine,
+        dispatcher: Callable[[], Dispatcher],
         executor: Executor,
         data: DataService,
         store: ContentStore,
@@ -53,7 +58,9 @@ class Preparer:
         self._project = project
         self._revision = revision
         self._folder = folder
+        self._run = run
         self._engine = engine
+        self._dispatcher = dispatcher
         self._executor = executor
         self._data = data
         self._store = store
@@ -74,7 +81,7 @@ class Preparer:
         table_digest = outputs[f"rows:{model.declared.name}"]
         table = RowTable.open(self._store.file(table_digest))
         task = infer_task(model, table)
-        trainer = self._trainer(stages, model, table_digest, task)
+        trainer = self._trainer(stages, model, table_digest, task, progress)
         features = outputs[f"features:{model.declared.name}"]
         served = self._served(stages, deployment, task, features)
         frames = {d.declared.name: stages.frame(d.declared.name) for d in stages.datasets}
@@ -113,7 +120,7 @@ class Preparer:
             self._project,
             deployment,
             environment=environment,
-            code=self._revision.digest,
+            revision=self._revision,
             load=load,
             now=now,
             data=self._data,
@@ -121,7 +128,9 @@ class Preparer:
             progress=progress,
         )
 
-    def _trainer(self, stages: Stages, model: Model, table: str, task: Task) -> GraphTrainer:
+    def _trainer(
+        self, stages: Stages, model: Model, table: str, task: Task, progress: Progress | None
+    ) -> GraphTrainer:
         versions = dict(stages.versions)
 
         @cache
@@ -139,9 +148,12 @@ class Preparer:
             table=table,
             task=task,
             data=known_by,
+            run=self._run,
+            dispatcher=self._dispatcher,
             executor=self._executor,
             engine=self._engine,
             store=self._store,
+            progress=progress,
         )
 
     def _served(self, stages: Stages, deployment: Deployment, task: Task, features: str) -> Served:

@@ -106,7 +106,7 @@ class OwnGraph:
             "keep": spec.keep,
             "intact": self.intact,
             "told": self._store.put(msgspec.json.encode(code)) if kept and self._run else "",
-            "explained": lambda before: self._explained(before, code),
+            "explained": explained_by(code, self._store),
             "plain": frozenset(plain),
             "where": spec.where,
             "note": _uncached(step, code),
@@ -125,11 +125,6 @@ class OwnGraph:
             **{f"variable {name}": os.environ.get(name, "") for name in spec.env},
             **({"elements": "kept one by one"} if spec.name in self._spread else {}),
         }
-
-    def _explained(self, before: str, code: Code) -> list[str]:
-        if not self._store.has(before):
-            return []
-        return explain(msgspec.json.decode(self._store.get(before), type=Code), code)
 
     def _file(self, file: str) -> str:
         path = self._project.folder / file
@@ -201,6 +196,17 @@ class OwnGraph:
 
     def _items(self, output: str) -> tuple[str, ...]:
         return msgspec.json.decode(self._store.get(output), type=StepOutput).items
+
+
+def explained_by(code: Code, store: ContentStore) -> Callable[[str], list[str]]:
+    """What changed in code since what is kept of it under a digest."""
+
+    def explained(before: str) -> list[str]:
+        if not store.has(before):
+            return []
+        return explain(msgspec.json.decode(store.get(before), type=Code), code)
+
+    return explained
 
 
 def _uncached(step: Step, code: Code) -> str:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-from nenrin.core.digest import derived_id, digest
+from nenrin.core.digest import derived_id, digest, digest_bytes
 from nenrin.core.errors import IntegrityError, ProjectError
 from nenrin.core.store import ContentStore
+from nenrin.pipelines.source import Code
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
 
@@ -114,6 +115,22 @@ def unpack(revision: Revision, store: ContentStore, into: Path) -> Path:
     return target
 
 
+def code_of(revision: Revision, store: ContentStore) -> Code:
+    """What a revision's digest covers, part by part, so that a changed one can be explained to the line."""
+    parts, texts = {"python": revision.python}, {}
+    for name, data in _entries(store.get(revision.source)):
+        lines = data.decode(errors="replace").splitlines()
+        parts[f"module {name}"] = digest_bytes(data)
+        texts[f"module {name}"] = "\n".join(
+            [name, *(f"{number} {line}" for number, line in enumerate(lines, 1))]
+        )
+    parts |= {f"file {file.path}": file.digest for file in revision.files}
+    for package in revision.packages:
+        name, _, version = package.partition("==")
+        parts[f"package {name}"] = version
+    return Code(parts=parts, texts=texts)
+
+
 def _sources(folder: Path) -> Iterator[str]:
     for where, folders, names in os.walk(folder):
         here = Path(where)
@@ -142,18 +159,30 @@ def _archive(folder: Path, paths: Sequence[str]) -> bytes:
 
 
 def _extract(archive: bytes, into: Path) -> None:
+    for name, data in _entries(archive):
+        path = into / name
+        if not path.resolve().is_relative_to(into.resolve()):
+            raise _no_source(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def _entries(archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """Path and content of each file of a source archive."""
     with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         for entry in opened:
-            path = into / entry.name
             data = opened.extractfile(entry)
-            if data is None or not path.resolve().is_relative_to(into.resolve()):
-                raise IntegrityError(
-                    f"the source archive holds {entry.name!r}, which is no file of a project",
-                    hint="take a new snapshot of the project's folder",
-                    where=entry.name,
-                )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data.read())
+            if data is None:
+                raise _no_source(entry.name)
+            yield entry.name, data.read()
+
+
+def _no_source(name: str) -> IntegrityError:
+    return IntegrityError(
+        f"the source archive holds {name!r}, which is no file of a project",
+        hint="take a new snapshot of the project's folder",
+        where=name,
+    )
 
 
 def _declared(folder: Path, file: Path, store: ContentStore) -> DeclaredFile:

@@ -23,6 +23,8 @@ from nenrin.loop.declare import Deployment
 from nenrin.pipelines.graph import Graph, Node
 from nenrin.project.label_texts import new_label_texts
 from nenrin.project.loader import Project
+from nenrin.project.own_graph import explained_by
+from nenrin.project.revision import Revision, code_of
 from nenrin.training.asking import ask
 from nenrin.training.declare import Model
 from nenrin.training.labels import check_columns
@@ -41,7 +43,7 @@ class Stages:
         project: the project's declarations.
         deployment: whose graph it is.
         environment: where data is loaded.
-        code: digest of the revision.
+        revision: the revision that runs.
         load: load datasets anew; otherwise only those that have no version yet.
         now: business instant of a load.
         data, store: the rooms' services.
@@ -53,7 +55,7 @@ class Stages:
         deployment: Deployment,
         *,
         environment: str,
-        code: str,
+        revision: Revision,
         load: bool,
         now: int,
         data: DataService,
@@ -64,7 +66,7 @@ class Stages:
         self.deployment = deployment
         self.versions: dict[str, DatasetVersion] = {}
         self._environment = environment
-        self._code = code
+        self._revision = revision
         self._load = load
         self._now = now
         self._data = data
@@ -135,25 +137,19 @@ class Stages:
     def _row_nodes(self) -> list[Node]:
         model = self.model.declared
         loads = tuple(f"load:{dataset.declared.name}" for dataset in self.datasets)
-        parts = {"code": self._code, "model": model.name}
+        code = code_of(self._revision, self._store)
+        common: dict[str, Any] = {
+            "stage": "data preparation",
+            "parts": {"code": self._revision.digest, "model": model.name},
+            "plain": frozenset({"model"}),
+            "told": self._store.put(msgspec.json.encode(code)),
+            "explained": explained_by(code, self._store),
+            "where": model.where,
+        }
         features, rows = f"features:{model.name}", f"rows:{model.name}"
         return [
-            Node(
-                name=features,
-                stage="data preparation",
-                inputs=loads,
-                parts=parts,
-                run=self._featured,
-                where=model.where,
-            ),
-            Node(
-                name=rows,
-                stage="data preparation",
-                inputs=(features, *loads),
-                parts=parts,
-                run=self._rowed,
-                where=model.where,
-            ),
+            Node(name=features, inputs=loads, run=self._featured, **common),
+            Node(name=rows, inputs=(features, *loads), run=self._rowed, **common),
         ]
 
     def _look_nodes(self) -> list[Node]:

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from copy import copy
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from nenrin.core.digest import digest
+from nenrin.core.digest import derived_id, digest
 from nenrin.core.errors import NenrinError
 from nenrin.core.instants import iso
+from nenrin.core.jobs import Job
 from nenrin.core.store import ContentStore
-from nenrin.loop.ports import Fitted, Order
+from nenrin.core.unit import Unit
+from nenrin.loop.ports import Fitted, Order, Progress
+from nenrin.pipelines.dispatcher import Commit, Dispatcher
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.project.trials import RememberedTrials
 from nenrin.registry.version import version_id
 from nenrin.training.artefact import describe
 from nenrin.training.declare import Model
-from nenrin.training.fit import FitJob, FitResult, ScoreJob, fit, score
+from nenrin.training.fit import FitJob, FitResult, ScoreJob, score
+from nenrin.training.jobs import FIT
 from nenrin.training.table import RowTable, Selection
 from nenrin.training.tasks import Task
 from nenrin.training.tune import tune
@@ -58,7 +61,10 @@ class GraphTrainer:
         table: digest of the row table.
         task: what the model is asked to do.
         data: digests of every dataset's rows as they were known at an instant.
-        executor, engine, store: where work runs, and where results are remembered and kept.
+        run: what asks for the fits.
+        dispatcher: makes what runs the jobs of fits and trials.
+        executor, engine, store: where scores run, and where results are remembered and kept.
+        progress: told of fits that run.
     """
 
     def __init__(
@@ -71,9 +77,12 @@ class GraphTrainer:
         table: str,
         task: Task,
         data: Callable[[int], dict[str, str]],
+        run: str,
+        dispatcher: Callable[[], Dispatcher],
         executor: Executor,
         engine: Engine,
         store: ContentStore,
+        progress: Progress | None = None,
     ) -> None:
         self.costs = Costs()
         self._declared = model
@@ -84,7 +93,10 @@ class GraphTrainer:
         self._table = table
         self._task = task
         self._data = data
+        self._run = run
+        self._dispatcher = dispatcher
         self._executor = executor
+        self._progress = progress
         self._engine = engine
         self._store = store
         self._columns: set[tuple[str, str]] | None = None
@@ -108,29 +120,38 @@ class GraphTrainer:
         if known is not None and self._store.has(known.output):
             found: dict[str, Any] = msgspec.json.decode(self._store.get(known.output))
             return found
-        trials = RememberedTrials(self._engine, self._store, parts)
+        why = self._engine.changed("tune", parts)
+        trials = RememberedTrials(self._engine, self._store, parts, self._whole, self._job)
         tuned = tune(
-            self._executor,
+            trials,
             self._declared,
-            self._job(at, Selection(cutoff=judge_end, known_by=at), {}, parts),
+            self._fit_job(at, Selection(cutoff=judge_end, known_by=at), {}, parts),
             None if train_end is None else judge_end - train_end,
-            memory=trials,
+            progress=self._progress,
         )
-        self.costs.fit += sum(trial.fit_cpu for trial in trials.made)
-        self.costs.predict += sum(trial.predict_cpu for trial in trials.made)
-        self.costs.trials += len(trials.made)
+        made = trials.made_now
+        self.costs.fit += sum(trial.fit_cpu for trial in made)
+        self.costs.predict += sum(trial.predict_cpu for trial in made)
+        self.costs.trials += len(made)
         output = self._store.put(msgspec.json.encode(tuned.params))
-        cpu = sum(trial.fit_cpu + trial.platform_cpu for trial in trials.made)
-        self._engine.remember("tune", parts, output, cpu)
+        cpu = sum(trial.fit_cpu + trial.platform_cpu for trial in made)
+        self._engine.remember("tune", parts, output, cpu, why=why)
         return tuned.params
 
     def fit(self, orders: Sequence[Order]) -> list[Fitted]:
         """Fit every order that is not remembered, as many at a time as there are workers."""
         parts = [self._fit_parts(order) for order in orders]
-        waiting = [self._begin(order, part) for order, part in zip(orders, parts, strict=True)]
+        known = [self._recalled(part) for part in parts]
+        wanted = [
+            self._wanted(order, part)
+            for order, part, output in zip(orders, parts, known, strict=True)
+            if not output
+        ]
+        new = iter(self._whole(wanted) if wanted else ())
+        self.costs.reused += len(orders) - len(wanted)
         return [
-            self._fitted(order, part, begun)
-            for order, part, begun in zip(orders, parts, waiting, strict=True)
+            self._fitted(order, output or next(new))
+            for order, output in zip(orders, known, strict=True)
         ]
 
     def scorable(self, model: str) -> bool:
@@ -144,22 +165,21 @@ class GraphTrainer:
 
     def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Predictions for the rows of each span."""
-        futures = [
-            self._executor.submit(
-                score,
-                ScoreJob(model=model, table=self._table, lo=lo, hi=hi, project=self._folder),
-            )
+        jobs = [
+            ScoreJob(model=model, table=self._table, lo=lo, hi=hi, project=self._folder)
             for lo, hi in spans
         ]
-        answers = [self._result(future) for future in futures]
+        futures = [self._executor.submit(score, job) for job in jobs]
+        answers = [self._shown_where(future.result) for future in futures]
         self.costs.predict += sum(answer.predict_cpu for answer in answers)
         return [answer.p for answer in answers]
 
-    def _begin(self, order: Order, parts: dict[str, Any]) -> Future[FitResult] | _Made:
+    def _recalled(self, parts: dict[str, Any]) -> str:
         known = self._engine.remembered("fit", parts)
-        if known is not None and self._store.has(known.output):
-            self.costs.reused += 1
-            return msgspec.json.decode(self._store.get(known.output), type=_Made)
+        return known.output if known is not None and self._store.has(known.output) else ""
+
+    def _wanted(self, order: Order, parts: dict[str, Any]) -> tuple[Job, Commit]:
+        """The job of a fit, and what is kept when it is done."""
         since = None if order.recipe.since is None else order.cutoff - order.recipe.since
         selection = Selection(
             cutoff=order.cutoff,
@@ -168,12 +188,48 @@ class GraphTrainer:
             half_life=order.recipe.half_life,
             without_folds=order.without_folds,
         )
-        return self._executor.submit(fit, self._job(order.at, selection, order.params, parts))
 
-    def _fitted(
-        self, order: Order, parts: dict[str, Any], begun: Future[FitResult] | _Made
-    ) -> Fitted:
-        made = begun if isinstance(begun, _Made) else self._remember(parts, self._result(begun))
+        name = f"train:{order.recipe.name}"
+        why = self._engine.changed(name, parts)
+
+        def commit(unit: Unit, result: FitResult) -> str:
+            made = _Made(model=result.model, rows=result.rows, container=result.container)
+            output = self._store.put(msgspec.json.encode(made))
+            cpu = result.fit_cpu + result.platform_cpu
+            self._engine.remember_in(unit, "fit", parts, output, cpu, why=why, called=name)
+            self.costs.fits += 1
+            self.costs.fit += result.fit_cpu
+            self.costs.predict += result.predict_cpu
+            return output
+
+        payload = msgspec.to_builtins(self._fit_job(order.at, selection, order.params, parts))
+        return self._job(name, FIT, payload, parts), commit
+
+    def _whole(self, wanted: Sequence[tuple[Job, Commit]]) -> list[str]:
+        """Run jobs to their end."""
+        dispatcher = self._dispatcher()
+        name = wanted[0][0].name
+
+        def watching(done: int, newest: str) -> None:
+            if self._progress is not None:
+                self._progress(name, done, len(wanted), newest)
+
+        return self._shown_where(lambda: dispatcher.whole(wanted, watching))
+
+    def _job(self, name: str, call: str, payload: Any, parts: dict[str, Any]) -> Job:
+        """A job under an id of its work: after a crash the same work is the same job."""
+        return Job(
+            id=derived_id("job", self._run, name, parts, payload),
+            run=self._run,
+            name=name,
+            call=call,
+            payload=payload,
+            project=self._folder,
+            seed=_seed(parts),
+        )
+
+    def _fitted(self, order: Order, output: str) -> Fitted:
+        made = msgspec.json.decode(self._store.get(output), type=_Made)
         parents = (
             f"recipe:{order.recipe.name}",
             f"look:{iso(order.at)}",
@@ -199,24 +255,15 @@ class GraphTrainer:
         imported = self._declared.declared.imported
         return {} if imported is None else {"file": imported.path}
 
-    def _result(self, future: Future[T]) -> T:
-        """A job's result; its errors point into the project's own folder, not into the revision's."""
+    def _shown_where(self, give: Callable[[], T]) -> T:
+        """What ``give`` gives; its errors point into the project's own folder, not into the revision's."""
         try:
-            return future.result()
+            return give()
         except NenrinError as error:
             error.where = error.where.replace(self._folder, self._shown)
             raise
 
-    def _remember(self, parts: dict[str, Any], result: FitResult) -> _Made:
-        self.costs.fits += 1
-        self.costs.fit += result.fit_cpu
-        self.costs.predict += result.predict_cpu
-        made = _Made(model=result.model, rows=result.rows, container=result.container)
-        output = self._store.put(msgspec.json.encode(made))
-        self._engine.remember("fit", parts, output, result.fit_cpu + result.platform_cpu)
-        return made
-
-    def _job(
+    def _fit_job(
         self, at: int, selection: Selection, params: dict[str, Any], parts: dict[str, Any]
     ) -> FitJob:
         return FitJob(

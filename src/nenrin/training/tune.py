@@ -9,8 +9,7 @@ rows held back than they do.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -18,7 +17,7 @@ import numpy as np
 
 from nenrin.core.digest import digest
 from nenrin.core.errors import MissingExtraError
-from nenrin.pipelines.executor import Executor, WorkerContext
+from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.artefact import Artefact
 from nenrin.training.columns import take
 from nenrin.training.declare import Model
@@ -47,14 +46,10 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Trials(Protocol):
-    """Remembers trials of one tuning, by their parameters."""
+    """Makes the trials of one tuning."""
 
-    def recall(self, params: dict[str, Any]) -> Trial | None:
-        """The trial with these parameters, if it was ever made."""
-        ...
-
-    def keep(self, trial: Trial) -> None:
-        """Remember a trial, if it is not remembered."""
+    def made(self, jobs: Sequence[FitJob], horizon: int | None) -> list[Trial]:
+        """A trial of each training, in order; what is held back of them as for :func:`tune`."""
         ...
 
 
@@ -66,26 +61,24 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def tune(
-    executor: Executor,
+    trials_of: Trials,
     model: Model,
     job: FitJob,
     horizon: int | None,
     *,
     trials: int = TRIALS,
-    memory: Trials | None = None,
     progress: Progress | None = None,
 ) -> Tuned:
     """Search the model's ``tune=`` spaces inside the rows of ``job.selection``.
 
     Args:
-        executor: runs the trials, two at a time.
+        trials_of: makes the trials, two at a time.
         model: the declared model; without ``tune=`` nothing is searched.
         job: the training to be tuned; its ``params`` are kept where they are not tuned, and its
             ``seed`` seeds the search and every trial.
         horizon: rows asked in the last ``horizon`` microseconds before the cut-off are held back;
             ``None`` holds back a fold by key, where rows have no time.
         trials: how many sets of parameters are tried.
-        memory: trials that were made before are not made again.
         progress: told of every finished trial.
 
     Raises:
@@ -100,36 +93,21 @@ def tune(
     if defaults is not None:
         study.enqueue_trial(defaults)
     distributions = {name: _distribution(space) for name, space in spaces.items()}
-    running: dict[str, Future[Trial]] = {}
+    known: dict[str, Trial] = {}  # the search may ask for the same again
     done: list[Trial] = []
     while len(done) < trials:
         asked = [study.ask(distributions) for _ in range(min(_AT_A_TIME, trials - len(done)))]
-        futures = []
-        for each in asked:
-            params = {**job.params, **each.params}
-            key = digest(params)  # the search may ask for the same again
-            if key not in running:
-                known = memory.recall(params) if memory is not None else None
-                changed = msgspec.structs.replace(job, params=params)
-                running[key] = (
-                    executor.submit(trial, changed, horizon) if known is None else _done(known)
-                )
-            futures.append(running[key])
-        for each, future in zip(asked, futures, strict=True):
-            done.append(future.result())
-            if memory is not None:
-                memory.keep(done[-1])
+        wanted = [{**job.params, **each.params} for each in asked]
+        new = {digest(params): params for params in wanted if digest(params) not in known}
+        jobs = [msgspec.structs.replace(job, params=params) for params in new.values()]
+        known |= zip(new, trials_of.made(jobs, horizon), strict=True)
+        for each, params in zip(asked, wanted, strict=True):
+            done.append(known[digest(params)])
             study.tell(each, min(done[-1].loss, float("1e300")))
             if progress is not None:
                 progress("tune", len(done), trials, f"loss {done[-1].loss:.4f}")
     best = min(done, key=lambda each: each.loss)  # of equals the first
     return Tuned(params=best.params, trials=tuple(done))
-
-
-def _done(known: Trial) -> Future[Trial]:
-    future: Future[Trial] = Future()
-    future.set_result(known)
-    return future
 
 
 def trial(context: WorkerContext, job: FitJob, horizon: int | None) -> Trial:

@@ -16,14 +16,14 @@ from nenrin.platform import Platform
 
 
 def cpu_of_the_tree() -> float:
-    """CPU seconds of this process and of its living children, as the system counts them."""
+    """CPU seconds of this process, of its living children, and of those that these waited for."""
     mine = resource.getrusage(resource.RUSAGE_SELF)
     tasks = Path(f"/proc/{os.getpid()}/task").iterdir()
     pids = {pid for task in tasks for pid in (task / "children").read_text().split()}
     ticks = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
+        ticks += sum(map(int, fields[11:15]))
     return mine.ru_utime + mine.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -67,10 +67,7 @@ def backtests(here: Here) -> Json:
 def backtest(here: Here, asked: Backtest) -> Json:
     """Replay the past through the loop. Long work; its result is the report."""
     read_asked(asked.from_, asked.until, asked.inject, asked.without)  # it is told at once
-    work = here.works.start(
-        "backtest",
-        lambda progress: here.platform.loop.backtest(**asked.model_dump(), progress=progress),
-    )
+    work = here.works.ask(here.asked("backtest", **asked.model_dump()))
     return Json(work.describe(), status_code=202)
 
 

@@ -23,9 +23,7 @@ def plan(here: Here) -> Json:
 @router.post("/run", status_code=202, dependencies=[no_body])
 def run(here: Here) -> Json:
     """Snapshot the folder and run the graph: load, train, judge, register, deploy. Long work."""
-    work = here.works.start(
-        "run", lambda progress: here.platform.projects.run(here.environment, progress=progress)
-    )
+    work = here.works.ask(here.asked("run"))
     return Json(work.describe(), status_code=202)
 
 
@@ -44,9 +42,7 @@ def latest_run_page(here: Here) -> HTMLResponse:
 @router.post("/apply", status_code=202, dependencies=[no_body])
 def apply(here: Here) -> Json:
     """Make the folder's revision the one that the environment follows. Long work."""
-    work = here.works.start(
-        "apply", lambda progress: here.platform.projects.apply(here.environment, progress=progress)
-    )
+    work = here.works.ask(here.asked("apply"))
     return Json(work.describe(), status_code=202)
 
 

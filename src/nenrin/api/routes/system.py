@@ -43,5 +43,5 @@ def backup(here: Here, asked: Backup) -> Json:
     to = Path(asked.to)
     if not to.is_absolute():
         raise RequestError(f"{to} is no absolute path", where="to", hint="begin it with /")
-    work = here.works.start("backup", lambda progress: here.platform.backups.make(to, progress))
+    work = here.works.ask(here.asked("backup", to=asked.to))
     return Json(work.describe(), status_code=202)

@@ -21,8 +21,8 @@ _LOOK = 0.05  # seconds between two looks for news
 
 @router.get("")
 def all_work(here: Here) -> Json:
-    """The newest pieces of work, oldest first."""
-    return Json([work.describe() for work in here.works.all()])
+    """The newest pieces of work, oldest first; those that were cut off, and wait for `nenrin up`, before."""
+    return Json([*here.works.left(), *(work.describe() for work in here.works.all())])
 
 
 def _found(here: Here, name: str) -> Work:
@@ -39,10 +39,9 @@ def one_work(work: Found) -> Json:
 
 
 @router.delete("/{name}", status_code=202)
-def cancel(work: Found) -> Json:
+def cancel(here: Here, name: str) -> Json:
     """Ask a piece of work to stop; it does at its next report of progress."""
-    work.cancel()
-    return Json(work.describe(), status_code=202)
+    return Json(here.works.cancel(name).describe(), status_code=202)
 
 
 @router.get("/{name}/events", response_class=EventSourceResponse)

@@ -110,7 +110,7 @@ class ForkExecutor:
 
     def cpu_by_worker(self) -> dict[int, float]:
         """CPU seconds by process id of every worker ever started, as of its last result or its end."""
-        return add_up(self._pool.cpu_by_worker(), self._apart.cpu)
+        return add_up(self._pool.cpu_by_worker(), self._apart.cpu, self._servers.cpu())
 
     def close(self) -> None:
         """Wait for what runs, drop what waits, and end the workers. A second call does nothing."""

@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+from nenrin.backends.compute import footprint
 from nenrin.backends.compute.apart import import_path
 from nenrin.backends.compute.channels import ONE_THREAD, Exit, Theirs
 from nenrin.backends.compute.fork_server import MESSAGE, Ask, Ended, Forked, Greeting, Ready
@@ -69,6 +70,7 @@ class Server:
 
     def __init__(self, greeting: Greeting, log: Path | None) -> None:
         self.dead = False
+        self._cpu = 0.0
         self._ready: Future[Ready] = Future()
         self._asked: dict[int, Future[Forked]] = {}
         self._running: dict[int, Future[Exit]] = {}
@@ -82,7 +84,8 @@ class Server:
             theirs.close()
             os.close(life)
         self._wire.send(pickle.dumps(greeting))
-        threading.Thread(target=self._hear, name="nenrin-fork-server", daemon=True).start()
+        self._ear = threading.Thread(target=self._hear, name="nenrin-fork-server", daemon=True)
+        self._ear.start()
 
     @property
     def pid(self) -> int:
@@ -126,10 +129,20 @@ class Server:
             raise CannotForkError(forked.refusal)
         return ForkedProcess(forked.pid, self, ended)
 
+    def cpu(self) -> float:
+        """CPU seconds that it has used, its children left out; the last that was seen once it has ended."""
+        if not self.dead:
+            self._cpu = max(self._cpu, footprint.cpu_alone(self.pid))
+        return self._cpu
+
     def retire(self) -> None:
         """Ask for no more; it ends when its children have."""
         with contextlib.suppress(OSError):
             self._wire.shutdown(socket.SHUT_WR)
+
+    def ended(self, patience: float) -> None:
+        """Wait until it has ended, for up to ``patience`` seconds."""
+        self._ear.join(patience)
 
     def kill(self) -> None:
         """End it by force; its children go on."""
@@ -180,6 +193,7 @@ class Servers:
         self._idle = idle
         self._note = note
         self._kept: OrderedDict[Path | None, Server] = OrderedDict()
+        self._ever: list[Server] = []
         self._refused: dict[Path | None, str] = {}
         self._lock = threading.Lock()
 
@@ -208,13 +222,20 @@ class Servers:
         with self._lock:
             return [server.pid for server in self._kept.values()]
 
+    def cpu(self) -> dict[int, float]:
+        """CPU seconds by process id of every server ever started."""
+        with self._lock:
+            return {server.pid: server.cpu() for server in self._ever}
+
     def close(self) -> None:
-        """Let all of them end."""
+        """Let all of them end, and wait for that: what they used counts when they have."""
         with self._lock:
             kept = list(self._kept.values())
             self._kept.clear()
         for server in kept:
             server.retire()
+        for server in kept:
+            server.ended(_STATUS)
 
     def _server(self, project: Path | None) -> Server:
         with self._lock:
@@ -223,6 +244,7 @@ class Servers:
             if project not in self._kept:
                 greeting = Greeting(import_path(), self._setup, project, self._idle)
                 self._kept[project] = Server(greeting, self._log)
+                self._ever.append(self._kept[project])
             self._kept.move_to_end(project)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)[1].retire()
