@@ -145,7 +145,7 @@ def test_a_plan_before_and_after_a_run(ran: Shell, planned: Done) -> None:
     assert changed["changes"][-1].startswith("revision revision-")
     nodes = {node["name"]: node for node in changed["deployments"][0]["nodes"]}
     assert nodes["rows:churned"]["does"] == "runs"
-    assert "changed: code" in nodes["features:churned"]["why"]
+    assert "project.py:11: for _ in range(300)" in nodes["features:churned"]["why"]
 
 
 def test_apply_says_what_changes_and_activates(ran: Shell) -> None:

@@ -180,7 +180,7 @@ class ProjectReplay:
         own = self._own_graph(environment, project, self._snapshot(environment, project), models)
         dispatcher = self._dispatcher(environment)
         try:
-            done = self._engine(environment).run(own.graph(), progress, dispatcher)
+            done = self.engine(environment).run(own.graph(), progress, dispatcher)
         except NenrinError as error:
             error.where = error.where.replace(own.folder, str(self._folder))
             raise
@@ -230,7 +230,7 @@ class ProjectReplay:
             project.deployment()
         revision = snapshot(project.folder, self._store, _files(project))
         preparer = self._preparer(environment, project, revision)
-        now, engine = self._calendar.now(), self._engine(environment)
+        now, engine = self._calendar.now(), self.engine(environment)
         own = self._own_graph(environment, project, revision, models).graph()
         return {
             "revision": revision.id,
@@ -284,14 +284,15 @@ class ProjectReplay:
             revision,
             unpack(revision, self._store, self._unpacked),
             run=derived_id("run", environment, revision.id, self._calendar.now()),
-            engine=self._engine(environment),
+            engine=self.engine(environment),
             dispatcher=lambda: self._dispatcher(environment),
             executor=self._executor(),
             data=self._data,
             store=self._store,
         )
 
-    def _engine(self, environment: str) -> Engine:
+    def engine(self, environment: str) -> Engine:
+        """What remembers the steps of an environment."""
         return Engine(self._units, self._results, self._calendar, self._timer, environment)
 
 

@@ -20,6 +20,8 @@ from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import Revision
 from nenrin.registry.service import RegistryService
 
+_DIGEST = 64  # characters of a digest, of which people are shown the first
+
 
 class ProjectService:
     """What people do with a project's folder.
@@ -231,12 +233,34 @@ class ProjectService:
         for graph in [*planned["deployments"], {"name": "", "nodes": planned["steps"]}]:
             for node in graph["nodes"]:
                 if node["name"] == what:
-                    return {"what": "step", "deployment": graph["name"], **node}
+                    last = self._ran(environment, what)
+                    waits = {
+                        other["name"]: other["why"]
+                        for other in graph["nodes"]
+                        if other["name"] in node["inputs"] and other["does"] == "runs"
+                    }
+                    said = {"waits for": waits} if waits else {}
+                    return {"what": "step", "deployment": graph["name"], **node, **said, **last}
+        last = self._ran(environment, what)
+        if last:  # an element of a fan, or a step that is no longer declared
+            return {"what": "step", "name": what, **last}
         raise NotFoundError(
             f"nothing here is called {what!r}",
             hint="give a version (nenrin models list), a deployment, a verdict, or a step (nenrin plan)",
             where=what,
         )
+
+    def _ran(self, environment: str, step: str) -> dict[str, Any]:
+        """When and why a step was computed last, and the parts of its key then."""
+        newest = self._replay.engine(environment).newest(step)
+        if newest is None:
+            return {}
+        key = {
+            name: part if len(part) < _DIGEST else part[:12]
+            for name, part in sorted(newest.parts.items())
+        }
+        last = {"at": iso(newest.at), "why": newest.why, "cpu seconds": round(newest.cpu, 3)}
+        return {"last computed": last, "key": key}
 
     def _about(self, environment: str, what: str) -> list[dict[str, Any]]:
         """Events about a thing, oldest first."""

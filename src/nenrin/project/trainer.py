@@ -16,7 +16,7 @@ from nenrin.core.jobs import Job
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit
 from nenrin.loop.ports import Fitted, Order, Progress
-from nenrin.pipelines.dispatcher import Commit, Dispatcher
+from nenrin.pipelines.dispatcher import Commit, Dispatcher, Watching
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.project.trials import RememberedTrials
@@ -27,7 +27,7 @@ from nenrin.training.fit import FitJob, FitResult, ScoreJob, score
 from nenrin.training.jobs import FIT
 from nenrin.training.table import RowTable, Selection
 from nenrin.training.tasks import Task
-from nenrin.training.tune import tune
+from nenrin.training.tune import TRIALS, tune
 
 T = TypeVar("T")
 
@@ -97,6 +97,7 @@ class GraphTrainer:
         self._dispatcher = dispatcher
         self._executor = executor
         self._progress = progress
+        self._told = (0, TRIALS)  # of a tuning: how many trials are over, of how many
         self._engine = engine
         self._store = store
         self._columns: set[tuple[str, str]] | None = None
@@ -121,13 +122,13 @@ class GraphTrainer:
             found: dict[str, Any] = msgspec.json.decode(self._store.get(known.output))
             return found
         why = self._engine.changed("tune", parts)
-        trials = RememberedTrials(self._engine, self._store, parts, self._whole, self._job)
+        trials = RememberedTrials(self._engine, self._store, parts, self._tried, self._job)
         tuned = tune(
             trials,
             self._declared,
             self._fit_job(at, Selection(cutoff=judge_end, known_by=at), {}, parts),
             None if train_end is None else judge_end - train_end,
-            progress=self._progress,
+            progress=self._tuning,
         )
         made = trials.made_now
         self.costs.fit += sum(trial.fit_cpu for trial in made)
@@ -147,7 +148,7 @@ class GraphTrainer:
             for order, part, output in zip(orders, parts, known, strict=True)
             if not output
         ]
-        new = iter(self._whole(wanted) if wanted else ())
+        new = iter(self._trained(wanted) if wanted else ())
         self.costs.reused += len(orders) - len(wanted)
         return [
             self._fitted(order, output or next(new))
@@ -205,16 +206,26 @@ class GraphTrainer:
         payload = msgspec.to_builtins(self._fit_job(order.at, selection, order.params, parts))
         return self._job(name, FIT, payload, parts), commit
 
-    def _whole(self, wanted: Sequence[tuple[Job, Commit]]) -> list[str]:
-        """Run jobs to their end."""
-        dispatcher = self._dispatcher()
+    def _trained(self, wanted: Sequence[tuple[Job, Commit]]) -> list[str]:
+        """Run fits to their end."""
         name = wanted[0][0].name
+        return self._whole(wanted, lambda done, newest: self._say(name, done, len(wanted), newest))
 
-        def watching(done: int, newest: str) -> None:
-            if self._progress is not None:
-                self._progress(name, done, len(wanted), newest)
+    def _tried(self, wanted: Sequence[tuple[Job, Commit]]) -> list[str]:
+        """Run trials to their end."""
+        return self._whole(wanted, lambda _, newest: self._say("tune", *self._told, newest))
 
+    def _tuning(self, stage: str, done: int, total: int, note: str) -> None:
+        self._told = (done, total)
+        self._say(stage, done, total, note)
+
+    def _whole(self, wanted: Sequence[tuple[Job, Commit]], watching: Watching) -> list[str]:
+        dispatcher = self._dispatcher()
         return self._shown_where(lambda: dispatcher.whole(wanted, watching))
+
+    def _say(self, stage: str, done: int, total: int, note: str) -> None:
+        if self._progress is not None:
+            self._progress(stage, done, total, note)
 
     def _job(self, name: str, call: str, payload: Any, parts: dict[str, Any]) -> Job:
         """A job under an id of its work: after a crash the same work is the same job."""
