@@ -81,6 +81,7 @@ _QUIET_BUILTINS = frozenset(
         *("str", "sum", "super", "tuple", "type", "zip"),
     }
 )
+_IMPORTS = (ast.Import, ast.ImportFrom)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -101,7 +102,8 @@ class _Finder:
     def __init__(self, source: Source) -> None:
         self._modules: dict[str, str] = {}
         self._source = source
-        self._defined: set[str] = set()
+        self._defined: dict[str, list[ast.AST]] = {}
+        self._quiet: dict[str, bool] = {}
         self._bound: dict[str, bool] = {}
         for node in source.outside:
             match node:
@@ -113,7 +115,7 @@ class _Finder:
                     for alias in names:
                         self._modules[alias.asname or alias.name] = f"{module}.{alias.name}"
                 case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                    self._defined.add(node.name)
+                    self._defined.setdefault(node.name, []).append(node)
 
     def within(self, body: list[ast.stmt], owner: str = "") -> Iterator[ast.AST]:
         """What does something in a block, in the body of the class ``owner``."""
@@ -171,8 +173,33 @@ class _Finder:
             full = ".".join([self._modules[root], *rest])
             return full.split(".")[0] in _QUIET_MODULES or full in _QUIET_CALLS
         if root in self._defined:
-            return bool(rest) and rest[-1] in ("setter", "getter", "deleter")
+            if rest:
+                return rest[-1] in ("setter", "getter", "deleter")
+            return self._quietly_called(root)
         return self._quietly_bound(root) if rest else root in _QUIET_BUILTINS
+
+    def _quietly_called(self, name: str) -> bool:
+        """Whether every function of that name only gives a value: one that makes closures, or decorates."""
+        if name not in self._quiet:
+            self._quiet[name] = False  # one that calls itself is not looked into
+            defined = self._defined[name]
+            self._quiet[name] = not any(map(self._does_something, defined))
+        return self._quiet[name]
+
+    def _does_something(self, node: ast.AST) -> bool:
+        if not isinstance(node, ast.FunctionDef) or node.decorator_list:
+            return True
+        inside = list(ast.walk(node))
+        if any(isinstance(each, (ast.Global, ast.Nonlocal, *_IMPORTS)) for each in inside):
+            return True
+        if any(self._known(name) for name in _bound_in(inside)):
+            return True  # a name that means something else in there
+        return any(self._loud(each) for each in node.body)
+
+    def _known(self, name: str) -> bool:
+        """Whether a name stands for something outside of functions."""
+        outside = name in self._modules or name in self._defined or name in _QUIET_BUILTINS
+        return outside or bool(self._source.bindings(name))
 
     def _quietly_bound(self, name: str) -> bool:
         """Whether a name stands for a value that was made without doing anything."""
@@ -181,6 +208,15 @@ class _Finder:
             bindings = self._source.bindings(name)
             self._bound[name] = bool(bindings) and not any(map(self._loud, bindings))
         return self._bound[name]
+
+
+def _bound_in(inside: list[ast.AST]) -> Iterator[str]:
+    """Names of a function's arguments and variables, those of functions within it too."""
+    for node in inside:
+        if isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
 
 
 def _run(node: ast.AST) -> Iterator[ast.AST]:
