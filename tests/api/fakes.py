@@ -19,6 +19,7 @@ from nenrin.core.errors import (
     StepError,
 )
 from nenrin.core.settings import Settings
+from nenrin.pipelines.logs import StepLogs
 
 Progress = Callable[..., None]
 
@@ -347,6 +348,7 @@ class FakePlatform:
         self.gates = Gates()
         self.audit = Audit()
         self.checkpoints = Checkpoints()
+        self.logs = StepLogs(settings.state_folder / "logs")
         self.calendar = SimpleNamespace(now=lambda: 7)
         self.closed = False
 

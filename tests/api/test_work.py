@@ -11,6 +11,9 @@ import pytest
 from nenrin.api.unfinished import Asked, Left, Unfinished
 from nenrin.api.work import Do, Progress, Works
 from nenrin.core.errors import NotFoundError
+from nenrin.core.jobs import Job
+from nenrin.pipelines.executor import Line, Report
+from nenrin.pipelines.logs import StepLogs
 from tests.api.fakes import step_error
 
 
@@ -46,6 +49,27 @@ def test_news_are_told_once(works: Works) -> None:
     first = work.after(0)
     assert work.after(first[0].sequence) == first[1:]
     assert work.after(first[-1].sequence) == []
+
+
+def test_what_steps_write_comes_in_between(tmp_path: Path) -> None:
+    logs = StepLogs(tmp_path / "logs")
+    works = Works(tmp_path / "log", Unfinished(tmp_path / "work"), _nothing, logs.listening)
+    job = Job(id="job-1", run="run-1", name="report", call="")
+
+    def report(progress: Progress) -> None:
+        progress("report", 0, 1)
+        logs.heard(job, Line("stdout", "half way"))
+        logs.heard(job, Report(1, 2))
+        progress("report", 1, 1)
+
+    work = works.start("run", report)
+    assert works.drain(5)
+    logs.heard(job, Line("stdout", "nobody listens any more"))
+    told = [said.data for said in work.after(0) if said.kind == "line"]
+    assert told == [{"step": "report", "text": "half way"}]
+
+
+def _nothing(asked: Asked, progress: Progress) -> None: ...
 
 
 def test_an_error_keeps_its_shape(works: Works) -> None:

@@ -28,7 +28,10 @@ def works_of(platform: Platform) -> Works:
     folder = platform.settings.state_folder
     unfinished = Unfinished(work_folder(folder))
     return Works(
-        log_file(folder), unfinished, lambda asked, progress: do(platform, asked, progress)
+        log_file(folder),
+        unfinished,
+        lambda asked, progress: do(platform, asked, progress),
+        platform.logs.listening,
     )
 
 

@@ -93,7 +93,7 @@ class Client:
         Args:
             path: where it starts.
             body: what it takes.
-            told: called with every report of progress.
+            told: called with every report of progress, and with every line that a step writes.
             params: query parameters; those that are None are left out.
         """
         started = self.post(path, body, **params)
@@ -127,7 +127,7 @@ class Client:
         with self._http.stream("GET", f"/api/work/{work}/events", timeout=60) as answer:
             for event in httpx2.EventSource(answer):
                 data = decode(event.data)
-                if event.event == "progress":
+                if event.event in ("progress", "line"):
                     told(data)
                 elif event.event == "result":
                     return data

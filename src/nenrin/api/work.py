@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, Protocol
@@ -23,6 +25,7 @@ from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError, WorkerL
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
 _KEPT = 20
+_LINES = 1_000
 _LOG = logging.getLogger(__name__)
 
 
@@ -44,10 +47,11 @@ class Progress(Protocol):
 
 Job = Callable[[Progress], Any]
 Do = Callable[[Asked, Progress], Any]
+Listening = Callable[[Callable[[str, str], None]], AbstractContextManager[None]]
 
 
 class Message(msgspec.Struct, frozen=True):
-    """One thing a client is told: ``progress``, ``result``, ``error`` or ``cancelled``."""
+    """One thing a client is told: ``progress``, a ``line``, ``result``, ``error`` or ``cancelled``."""
 
     sequence: int
     kind: str
@@ -57,7 +61,8 @@ class Message(msgspec.Struct, frozen=True):
 class Work:
     """One piece of long work. Safe to use from several threads.
 
-    Of a stage's progress only the newest is kept, so that a client that was away catches up.
+    Of a stage's progress only the newest is kept, so that a client that was away catches up; of what steps
+    write the last lines: all of it is in their logs.
 
     Args:
         name: its id.
@@ -75,6 +80,7 @@ class Work:
         self._stop = threading.Event()
         self._state: State = "waiting"
         self._messages: dict[str, Message] = {}
+        self._lines: deque[Message] = deque(maxlen=_LINES)
         self._sequence = 0
         self._error: dict[str, Any] = {}
 
@@ -95,7 +101,8 @@ class Work:
     def after(self, sequence: int) -> list[Message]:
         """What was said since message ``sequence`` (0: from the beginning), in order."""
         with self._lock:
-            news = [said for said in self._messages.values() if said.sequence > sequence]
+            told = [*self._messages.values(), *self._lines]
+            news = [said for said in told if said.sequence > sequence]
         return sorted(news, key=lambda said: said.sequence)
 
     def cancel(self) -> None:
@@ -117,6 +124,12 @@ class Work:
             self._end("failed", "error", error_body(unexpected(error, log)))
         else:
             self._end("done", "result", result)
+
+    def line(self, step: str, text: str) -> None:
+        """Tell a line that a step wrote."""
+        with self._lock:
+            self._sequence += 1
+            self._lines.append(Message(self._sequence, "line", {"step": step, "text": text}))
 
     def fail(self, error: NenrinError) -> None:
         """End it without doing it."""
@@ -149,12 +162,20 @@ class Works:
         log: where tracebacks of unforeseen errors go.
         unfinished: where what was asked for is kept until it has ended.
         do: does what was asked for.
+        listening: within the block that it gives, its argument is told what steps write.
     """
 
-    def __init__(self, log: Path, unfinished: Unfinished, do: Do) -> None:
+    def __init__(
+        self,
+        log: Path,
+        unfinished: Unfinished,
+        do: Do,
+        listening: Listening = lambda _: nullcontext(),
+    ) -> None:
         self._log = log
         self._unfinished = unfinished
         self._do = do
+        self._listening = listening
         self._lock = threading.Lock()
         self._works: dict[str, Work] = {}
         self._started = max((left.number for left in unfinished.left), default=0)
@@ -300,7 +321,8 @@ class Works:
         kept = work.kept
         if kept is not None and not work.stopped:
             self._unfinished.keep(msgspec.structs.replace(kept, begun=kept.begun + 1))
-        work.run(self._log)
+        with self._listening(work.line):
+            work.run(self._log)
         if kept is not None and not (self._closing and work.state == "cancelled"):
             self._unfinished.forget(kept)
 

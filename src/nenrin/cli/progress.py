@@ -38,7 +38,10 @@ class Shown:
         self._quarters: dict[str, int] = {}
 
     def __call__(self, said: dict[str, Any]) -> None:
-        """One report: ``stage``, ``done``, ``total``, ``note``."""
+        """One report: ``stage``, ``done``, ``total``, ``note``; or a line: ``step``, ``text``."""
+        if "text" in said:
+            self._written(said["step"], said["text"])
+            return
         stage, done, total, note = (said[key] for key in ("stage", "done", "total", "note"))
         if stage not in self._tasks:
             self._tasks[stage] = self._bars.add_task(stage, total=None, note="")
@@ -47,6 +50,11 @@ class Shown:
         if not self._live:
             self._line(stage, done, total, note)
         self._bars.update(self._tasks[stage], completed=done, total=total or None, note=note)
+
+    def _written(self, step: str, text: str) -> None:
+        """What a step of one's own wrote; libraries say much while they train, which the logs keep."""
+        if step != "tune" and ":" not in step:
+            self._bars.console.print(Text.assemble((f"{step} | ", "dim"), text))
 
     def _line(self, stage: str, done: int, total: int, note: str) -> None:
         """A line when a stage begins and after every quarter of it."""

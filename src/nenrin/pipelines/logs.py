@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import shutil
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nenrin.core.jobs import Job
 from nenrin.pipelines.executor import Line, Report, Said
 
 KEPT = 50  # runs whose logs stay
+
+Hear = Callable[[str, str], None]
 
 
 class StepLogs:
@@ -19,12 +23,24 @@ class StepLogs:
         self._folder = folder
         self._lock = threading.Lock()
         self._newest: dict[str, str] = {}
+        self._listeners: list[Hear] = []
+
+    @contextmanager
+    def listening(self, hear: Hear) -> Iterator[None]:
+        """Within the block ``hear`` is told every line that is written, and by which step."""
+        self._listeners.append(hear)
+        try:
+            yield
+        finally:
+            self._listeners.remove(hear)
 
     def heard(self, job: Job, said: Said) -> None:
         """Keep a line; remember what was said last."""
         if isinstance(said, Line):
             self._newest[job.id] = said.text
             self.append(job, said.text)
+            for hear in list(self._listeners):
+                hear(job.name, said.text)
         elif isinstance(said, Report):
             part = f"{said.done} of {said.total}" if said.total else f"{said.done}"
             self._newest[job.id] = f"{part} {said.note}".strip()

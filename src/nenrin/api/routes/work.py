@@ -48,7 +48,7 @@ def cancel(here: Here, name: str) -> Json:
 async def events(
     work: Found, last_event_id: Annotated[int, Header()] = 0
 ) -> AsyncIterator[ServerSentEvent]:
-    """`progress` events, then one `result`, `error` or `cancelled`, and the stream ends.
+    """`progress` and `line` events, then one `result`, `error` or `cancelled`, and the stream ends.
 
     A client that was cut off sends `Last-Event-ID` and misses nothing.
     """
