@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from nenrin.backends.blobs.local import LocalStore
 from nenrin.backends.compute.fork import ForkExecutor, can_fork
 from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
+from nenrin.backends.health import project_of, state_of
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
@@ -33,6 +34,7 @@ from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
 from nenrin.core.errors import ConflictError, NotFoundError
+from nenrin.core.health import Finding
 from nenrin.core.instants import iso
 from nenrin.core.jobs import Room
 from nenrin.core.restore import restore
@@ -246,6 +248,12 @@ class Platform:
 def _memory() -> int:
     """Bytes of memory of this machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """What is wrong with a folder's state and its project; holds nothing and changes nothing."""
+    yield from state_of(settings.database, SystemCalendar().now)
+    yield from project_of(settings.folder.absolute())
 
 
 def restore_folder(source: Path, settings: Settings, told: Told) -> Restored:

@@ -192,7 +192,9 @@ def main() -> None:
     asked = parser.parse_args()
     draw = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as folder:
-        crashing = Crashing(Path(folder), project(asked.layers, 5))
+        place = Path(folder, "a", "b")  # its steps look for a file three folders above theirs
+        place.mkdir(parents=True)
+        crashing = Crashing(place, project(asked.layers, 5))
         expected, took = crashing.whole()
         print(f"{len(expected)} steps in {took:.1f} s")
         outcomes = []

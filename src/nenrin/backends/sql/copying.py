@@ -46,6 +46,15 @@ class SqliteStates:
             found = [str(line) for (line,) in connection.execute("PRAGMA quick_check(10)")]
         return [] if found == ["ok"] else found
 
+    def schema(self, state: Path) -> str:
+        """The number of a file's schema; empty before there is one."""
+        with _reading(state) as connection:
+            try:
+                row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            except sqlite3.OperationalError:
+                return ""
+        return str(row[0]) if row else ""
+
     def named(self, state: Path) -> set[str]:
         """Every digest in any column of any table."""
         named: set[str] = set()
