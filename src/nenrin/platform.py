@@ -27,6 +27,7 @@ from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
 from nenrin.backends.sql.monitoring import SqlAlarms
 from nenrin.backends.sql.pipelines import SqlResults
 from nenrin.backends.sql.project import SqlRevisions
+from nenrin.backends.sql.pruning import SqlRetained
 from nenrin.backends.sql.registry import SqlAliases, SqlVersions
 from nenrin.backends.sql.serving import SqlDeployments
 from nenrin.core.audit import Audit, AuditReport
@@ -37,6 +38,7 @@ from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
 from nenrin.core.jobs import Room
+from nenrin.core.pruning import Pruning
 from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
@@ -74,7 +76,8 @@ class Platform:
         units, store: ledger and state; content.
         calendar: business time.
         logs: what steps wrote.
-        data, registry, gates, serving, monitoring, loop, projects, audit, checkpoints, backups: verbs.
+        data, registry, gates, serving, monitoring, loop, projects: the rooms' verbs.
+        audit, checkpoints, backups, pruning: those of looking after a folder.
 
     Args:
         settings: where things are kept.
@@ -106,8 +109,11 @@ class Platform:
         self.checkpoints = Checkpoints(
             self.units, settings.state_folder / "keys", self.calendar.now
         )
+        states = SqliteStates(settings.database)
+        retained = SqlRetained(self.units, states)
+        self.pruning = Pruning(self.units, self.store, retained, timer.epoch)
         self.backups = Backups(
-            SqliteStates(settings.database),
+            states,
             self.store,
             settings.state_folder / "scratch",
             lambda: iso(self.calendar.now()),

@@ -6,6 +6,7 @@ By hand: ``python -m tests.journeys.crashing --points 200``.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -139,7 +140,8 @@ class Crashing:
             os.killpg(pid, signal.SIGKILL)
         else:
             for child in children(pid):
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    os.kill(child, signal.SIGKILL)
 
     def recorded(self) -> set[str]:
         """The steps whose outputs are remembered."""

@@ -75,10 +75,23 @@ def _load(platform: Platform, asked: Asked, progress: Progress) -> Any:
     return {**msgspec.to_builtins(version), "notes": notes}
 
 
+def _prune(platform: Platform, asked: Asked, progress: Progress) -> Any:
+    progress("prune", 0, 0)
+    now, keep = platform.calendar.now(), asked.values["keep"]
+    return platform.pruning.prune(
+        asked.environment,
+        now,
+        before=None if keep is None else now - keep,
+        budget=asked.values["budget"],
+        dry_run=asked.values["dry_run"],
+    )
+
+
 VERBS: Mapping[str, Verb] = {
     "run": _run,
     "apply": _apply,
     "backtest": _backtest,
     "backup": _backup,
     "load": _load,
+    "prune": _prune,
 }

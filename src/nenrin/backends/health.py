@@ -100,7 +100,7 @@ def _schema(found: str) -> Finding:
         name="database",
         health="warn",
         found=f"intact, of schema {found or '0'}; the next command brings it to {NEWEST}",
-        do="make a backup first: nenrin backup TO",
+        do="make a backup first: nenrin backup --to FOLDER",
     )
 
 

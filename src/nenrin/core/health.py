@@ -166,7 +166,7 @@ def disk(name: str, path: Path) -> Finding:
         name=name,
         health="fail" if free < TOO_LITTLE else "warn",
         found=said,
-        do="make room: nenrin data prune --dry-run says what can go",
+        do="make room: nenrin prune --dry-run says what can go",
     )
 
 

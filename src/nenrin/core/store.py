@@ -38,6 +38,26 @@ class ContentStore(Protocol):
         """
         ...
 
+    def size(self, digest: str) -> int:
+        """How many bytes ``digest`` has.
+
+        Raises:
+            NotFoundError: nothing is kept under that digest.
+        """
+        ...
+
+    def written(self, digest: str) -> float:
+        """When ``digest`` was put last, seconds since 1970.
+
+        Raises:
+            NotFoundError: nothing is kept under that digest.
+        """
+        ...
+
+    def remove(self, digest: str) -> None:
+        """Let go of ``digest``; only :mod:`nenrin.core.pruning` knows when nothing names it."""
+        ...
+
     def digests(self) -> Iterator[str]:
         """Every digest kept, sorted."""
         ...

@@ -62,6 +62,19 @@ class MemoryStore:
         """Compare; ``IntegrityError`` if the bytes have changed."""
         self.get(digest)
 
+    def size(self, digest: str) -> int:
+        """How many bytes ``digest`` has."""
+        return len(self.get(digest))
+
+    def written(self, digest: str) -> float:
+        """Nobody knows: long ago."""
+        self.get(digest)
+        return 0.0
+
+    def remove(self, digest: str) -> None:
+        """Let go of ``digest``."""
+        self._blobs.pop(digest, None)
+
     def digests(self) -> Iterator[str]:
         """Every digest kept, sorted."""
         yield from sorted(self._blobs)
@@ -178,6 +191,19 @@ class ContentStoreContract:
         """The same bytes have one name."""
         assert store.put(b"once") == store.put(b"once")
         assert list(store.digests()) == [digest_bytes(b"once")]
+
+    def test_what_is_removed_is_gone_and_can_be_put_again(self, store: ContentStore) -> None:
+        """Removing what is not there is nothing."""
+        digest = store.put(b"twice")
+        assert store.size(digest) == 5
+        store.remove(digest)
+        store.remove(digest)
+        assert not store.has(digest)
+        for ask in (store.size, store.written, store.get):
+            with pytest.raises(NotFoundError):
+                ask(digest)
+        assert store.put(b"twice") == digest
+        assert store.get(digest) == b"twice"
 
     def test_lists_digests_sorted(self, store: ContentStore) -> None:
         """In the same order whatever the order of puts."""

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.core.errors import RequestError
+from nenrin.core.instants import duration
+from nenrin.project.steps import size
 
 router = APIRouter(prefix="/api", tags=["system"])
 
@@ -21,6 +23,16 @@ class Backup(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     to: str = Field(description="an absolute path", examples=["/backups/monday.tar"])
+
+
+class Prune(BaseModel):
+    """What may go: results of steps older than ``keep``, the oldest until content fits ``budget``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep: str | None = Field(None, examples=["30d"])
+    budget: str | None = Field(None, examples=["5GB"])
+    dry_run: bool = False
 
 
 @router.get("/health")
@@ -44,4 +56,18 @@ def backup(here: Here, asked: Backup) -> Json:
     if not to.is_absolute():
         raise RequestError(f"{to} is no absolute path", where="to", hint="begin it with /")
     work = here.works.ask(here.asked("backup", to=asked.to))
+    return Json(work.describe(), status_code=202)
+
+
+@router.post("/prune", status_code=202)
+def prune(here: Here, asked: Prune) -> Json:
+    """Remove content that nothing names, and old results of steps. Long work."""
+    work = here.works.ask(
+        here.asked(
+            "prune",
+            keep=None if asked.keep is None else duration(asked.keep),
+            budget=None if asked.budget is None else size(asked.budget),
+            dry_run=asked.dry_run,
+        )
+    )
     return Json(work.describe(), status_code=202)

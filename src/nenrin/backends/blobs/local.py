@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nenrin.core.digest import digest_bytes, digest_file
@@ -46,7 +46,10 @@ class LocalStore:
         digest = digest_bytes(data)
         path = self._path(digest)
         try:
-            if not path.exists():
+            if path.exists():
+                with suppress(OSError):  # of another user, or read-only: it is there all the same
+                    os.utime(path)  # pruning leaves alone what was put lately
+            else:
                 self._write(path, data)
             # also when another process has just put it: its entry may not be on the disk yet
             self._sync_folder(path.parent)
@@ -89,6 +92,21 @@ class LocalStore:
         if found != digest:
             raise _changed(digest, path)
         self._compared.add(digest)
+
+    def size(self, digest: str) -> int:
+        """How many bytes ``digest`` has."""
+        with self._reading(digest) as path:
+            return path.stat().st_size
+
+    def written(self, digest: str) -> float:
+        """When ``digest`` was put last, seconds since 1970."""
+        with self._reading(digest) as path:
+            return path.stat().st_mtime
+
+    def remove(self, digest: str) -> None:
+        """Let go of ``digest``."""
+        self._path(digest).unlink(missing_ok=True)
+        self._compared.discard(digest)
 
     def digests(self) -> Iterator[str]:
         """Every digest kept, sorted."""

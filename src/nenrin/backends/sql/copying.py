@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from nenrin.backends.sql.engines import sqlite_path
 from nenrin.core.errors import IntegrityError, NotFoundError
 from nenrin.core.named import digests_in
+
+_NOTHING: Mapping[str, Set[str]] = {}
 
 
 class SqliteStates:
@@ -55,14 +57,18 @@ class SqliteStates:
                 return ""
         return str(row[0]) if row else ""
 
-    def named(self, state: Path) -> set[str]:
-        """Every digest in any column of any table."""
+    def named(self, state: Path, without: Mapping[str, Set[str]] = _NOTHING) -> set[str]:
+        """Every digest in any column of any table.
+
+        ``without``: by table, rows that are left out, by their first column.
+        """
         named: set[str] = set()
         with _reading(state) as connection:
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             for (table,) in tables.fetchall():
+                left_out = without.get(table, frozenset())
                 for row in connection.execute(f'SELECT * FROM "{table}"'):
-                    for value in row:
+                    for value in () if row[0] in left_out else row:
                         if isinstance(value, str):
                             named |= digests_in(value.encode())
                         elif isinstance(value, bytes):
