@@ -216,6 +216,13 @@ class Loop:
         self.ticks = 0
         self.serves = False
         self.made: dict[str, Any] | None = None
+        self.restarts: list[tuple[str, str]] = []
+
+    def heal(self, environment: str) -> list[str]:
+        return []
+
+    def restarted(self, environment: str, worker: str, why: str) -> None:
+        self.restarts.append((worker, why))
 
     def status(self, environment: str) -> dict[str, Any]:
         watch = {"subject": "version-1", "ref": "version-0", "evidence": 0.5, "blocks": 3}

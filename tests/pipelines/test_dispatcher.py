@@ -249,7 +249,9 @@ def test_a_frozen_worker_loses_its_lease_and_its_late_result_is_refused(
     executor.started[1].result.set_result("in time")
     (ended,) = dispatcher.step(0)
     assert ended.output == "digest of in time"
-    assert [event.subject for event in units.events("dev")] == ["in time"]
+    healed, committed = units.events("dev")
+    assert (healed.kind, healed.body) == ("healed.rerun", {"why": "its worker was silent"})
+    assert committed.subject == "in time"
     assert (state(units).attempt, state(units).lost) == (2, 1)
     assert list((tmp_path / "scratch").iterdir()) == []
 

@@ -79,14 +79,14 @@ class PlaneProcess:
         )
         self._process.start()
 
-    def look(self) -> None:
-        """Start it again if it has died.
+    def look(self) -> str:
+        """Start it again if it has died, and say why; empty where it has not.
 
         Raises:
             UnavailableError: it dies every time.
         """
         if self._process is None or self._process.is_alive():
-            return
+            return ""
         self._deaths += 1
         code = self._process.exitcode
         if self._deaths >= _STARTS:
@@ -97,6 +97,7 @@ class PlaneProcess:
             )
         _LOG.warning("the data plane died with code %s; it is started again", code)
         self.start()
+        return f"it died with code {code}"
 
     def ready(self, stop: threading.Event) -> bool:
         """Wait until every deployment answers; whether that came in time and before ``stop``."""
@@ -176,6 +177,8 @@ def _serve(
         target=_beat, args=(holder, environment, stop), name="nenrin-beat", daemon=True
     )
     try:
+        for healed in holder.platform.loop.heal(environment):
+            say(healed)
         plane.start()
         beat.start()
         for work in holder.works.resume():
@@ -183,7 +186,9 @@ def _serve(
         if plane.ready(stop):
             ready(plane.url, holder.platform)
         while not stop.wait(_LOOK):
-            plane.look()
+            died = plane.look()
+            if died:
+                holder.platform.loop.restarted(environment, "data plane", died)
     finally:
         stop.set()
         plane.stop()

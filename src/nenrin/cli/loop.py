@@ -88,9 +88,22 @@ def _status(status: dict[str, Any]) -> RenderableType:
             empty="nothing is deployed yet: nenrin run, or nenrin adopt after a backtest",
         ),
         *(line for each in status["deployments"] for line in _news(each)),
+        *(Text(_healed(each), style="yellow") for each in status.get("healed", ())),
         Text(f"predictions: {answered['issued']:,} answered{missing}", style="dim"),
         Text(f"ledger: {ledger['events']:,} events, head {ledger['head'][:12]}", style="dim"),
     )
+
+
+def _healed(event: Mapping[str, Any]) -> str:
+    """The newest healing of each kind."""
+    what, why = event["what"], event.get("why", "its content could not be read")
+    words = {
+        "healed.rerouted": f"{what} was routed to {event.get('to')}",
+        "healed.rebuilt": f"the feature state of {what} was rebuilt",
+        "healed.restarted": f"{what} was started again",
+        "healed.rerun": f"step {what} was run again",
+    }
+    return f"healed {when(event['at'])}: {words[event['action']]}: {why}"
 
 
 def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:

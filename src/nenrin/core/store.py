@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
+from nenrin.core.errors import IntegrityError, NotFoundError
+
 
 class ContentStore(Protocol):
     """Bytes by digest. Written once and never changed; safe to use from several processes.
@@ -70,3 +72,15 @@ class ContentStore(Protocol):
             IntegrityError: the bytes are not those that were kept; looked at when first asked for.
         """
         ...
+
+
+def whole(store: ContentStore, digest: str) -> bool:
+    """Whether what can be made again under ``digest`` can be read; what is damaged goes, to be made again."""
+    try:
+        store.verify(digest)
+    except NotFoundError:
+        return False
+    except IntegrityError:
+        store.remove(digest)
+        return False
+    return True

@@ -42,6 +42,17 @@ class Units(Protocol):
         """Sealed events with a sequence greater than ``after``, in order: a consumer's cursor."""
         ...
 
+    def find(
+        self,
+        environment: str,
+        *,
+        kind: str | None = None,
+        subject: str | None = None,
+        limit: int | None = None,
+    ) -> list[Event]:
+        """Sealed events of a kind, a subject, or both, in order; with a ``limit`` the newest."""
+        ...
+
     def head(self, environment: str) -> tuple[int, str]:
         """Sequence and hash of the newest sealed event; ``(0, GENESIS)`` before the first."""
         ...

@@ -24,6 +24,7 @@ from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
 from nenrin.loop.first import code_look, hold_out
 from nenrin.loop.freezing import LIVE, Freezing
+from nenrin.loop.healing import Healing
 from nenrin.loop.holding import (
     Held,
     frozen_line,
@@ -38,10 +39,10 @@ from nenrin.loop.holding import (
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
-from nenrin.loop.promoting import archived, evidence_for
+from nenrin.loop.promoting import archived, evidence_for, lead, leave
 from nenrin.loop.rings import rings
 from nenrin.loop.schedule import skip_missed_looks
-from nenrin.loop.state import Segment, State
+from nenrin.loop.state import State
 from nenrin.loop.timeless import NOTHING_TO_TRAIN, change_due, waits_for
 from nenrin.loop.timeless import turn as timeless_turn
 from nenrin.loop.turn import Loop
@@ -49,6 +50,8 @@ from nenrin.loop.unchanged import fits_the_same
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.service import ServingService
+
+HEALED = ("healed.rerouted", "healed.rebuilt", "healed.restarted", "healed.rerun")
 
 
 def stands_at(end: int, now: int) -> int | None:
@@ -80,7 +83,16 @@ class Living:
         self._calendar = calendar
         self._store = store
         self._seen: dict[tuple[str, str], tuple[str, ...]] = {}
-        self.freezing = Freezing(units, serving, self._instant, self._seen)
+        self.healing = Healing(
+            units=units,
+            store=store,
+            registry=registry,
+            serving=serving,
+            states=states,
+            replay=replay,
+            instant=self.instant,
+        )
+        self.freezing = Freezing(units, serving, self.instant, self._seen)
 
     def turn(
         self, environment: str, prepared: Prepared, progress: Progress | None
@@ -163,7 +175,7 @@ class Living:
         )
         step = Step(at=now, verdicts=[verdict], why="promoted by hand")
         if verdict.admitted:
-            step.route = _to(state, version, now)
+            step.route = lead(state, version, now)
             state.artefacts = {**state.artefacts, version: artefact}
             state.probation = [name for name in state.probation if name != artefact.recipe]
         self._journal(environment, prepared).commit(step, state, by_hand=True)
@@ -179,7 +191,7 @@ class Living:
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
         """Serve what was served before, at once; the recipe of what is left is on probation."""
         state = self.state(environment, deployment)
-        with self._units.write(environment, self._instant(environment)) as unit:
+        with self._units.write(environment, self.instant(environment)) as unit:
             before = self._serving.current(unit, deployment)
             to = _earlier(state) if before and not before.previous else None
             done = self._serving.rollback(unit, deployment, reason="rolled back by hand", to=to)
@@ -187,7 +199,7 @@ class Living:
             if left != done.champion:
                 self._registry.mark_bad(unit, left, "rolled back by hand")
             if state is not None:
-                _leave(state, left, done.champion, unit.at)
+                leave(state, left, done.champion, unit.at)
                 self._states.put(unit, deployment, state.dumps())
         return {"deployment": deployment, "champion": done.champion, **stays_frozen(done)}
 
@@ -212,11 +224,17 @@ class Living:
                 line |= {"rings": here[deployment.name], **_told(state)}
             lines.append(line)
         sequence, head = self._units.head(environment)
+        healed = [self._units.find(environment, kind=kind, limit=1) for kind in HEALED]
         return {
             "environment": environment,
             "now": iso(now),
             "calendar": _calendar_words(stands),
             "deployments": lines,
+            "healed": [
+                {"at": iso(event.at), "action": event.kind, "what": event.subject, **event.body}
+                for events in healed
+                for event in events
+            ],
             "ledger": {"events": sequence, "head": head},
         }
 
@@ -286,7 +304,7 @@ class Living:
         self._journal(environment, prepared).commit(turned.step, turned.state)
         return _told_turn([turned.step], turned.evaluation, turned.column_aucs)
 
-    def _instant(self, environment: str) -> int:
+    def instant(self, environment: str) -> int:
         """Where an environment's calendar is."""
         stands = self._stands(environment)
         return self._calendar.now() if stands is None else stands
@@ -361,24 +379,6 @@ def _hold(
     if step.lines:
         journal.commit(step, state)
     return _told_turn([step] if step.lines else [], None, {})
-
-
-def _leave(state: State, left: str, champion: str, now: int) -> None:
-    """Remember a roll-back by hand: what was left is bad, and its recipe on probation."""
-    _to(state, champion, now)
-    if left != champion and left in state.artefacts:
-        state.bad = [*state.bad, left]
-        state.probation = [*state.probation, state.artefacts[left].recipe]
-
-
-def _to(state: State, champion: str, now: int) -> Segment:
-    """Another champion for all requests from now on: canary and watch are over."""
-    at = max(now, state.segments[-1].start) if state.segments else now
-    segment = Segment(at, ((champion, 100),))
-    state.champion = champion
-    state.segments = [*state.segments, segment]
-    state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
-    return segment
 
 
 def _warnings(prepared: Prepared) -> list[str]:

@@ -1,18 +1,18 @@
-"""Back by hand: an archived version, and what the gate may ask about it."""
+"""Another champion without a race: an archived version, what the gate may ask about it, what is left."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from nenrin.core.errors import NotFoundError, RefusedError
-from nenrin.core.instants import to_us
+from nenrin.core.instants import NEVER, to_us
 from nenrin.core.store import ContentStore
 from nenrin.gates.evidence import Evidence
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.evidence import JUDGED_DAYS, gather
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared
-from nenrin.loop.state import Artefact, State
+from nenrin.loop.state import Artefact, Segment, State
 from nenrin.loop.timeless import kept_evidence
 from nenrin.registry.version import Version
 
@@ -61,3 +61,21 @@ def evidence_for(
         return kept_evidence(prepared, state, artefact, now, answers)
     deployed: Deployed = open_deployed(prepared, now, options, state)
     return gather(deployed, artefact, deployed.closed_days(JUDGED_DAYS), change="promote")
+
+
+def leave(state: State, left: str, champion: str, now: int) -> None:
+    """Remember a roll-back by hand: what was left is bad, and its recipe on probation."""
+    lead(state, champion, now)
+    if left != champion and left in state.artefacts:
+        state.bad = [*state.bad, left]
+        state.probation = [*state.probation, state.artefacts[left].recipe]
+
+
+def lead(state: State, champion: str, now: int) -> Segment:
+    """Another champion for all requests from now on: canary and watch are over."""
+    at = max(now, state.segments[-1].start) if state.segments else now
+    segment = Segment(at, ((champion, 100),))
+    state.champion = champion
+    state.segments = [*state.segments, segment]
+    state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
+    return segment

@@ -249,6 +249,14 @@ class LoopService:
         """Do what is due in an environment; how many steps changed something."""
         return self._living.tick(environment)
 
+    def heal(self, environment: str) -> list[str]:
+        """Mend what is served and cannot be read; a sentence for each (:mod:`nenrin.loop.healing`)."""
+        return self._living.healing.heal(environment)
+
+    def restarted(self, environment: str, worker: str, why: str) -> None:
+        """A worker died, and was started again."""
+        self._living.healing.restarted(environment, worker, why)
+
     def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
         """Serve a version by hand, through the gate."""
         if self._living.state(environment, deployment) is None:  # nothing of it is trained here

@@ -240,6 +240,7 @@ class Dispatcher:
         with self._unit() as unit:
             if lost:
                 self._jobs.release(unit, leases=[(job.id, job.attempt)])
+                unit.record("healed.rerun", job.name, {"why": "its worker was killed"})
             elif not self._jobs.fail(unit, job.id, job.attempt, said, again):
                 return None
         if lost or again is not None:
@@ -276,12 +277,15 @@ class Dispatcher:
             for lease, attempt in self._attempts.items()
             if now - attempt.running.heard > self._lease
         ]
+        frozen = [self._attempts[lease].job.name for lease in silent]
         for lease in silent:
             self._drop(lease)
         if silent or now - self._extended > self._lease / 3:
             self._extended = now
             with self._unit() as unit:
                 self._jobs.release(unit, leases=silent)
+                for job in frozen:
+                    unit.record("healed.rerun", job, {"why": "its worker was silent"})
                 self._jobs.extend(unit, list(self._attempts), self._timer.epoch() + self._lease)
 
     def _drop(self, lease: tuple[str, int]) -> None:

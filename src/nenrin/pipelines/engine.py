@@ -16,6 +16,8 @@ from nenrin.pipelines.graph import Graph, Node
 from nenrin.pipelines.ports import Results, StepResult
 from nenrin.pipelines.run import Done, GraphRun, Progress
 
+GONE = "its stored output is gone"
+
 
 class Planned(msgspec.Struct, frozen=True, kw_only=True):
     """What a run would do with a node, ``does``: ``kept`` from before, ``runs``, or runs ``if due``."""
@@ -92,6 +94,8 @@ class Engine:
         )
         self._results.put(unit, key, result)
         self._results.put(unit, self._newest(called or name), result)
+        if why == GONE:
+            unit.record("healed.rerun", called or name, {"why": why})
 
     def changed(self, name: str, parts: Mapping[str, Any]) -> str:
         """Why a step with these key parts is not remembered: what differs from its newest result."""
@@ -110,7 +114,7 @@ class Engine:
         if node.keep is not None and self._calendar.now() - known.at > node.keep:
             return "", "what is remembered is too old"
         if not node.intact(known.output):
-            return "", "its stored output is gone"
+            return "", GONE
         return known.output, "same code, parameters and inputs"
 
     def plan(self, graph: Graph) -> list[Planned]:

@@ -10,7 +10,7 @@ import msgspec
 
 from nenrin.core.digest import digest, digest_bytes
 from nenrin.core.jobs import Job
-from nenrin.core.store import ContentStore
+from nenrin.core.store import ContentStore, whole
 from nenrin.pipelines.graph import Fan, Graph, Node, Work
 from nenrin.pipelines.source import Code, explain
 from nenrin.project.loader import Project
@@ -80,10 +80,10 @@ class OwnGraph:
 
     def intact(self, output: str) -> bool:
         """Whether everything that a step gave can still be read."""
-        if not self._store.has(output):
+        if not whole(self._store, output):
             return False
         found = msgspec.json.decode(self._store.get(output), type=StepOutput)
-        return all(self._store.has(content) for content in found.contents)
+        return all(whole(self._store, content) for content in found.contents)
 
     def shown(self, output: str) -> str:
         """How what a step gave prints."""

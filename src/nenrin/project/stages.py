@@ -13,7 +13,7 @@ import msgspec
 import polars as pl
 
 from nenrin.core.errors import DataError
-from nenrin.core.store import ContentStore
+from nenrin.core.store import ContentStore, whole
 from nenrin.data.declare import Dataset
 from nenrin.data.service import DataService
 from nenrin.data.spec import DatasetSpec
@@ -128,6 +128,7 @@ class Stages:
                         stage=stage,
                         inputs=(name,),
                         parts={"declared": _said(spec)},
+                        intact=partial(whole, self._store),
                         run=partial(run, dataset),
                         where=spec.where,
                     )
@@ -142,6 +143,7 @@ class Stages:
             "stage": "data preparation",
             "parts": {"code": self._revision.digest, "model": model.name},
             "plain": frozenset({"model"}),
+            "intact": partial(whole, self._store),
             "told": self._store.put(msgspec.json.encode(code)),
             "explained": explained_by(code, self._store),
             "where": model.where,

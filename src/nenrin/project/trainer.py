@@ -13,7 +13,7 @@ from nenrin.core.digest import derived_id, digest
 from nenrin.core.errors import NenrinError
 from nenrin.core.instants import iso
 from nenrin.core.jobs import Job
-from nenrin.core.store import ContentStore
+from nenrin.core.store import ContentStore, whole
 from nenrin.core.unit import Unit
 from nenrin.loop.ports import Fitted, Order, Progress
 from nenrin.pipelines.dispatcher import Commit, Dispatcher, Watching
@@ -177,7 +177,10 @@ class GraphTrainer:
 
     def _recalled(self, parts: dict[str, Any]) -> str:
         known = self._engine.remembered("fit", parts)
-        return known.output if known is not None and self._store.has(known.output) else ""
+        if known is None or not whole(self._store, known.output):
+            return ""
+        made = msgspec.json.decode(self._store.get(known.output), type=_Made)
+        return known.output if whole(self._store, made.model) else ""
 
     def _wanted(self, order: Order, parts: dict[str, Any]) -> tuple[Job, Commit]:
         """The job of a fit, and what is kept when it is done."""

@@ -145,6 +145,22 @@ class MemoryUnits:
         """Events with a sequence greater than ``after``, in order."""
         yield from self._chains.get(environment, [])[after:]
 
+    def find(
+        self,
+        environment: str,
+        *,
+        kind: str | None = None,
+        subject: str | None = None,
+        limit: int | None = None,
+    ) -> list[Event]:
+        """Events of a kind, a subject, or both, in order; with a ``limit`` the newest."""
+        found = [
+            event
+            for event in self.events(environment)
+            if kind in (None, event.kind) and subject in (None, event.subject)
+        ]
+        return found if limit is None else found[-limit:]
+
     def head(self, environment: str) -> tuple[int, str]:
         """Sequence and hash of the newest event."""
         chain = self._chains.get(environment)

@@ -1,0 +1,130 @@
+"""Healing what is served: versions and feature states whose content is gone or damaged.
+
+Two of the four healing actions: a deployment is routed to the last good version where the one that it serves
+cannot be read, and the feature state that answers its requests is rebuilt from the loaded data. The others,
+a worker that is started again and a job that is run again, belong to whoever starts workers and jobs. Each
+is an event, ``healed.…``, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from nenrin.core.errors import IntegrityError, NenrinError, NotFoundError
+from nenrin.core.store import ContentStore, whole
+from nenrin.core.unit import Units
+from nenrin.loop.journal import LoopStates
+from nenrin.loop.ports import Replay
+from nenrin.loop.promoting import leave
+from nenrin.loop.state import State
+from nenrin.registry.service import RegistryService
+from nenrin.serving.deployments import Deployment
+from nenrin.serving.service import ServingService
+
+
+class Healing:
+    """Heals the deployments of live environments.
+
+    Args:
+        units, store, registry, serving, states, replay: what it reads and writes.
+        instant: where an environment's calendar is.
+    """
+
+    def __init__(
+        self,
+        *,
+        units: Units,
+        store: ContentStore,
+        registry: RegistryService,
+        serving: ServingService,
+        states: LoopStates,
+        replay: Replay,
+        instant: Callable[[str], int],
+    ) -> None:
+        self._units = units
+        self._store = store
+        self._registry = registry
+        self._serving = serving
+        self._states = states
+        self._replay = replay
+        self._instant = instant
+
+    def heal(self, environment: str) -> list[str]:
+        """Look at everything that is served, and mend what can be mended; a sentence for each of it."""
+        return [
+            said
+            for deployment in self._serving.list(environment)
+            for said in (
+                *self._rerouted(environment, deployment),
+                *self._rebuilt(environment, deployment.name),
+            )
+        ]
+
+    def restarted(self, environment: str, worker: str, why: str) -> None:
+        """Record that a worker died and was started again."""
+        with self._units.write(environment, self._instant(environment)) as unit:
+            unit.record("healed.restarted", worker, {"why": why})
+
+    def _rerouted(self, environment: str, deployment: Deployment) -> Iterator[str]:
+        name, versions = deployment.name, [v.version for v in deployment.route.variants]
+        lost = next((v for v in versions if not self._readable(environment, v)), None)
+        if lost is None:
+            return
+        good = next(self._good(environment, deployment, lost), None)
+        if deployment.frozen or good is None:
+            why = "it is frozen" if deployment.frozen else "nothing it served before can be read"
+            yield (
+                f"{name} serves {lost}, whose content cannot be read, and goes on with it because {why}: "
+                f"nenrin deployments promote {name} VERSION, or nenrin run"
+            )
+            return
+        version, features = good
+        why = f"the content of {lost} cannot be read"
+        with self._units.write(environment, self._instant(environment)) as unit:
+            self._serving.rollback(unit, name, reason=why, to=version, features=features)
+            self._registry.mark_bad(unit, lost, why)
+            data = self._states.get(unit, name)
+            if data is not None:
+                state = State.loads(data)
+                leave(state, lost, version, unit.at)
+                self._states.put(unit, name, state.dumps())
+            unit.record("healed.rerouted", name, {"from": lost, "to": version, "why": why})
+        yield f"{name} was routed to {version}: {why}"
+
+    def _rebuilt(self, environment: str, name: str) -> Iterator[str]:
+        deployment = self._serving.show(environment, name)
+        for variant in deployment.route.variants:
+            if not variant.features or whole(self._store, variant.features):
+                continue
+            revision = self._registry.get(environment, variant.version).revision
+            try:
+                found = self._replay.features(environment, revision, name)
+            except NenrinError as error:
+                yield f"the feature state of {name} cannot be read, nor rebuilt: {error.message}"
+                continue
+            body = {"version": variant.version, "was": variant.features, "is": found}
+            with self._units.write(environment, self._instant(environment)) as unit:
+                self._serving.set_features(unit, name, {variant.version: found})
+                unit.record("healed.rebuilt", name, body)
+            yield f"the feature state of {name} could not be read, and was rebuilt from its data"
+
+    def _good(
+        self, environment: str, deployment: Deployment, lost: str
+    ) -> Iterator[tuple[str, str]]:
+        """Versions that can be read and are not bad, and their feature states, the last served first."""
+        served: dict[str, str] = {v.version: v.features for v in deployment.route.variants}
+        for event in reversed(self._units.find(environment, subject=deployment.name)):
+            for variant in event.body.get("route", [])[:1]:
+                served.setdefault(variant["version"], variant["features"])
+        for version, features in served.items():
+            if version == lost or self._registry.get(environment, version).status == "bad":
+                continue
+            if self._readable(environment, version):
+                yield version, features
+
+    def _readable(self, environment: str, version: str) -> bool:
+        try:
+            self._store.verify(self._registry.get(environment, version).content)
+        except (IntegrityError, NotFoundError):
+            return False
+        return True
