@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 from collections.abc import Callable
-from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,6 +13,7 @@ import uvicorn
 
 from nenrin.api.app import create_app, works_of
 from nenrin.api.folder import control_socket, log_file
+from nenrin.core import logs
 from nenrin.core.errors import UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
@@ -42,7 +41,7 @@ class Holder:
         self.path = control_socket(settings.state_folder)
         log = log_file(settings.state_folder)
         try:
-            self._log = _log_to(log)
+            self._log = logs.to_file(log, settings.log)
             self.platform = opener(settings)
             listener = _listen(self.path)
         except BaseException:
@@ -88,8 +87,7 @@ class Holder:
         self.path.unlink(missing_ok=True)
         self.platform.close()
         self._lock.release()
-        logging.getLogger().removeHandler(self._log)
-        self._log.close()
+        logs.end(self._log)
 
     def __enter__(self) -> Self:
         return self.ready()
@@ -113,12 +111,3 @@ def _listen(path: Path) -> socket.socket:
     path.chmod(0o600)  # before listen: until then nobody can connect
     listener.listen(128)
     return listener
-
-
-def _log_to(path: Path) -> RotatingFileHandler:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(path, maxBytes=5_000_000, backupCount=2, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    handler.setLevel(logging.WARNING)
-    logging.getLogger().addHandler(handler)
-    return handler

@@ -19,6 +19,7 @@ import httpx2
 
 from nenrin.api.folder import control_socket, predictions_folder
 from nenrin.api.holder import Holder, Opener
+from nenrin.core import logs
 from nenrin.core.errors import RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
@@ -65,6 +66,7 @@ class PlaneProcess:
             predictions=predictions_folder(settings.state_folder),
             control=control_socket(settings.state_folder),
             token=settings.token.get_secret_value() if settings.token else None,
+            log=settings.log,
         )
         self.url = _url(self._listener)
         self._deaths = 0
@@ -158,11 +160,14 @@ def serve(
         lock.release()
         raise
     stop = _stop_on_signals()
+    shown = logs.to_stderr(settings.log) if settings.log == "json" else None
     try:
         with Holder(settings, lock, opener) as holder:
             _serve(holder, plane, settings.environment, stop, ready, say)
     finally:
         plane.stop()
+        if shown is not None:
+            logs.end(shown)
 
 
 def _serve(
@@ -220,7 +225,8 @@ def _beat(holder: Holder, environment: str, stop: threading.Event) -> None:
     """Let the loop look at what is due, again and again; never while other work runs."""
     while not stop.wait(_BEAT):
         try:
-            holder.works.between(lambda: holder.platform.loop.tick(environment))
+            with logs.about(environment=environment):
+                holder.works.between(lambda: holder.platform.loop.tick(environment))
         except Exception:  # noqa: BLE001 - the next tick may do better
             if not stop.is_set():
                 _LOG.exception("a tick of the loop failed")

@@ -21,6 +21,7 @@ import msgspec
 from nenrin.api.unfinished import BEGINNINGS, Asked, Left, Unfinished
 from nenrin.api.wire import error_body, unexpected
 from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError, WorkerLostError
+from nenrin.core.logs import about
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 ENDED: frozenset[State] = frozenset({"done", "failed", "cancelled"})
@@ -114,6 +115,7 @@ class Work:
         try:
             self._check()
             self._state = "running"
+            _LOG.info("%s begins", self.what)
             result = self._job(self._report)
         except Cancelled:
             self._end("cancelled", "cancelled", {})
@@ -144,6 +146,7 @@ class Work:
             raise Cancelled
 
     def _end(self, state: State, kind: str, data: Any) -> None:
+        _LOG.info("%s is over: %s", self.what, state)
         self._say("", kind, data)
         if state == "failed":
             self._error = data
@@ -321,7 +324,8 @@ class Works:
         kept = work.kept
         if kept is not None and not work.stopped:
             self._unfinished.keep(msgspec.structs.replace(kept, begun=kept.begun + 1))
-        with self._listening(work.line):
+        environment = kept.asked.environment if kept is not None else ""
+        with self._listening(work.line), about(work=work.name, environment=environment):
             work.run(self._log)
         if kept is not None and not (self._closing and work.state == "cancelled"):
             self._unfinished.forget(kept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -34,6 +34,10 @@ class Settings(BaseSettings):
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
     token: SecretStr | None = Field(
         None, min_length=16, description="required of every request when the host is not loopback"
+    )
+    log: Literal["text", "json"] = Field(
+        "text",
+        description="how logs are written; json: one object a line, with run, step and deployment",
     )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,

@@ -6,6 +6,7 @@ data moves it. There the rows of a load are answered by the routes of their time
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from nenrin.core.calendar import Calendar
 from nenrin.core.digest import derived_id
 from nenrin.core.errors import ConflictError, NotFoundError, RefusedError
 from nenrin.core.instants import DAY, NEVER, iso
+from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
@@ -51,6 +53,7 @@ from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.service import ServingService
 
+_LOG = logging.getLogger(__name__)
 HEALED = ("healed.rerouted", "healed.rebuilt", "healed.restarted", "healed.rerun")
 
 
@@ -150,11 +153,16 @@ class Living:
             state = self.state(environment, deployment.name)
             if state is None or not self._anything_due(environment, deployment, state):
                 continue
-            prepared = self._replay.prepare(environment, deployment.name, load=False, progress=None)
-            self._seen[environment, deployment.name] = self._replay.loaded(environment)
-            turned = self.turn(environment, prepared, None)
-            done += len(turned["steps"])
+            with about(environment=environment, deployment=deployment.name):
+                done += self._ticked(environment, deployment.name)
         return done
+
+    def _ticked(self, environment: str, deployment: str) -> int:
+        prepared = self._replay.prepare(environment, deployment, load=False, progress=None)
+        self._seen[environment, deployment] = self._replay.loaded(environment)
+        steps = len(self.turn(environment, prepared, None)["steps"])
+        _LOG.info("a tick took %d steps", steps)
+        return steps
 
     def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
         """Serve an archived version, if the gate finds it no worse than the champion."""

@@ -12,6 +12,7 @@ from nenrin.core.calendar import Calendar
 from nenrin.core.environment import checked, is_backtest, of_backtest
 from nenrin.core.errors import NotFoundError, RefusedError, RequestError
 from nenrin.core.ledger import Event
+from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
@@ -242,8 +243,9 @@ class LoopService:
         self, environment: str, deployment: str | None, progress: Progress | None = None
     ) -> dict[str, Any]:
         """Load, build, and let the loop decide: the first version, new code, or what is due."""
-        prepared = self._replay.prepare(environment, deployment, load=True, progress=progress)
-        return self._living.turn(environment, prepared, progress)
+        with about(environment=environment, deployment=deployment or ""):
+            prepared = self._replay.prepare(environment, deployment, load=True, progress=progress)
+            return self._living.turn(environment, prepared, progress)
 
     def tick(self, environment: str) -> int:
         """Do what is due in an environment; how many steps changed something."""

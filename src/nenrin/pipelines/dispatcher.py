@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import shutil
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import msgspec
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import NenrinError, StepError, WorkerLostError
 from nenrin.core.jobs import Job, Jobs, Room
+from nenrin.core.logs import about
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
 from nenrin.pipelines.executor import Executor, Running, Task
@@ -22,6 +24,8 @@ from nenrin.pipelines.logs import StepLogs
 LEASE = 30.0  # seconds without a sign of life after which a worker has lost its work
 LOOK = 0.2  # seconds between two looks at who is silent, and at whether work was cancelled
 LOSSES = 3  # attempts that may end with their worker before the job fails: it may be what kills it
+
+_LOG = logging.getLogger(__name__)
 
 Commit = Callable[[Unit, Any], str]
 Watching = Callable[[int, str], None]
@@ -203,6 +207,8 @@ class Dispatcher:
             scratch=scratch,
             said=lambda said: self._logs.heard(job, said),
         )
+        with about(run=job.run, step=job.name):
+            _LOG.info("attempt %d begins", job.attempt)
         running = self._executor().start(task, called(job.call), job.payload)
         self._attempts[lease] = _Attempt(job, running, scratch)
         running.result.add_done_callback(lambda _: self._over.put(lease))
@@ -212,6 +218,10 @@ class Dispatcher:
         attempt = self._attempts.pop(lease, None)
         if attempt is None:
             return None  # its lease was lost, and its side files went with it
+        with about(run=attempt.job.run, step=attempt.job.name):
+            return self._over_with(attempt)
+
+    def _over_with(self, attempt: _Attempt) -> Ended | None:
         job = attempt.job
         try:
             value = attempt.running.result.result()
@@ -231,11 +241,13 @@ class Dispatcher:
         except _LostLeaseError:
             return None
         del self._commits[job.id]
+        _LOG.info("done")
         return Ended(job=job, output=output)
 
     def _failed(self, job: Job, error: Exception) -> Ended | None:
         lost = isinstance(error, WorkerLostError) and job.lost + 1 < LOSSES
         again = self._again(job, error)
+        _LOG.warning("attempt %d failed: %s", job.attempt, error)
         said = error.as_dict() if isinstance(error, NenrinError) else {"message": str(error)}
         with self._unit() as unit:
             if lost:

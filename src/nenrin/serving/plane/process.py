@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 import uvicorn
 
+from nenrin.core import logs
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import ConflictError
 from nenrin.core.lock import FolderLock
@@ -41,6 +42,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
         predictions: folder of the prediction log.
         control: the control process' Unix socket.
         token: asked of every request; None on a loopback address.
+        log: how its logs are written; ``json``: to its standard error.
     """
 
     folder: Path
@@ -48,6 +50,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     predictions: Path
     control: Path
     token: str | None = None
+    log: logs.Form = "text"
 
 
 class PlaneParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +107,8 @@ def run_plane(
     Raises:
         ConflictError: another plane serves this folder.
     """
+    if settings.log == "json":
+        logs.to_stderr(settings.log)
     log = LiveLog(settings.predictions)
     parts = parts_of(settings)
     table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
