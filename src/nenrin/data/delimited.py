@@ -47,13 +47,15 @@ def read_text(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) 
     the separator is no comma, a comma may be the decimal sign. Blank lines at the end are no rows.
 
     Raises:
-        DataError: the file is empty, no text in UTF-8, or a line has more fields than the header.
+        DataError: the file is empty, no text in UTF-8, a line has more fields than the header, or the last
+            line is cut off.
     """
     head = _head(path, spec)
     separator = _separator(head, SEPARATORS[ending(path)])
     try:
         columns = pl.read_csv(path, separator=separator, n_rows=0).columns
         names = _names(head, separator, columns)
+        _refuse_cut_off(path, separator, len(columns), spec)
         texts = [
             column
             for column, name in zip(columns, names, strict=True)
@@ -108,6 +110,19 @@ def _head(path: Path, spec: DatasetSpec) -> str:
         raise _wrong(spec, "is binary, not text in UTF-8", "export the rows as CSV or Parquet")
     text = head.decode("utf-8-sig", errors="replace")
     return text if len(head) < _HEAD else text[: text.rfind("\n") + 1] or text
+
+
+def _refuse_cut_off(path: Path, separator: str, width: int, spec: DatasetSpec) -> None:
+    """A last line without its end, and with too few fields, is half of one: polars would take it."""
+    if path.suffix.lower() == ".gz":
+        return  # a file that is cut off cannot be unpacked
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _HEAD))
+        last = file.read().rpartition(b"\n")[2].decode(errors="replace")
+    if last.strip() and '"' not in last and last.count(separator) + 1 < width:
+        columns = f"{last.count(separator) + 1} of {width} columns"
+        said = f"ends in the middle of a row, {last[:40]!r}, with {columns}"
+        raise _wrong(spec, said, "it may still be written, or cut off: write or copy it again")
 
 
 def _separator(head: str, own: str) -> str:

@@ -17,7 +17,7 @@ from nenrin.core.errors import DataError, MissingExtraError
 from nenrin.data.delimited import SEPARATORS, ending, read_text
 from nenrin.data.spec import DatasetSpec
 
-_TAKES = "return a polars, pandas or Arrow table, a dict of lists, a list of dicts, or a path"
+_TAKES = "return a polars, pandas or Arrow table, a dict of lists, a list of dicts or of tables, or a path"
 _PARQUET = b"PAR1"
 _FURTHER = re.compile(r"_duplicated_\d+")
 
@@ -30,7 +30,7 @@ def table(
     Args:
         source: polars DataFrame or LazyFrame, pandas DataFrame (a named index becomes columns),
             anything with an Arrow stream, dict of lists, list of dicts, or the path of a CSV, TSV
-            or Parquet file.
+            or Parquet file; or a list of tables, one below the other.
         spec: the dataset it is for, named in errors.
         frozen: the types of earlier loads.
 
@@ -90,6 +90,8 @@ def _frame(source: object, spec: DatasetSpec, frozen: Mapping[str, pl.DataType])
             return pl.DataFrame(source, infer_schema_length=None)
         case [*rows] if all(isinstance(row, dict) for row in rows):
             return pl.DataFrame(rows, infer_schema_length=None)
+        case [*parts] if not any(isinstance(part, list | dict | str) for part in parts):
+            return pl.concat([_frame(part, spec, frozen) for part in parts], how="vertical_relaxed")
     if type(source).__module__.partition(".")[0] == "pandas" and hasattr(source, "columns"):
         return _from_pandas(source, spec)
     if hasattr(source, "__arrow_c_stream__"):

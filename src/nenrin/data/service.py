@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +222,8 @@ def _path(source: object) -> str | None:
 
 def _call(dataset: Dataset) -> object:
     try:
-        return dataset()
+        given = dataset()
+        return list(given) if isinstance(given, Iterator) else given  # a generator runs only now
     except NenrinError:
         raise
     except USERS_ERRORS as error:

@@ -116,7 +116,9 @@ def waits_for(prepared: Prepared, state: State, now: int) -> str:
         return NOTHING_TO_TRAIN
     enough = math.ceil(ENOUGH_NEW * state.labels)
     new = _labelled(prepared, now) - state.labels
-    return f"a refresh starts by itself at {enough:,} new labels; {new:,} came since the last"
+    return (
+        f"a refresh starts by itself at {enough:,} new labels; {max(new, 0):,} came since the last"
+    )
 
 
 def _labelled(prepared: Prepared, now: int) -> int:

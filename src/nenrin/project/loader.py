@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 import traceback
@@ -150,9 +151,29 @@ def load_project(folder: Path) -> Project:
             where=str(path),
         )
     project = Project(folder, _imported(path))
+    _refuse_hidden(project)
     if read is not None:
         read[folder] = project
     return project
+
+
+def _refuse_hidden(project: Project) -> None:
+    """Of two functions of one name Python keeps the second, and says nothing.
+
+    Raises:
+        ProjectError: a declaration hides another.
+    """
+    declared = {*project.datasets, *project.views, *project.models, *project.steps}
+    first: dict[str, int] = {}
+    for node in ast.parse(project.path.read_bytes()).body:
+        if isinstance(node, ast.FunctionDef) and node.decorator_list and node.name in declared:
+            if node.name in first:
+                raise ProjectError(
+                    f"{node.name!r} is declared twice, first at {project.path}:{first[node.name]}",
+                    hint="give one of them another name",
+                    where=f"{project.path}:{node.lineno}",
+                )
+            first[node.name] = node.lineno
 
 
 def project_attributes(folder: Path) -> Mapping[str, object]:

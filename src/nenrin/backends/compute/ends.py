@@ -31,7 +31,11 @@ def died(what: str, returncode: int | None, entered: Entering, dumped: str = "")
         how = "by something"
     elif returncode < 0:
         how = f"by {_signal_name(-returncode)}"
-    hint = entered.hint or "see the workers' log"
+    hint = entered.hint or "see the line, and what it wrote"
+    if returncode is not None and returncode >= 0:
+        hint = (
+            entered.hint or "it ended its own process: look for os._exit, or native code that exits"
+        )
     if returncode == -signal.SIGKILL:
         hint = "something killed it, most often for want of memory: train on less, or free some"
     outside = returncode in (None, -signal.SIGKILL, -signal.SIGTERM)

@@ -160,7 +160,7 @@ def _explained() -> Iterator[None]:
     except OperationalError as error:
         raise UnavailableError(
             f"the database cannot be used: {error.orig}",
-            hint="is the disk full, or does another process hold the file? then do it again",
+            hint="make room if the disk is full, end whatever else holds the file; then do it again",
         ) from error
     except DatabaseError as error:
         if type(error) is not DatabaseError:
