@@ -14,6 +14,7 @@ _HOMES = {
     "choice": "nenrin.training.spaces",
     "dataset": "nenrin.data.declare",
     "deployment": "nenrin.loop.declare",
+    "cron": "nenrin.loop.declare",
     "every": "nenrin.loop.declare",
     "feature_view": "nenrin.features.declare",
     "file": "nenrin.data.declare",

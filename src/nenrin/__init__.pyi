@@ -3,6 +3,7 @@ from nenrin.data import samples as samples
 from nenrin.data.declare import dataset as dataset
 from nenrin.data.declare import file as file
 from nenrin.features.declare import feature_view as feature_view
+from nenrin.loop.declare import cron as cron
 from nenrin.loop.declare import deployment as deployment
 from nenrin.loop.declare import every as every
 from nenrin.loop.declare import history as history

@@ -8,7 +8,7 @@ import nenrin
 from tests.architecture import sources
 
 WORDS = [
-    "NenrinError", "choice", "dataset", "deployment", "every", "feature_view", "file", "floats",
+    "NenrinError", "choice", "cron", "dataset", "deployment", "every", "feature_view", "file", "floats",
     "history", "import_model", "integers", "map", "model", "predictor", "samples", "step", "trailing",
 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nenrin.core.errors import ProjectError
 from nenrin.core.instants import HOUR, from_us, iso, local_instant, to_us
-from nenrin.loop.declare import every
-from nenrin.loop.schedule import grid_look, next_at, skip_missed_looks
+from nenrin.loop.declare import cron, every
+from nenrin.loop.schedule import cron_tick, grid_look, next_at, skip_missed_looks
 from tests.loop.world import BEGIN, ZONE, Told, deployed, row_table
 
 HERE = ZoneInfo(ZONE)
@@ -85,3 +87,100 @@ def test_looks_that_the_data_reaches_are_not_skipped() -> None:
     first = made.state.next_look
     skip_missed_looks(made, local_instant(BEGIN + timedelta(days=80), time(12), ZONE))
     assert made.state.next_look == first
+
+
+ZONES = ("America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Tokyo")
+
+
+def _first_instant(day: date, clock: time, zone: ZoneInfo) -> int:
+    """Of a doubled time the first; what is due in a gap comes right after it."""
+    local = datetime.combine(day, clock, zone)
+    there = local.astimezone(UTC).astimezone(zone)
+    if there.replace(tzinfo=None) == local.replace(tzinfo=None):
+        return to_us(local)
+    minute = local.replace(tzinfo=None)
+    while True:
+        minute += timedelta(minutes=1)
+        exists = minute.replace(tzinfo=zone)
+        if exists.astimezone(UTC).astimezone(zone).replace(tzinfo=None) == minute:
+            return to_us(exists)
+
+
+@given(
+    st.sampled_from(ZONES),
+    st.datetimes(datetime(2019, 12, 1), datetime(2022, 1, 31)),
+    st.integers(0, 59),
+    st.integers(0, 4) | st.integers(0, 23),
+    st.none() | st.integers(0, 6),
+    st.none() | st.integers(1, 28),
+)
+def test_cron_comes_when_a_plain_search_says(
+    zone: str, moment: datetime, minute: int, hour: int, weekday: int | None, day: int | None
+) -> None:
+    """Both changes of clocks included, that of Lord Howe by half an hour too."""
+    weekday = None if day is not None else weekday
+    said = f"{minute} {hour} {day or '*'} * {'*' if weekday is None else weekday}"
+    after = to_us(moment.replace(tzinfo=UTC))
+    here = ZoneInfo(zone)
+    begin = from_us(after).astimezone(here).date()
+    days = [begin + timedelta(days=n) for n in range(-1, 40)]
+    due = [
+        _first_instant(each, time(hour, minute), here)
+        for each in days
+        if (day is None or each.day == day)
+        and (weekday is None or each.isoweekday() % 7 == weekday)
+    ]
+    assert cron_tick(said, zone, after) == min(at for at in due if at > after)
+
+
+@pytest.mark.parametrize(
+    ("expression", "says"),
+    [
+        ("every monday", "has not five fields"),
+        ("0 0 4 * * 1", "has not five fields"),
+        ("0 4 * * 9", "bad day-of-week"),
+        ("0 0 30 2 *", "bad day-of-month"),
+        ("0 */6 * * *", "more than once a day"),
+        ("* 4 * * *", "more than once a day"),
+        (None, "has not five fields"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(expression: str, says: str) -> None:
+    with pytest.raises(ProjectError) as caught:
+        cron(expression)
+    assert says in str(caught.value.message)
+    assert __file__ in caught.value.where
+
+
+def test_how_it_is_declared_is_how_it_is_told() -> None:
+    assert str(cron("0  4 * * 1")) == "cron 0 4 * * 1, of missed looks last"
+    assert cron("0 4 * * 1").period == 7 * 24 * HOUR
+    assert cron("30 4 1 * *").at == "04:30"
+    assert (
+        str(every("7d", at="04:00", catch_up="none")) == "every 7d at 04:00, of missed looks none"
+    )
+    with pytest.raises(ProjectError, match="catch_up='some' is not known"):
+        every("7d", catch_up="some")
+
+
+@pytest.mark.parametrize("declared", [every, lambda _, **how: cron("0 4 * * 3", **how)])
+def test_all_missed_looks_are_taken_or_none(declared: Any) -> None:
+    made = deployed(row_table(40, 5)[0], Told({}), look=BEGIN + timedelta(days=30))
+    first = local_instant(BEGIN + timedelta(days=41), time(4), ZONE)
+    now = local_instant(BEGIN + timedelta(days=100), time(12), ZONE)
+    for catch_up in ("all", "last", "none"):
+        made.declared = msgspec.structs.replace(
+            made.declared, refresh=declared("7d", catch_up=catch_up)
+        )
+        made.state.next_look = first
+        skip_missed_looks(made, now)
+        left = made.state.next_look
+        if catch_up == "all":
+            assert left == first
+        elif catch_up == "last":
+            assert left <= now < grid_look(made, left)
+        else:
+            assert left > now
+    made.state.next_look = now - HOUR // 2  # a tick that is late is no look that was missed
+    skip_missed_looks(made, now)
+    assert made.state.next_look == now - HOUR // 2

@@ -115,6 +115,7 @@ def _graph(deployment: dict[str, Any]) -> Iterator[RenderableType]:
         (deployment["name"], "bold"),
         f"  model {deployment['model']}, {metric}, recipes ",
         ", ".join(deployment["recipes"]),
+        f", looks {deployment['refresh']}",
     )
     yield _nodes(deployment["nodes"])
     yield from (Text(said, style="yellow") for said in deployment.get("limits", []))

@@ -1,14 +1,16 @@
-"""The words of the loop: ``nr.deployment``, ``nr.every``, ``nr.history``, ``nr.trailing``."""
+"""The words of the loop: ``nr.deployment``, ``nr.every``, ``nr.cron``, ``nr.history``, ``nr.trailing``."""
 
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Sequence
-from datetime import time
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from cronsim import CronSim, CronSimError
 
 from nenrin.core.errors import ProjectError
 from nenrin.core.instants import DAY, declared_duration, spell
@@ -16,6 +18,10 @@ from nenrin.core.instants import DAY, declared_duration, spell
 if TYPE_CHECKING:
     from nenrin.training.declare import Model
 
+_FIELDS = 5  # of a cron expression; a sixth would be seconds
+_TICKS = 400  # of a schedule, to see how close together they come: a year of daily ones
+_ANY_DAY = datetime(2023, 12, 31)  # noqa: DTZ001 - local, where no clock is changed
+CATCH_UP = ("last", "all", "none")
 SERVE = ("champion", "mixture")
 
 
@@ -34,10 +40,25 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Refresh(msgspec.Struct, frozen=True, kw_only=True):
-    """When the loop looks: every ``period`` microseconds, at ``at`` (local ``HH:MM``)."""
+    """When the loop looks.
+
+    Attributes:
+        period: microseconds between two looks, whole days; of a cron expression the least.
+        at: local time of day, ``HH:MM``.
+        cron: the expression that decides, in local time; empty: every ``period``.
+        catch_up: what becomes of looks that were due when nothing ran: the ``last`` of them is taken,
+            ``all`` are, or ``none``.
+    """
 
     period: int
     at: str
+    cron: str = ""
+    catch_up: str = "last"
+
+    def __str__(self) -> str:
+        """As it is declared."""
+        said = f"cron {self.cron}" if self.cron else f"every {spell(self.period)} at {self.at}"
+        return f"{said}, of missed looks {self.catch_up}"
 
     @property
     def clock(self) -> time:
@@ -110,12 +131,17 @@ def trailing(window: str) -> Recipe:
     return Recipe(name=f"trailing {spell(us)}", since=us)
 
 
-def every(period: str, at: str = "00:00") -> Refresh:
+def every(period: str, at: str = "00:00", *, catch_up: str = "last") -> Refresh:
     """Look every ``period`` (whole days), at the local time ``at`` in the rows' time zone.
 
+    Of looks that were due when nothing ran, and no rows came, the ``"last"`` is taken, ``"all"`` are, or
+    ``"none"``.
+
     Raises:
-        ProjectError: the period is not a whole number of days, or ``at`` is not a time of day.
+        ProjectError: the period is not a whole number of days, ``at`` is not a time of day, or ``catch_up``
+            is not known.
     """
+    _check_catch_up(catch_up)
     us = declared_duration("period", period, _caller(), "7d")
     if us % DAY:
         raise ProjectError(
@@ -131,7 +157,58 @@ def every(period: str, at: str = "00:00") -> Refresh:
         raise ProjectError(
             f"at={at!r} is not a local time of day", hint='write it as "04:00"', where=_caller()
         )
-    return Refresh(period=us, at=at)
+    return Refresh(period=us, at=at, catch_up=catch_up)
+
+
+def cron(expression: str, *, catch_up: str = "last") -> Refresh:
+    """Look when a cron expression says so, in the rows' time zone: ``nr.cron("0 4 * * 1")``, Mondays at four.
+
+    As Debian's cron does it: of an hour that is doubled by a change of clocks the first counts, and what is
+    due in an hour that is left out comes right after it.
+
+    Args:
+        expression: minute, hour, day of the month, month, day of the week; at most one look a day, for a
+            look decides on whole days.
+        catch_up: as for :func:`every`.
+
+    Raises:
+        ProjectError: the expression has not five fields, never comes, or comes more than once a day, or
+            ``catch_up`` is not known.
+    """
+    _check_catch_up(catch_up)
+    fields = str(expression).split()
+    try:
+        if len(fields) != _FIELDS:
+            raise CronSimError("it has not five fields")
+        ticks = list(itertools.islice(CronSim(" ".join(fields), _ANY_DAY), _TICKS))
+        if not ticks:
+            raise CronSimError("it never comes")
+    except CronSimError as error:
+        raise ProjectError(
+            f"{expression!r} is no schedule: {str(error)[:1].lower()}{str(error)[1:]}",
+            hint='minute, hour, day of the month, month, day of the week: "0 4 * * 1" is Mondays at four',
+            where=_caller(),
+        ) from None
+    gaps = [later - tick for tick, later in itertools.pairwise(ticks)]
+    least = min(gaps, default=timedelta(days=366))
+    if least < timedelta(days=1):
+        raise ProjectError(
+            f"{expression!r} comes more than once a day, and a look decides on whole days",
+            hint='name one minute and one hour, such as "0 4 * * *"',
+            where=_caller(),
+        )
+    return Refresh(
+        period=least.days * DAY, at=f"{ticks[0]:%H:%M}", cron=" ".join(fields), catch_up=catch_up
+    )
+
+
+def _check_catch_up(catch_up: str) -> None:
+    if catch_up not in CATCH_UP:
+        raise ProjectError(
+            f"catch_up={catch_up!r} is not known",
+            hint=f"one of {', '.join(CATCH_UP)}",
+            where=_caller(),
+        )
 
 
 def deployment(
@@ -153,7 +230,8 @@ def deployment(
         name: what clients address; the model's name when left out.
         recipes: ``nr.history()``, ``nr.history(half_life=…)``, ``nr.trailing(…)``; by default these three
             where rows have a time, and the first where they have none or nothing is trained.
-        refresh: ``nr.every("7d", at="04:00")``; by default every 7 days at midnight.
+        refresh: ``nr.every("7d", at="04:00")`` or ``nr.cron("0 4 * * 1")``; by default every 7 days at
+            midnight.
         serve: ``"champion"``.
         canary: percent of requests, stage by stage, for new code or another recipe; ends with 100.
         settle: age at which labels count as complete; measured on the first fit when left out.

@@ -255,6 +255,7 @@ class ProjectReplay:
             "name": declared.name,
             "model": model.name,
             "metric": model.metric,
+            "refresh": str(declared.refresh),
             "recipes": [recipe.name for recipe in declared.recipes],
             "nodes": [msgspec.to_builtins(node) for node in nodes],
             "limits": self._limits(deployment, rows) if rows and self._store.has(rows) else [],
