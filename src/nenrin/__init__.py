@@ -12,9 +12,9 @@ from importlib import import_module
 _HOMES = {
     "NenrinError": "nenrin.core.errors",
     "choice": "nenrin.training.spaces",
+    "cron": "nenrin.loop.declare",
     "dataset": "nenrin.data.declare",
     "deployment": "nenrin.loop.declare",
-    "cron": "nenrin.loop.declare",
     "every": "nenrin.loop.declare",
     "feature_view": "nenrin.features.declare",
     "file": "nenrin.data.declare",
