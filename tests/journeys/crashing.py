@@ -1,6 +1,7 @@
 """Kills a run at random points, starts it again, and looks whether anything was lost or done twice.
 
-By hand: ``python -m tests.journeys.crashing --points 200``.
+By hand: ``python -m tests.journeys.crashing --points 200``; with ``--up`` the run is asked of ``nenrin up``,
+which is killed and started again; with ``--flights`` two weeks of the example are replayed.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from pathlib import Path
 from nenrin.backends.sql.database import Database
 from nenrin.core.ledger import verify
 from nenrin.core.timer import SystemTimer
-from tests.journeys.shell import NENRIN, environment
+from tests.journeys.shell import NENRIN, Shell, environment, wait_for
 
 TIMER = SystemTimer()
+EXAMPLE = Path(__file__).parents[2] / "examples" / "flights" / "project.py"
+WEEKS = ("backtest", "--from", "2013-07-08", "--until", "2013-07-22", "--json")
 TARGETS = ("worker", "control", "group")
 
 HEAD = '''
@@ -133,6 +136,36 @@ class Crashing:
         self.sound()
         return Outcome(after, target, ended, len(recorded), len(more), took)
 
+    def kill_up(self, after: float, expected: dict[str, str]) -> Outcome:
+        """Ask ``nenrin up`` for a run, kill it, start it again, and ask for nothing more.
+
+        ``took`` is the time from the second start to the run going on.
+
+        Raises:
+            AssertionError: as for :meth:`kill`, or the run does not go on by itself.
+        """
+        self.fresh()
+        shell = Shell(self.folder)
+        with shell.up() as up:
+            assert up.post("/api/run", {}).status_code == 202
+            TIMER.sleep(after)
+            ended = up.get("/api/work").json()[-1]["state"] == "done"
+            up.kill()
+        recorded, made = self.recorded(), self.made()
+        started = TIMER.wall()
+        with shell.up() as up:
+            if not ended:
+                (work,) = up.get("/api/work").json()
+                assert work["state"] in ("running", "done"), work
+            took = TIMER.wall() - started
+            wait_for(lambda: {w["state"] for w in up.get("/api/work").json()} <= {"done"}, 60)
+        again, _ = self.whole()
+        more = self.made()[len(made) :]
+        assert again == expected, "the outputs differ"
+        assert not [name for name in more if name in recorded], "recorded, and run again"
+        self.sound()
+        return Outcome(after, "control of up", ended, len(recorded), len(more), took)
+
     def _strike(self, pid: int, target: str) -> None:
         if target == "control":
             os.kill(pid, signal.SIGKILL)
@@ -185,24 +218,85 @@ def children(pid: int) -> list[int]:
     return found
 
 
+class Flights(Crashing):
+    """Two weeks of the example's backtest: what it decides, by the head of its chain."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, EXAMPLE.read_text(), *WEEKS)
+
+    def whole(self) -> tuple[dict[str, str], float]:
+        """A replay to its end."""
+        started = TIMER.wall()
+        done = Shell(self.folder)(*self.words)
+        report = json.loads(done.out)
+        return {"head": report["ledger_head"]}, TIMER.wall() - started
+
+    def kill(self, after: float, target: str, expected: dict[str, str]) -> Outcome:
+        """As of :class:`Crashing`; fits that were recorded are not made again."""
+        self.fresh()
+        with subprocess.Popen(
+            [*NENRIN, *self.words],
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process:
+            TIMER.sleep(after)
+            ended = process.poll() is not None
+            if not ended:
+                self._strike(process.pid, target)
+        before = self.results()
+        again, took = self.whole()
+        assert again == expected, "the heads differ"
+        after_all = self.results()
+        assert before.items() <= after_all.items(), "a fit was recorded, and made again"
+        self.sound()
+        new = len(after_all) - len(before)
+        return Outcome(after, target, ended, len(before), new, took)
+
+    def results(self) -> dict[str, str]:
+        """Outputs of fits and trials by key, with the instants at which they were recorded."""
+        path = self.folder / ".nenrin" / "state.db"
+        if not path.exists():
+            return {}
+        with sqlite3.connect(path, timeout=30) as database:
+            try:
+                rows = database.execute("SELECT key, at, body FROM step_results").fetchall()
+            except sqlite3.OperationalError:
+                return {}
+        kept = ("fit", "trial")
+        return {
+            key: f"{at} {json.loads(body)['output']}"
+            for key, at, body in rows
+            if json.loads(body)["step"] in kept and not key.startswith("newest ")
+        }
+
+
 def main() -> None:
     """Kill at random points and print what came of it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--layers", type=int, default=10)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--up", action="store_true")
+    parser.add_argument("--flights", action="store_true")
     asked = parser.parse_args()
     draw = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder, "a", "b")  # its steps look for a file three folders above theirs
         place.mkdir(parents=True)
-        crashing = Crashing(place, project(asked.layers, 5))
+        crashing = Flights(place) if asked.flights else Crashing(place, project(asked.layers, 5))
         expected, took = crashing.whole()
         print(f"{len(expected)} steps in {took:.1f} s")
         outcomes = []
         for _ in range(asked.points):
             after = draw.uniform(0.05, took)
-            outcomes.append(crashing.kill(after, draw.choice(TARGETS), expected))
+            outcomes.append(
+                crashing.kill_up(after / 2, expected)
+                if asked.up
+                else crashing.kill(after, draw.choice(TARGETS), expected)
+            )
             print(outcomes[-1], flush=True)
     struck = [outcome for outcome in outcomes if not outcome.ended_before]
     print(

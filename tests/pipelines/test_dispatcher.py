@@ -29,10 +29,11 @@ def work(context: WorkerContext, payload: Any) -> Any:
 
 
 class Clock:
-    """A timer that stands until it is moved."""
+    """A timer that stands until it is moved; ``jumped``: by how much somebody has set the machine's clock."""
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.jumped = 0.0
 
     def wall(self) -> float:
         return self.now
@@ -41,7 +42,7 @@ class Clock:
         return 0.0
 
     def epoch(self) -> float:
-        return self.now
+        return self.now + self.jumped
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -298,3 +299,29 @@ def test_a_cancelled_run_ends_its_processes(
     assert {state(units, f"job-{number}").state for number in range(4)} == {"cancelled"}
     assert not dispatcher.busy
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_clock_that_is_set_delays_no_attempt_and_ends_no_lease(
+    dispatcher: Dispatcher, executor: Pretending, clock: Clock, hours: int
+) -> None:
+    dispatcher.add(job(retries=Retries(1, 2.0, ("ValueError",))), commit)
+    dispatcher.step(0)
+    clock.jumped = hours * 3600.0
+    executor.started[0].heard = clock.now
+    dispatcher.step(0)
+    assert not executor.started[0].cancelled.is_set()
+    error = StepError("no")
+    error.raised = ("ValueError",)
+    executor.started[0].result.set_exception(error)
+    dispatcher.step(0)
+    dispatcher.step(0)
+    assert (
+        len(executor.started) == 1
+    )  # two seconds are to be waited, however late the clock says it is
+    clock.sleep(2.5)
+    dispatcher.step(0)
+    assert len(executor.started) == 2
+    executor.started[1].result.set_result("7")
+    (ended,) = dispatcher.step(0)
+    assert ended.output == "digest of 7"

@@ -93,7 +93,8 @@ class Dispatcher:
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self._over: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._runs: set[str] = set()
-        self._extended = timer.wall()
+        self._extended = self._began = timer.wall()
+        self._epoch_then = timer.epoch()
 
     @property
     def busy(self) -> bool:
@@ -168,6 +169,10 @@ class Dispatcher:
             self._drop(lease)
         self._commits.clear()
 
+    def _epoch(self) -> float:
+        """Seconds since 1970 by a clock that is never set: a jump ends no lease, and delays no attempt."""
+        return self._epoch_then + self._timer.wall() - self._began
+
     def _unit(self) -> Any:
         return self._units.write(self._environment, self._calendar.now())
 
@@ -175,7 +180,7 @@ class Dispatcher:
         taken: list[Job] | None = None
         while taken != [] and len(self._attempts) < len(self._commits):
             room = self._free()
-            now = self._timer.epoch()
+            now = self._epoch()
             with self._unit() as unit:
                 taken = self._jobs.claim(
                     unit, self._worker, room, now, now + self._lease, list(self._runs)
@@ -279,7 +284,7 @@ class Dispatcher:
         made = job.attempt - job.lost
         if made > job.retries.times or not set(raised) & set(job.retries.on):
             return None
-        return self._timer.epoch() + job.retries.wait(made)
+        return self._epoch() + job.retries.wait(made)
 
     def _look_at_leases(self) -> None:
         """Keep the leases of workers that were heard of; let go of the others."""
@@ -298,7 +303,7 @@ class Dispatcher:
                 self._jobs.release(unit, leases=silent)
                 for job in frozen:
                     unit.record("healed.rerun", job, {"why": "its worker was silent"})
-                self._jobs.extend(unit, list(self._attempts), self._timer.epoch() + self._lease)
+                self._jobs.extend(unit, list(self._attempts), self._epoch() + self._lease)
 
     def _drop(self, lease: tuple[str, int]) -> None:
         """End an attempt's process; whatever it may still give is refused."""
