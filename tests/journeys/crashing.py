@@ -67,13 +67,16 @@ def project(layers: int, wide: int) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a kill came to: after how many seconds it was, of whom, and what the run before had recorded."""
+    """What a kill came to.
 
-    after: float
+    ``at``: how much had been done when it was struck; ``recorded`` of that; ``again``: how many bodies ran
+    after it; ``took``: seconds to the end, of ``nenrin up`` to the run going on.
+    """
+
     target: str
-    ended_before: bool
+    at: int
     recorded: int
-    ran_again: int
+    again: int
     took: float
 
 
@@ -107,39 +110,36 @@ class Crashing:
             raise AssertionError(f"ended with {ran.returncode}: {ran.stdout} {ran.stderr}")
         return json.loads(ran.stdout)["steps"], TIMER.wall() - started
 
-    def kill(self, after: float, target: str, expected: dict[str, str]) -> Outcome:
-        """Kill ``target`` so many seconds after a run began, go on, and check what must hold.
+    def kill(self, calls: int, target: str, expected: dict[str, str]) -> Outcome:
+        """Kill ``target`` after so many calls of a run, go on, and check what must hold.
+
+        Where a worker is killed the run itself goes on; else the same command does.
 
         Raises:
             AssertionError: something was lost, done twice, or came out differently.
         """
         self.fresh()
-        with subprocess.Popen(
-            [*NENRIN, *self.words],
-            cwd=self.folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process:
-            TIMER.sleep(after)
-            ended = process.poll() is not None
-            if not ended:
-                self._strike(process.pid, target)
-        recorded, made = self.recorded(), self.made()
+        with self._begun() as process:
+            wait_for(lambda: len(self.made()) >= calls or process.poll() is not None, 60)
+            os.kill(
+                process.pid, signal.SIGSTOP
+            )  # what it has recorded is looked at before it goes on
+            self._strike(process.pid, target)
+            recorded, made = self.recorded(), self.made()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)
+            said, _ = process.communicate(timeout=120)
+        if target == "worker":
+            assert process.returncode == 0, said
+            assert json.loads(said)["steps"] == expected, "the outputs differ"
         again, took = self.whole()
         more = self.made()[len(made) :]
-        assert again == expected, "the outputs differ"
-        twice = [name for name in more if name in recorded]
-        assert not twice, f"recorded, and run again: {twice}"
-        assert recorded | set(more) == set(expected), "a step is missing"
-        self.sound()
-        return Outcome(after, target, ended, len(recorded), len(more), took)
+        lives = set(made) if target == "worker" else set[str]()  # what ran beside it goes on
+        self._check(expected, again, recorded, [*more, *(lives - recorded - set(more))])
+        return Outcome(target, len(made), len(recorded), len(more), took)
 
-    def kill_up(self, after: float, expected: dict[str, str]) -> Outcome:
+    def kill_up(self, calls: int, expected: dict[str, str]) -> Outcome:
         """Ask ``nenrin up`` for a run, kill it, start it again, and ask for nothing more.
-
-        ``took`` is the time from the second start to the run going on.
 
         Raises:
             AssertionError: as for :meth:`kill`, or the run does not go on by itself.
@@ -148,33 +148,57 @@ class Crashing:
         shell = Shell(self.folder)
         with shell.up() as up:
             assert up.post("/api/run", {}).status_code == 202
-            TIMER.sleep(after)
-            ended = up.get("/api/work").json()[-1]["state"] == "done"
+            wait_for(lambda: len(self.made()) >= calls, 60)
+            os.kill(up.process.pid, signal.SIGSTOP)
+            recorded, made = self.recorded(), self.made()
             up.kill()
-        recorded, made = self.recorded(), self.made()
         started = TIMER.wall()
+        goes_on: list[float] = []
+
+        def look() -> bool:
+            said = self.folder / "up.out"
+            if not goes_on and "run was cut off, and goes on" in said.read_text():
+                goes_on.append(TIMER.wall() - started)
+            return set(expected) <= set(self.made())
+
         with shell.up() as up:
-            if not ended:
-                (work,) = up.get("/api/work").json()
-                assert work["state"] in ("running", "done"), work
-            took = TIMER.wall() - started
-            wait_for(lambda: {w["state"] for w in up.get("/api/work").json()} <= {"done"}, 60)
+            wait_for(look, 60)
+            wait_for(lambda: {w["state"] for w in up.get("/api/work").json()} == {"done"}, 60)
+        assert goes_on, "the run was over before it could be cut off"
         again, _ = self.whole()
-        more = self.made()[len(made) :]
+        self._check(expected, again, recorded, self.made()[len(made) :])
+        return Outcome("up", len(made), len(recorded), len(self.made()) - len(made), goes_on[0])
+
+    def _begun(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*NENRIN, *self.words],
+            cwd=self.folder,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+
+    def _check(
+        self, expected: dict[str, str], again: dict[str, str], recorded: set[str], more: list[str]
+    ) -> None:
         assert again == expected, "the outputs differ"
-        assert not [name for name in more if name in recorded], "recorded, and run again"
+        twice = [name for name in more if name in recorded]
+        assert not twice, f"recorded, and run again: {twice}"
+        assert recorded | set(more) == set(expected), "a step is missing"
         self.sound()
-        return Outcome(after, "control of up", ended, len(recorded), len(more), took)
 
     def _strike(self, pid: int, target: str) -> None:
-        if target == "control":
-            os.kill(pid, signal.SIGKILL)
-        elif target == "group":
-            os.killpg(pid, signal.SIGKILL)
-        else:
-            for child in children(pid):
-                with contextlib.suppress(ProcessLookupError):  # it has just ended
-                    os.kill(child, signal.SIGKILL)
+        """A worker is one process that works on a step; its server lives."""
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
+            if target == "control":
+                os.kill(pid, signal.SIGKILL)
+            elif target == "group":
+                os.killpg(pid, signal.SIGKILL)
+            else:
+                tasks = [child for child in children(pid) if not children(child)]
+                os.kill(tasks[-1], signal.SIGKILL)
 
     def recorded(self) -> set[str]:
         """The steps whose outputs are remembered."""
@@ -231,29 +255,26 @@ class Flights(Crashing):
         report = json.loads(done.out)
         return {"head": report["ledger_head"]}, TIMER.wall() - started
 
-    def kill(self, after: float, target: str, expected: dict[str, str]) -> Outcome:
-        """As of :class:`Crashing`; fits that were recorded are not made again."""
+    def kill(self, calls: int, target: str, expected: dict[str, str]) -> Outcome:
+        """As of :class:`Crashing`, after so many fits and trials: those recorded are not made again."""
         self.fresh()
-        with subprocess.Popen(
-            [*NENRIN, *self.words],
-            cwd=self.folder,
-            env=environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process:
-            TIMER.sleep(after)
-            ended = process.poll() is not None
-            if not ended:
-                self._strike(process.pid, target)
-        before = self.results()
+        with self._begun() as process:
+            wait_for(lambda: len(self.results()) >= calls or process.poll() is not None, 120)
+            os.kill(process.pid, signal.SIGSTOP)
+            self._strike(process.pid, target)
+            before = self.results()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGCONT)
+            said, _ = process.communicate(timeout=240)
+        if target == "worker":
+            assert process.returncode == 0, said
+            assert {"head": json.loads(said)["ledger_head"]} == expected, "the heads differ"
         again, took = self.whole()
         assert again == expected, "the heads differ"
         after_all = self.results()
         assert before.items() <= after_all.items(), "a fit was recorded, and made again"
         self.sound()
-        new = len(after_all) - len(before)
-        return Outcome(after, target, ended, len(before), new, took)
+        return Outcome(target, len(before), len(before), len(after_all) - len(before), took)
 
     def results(self) -> dict[str, str]:
         """Outputs of fits and trials by key, with the instants at which they were recorded."""
@@ -288,20 +309,24 @@ def main() -> None:
         place.mkdir(parents=True)
         crashing = Flights(place) if asked.flights else Crashing(place, project(asked.layers, 5))
         expected, took = crashing.whole()
-        print(f"{len(expected)} steps in {took:.1f} s")
+        bodies = len(crashing.results()) if isinstance(crashing, Flights) else len(expected)
+        print(f"{bodies} bodies in {took:.1f} s")
         outcomes = []
         for _ in range(asked.points):
-            after = draw.uniform(0.05, took)
+            calls = draw.randint(1, bodies - 1)
             outcomes.append(
-                crashing.kill_up(after / 2, expected)
+                crashing.kill_up(calls, expected)
                 if asked.up
-                else crashing.kill(after, draw.choice(TARGETS), expected)
+                else crashing.kill(calls, draw.choice(TARGETS), expected)
             )
             print(outcomes[-1], flush=True)
-    struck = [outcome for outcome in outcomes if not outcome.ended_before]
-    print(
-        f"{len(struck)} kills, all resumed; {sum(o.ran_again for o in struck)} steps run after them"
-    )
+    for target in sorted({outcome.target for outcome in outcomes}):
+        of = [outcome for outcome in outcomes if outcome.target == target]
+        print(
+            f"{target}: {len(of)} kills, {sum(o.recorded for o in of)} bodies recorded and kept, "
+            f"{sum(o.again for o in of)} run after them, "
+            f"median {sorted(o.took for o in of)[len(of) // 2]:.2f} s"
+        )
 
 
 if __name__ == "__main__":

@@ -12,14 +12,11 @@ from tests.journeys.crashing import TARGETS, Crashing, project
 
 @pytest.mark.timeout(240)
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
-    """Each target at a random point of the run; the long form has 200 points and 50 steps."""
+    """Each target in the middle of the run; the long form has 200 points and 50 steps."""
     crashing = Crashing(tmp_path, project(3, 3))
-    crashing.whole()
-    crashing.fresh()
-    expected, took = crashing.whole()  # a first run also compiles modules, and takes longer
+    expected, _ = crashing.whole()
     draw = random.Random(7)
-    struck = 0
     for target in TARGETS:
-        outcome = crashing.kill(draw.uniform(took / 3, 0.9 * took), target, expected)
-        struck += not outcome.ended_before
-    assert struck
+        outcome = crashing.kill(draw.randint(3, 7), target, expected)
+        assert 0 < outcome.recorded < len(expected)
+        assert outcome.again > 0

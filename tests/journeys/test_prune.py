@@ -67,3 +67,22 @@ def test_ages_and_sizes_that_are_none_are_refused(tmp_path: Path) -> None:
     shell = Shell(tmp_path, {"NENRIN_WORKERS": "0"})
     assert "'5 apples' is not a size" in shell.here("prune", "--budget", "5 apples", code=2).err
     assert "'old' is not a duration" in shell.here("prune", "--keep", "old", code=2).err
+
+
+def test_an_old_result_that_was_damaged_is_only_a_result(tmp_path: Path) -> None:
+    project = tmp_path / "project.py"
+    project.write_text("import nenrin as nr\n" + STEPS)
+    shell = Shell(tmp_path, {"NENRIN_WORKERS": "0"})
+    shell.here("run")
+    with Platform.open(Settings.read(folder=tmp_path)) as platform:
+        newest = platform.projects._replay.engine("dev").newest("total")
+        assert newest is not None
+        old = platform.store.file(newest.output)
+    project.write_text("import nenrin as nr\n" + STEPS.replace("range(20000)", "range(9)"))
+    shell.here("run")
+    old.chmod(0o644)
+    old.write_text("damaged")
+    _age(tmp_path)
+    assert shell.here("prune", "--budget", "1kB", "--json").json["results"] == 2
+    project.write_text("import nenrin as nr\n" + STEPS)
+    assert shell.here("run", "--json").json["steps"]["total"] == "199990000"

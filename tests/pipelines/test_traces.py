@@ -69,7 +69,7 @@ def test_others_are_explained() -> None:
     assert isinstance(found, StepError)
     assert found.message.startswith("report raised JSONDecodeError: Expecting")
     assert found.where == LINE
-    assert found.raised == ("JSONDecodeError", "ValueError")
+    assert found.raised == ("JSONDecodeError", "ValueError", "Exception")
 
 
 def test_a_stack_says_where_the_users_code_stands(tmp_path: Path) -> None:

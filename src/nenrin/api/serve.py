@@ -70,6 +70,7 @@ class PlaneProcess:
         )
         self.url = _url(self._listener)
         self._deaths = 0
+        self.news: list[str] = []
         self._process: BaseProcess | None = None
 
     def start(self) -> None:
@@ -81,14 +82,14 @@ class PlaneProcess:
         )
         self._process.start()
 
-    def look(self) -> str:
-        """Start it again if it has died, and say why; empty where it has not.
+    def look(self) -> None:
+        """Start it again if it has died; ``news`` says why.
 
         Raises:
             UnavailableError: it dies every time.
         """
         if self._process is None or self._process.is_alive():
-            return ""
+            return
         self._deaths += 1
         code = self._process.exitcode
         if self._deaths >= _STARTS:
@@ -99,7 +100,7 @@ class PlaneProcess:
             )
         _LOG.warning("the data plane died with code %s; it is started again", code)
         self.start()
-        return f"it died with code {code}"
+        self.news.append(f"it died with code {code}")
 
     def ready(self, stop: threading.Event) -> bool:
         """Wait until every deployment answers; whether that came in time and before ``stop``."""
@@ -190,10 +191,15 @@ def _serve(
             say(f"{work.what} was cut off, and goes on")
         if plane.ready(stop):
             ready(plane.url, holder.platform)
+        elif not stop.is_set():
+            say(
+                f"the data plane does not answer for every deployment after {_READY:.0f} s: a version may "
+                f"not load; {plane.url}/v2/health/ready says which, nenrin deployments rollback leaves it"
+            )
         while not stop.wait(_LOOK):
-            died = plane.look()
-            if died:
-                holder.platform.loop.restarted(environment, "data plane", died)
+            plane.look()
+            while plane.news:
+                holder.platform.loop.restarted(environment, "data plane", plane.news.pop(0))
     finally:
         stop.set()
         plane.stop()

@@ -161,7 +161,8 @@ class StepError(NenrinError):
     ) -> Self:
         """The error that stands for what a function of the user's raised."""
         found = cls(message, hint=hint, where=where)
-        found.raised = tuple(kind.__name__ for kind in type(error).__mro__[:-2])
+        kinds = [kind for kind in type(error).__mro__ if kind not in (BaseException, object)]
+        found.raised = tuple(kind.__name__ for kind in kinds) or (type(error).__name__,)
         found.trace = trace
         return found
 

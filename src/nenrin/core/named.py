@@ -8,10 +8,10 @@ of tables (Parquet, Arrow) and archives are compressed, hold people's rows, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 
-from nenrin.core.errors import NotFoundError
+from nenrin.core.errors import IntegrityError, NotFoundError
 from nenrin.core.store import ContentStore
 
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
@@ -25,14 +25,26 @@ def digests_in(data: bytes) -> set[str]:
     return {found.decode() for found in _DIGEST.findall(data)}
 
 
-def reached(names: Iterable[str], store: ContentStore) -> set[str]:
+def reached(
+    names: Iterable[str],
+    store: ContentStore,
+    known: Set[str] = frozenset(),
+    *,
+    lenient: bool = False,
+) -> set[str]:
     """The content of ``store`` that ``names`` name, and what that names in turn.
+
+    Args:
+        names: digests, of content or of other things.
+        store: where content is looked for.
+        known: what was reached before, and need not be walked again; part of the result.
+        lenient: content that has changed names nothing.
 
     Raises:
         IntegrityError: content that is named has changed, so that what it named is not known.
     """
-    found: set[str] = set()
-    waiting = {name for name in names if store.has(name)}
+    found: set[str] = set(known)
+    waiting = {name for name in names if name not in found and store.has(name)}
     while waiting:
         name = waiting.pop()
         found.add(name)
@@ -40,6 +52,10 @@ def reached(names: Iterable[str], store: ContentStore) -> set[str]:
             named = _named_by(store.file(name))
         except NotFoundError:
             continue  # it was there a moment ago
+        except IntegrityError:
+            if not lenient:
+                raise
+            continue
         waiting |= {other for other in named - found if store.has(other)}
     return found
 

@@ -112,7 +112,7 @@ class Pruning:
             dry_run: only say what would go.
 
         Raises:
-            IntegrityError: content that is named has changed, so that what it names is not known.
+            IntegrityError: content that more than results name has changed: what it names is not known.
         """
         sizes = {digest: self._store.size(digest) for digest in self._store.digests()}
         marked = self._marked(sizes, before, budget)
@@ -143,19 +143,23 @@ class Pruning:
 
     def _marked(self, sizes: dict[str, int], before: int | None, budget: int | None) -> _Marked:
         old = self._retained.results()
+        needed = reached(self._retained.named([result.key for result in old]), self._store)
         aged = sum(1 for result in old if before is not None and result.at < before)
-        marked = self._stays(sizes, old, aged)
+        marked = self._stays(sizes, needed, old, aged)
         for step in range(1, _STEPS + 1):
             if budget is None or marked.bytes <= budget:
                 break
             count = aged + -(-(len(old) - aged) * step // _STEPS)
             if count > len(marked.without):
-                marked = self._stays(sizes, old, count)
+                marked = self._stays(sizes, needed, old, count)
         return marked
 
-    def _stays(self, sizes: dict[str, int], old: list[Old], count: int) -> _Marked:
+    def _stays(
+        self, sizes: dict[str, int], needed: set[str], old: list[Old], count: int
+    ) -> _Marked:
         without = [result.key for result in old[:count]]
-        names = reached(self._retained.named(without), self._store)
+        # a result that was damaged runs again where it is wanted: it need not name anything
+        names = reached(self._retained.named(without), self._store, needed, lenient=True)
         return _Marked(without, names, sum(sizes.get(name, 0) for name in names))
 
     def _unnamed(self, sizes: dict[str, int], names: set[str]) -> list[str]:

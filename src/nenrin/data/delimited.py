@@ -118,7 +118,8 @@ def _refuse_cut_off(path: Path, separator: str, width: int, spec: DatasetSpec) -
         return  # a file that is cut off cannot be unpacked
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - _HEAD))
-        last = file.read().rpartition(b"\n")[2].decode(errors="replace")
+        _, line_end, tail = file.read().rpartition(b"\n")
+    last = tail.decode(errors="replace") if line_end else ""
     if last.strip() and '"' not in last and last.count(separator) + 1 < width:
         columns = f"{last.count(separator) + 1} of {width} columns"
         said = f"ends in the middle of a row, {last[:40]!r}, with {columns}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from nenrin.core.errors import IntegrityError, NenrinError, NotFoundError
+from nenrin.core.errors import IntegrityError, NenrinError, NotFoundError, UnavailableError
 from nenrin.core.store import ContentStore, whole
 from nenrin.core.unit import Units
 from nenrin.loop.journal import LoopStates
@@ -75,7 +75,7 @@ class Healing:
             why = "it is frozen" if deployment.frozen else "nothing it served before can be read"
             yield (
                 f"{name} serves {lost}, whose content cannot be read, and goes on with it because {why}: "
-                f"nenrin deployments promote {name} VERSION, or nenrin run"
+                f"nenrin deployments promote {name} VERSION, or restore a backup"
             )
             return
         version, features = good
@@ -125,6 +125,6 @@ class Healing:
     def _readable(self, environment: str, version: str) -> bool:
         try:
             self._store.verify(self._registry.get(environment, version).content)
-        except (IntegrityError, NotFoundError):
+        except (IntegrityError, NotFoundError, UnavailableError):
             return False
         return True

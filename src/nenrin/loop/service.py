@@ -244,6 +244,9 @@ class LoopService:
     ) -> dict[str, Any]:
         """Load, build, and let the loop decide: the first version, new code, or what is due."""
         with about(environment=environment, deployment=deployment or ""):
+            for healed in self.heal(environment):
+                if progress is not None:
+                    progress("healing", 1, 1, healed)
             prepared = self._replay.prepare(environment, deployment, load=True, progress=progress)
             return self._living.turn(environment, prepared, progress)
 

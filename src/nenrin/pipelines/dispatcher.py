@@ -145,6 +145,7 @@ class Dispatcher:
         for each in ended:
             if each.error is not None:
                 raise each.error
+        self.forget()
         return [each.output for each in ended]
 
     def step(self, wait: float) -> list[Ended]:
@@ -159,6 +160,12 @@ class Dispatcher:
             over.append(self._over.get())
         ended = [self._settle(lease) for lease in over]
         return [each for each in ended if each is not None]
+
+    def forget(self) -> None:
+        """Let go of the records of its jobs, which are over: what they gave is remembered elsewhere."""
+        if self._runs:
+            with self._unit() as unit:
+                self._jobs.forget(unit, list(self._runs))
 
     def cancel(self) -> None:
         """End every job, and the processes that work on them."""

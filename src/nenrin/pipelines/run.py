@@ -107,6 +107,8 @@ class GraphRun:
             raise
         if self._error is not None:
             raise self._error
+        if self._dispatcher is not None:
+            self._dispatcher.forget()
         self._say("done")
         return Done(outputs=self._outputs, ran=tuple(self._ran), why=self._why)
 

@@ -38,15 +38,13 @@ def explained(error: BaseException, name: str, project: Path | None) -> Exceptio
         if isinstance(error, StepError) and not error.trace:
             error.trace = text
         return error
-    found = StepError(
+    return StepError.of(
+        error,
         f"{name} raised {type(error).__name__}: {error}",
         hint="see the line",
         where=own_line(error, project),
+        trace=text,
     )
-    kinds = [kind for kind in type(error).__mro__ if kind not in (Exception, BaseException, object)]
-    found.raised = tuple(kind.__name__ for kind in kinds) or (type(error).__name__,)
-    found.trace = text
-    return found
 
 
 def told(error: BaseException, project: Path | None) -> str:

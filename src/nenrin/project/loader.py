@@ -30,6 +30,7 @@ from nenrin.training.declare import Model
 FILE = "project.py"
 _NAME = "nenrin_project_"
 _FOLDERS: set[str] = set()  # of every project that this process has imported
+_WORDS = frozenset({"dataset", "feature_view", "map", "model", "step"})
 _EXTRAS = {
     "lightgbm": "lightgbm",
     "sklearn": "sklearn",
@@ -165,8 +166,8 @@ def _refuse_hidden(project: Project) -> None:
     """
     declared = {*project.datasets, *project.views, *project.models, *project.steps}
     first: dict[str, int] = {}
-    for node in ast.parse(project.path.read_bytes()).body:
-        if isinstance(node, ast.FunctionDef) and node.decorator_list and node.name in declared:
+    for node in _parsed(project.path):
+        if isinstance(node, ast.FunctionDef) and node.name in declared and _declares(node):
             if node.name in first:
                 raise ProjectError(
                     f"{node.name!r} is declared twice, first at {project.path}:{first[node.name]}",
@@ -174,6 +175,25 @@ def _refuse_hidden(project: Project) -> None:
                     where=f"{project.path}:{node.lineno}",
                 )
             first[node.name] = node.lineno
+
+
+def _parsed(path: Path) -> list[ast.stmt]:
+    """The statements of a file; none where it was edited since it was imported, and is no Python now."""
+    try:
+        return ast.parse(path.read_bytes()).body
+    except SyntaxError:
+        return []
+
+
+def _declares(node: ast.FunctionDef) -> bool:
+    """Whether one of its decorators is a word of nenrin's, as ``nr.step`` or ``nenrin.model(…)``."""
+    for decorator in node.decorator_list:
+        callee = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if isinstance(callee, ast.Attribute) and callee.attr in _WORDS:
+            return True
+        if isinstance(callee, ast.Name) and callee.id in _WORDS:
+            return True
+    return False
 
 
 def project_attributes(folder: Path) -> Mapping[str, object]:

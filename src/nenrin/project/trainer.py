@@ -17,7 +17,7 @@ from nenrin.core.store import ContentStore, whole
 from nenrin.core.unit import Unit
 from nenrin.loop.ports import Fitted, Order, Progress
 from nenrin.pipelines.dispatcher import Commit, Dispatcher, Watching
-from nenrin.pipelines.engine import Engine
+from nenrin.pipelines.engine import GONE, Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.project.trials import RememberedTrials
 from nenrin.registry.version import version_id
@@ -118,10 +118,10 @@ class GraphTrainer:
             "window": [train_end, judge_end],
         }
         known = self._engine.remembered("tune", parts)
-        if known is not None and self._store.has(known.output):
+        if known is not None and whole(self._store, known.output):
             found: dict[str, Any] = msgspec.json.decode(self._store.get(known.output))
             return found
-        why = self._engine.changed("tune", parts)
+        why = GONE if known is not None else self._engine.changed("tune", parts)
         trials = RememberedTrials(self._engine, self._store, parts, self._tried, self._job)
         tuned = tune(
             trials,
@@ -194,7 +194,8 @@ class GraphTrainer:
         )
 
         name = f"train:{order.recipe.name}"
-        why = self._engine.changed(name, parts)
+        known = self._engine.remembered("fit", parts)
+        why = GONE if known is not None else self._engine.changed(name, parts)
 
         def commit(unit: Unit, result: FitResult) -> str:
             made = _Made(model=result.model, rows=result.rows, container=result.container)

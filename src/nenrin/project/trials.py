@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from nenrin.core.jobs import Job
-from nenrin.core.store import ContentStore
+from nenrin.core.store import ContentStore, whole
 from nenrin.core.unit import Unit
 from nenrin.pipelines.dispatcher import Commit
 from nenrin.pipelines.engine import Engine
@@ -61,7 +61,7 @@ class RememberedTrials:
 
     def _recalled(self, parts: dict[str, Any]) -> str:
         known = self._engine.remembered("trial", parts)
-        return known.output if known is not None and self._store.has(known.output) else ""
+        return known.output if known is not None and whole(self._store, known.output) else ""
 
     def _wanted(self, asked: TrialJob, parts: dict[str, Any]) -> tuple[Job, Commit]:
         def commit(unit: Unit, trial: Trial) -> str:
