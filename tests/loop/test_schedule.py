@@ -153,12 +153,10 @@ def test_what_is_no_schedule_is_refused(expression: str, says: str) -> None:
 
 
 def test_how_it_is_declared_is_how_it_is_told() -> None:
-    assert str(cron("0  4 * * 1")) == "cron 0 4 * * 1, of missed looks last"
+    assert str(cron("0  4 * * 1")) == "cron 0 4 * * 1, missed looks: last"
     assert cron("0 4 * * 1").period == 7 * 24 * HOUR
     assert cron("30 4 1 * *").at == "04:30"
-    assert (
-        str(every("7d", at="04:00", catch_up="none")) == "every 7d at 04:00, of missed looks none"
-    )
+    assert str(every("7d", at="04:00", catch_up="none")) == "every 7d at 04:00, missed looks: none"
     with pytest.raises(ProjectError, match="catch_up='some' is not known"):
         every("7d", catch_up="some")
 

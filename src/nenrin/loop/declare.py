@@ -58,7 +58,7 @@ class Refresh(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """As it is declared."""
         said = f"cron {self.cron}" if self.cron else f"every {spell(self.period)} at {self.at}"
-        return f"{said}, of missed looks {self.catch_up}"
+        return f"{said}, missed looks: {self.catch_up}"
 
     @property
     def clock(self) -> time:
