@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nenrin.core.errors import ProjectError
-from nenrin.core.instants import HOUR, from_us, iso, local_instant, to_us
+from nenrin.core.instants import DAY, HOUR, from_us, iso, local_instant, to_us
 from nenrin.loop.declare import cron, every
 from nenrin.loop.schedule import cron_tick, grid_look, next_at, skip_missed_looks
 from tests.loop.world import BEGIN, ZONE, Told, deployed, row_table
@@ -133,6 +133,34 @@ def test_cron_comes_when_a_plain_search_says(
     assert cron_tick(said, zone, after) == min(at for at in due if at > after)
 
 
+@pytest.mark.parametrize("zone", [*ZONES[:3], "America/Havana", "Asia/Beirut"])
+@pytest.mark.parametrize(
+    "said", ["45 1 * * *", "30 2 * * *", "0 */24 * * *", "*/60 2 * * *", "55 23 * * *"]
+)
+def test_cron_moves_on_from_every_instant_around_a_change_of_clocks(zone: str, said: str) -> None:
+    """From the second pass of a doubled hour too, and where the hour is written with a star."""
+    declared, here = cron(said), ZoneInfo(zone)
+    hours = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=n) for n in range(366 * 24)]
+    offsets = [hour.astimezone(here).utcoffset() for hour in hours]
+    changes = [hours[n] for n in range(1, len(hours)) if offsets[n] != offsets[n - 1]]
+    assert len(changes) == 2
+    for change in changes:
+        begin = change.astimezone(here).date()
+        days = [begin + timedelta(days=n) for n in range(-3, 5)]
+        due = [_first_instant(day, declared.clock, here) for day in days]
+        for minutes in range(-26 * 60, 27 * 60, 10):
+            after = to_us(change + timedelta(minutes=minutes))
+            assert cron_tick(declared.cron, zone, after) == min(at for at in due if at > after)
+
+
+def test_an_expression_that_hardly_ever_comes_is_a_schedule() -> None:
+    leap_sundays = cron("0 4 29 2 */7")
+    assert leap_sundays.period == 28 * 365 * DAY + 7 * DAY
+    assert iso(cron_tick(leap_sundays.cron, "UTC", to_us(datetime(2024, 3, 1, tzinfo=UTC)))) == (
+        "2032-02-29T04:00:00Z"
+    )
+
+
 @pytest.mark.parametrize(
     ("expression", "says"),
     [
@@ -140,6 +168,7 @@ def test_cron_comes_when_a_plain_search_says(
         ("0 0 4 * * 1", "has not five fields"),
         ("0 4 * * 9", "bad day-of-week"),
         ("0 0 30 2 *", "bad day-of-month"),
+        ("0 4 */31 2 1#5", "it never comes"),
         ("0 */6 * * *", "more than once a day"),
         ("* 4 * * *", "more than once a day"),
         (None, "has not five fields"),
@@ -156,6 +185,7 @@ def test_how_it_is_declared_is_how_it_is_told() -> None:
     assert str(cron("0  4 * * 1")) == "cron 0 4 * * 1, missed looks: last"
     assert cron("0 4 * * 1").period == 7 * 24 * HOUR
     assert cron("30 4 1 * *").at == "04:30"
+    assert cron("*/60 04 * * 1") == cron("0 4 * * 1")
     assert str(every("7d", at="04:00", catch_up="none")) == "every 7d at 04:00, missed looks: none"
     with pytest.raises(ProjectError, match="catch_up='some' is not known"):
         every("7d", catch_up="some")

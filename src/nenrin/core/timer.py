@@ -6,6 +6,7 @@ Measured on a machine and therefore never part of an event: what a timer says is
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -47,3 +48,9 @@ class SystemTimer:
     def sleep(self, seconds: float) -> None:
         """Wait for ``seconds``."""
         time.sleep(seconds)
+
+
+def steady_epoch(timer: Timer) -> Callable[[], float]:
+    """Seconds since 1970 by a clock that is never set again: a jump ends no lease and delays no attempt."""
+    then, began = timer.epoch(), timer.wall()
+    return lambda: then + timer.wall() - began

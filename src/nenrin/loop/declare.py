@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FIELDS = 5  # of a cron expression; a sixth would be seconds
 _TICKS = 400  # of a schedule, to see how close together they come: a year of daily ones
+_HORIZON = 2150  # the year up to which they are looked at: rare ones would leave the calendar
 _ANY_DAY = datetime(2023, 12, 31)  # noqa: DTZ001 - local, where no clock is changed
 CATCH_UP = ("last", "all", "none")
 SERVE = ("champion", "mixture")
@@ -180,7 +181,8 @@ def cron(expression: str, *, catch_up: str = "last") -> Refresh:
     try:
         if len(fields) != _FIELDS:
             raise CronSimError("it has not five fields")
-        ticks = list(itertools.islice(CronSim(" ".join(fields), _ANY_DAY), _TICKS))
+        coming = itertools.islice(CronSim(" ".join(fields), _ANY_DAY), _TICKS)
+        ticks = list(itertools.takewhile(lambda tick: tick.year < _HORIZON, coming))
         if not ticks:
             raise CronSimError("it never comes")
     except CronSimError as error:
@@ -197,9 +199,9 @@ def cron(expression: str, *, catch_up: str = "last") -> Refresh:
             hint='name one minute and one hour, such as "0 4 * * *"',
             where=_caller(),
         )
-    return Refresh(
-        period=least.days * DAY, at=f"{ticks[0]:%H:%M}", cron=" ".join(fields), catch_up=catch_up
-    )
+    # one minute and one hour, spelled as such: cron leaves out a missing hour that is written with a star
+    plain = " ".join((str(ticks[0].minute), str(ticks[0].hour), *fields[2:]))
+    return Refresh(period=least.days * DAY, at=f"{ticks[0]:%H:%M}", cron=plain, catch_up=catch_up)
 
 
 def _check_catch_up(catch_up: str) -> None:

@@ -39,8 +39,9 @@ def grid_look(deployed: Deployed, after: int) -> int:
 def cron_tick(expression: str, zone: str, after: int) -> int:
     """The first instant after ``after`` at which a cron expression comes in a zone; NEVER if none does."""
     local = from_us(after).astimezone(ZoneInfo(zone))
-    tick = next(CronSim(expression, local), None)
-    return NEVER if tick is None else to_us(tick.astimezone(UTC))
+    ticks = (to_us(tick.astimezone(UTC)) for tick in CronSim(expression, local))
+    # in the second pass of a doubled hour cronsim names a tick of the first, which is over
+    return next((tick for tick in ticks if tick > after), NEVER)
 
 
 def skip_missed_looks(deployed: Deployed, now: int) -> None:

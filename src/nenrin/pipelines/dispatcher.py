@@ -16,7 +16,7 @@ from nenrin.core.calendar import Calendar
 from nenrin.core.errors import NenrinError, StepError, WorkerLostError
 from nenrin.core.jobs import Job, Jobs, Room
 from nenrin.core.logs import about
-from nenrin.core.timer import Timer
+from nenrin.core.timer import Timer, steady_epoch
 from nenrin.core.unit import Unit, Units
 from nenrin.pipelines.executor import Executor, Running, Task
 from nenrin.pipelines.logs import StepLogs
@@ -93,8 +93,8 @@ class Dispatcher:
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self._over: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._runs: set[str] = set()
-        self._extended = self._began = timer.wall()
-        self._epoch_then = timer.epoch()
+        self._extended = timer.wall()
+        self._epoch = steady_epoch(timer)
 
     @property
     def busy(self) -> bool:
@@ -175,10 +175,6 @@ class Dispatcher:
         for lease in list(self._attempts):
             self._drop(lease)
         self._commits.clear()
-
-    def _epoch(self) -> float:
-        """Seconds since 1970 by a clock that is never set: a jump ends no lease, and delays no attempt."""
-        return self._epoch_then + self._timer.wall() - self._began
 
     def _unit(self) -> Any:
         return self._units.write(self._environment, self._calendar.now())
