@@ -251,6 +251,21 @@ def test_a_loader_that_raises(shell: Shell) -> None:
     _mended(shell)
 
 
+def test_an_exit_that_would_say_nothing(shell: Shell) -> None:
+    """In the project file and in a loader; a child that was forked ends as it wants to."""
+    shell.project.write_text("import os\nos._exit(3)\n")
+    _told(
+        shell, shell("run", code=2), says="raises SystemExit: 3", at="os._exit", do="mend the line"
+    )
+    shell.project.write_text(LOADING.format(body="import os; os._exit(3)"))
+    done = shell("run", code=10)
+    _told(shell, done, says="dataset rows raised SystemExit: 3", at="os._exit", do="mend it")
+    forks = "import os; pid = os.fork(); pid or os._exit(5); return {'id': [os.waitpid(pid, 0)[1] >> 8]}"
+    shell.project.write_text(LOADING.format(body=forks))
+    assert shell("run", "--json").json["steps"]["count"] == "1"
+    _mended(shell)
+
+
 def test_a_loader_that_gives_its_rows_one_by_one(shell: Shell) -> None:
     shell.project.write_text(LOADING.format(body='yield from ({"id": n} for n in range(3))'))
     assert shell.here("run", "--json").json["steps"]["count"] == "3"

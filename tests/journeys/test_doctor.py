@@ -31,7 +31,10 @@ def test_a_folder_that_works_and_each_thing_that_breaks_it(tmp_path: Path) -> No
     assert "project.py:1" in told["found"]
 
     (tmp_path / "project.py").write_text(f"import os\nos._exit(3)\n{CHURN}")
-    assert "ended the process, with code 3" in _findings(shell, 1)["project"]["found"]
+    assert "raises SystemExit: 3" in _findings(shell, 1)["project"]["found"]
+
+    (tmp_path / "project.py").write_text(f"import os\nos.kill(os.getpid(), 9)\n{CHURN}")
+    assert "ended the process, with code -9" in _findings(shell, 1)["project"]["found"]
 
     pool = "import polars\nTOTAL = polars.Series([1.5] * 9).sort().sum()\n"
     (tmp_path / "project.py").write_text(pool + CHURN)

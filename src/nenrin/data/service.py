@@ -19,6 +19,7 @@ from nenrin.core.errors import (
     NotFoundError,
     StepError,
 )
+from nenrin.core.exits import exits_raise
 from nenrin.core.instants import NEVER
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
@@ -222,8 +223,11 @@ def _path(source: object) -> str | None:
 
 def _call(dataset: Dataset) -> object:
     try:
-        given = dataset()
-        return list(given) if isinstance(given, Iterator) else given  # a generator runs only now
+        with exits_raise():
+            given = dataset()
+            return (
+                list(given) if isinstance(given, Iterator) else given
+            )  # a generator runs only now
     except NenrinError:
         raise
     except USERS_ERRORS as error:

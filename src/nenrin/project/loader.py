@@ -21,6 +21,7 @@ from nenrin.core.errors import (
     NotFoundError,
     ProjectError,
 )
+from nenrin.core.exits import exits_raise
 from nenrin.data.declare import Dataset
 from nenrin.features.declare import FeatureView
 from nenrin.loop.declare import Deployment
@@ -208,7 +209,8 @@ def _execute(path: Path, module: ModuleType) -> None:
     """
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
-        exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), vars(module))
+        with exits_raise():
+            exec(compile(path.read_bytes(), str(path), "exec", dont_inherit=True), vars(module))
     finally:
         sys.dont_write_bytecode = writes
 
