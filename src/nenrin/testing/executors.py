@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
-from nenrin.core.errors import ConflictError, DataError, StepError
+from nenrin.core.errors import ConflictError, DataError, StepError, WorkerLostError
 from nenrin.pipelines.executor import Executor
 from nenrin.testing.worker_functions import (
     add,
     die,
+    die_once,
     fail,
     fail_strangely,
     keep,
@@ -97,6 +99,13 @@ class WorkerProcessContract:
         waiting = [executor.submit(add, number) for number in range(4)]
         assert isinstance(dies.exception(), StepError)
         assert [future.result() for future in waiting] == list(range(4))
+
+    def test_what_a_killed_worker_was_at_runs_in_another(
+        self, executor: Executor, tmp_path: Path
+    ) -> None:
+        """Whoever killed it meant the worker; what kills each of three fails."""
+        assert executor.submit(die_once, str(tmp_path / "mark")).result() == "lived"
+        assert isinstance(executor.submit(die, signal.SIGKILL).exception(), WorkerLostError)
 
     def test_an_exception_that_cannot_travel_is_quoted(self, executor: Executor) -> None:
         """As an error of nenrin's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random  # noqa: TID251 - as users' libraries draw
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,15 @@ def fail_strangely(context: WorkerContext) -> None:
         pass
 
     raise StrangeError("very")
+
+
+def die_once(context: WorkerContext, mark: str) -> str:
+    """Be killed where the file ``mark`` is not there yet; it is then."""
+    del context
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "lived"
 
 
 def die(context: WorkerContext, signal_number: int) -> None:

@@ -26,7 +26,7 @@ from nenrin.backends.compute.apart import TasksApart, add_up
 from nenrin.backends.compute.channels import ONE_THREAD, SpawnedProcess, Theirs
 from nenrin.backends.compute.ends import died
 from nenrin.backends.compute.messages import Entering, Outcome
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, WorkerLostError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import ProjectLoader, Running, Task, WorkerContext
@@ -35,6 +35,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _LOOK = 0.5  # seconds between looks at a silent worker: children of a dead one may hold its socket
+ATTEMPTS = 3  # workers that may be killed at a task before it fails: it may be what kills them
 _PATIENCE = 10.0  # seconds that an idle worker gets to end by itself
 _MAIN = "import sys; from nenrin.backends.compute.worker import main; main(int(sys.argv[1]))"
 
@@ -160,6 +161,17 @@ class _Handler(threading.Thread):
             self._bury(self._worker)
 
     def _serve(self, future: Future[Any], payload: bytes) -> None:
+        """Run a task; one whose worker was killed from outside runs in another."""
+        for attempt in range(1, ATTEMPTS + 1):
+            error = self._tried(future, payload)
+            if error is None:
+                return
+            if attempt == ATTEMPTS or not isinstance(error, WorkerLostError):
+                future.set_exception(error)
+                return
+
+    def _tried(self, future: Future[Any], payload: bytes) -> Exception | None:
+        """The error of a worker that died; else the future has its result."""
         try:
             self._worker = self._worker or _Worker(self._setup, self._log)
             outcome = self._worker.run(payload)
@@ -168,15 +180,15 @@ class _Handler(threading.Thread):
         except _DiedError as gone:
             assert self._worker is not None
             self._bury(self._worker)
-            future.set_exception(died("a worker", self._worker.returncode, gone.entered))
-            self._worker = None
+            code, self._worker = self._worker.returncode, None
+            return died("a worker", code, gone.entered)
         except Exception as error:  # noqa: BLE001 - no interpreter, no result that can be read
-            future.set_exception(error)
+            return error
+        if outcome.failed:
+            future.set_exception(value)
         else:
-            if outcome.failed:
-                future.set_exception(value)
-            else:
-                future.set_result(value)
+            future.set_result(value)
+        return None
 
     def _bury(self, worker: _Worker) -> None:
         self.cpu[worker.pid] = worker.end()
