@@ -17,6 +17,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +120,7 @@ class Crashing:
             AssertionError: something was lost, done twice, or came out differently.
         """
         self.fresh()
-        with self._begun() as process:
+        with self._begun() as process, ended(process):
             wait_for(lambda: len(self.made()) >= calls or process.poll() is not None, 60)
             os.kill(
                 process.pid, signal.SIGSTOP
@@ -197,8 +198,8 @@ class Crashing:
             elif target == "group":
                 os.killpg(pid, signal.SIGKILL)
             else:
-                tasks = [child for child in children(pid) if not children(child)]
-                os.kill(tasks[-1], signal.SIGKILL)
+                for task in [child for child in children(pid) if not children(child)][-1:]:
+                    os.kill(task, signal.SIGKILL)
 
     def recorded(self) -> set[str]:
         """The steps whose outputs are remembered."""
@@ -226,6 +227,15 @@ class Crashing:
             assert database.execute(open_).fetchone() == (0,)
         scratch = self.folder / ".nenrin" / "scratch"
         assert not scratch.exists() or not list(scratch.iterdir())
+
+
+@contextlib.contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """However the block ends, the process does: one that is stopped would be waited for for ever."""
+    try:
+        yield
+    finally:
+        process.kill()
 
 
 def children(pid: int) -> list[int]:
@@ -258,7 +268,7 @@ class Flights(Crashing):
     def kill(self, calls: int, target: str, expected: dict[str, str]) -> Outcome:
         """As of :class:`Crashing`, after so many fits and trials: those recorded are not made again."""
         self.fresh()
-        with self._begun() as process:
+        with self._begun() as process, ended(process):
             wait_for(lambda: len(self.results()) >= calls or process.poll() is not None, 120)
             os.kill(process.pid, signal.SIGSTOP)
             self._strike(process.pid, target)
