@@ -65,6 +65,7 @@ class Projects:
             raise self.error
         node = {"name": "fit delay", "stage": "train", "inputs": ["rows"], "cached": False}
         delay = {"name": "delay", "model": "delay", "metric": "log_loss", "recipes": ["history"]}
+        delay["refresh"] = "every 7d at 04:00, missed looks: last"
         nodes = [{**node, "why": "never ran", "note": "", "output": ""}]
         return {"revision": "revision-1", "deployments": [{**delay, "nodes": nodes}], "steps": []}
 
