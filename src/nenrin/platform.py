@@ -258,7 +258,7 @@ def _memory() -> int:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """What is wrong with a folder's state and its project; holds nothing and changes nothing."""
-    yield from state_of(settings.database, SystemCalendar().now)
+    yield from state_of(settings.database, settings.store, SystemCalendar().now)
     yield from project_of(settings.folder.absolute())
 
 

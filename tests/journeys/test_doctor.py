@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +51,32 @@ def test_a_folder_that_works_and_each_thing_that_breaks_it(tmp_path: Path) -> No
     state.write_bytes(bytes(data))
     told = _findings(shell, 1)["database"]
     assert told["health"] == "fail"
-    assert "nenrin restore" in told["do"]
+    assert "restore FROM" in told["do"]
     text = shell.here("doctor", code=1).out
     assert "fail  database" in text
-    assert "do this: restore a backup" in text
+    assert "do this: bring a backup back into another folder" in text
+    state.write_bytes(b"")
+    assert "is empty, and there is content" in _findings(shell, 1)["database"]["found"]
+
+
+def test_a_database_that_is_held_and_content_that_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text(
+        "import nenrin as nr\n\n@nr.step\ndef one():\n    return 1\n"
+    )
+    shell = Shell(tmp_path, {"NENRIN_WORKERS": "0"})
+    shell.here("run")
+    with closing(sqlite3.connect(tmp_path / ".nenrin" / "state.db")) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("DELETE FROM aliases")
+        told = _findings(shell, 1)["database"]
+        assert "another process holds the database" in told["found"]
+        assert "restore" not in told["do"]
+        other.rollback()
+    assert _findings(shell, 0)["database"]["health"] == "ok"
+    (tmp_path / ".nenrin" / "store").rename(tmp_path / "elsewhere")
+    told = _findings(shell, 1)["content"]
+    assert "is gone" in told["found"]
 
 
 def test_it_looks_while_another_process_holds_the_folder(tmp_path: Path) -> None:

@@ -17,12 +17,33 @@ from nenrin.core.health import Finding, clock
 from nenrin.core.instants import iso
 from nenrin.project.loader import FILE
 
+_PATIENCE = 1.0  # seconds that the database may be held by others
+_RESTORE = "bring a backup back into another folder: nenrin -C FOLDER restore FROM"
 
-def state_of(url: str, now: Callable[[], int]) -> Iterator[Finding]:
-    """Database, schema, ledger and clock of a folder whose database is at ``url``."""
-    states = SqliteStates(url)
-    if not states.path.exists():
+
+def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
+    """Database, schema, ledger, content store and clock of a folder whose database is at ``url``."""
+    states = SqliteStates(url, _PATIENCE)
+    try:
+        size = states.path.stat().st_size
+    except FileNotFoundError:
         yield Finding(name="database", found="there is none yet")
+        return
+    except OSError as error:
+        yield Finding(
+            name="database",
+            health="fail",
+            found=f"cannot be looked at: {error}",
+            do=f"let this user read and write {states.path.parent}",
+        )
+        return
+    if size == 0 and Path(store).is_dir():
+        yield Finding(
+            name="database",
+            health="fail",
+            found=f"{states.path} is empty, and there is content of before",
+            do=_RESTORE,
+        )
         return
     try:
         wrong = states.check(states.path)
@@ -35,12 +56,12 @@ def state_of(url: str, now: Callable[[], int]) -> Iterator[Finding]:
             name="database",
             health="fail",
             found=f"SQLite finds it damaged: {wrong[0]}",
-            do="restore a backup: nenrin restore FROM",
+            do=_RESTORE,
         )
         return
     yield _schema(schema)
     if schema == NEWEST:
-        yield from _ledger(url, now)
+        yield from _ledger(url, store, now)
 
 
 def project_of(folder: Path) -> Iterator[Finding]:
@@ -104,7 +125,7 @@ def _schema(found: str) -> Finding:
     )
 
 
-def _ledger(url: str, now: Callable[[], int]) -> Iterator[Finding]:
+def _ledger(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
     with Database(url, read_only=True) as units:
         report = Audit(units).verify()
         newest = {
@@ -124,6 +145,13 @@ def _ledger(url: str, now: Callable[[], int]) -> Iterator[Finding]:
     else:
         yield Finding(
             name="ledger", found=f"{events} events in {len(report.chains)} chains, which hold"
+        )
+    if events and not Path(store).is_dir():
+        yield Finding(
+            name="content",
+            health="fail",
+            found=f"{store} is gone: models, data and results were in there",
+            do=_RESTORE,
         )
     yield clock(now(), newest, iso)
 
