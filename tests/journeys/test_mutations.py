@@ -298,3 +298,83 @@ def test_an_undeclared_read_is_told(folder: Path) -> None:
     (folder / "project.py").write_text(PROJECT.replace("return 1\n", reading))
     (note,) = _run(folder)["notes"]
     assert f"step body read {outside}, which it does not declare" in note
+
+
+MAPPED = """
+import nenrin as nr
+from shape import Box, Rate, opened
+
+
+@nr.step
+def numbers():
+    return [1, 2, 3]
+
+
+@nr.map("numbers")
+def boxed(numbers):
+    print("boxes", numbers)
+    return Box(numbers)
+
+
+@nr.step
+def total(boxed):
+    return sum(box.size() for box in boxed)
+
+
+@nr.step
+def rated():
+    with opened(2) as rate:
+        return rate.value
+"""
+SHAPE = """
+import contextlib
+import dataclasses
+
+
+class Box:
+    def __init__(self, number):
+        self.number = number
+
+    def __repr__(self):
+        return f"Box({self.number})"
+
+    def size(self):
+        return self.number * 1
+
+
+@dataclasses.dataclass
+class Rate:
+    value: int = 0
+
+
+@contextlib.contextmanager
+def opened(value):
+    yield Rate(value)
+"""
+
+
+def test_what_elements_of_a_map_can_do_decides_what_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text(MAPPED)
+    (tmp_path / "shape.py").write_text(SHAPE)
+    assert _run(tmp_path)["steps"]["total"] == "6"
+    done = _run(tmp_path)
+    assert (done["ran"], done["why"]) == (
+        [],
+        {},
+    )  # dataclasses and wrappers in helpers are followed
+    (tmp_path / "shape.py").write_text(SHAPE.replace("* 1", "* 100"))
+    assert _run(tmp_path)["steps"]["total"] == "600"
+    (tmp_path / "shape.py").write_text(SHAPE.replace("yield Rate(value)", "yield Rate(value + 1)"))
+    done = _run(tmp_path)
+    assert done["steps"]["rated"] == "3"
+    assert "yield Rate(value + 1)" in done["why"]["rated"]
+
+
+def test_the_logs_of_a_map_are_those_of_its_elements(tmp_path: Path) -> None:
+    (tmp_path / "project.py").write_text(MAPPED)
+    (tmp_path / "shape.py").write_text(SHAPE)
+    shell = Shell(tmp_path, {"NENRIN_WORKERS": "1"})
+    shell("run")
+    told = shell.here("logs", "boxed").out
+    assert all(f"boxes {number}" in told for number in (1, 2, 3))
+    assert told.count("boxed[") == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import httpx2
 import pytest
 
 from nenrin.api.folder import control_socket
-from tests.journeys.shell import Shell, Up, wait_for
+from tests.journeys.shell import NENRIN, Shell, Up, environment, wait_for
 
 STEPS = 6
 HEAD = '''
@@ -86,3 +87,17 @@ def test_a_command_says_what_was_cut_off_and_the_same_command_goes_on(tmp_path: 
     assert "run was cut off" in shell("status").err
     assert shell("run", "--json").json["steps"]["s5"] == "6"
     assert "cut off" not in shell("status").err
+
+
+def test_a_command_whose_process_is_killed_is_told_what_becomes_of_its_work(tmp_path: Path) -> None:
+    shell = _project(tmp_path)
+    with shell.up() as up:
+        with subprocess.Popen(
+            [*NENRIN, "run"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+        ) as command:
+            wait_for(lambda: len(_calls(tmp_path)) >= 2, 30)
+            up.kill()
+            _, said = command.communicate(timeout=30)
+        assert command.returncode == 9
+    assert "the process that held this folder is gone" in said
+    assert "nenrin up goes on with this work by itself" in said

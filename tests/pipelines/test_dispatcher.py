@@ -325,3 +325,20 @@ def test_a_clock_that_is_set_delays_no_attempt_and_ends_no_lease(
     executor.started[1].result.set_result("7")
     (ended,) = dispatcher.step(0)
     assert ended.output == "digest of 7"
+
+
+def test_what_makes_every_worker_silent_is_given_up(
+    dispatcher: Dispatcher, executor: Pretending, clock: Clock, units: Database
+) -> None:
+    dispatcher.add(job(), commit)
+    ended: list[Ended] = []
+    for _ in range(LOSSES):
+        ended += dispatcher.step(0)
+        clock.sleep(31.0)
+        ended += dispatcher.step(0)
+    (over,) = ended
+    assert isinstance(over.error, WorkerLostError)
+    assert "gave no sign of life" in over.error.message
+    assert len(executor.started) == LOSSES
+    assert not dispatcher.busy
+    assert state(units).state == "failed"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -124,7 +124,8 @@ class Client:
             raise Detached(work) from None
 
     def _listen(self, work: str, told: Told) -> Any:
-        with self._http.stream("GET", f"/api/work/{work}/events", timeout=60) as answer:
+        stream = self._http.stream("GET", f"/api/work/{work}/events", timeout=60)
+        with suppress(httpx2.TransportError), stream as answer:  # cut off in the middle
             for event in httpx2.EventSource(answer):
                 data = decode(event.data)
                 if event.event in ("progress", "line"):

@@ -11,7 +11,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, Protocol
@@ -20,7 +20,13 @@ import msgspec
 
 from nenrin.api.unfinished import BEGINNINGS, Asked, Left, Unfinished
 from nenrin.api.wire import error_body, unexpected
-from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError, WorkerLostError
+from nenrin.core.errors import (
+    USERS_ERRORS,
+    NenrinError,
+    NotFoundError,
+    UnavailableError,
+    WorkerLostError,
+)
 from nenrin.core.logs import about
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
@@ -192,12 +198,18 @@ class Works:
         """Take work that goes on in the next process if this one is killed.
 
         It stands for what an earlier process was asked for in the same words.
+
+        Raises:
+            UnavailableError: it cannot be written down.
         """
         for left in self._unfinished.left:
             if left.asked == asked:
                 self._unfinished.forget(left)
         kept = Left(name=self._next(), asked=asked)
-        self._unfinished.keep(kept)
+        try:
+            self._unfinished.keep(kept)
+        except OSError as error:
+            raise _unkept(error) from error
         return self._queued(self._of(kept))
 
     def start(self, what: str, job: Job) -> Work:
@@ -270,7 +282,8 @@ class Works:
         for work in self._open():
             work.cancel()
             if work.kept is not None:  # this process was not killed at it
-                self._unfinished.keep(work.kept)
+                with suppress(OSError):
+                    self._unfinished.keep(work.kept)
 
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until nothing waits or runs; whether that came within ``timeout`` seconds."""
@@ -316,7 +329,10 @@ class Works:
         while True:
             work = self._queue.get()
             with self._turn:
-                self._run(work)
+                try:
+                    self._run(work)
+                except OSError as error:  # the disk is full: this work has failed, the next may not
+                    work.fail(_unkept(error))
             with self._idle:
                 self._idle.notify_all()
 
@@ -329,6 +345,14 @@ class Works:
             work.run(self._log)
         if kept is not None and not (self._closing and work.state == "cancelled"):
             self._unfinished.forget(kept)
+
+
+def _unkept(error: OSError) -> NenrinError:
+    return UnavailableError(
+        f"the work cannot be written down: {error.strerror or error}",
+        where=str(error.filename or ""),
+        hint="make room on the disk, or let nenrin write there; then ask for it again",
+    )
 
 
 def _deadly(left: Left) -> NenrinError:

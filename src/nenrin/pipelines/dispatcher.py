@@ -151,15 +151,15 @@ class Dispatcher:
     def step(self, wait: float) -> list[Ended]:
         """Start what fits, wait up to ``wait`` seconds for something to end, and commit what did."""
         self._claim()
-        self._look_at_leases()
+        given_up = self._look_at_leases()
         try:
-            over = [self._over.get(timeout=wait)]
+            over = [self._over.get(timeout=0.0 if given_up else wait)]
         except queue.Empty:
-            return []
+            return given_up
         while not self._over.empty():
             over.append(self._over.get())
         ended = [self._settle(lease) for lease in over]
-        return [each for each in ended if each is not None]
+        return [*given_up, *(each for each in ended if each is not None)]
 
     def forget(self) -> None:
         """Let go of the records of its jobs, which are over: what they gave is remembered elsewhere."""
@@ -289,30 +289,48 @@ class Dispatcher:
             return None
         return self._epoch() + job.retries.wait(made)
 
-    def _look_at_leases(self) -> None:
-        """Keep the leases of workers that were heard of; let go of the others."""
+    def _look_at_leases(self) -> list[Ended]:
+        """Keep the leases of workers that were heard of; let go of the others.
+
+        Gives the jobs that are given up: whose workers fall silent again and again.
+        """
         now = self._timer.wall()
         silent = [
             lease
             for lease, attempt in self._attempts.items()
             if now - attempt.running.heard > self._lease
         ]
-        frozen = [self._attempts[lease].job.name for lease in silent]
+        jobs = {lease: self._attempts[lease].job for lease in silent}
+        deadly = {lease: job for lease, job in jobs.items() if job.lost + 1 >= LOSSES}
         for lease in silent:
             self._drop(lease)
         if silent or now - self._extended > self._lease / 3:
             self._extended = now
             with self._unit() as unit:
-                self._jobs.release(unit, leases=silent)
-                for job in frozen:
-                    unit.record("healed.rerun", job, {"why": "its worker was silent"})
+                for (name, attempt), job in deadly.items():
+                    self._jobs.fail(unit, name, attempt, _silent(job).as_dict(), None)
+                again = [lease for lease in silent if lease not in deadly]
+                self._jobs.release(unit, leases=again)
+                for lease in again:
+                    why = {"why": "its worker was silent"}
+                    unit.record("healed.rerun", jobs[lease].name, why)
                 self._jobs.extend(unit, list(self._attempts), self._epoch() + self._lease)
+        for job in deadly.values():
+            del self._commits[job.id]
+        return [Ended(job=job, error=_silent(job)) for job in deadly.values()]
 
     def _drop(self, lease: tuple[str, int]) -> None:
         """End an attempt's process; whatever it may still give is refused."""
         attempt = self._attempts.pop(lease)
         attempt.running.cancel()
         shutil.rmtree(attempt.scratch, ignore_errors=True)
+
+
+def _silent(job: Job) -> StepError:
+    return WorkerLostError(
+        f"{job.name} was given up: {LOSSES} workers gave no sign of life",
+        hint="look for what stops the whole process, such as a debugger, or memory that is swapped out",
+    )
 
 
 class _LostLeaseError(Exception):

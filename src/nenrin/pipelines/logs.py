@@ -67,15 +67,19 @@ class StepLogs:
         """The file of an attempt."""
         return self._folder / job.run / f"{job.name}.{job.attempt}.log"
 
-    def find(self, step: str) -> Path | None:
-        """The newest log of a step."""
+    def find(self, step: str) -> list[Path]:
+        """The newest log of a step, or of each element of a map, in the newest run that has any."""
         if not self._folder.is_dir():
-            return None
+            return []
         for run in sorted(self._folder.iterdir(), key=_age, reverse=True):
-            attempts = [path for path in run.iterdir() if path.name.rsplit(".", 2)[0] == step]
-            if attempts:
-                return max(attempts, key=_age)
-        return None
+            newest: dict[str, Path] = {}
+            for path in sorted(run.iterdir(), key=_age):
+                name = path.name.rsplit(".", 2)[0]
+                if name == step or name.startswith(f"{step}["):
+                    newest[name] = path
+            if newest:
+                return list(newest.values())
+        return []
 
     def _retire(self) -> None:
         runs = sorted(self._folder.iterdir(), key=_age, reverse=True)

@@ -88,8 +88,8 @@ class Places:
         if path.startswith("<"):  # made by exec: it belongs to whose names it reads
             path = str(value.__globals__.get("__file__") or "")
         file = self._sources.name_of(path) if path else None
-        if file is None:
-            self._meet_stranger(value.__module__, path)
+        if file is None:  # a wrapper bears the name of what it wraps: its globals tell whose it is
+            self._meet_stranger(value.__globals__.get("__name__"), path)
         else:
             self._meet(str(value.__globals__.get("__name__")), file, value.__globals__)
             self.reached.add(file)

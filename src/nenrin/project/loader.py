@@ -31,6 +31,10 @@ from nenrin.training.declare import Model
 FILE = "project.py"
 _NAME = "nenrin_project_"
 _FOLDERS: set[str] = set()  # of every project that this process has imported
+_COPY = (
+    "workers import a copy of the *.py files: read other files inside functions, "
+    "and declare them, files=[…]"
+)
 _WORDS = frozenset({"dataset", "feature_view", "map", "model", "step"})
 _EXTRAS = {
     "lightgbm": "lightgbm",
@@ -239,9 +243,10 @@ def _imported(path: Path) -> ModuleType:
     except ModuleNotFoundError as error:
         raise _missing(error, path) from None
     except USERS_ERRORS as error:
+        copied = isinstance(error, FileNotFoundError) and "revisions" in path.parts
         raise ProjectError(
             f"the project file raises {type(error).__name__}: {error}",
-            hint="mend the line",
+            hint=_COPY if copied else "mend the line",
             where=_user_line(error, path),
         ) from error
     finally:

@@ -122,7 +122,7 @@ class OwnGraph:
         spec = step.declared
         return {
             **{f"file {file}": self._file(file) for file in spec.files},
-            **{f"variable {name}": os.environ.get(name, "") for name in spec.env},
+            **{f"variable {name}": os.environ.get(name) for name in spec.env},
             **({"elements": "kept one by one"} if spec.name in self._spread else {}),
         }
 
@@ -190,7 +190,11 @@ class OwnGraph:
             }
             given = [values[item] for item in order]
             shown = f"[{', '.join(each.shown for each in given)}]"
-            return self._keep(StepOutput(items=tuple(each.value for each in given), shown=shown))
+            codes = sorted({each.code for each in given if each.code})
+            items = tuple(each.value for each in given)
+            return self._keep(
+                StepOutput(items=items, shown=shown, code=digest(codes) if codes else "")
+            )
 
         return Fan(children=children, gathered=gathered)
 

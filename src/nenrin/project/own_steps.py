@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,6 +27,9 @@ from nenrin.project.loader import FILE
 from nenrin.project.steps import Step
 from nenrin.training.artefact import Artefact
 
+_ADDRESS = re.compile(
+    r" at 0x[0-9a-f]+(?=>)"
+)  # another one in every process: equal values print alike
 SHOWN = 2_000  # characters of what a step returned that are kept for people
 
 
@@ -117,7 +121,7 @@ def _guarded(step: Step, what: str, project: Path, call: Callable[[], Any]) -> A
 
 def _kept(store: ContentStore, job: StepJob, value: Any) -> StepOutput:
     """Keep a value, or its elements."""
-    shown = repr(value)[:SHOWN]
+    shown = _ADDRESS.sub("", repr(value))[:SHOWN]
     if not job.spread:
         data = cloudpickle.dumps(value)
         return StepOutput(value=store.put(data), shown=shown, code=_classes([data], job.project))

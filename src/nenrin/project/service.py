@@ -255,10 +255,10 @@ class ProjectService:
         newest = self._replay.engine(environment).newest(step)
         if newest is None:
             return {}
-        key = {
-            name: part if len(part) < _DIGEST else part[:12]
+        key = [
+            {"part": name, "value": part if len(part) < _DIGEST else part[:12]}
             for name, part in sorted(newest.parts.items())
-        }
+        ]
         last = {"at": iso(newest.at), "why": newest.why, "cpu seconds": round(newest.cpu, 3)}
         return {"last computed": last, "key": key}
 

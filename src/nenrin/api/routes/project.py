@@ -49,13 +49,16 @@ def apply(here: Here) -> Json:
 @router.get("/logs/{step}")
 def logs(here: Here, step: str) -> Json:
     """What a step wrote when it last ran; of one that failed the traceback too."""
-    path = here.platform.logs.find(step)
-    if path is None:
+    paths = here.platform.logs.find(step)
+    if not paths:
         raise NotFoundError(
             f"no step {step!r} has written anything", hint="nenrin plan shows the steps", where=step
         )
-    text = path.read_text(encoding="utf-8", errors="replace")
-    return Json({"step": step, "run": path.parent.name, "log": text})
+    texts = [path.read_text(encoding="utf-8", errors="replace") for path in paths]
+    if len(paths) > 1:  # the elements of a map
+        names = [path.name.rsplit(".", 2)[0] for path in paths]
+        texts = [f"{name}\n{text}" for name, text in zip(names, texts, strict=True)]
+    return Json({"step": step, "run": paths[0].parent.name, "log": "".join(texts)})
 
 
 @router.get("/why/{what:path}")
