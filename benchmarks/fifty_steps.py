@@ -1,8 +1,8 @@
 """Fifty small steps in ten layers, a frame of 100 rows passed on: what the engine is measured by.
 
 Nine layers of five steps, one of four, and a sum of these; a step below the first layer reads two of the
-layer before it. All of it is integers, so that every tool must come to the same sum. Imports nothing, so that a
-peer's environment can run it too.
+layer before it. All of it is integers, so that every tool must come to the same sum. Imports
+nothing, so that a peer's environment can run it too.
 """
 
 from __future__ import annotations
