@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from nenrin.core.errors import NenrinError, RequestError
+from nenrin.core.importing import importing
 
 
 class Entry(NamedTuple):
@@ -81,7 +82,8 @@ class LazyGroup(TyperGroup):
 def load(name: str) -> Any:
     """The command ``name`` from its file: the only command or group there, or the one so called."""
     entry = COMMANDS[name]
-    only = get_command(import_module(f"nenrin.cli.{entry.file}").app)
+    with importing():
+        only = get_command(import_module(f"nenrin.cli.{entry.file}").app)
     command = getattr(only, "commands", {}).get(name, only)
     command.name = name
     command.help = command.help or entry.help

@@ -14,6 +14,7 @@ from nenrin.api.client import Client, Detached, Stopped, connect
 from nenrin.cli.console import note, results_only
 from nenrin.cli.progress import Shown
 from nenrin.core.errors import ProjectError
+from nenrin.core.importing import importing
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 
@@ -59,7 +60,8 @@ def session(env: str | None = None, **given: Any) -> Iterator[Client]:
 
 def _hold(settings: Settings, lock: FolderLock) -> Holder:
     """Hold the folder here; only this needs the platform, and everything that it stands on."""
-    holder: type[Holder] = import_module("nenrin.api.holder").Holder
+    with importing():
+        holder: type[Holder] = import_module("nenrin.api.holder").Holder
     return holder(settings, lock)
 
 

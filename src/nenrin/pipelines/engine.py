@@ -93,7 +93,8 @@ class Engine:
             why=why,
         )
         self._results.put(unit, key, result)
-        self._results.put(unit, self._newest(called or name), result)
+        newest = StepResult(key=key, step=name, output=output, parts={}, cpu=cpu, at=unit.at)
+        self._results.put(unit, self._newest(called or name), newest)
         if why == GONE:
             unit.record("healed.rerun", called or name, {"why": why})
 
@@ -149,7 +150,8 @@ class Engine:
     def newest(self, name: str) -> StepResult | None:
         """The result that a step gave last."""
         with self._units.read(self._environment) as unit:
-            return self._results.get(unit, self._newest(name))
+            newest = self._results.get(unit, self._newest(name))
+            return None if newest is None else self._results.get(unit, newest.key) or newest
 
     def _foresee(self, node: Node, outputs: Mapping[str, str]) -> Planned:
         cached, why, output = False, "", ""

@@ -24,6 +24,7 @@ import msgspec
 from nenrin.backends.compute import leftovers, lifeline
 from nenrin.backends.compute.channels import Exit, Theirs
 from nenrin.backends.compute.task_worker import flush, serve
+from nenrin.core.importing import importing
 
 IDLE = 300.0  # seconds without a task after which a server ends
 MESSAGE = 1 << 16  # bytes of the longest message
@@ -89,7 +90,8 @@ def main(control: int, life: int) -> None:
     wire = socket.socket(fileno=control)
     greeting: Greeting = pickle.loads(wire.recv(MESSAGE))
     before = leftovers.left()
-    imported = _imported(greeting)
+    with importing():
+        imported = _imported(greeting)
     # Where it cannot be imported each task says why, in a process of its own.
     refusal = "it cannot be imported" if imported is None else _refusal(greeting, before)
     with suppress(OSError):
