@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from nenrin.core.durable import sync
+
 BEGINNINGS = 3  # processes that may die with a piece of work before it is given up: it may be what kills them
 
 
@@ -77,7 +79,7 @@ class Unfinished:
             file.flush()
             os.fsync(file.fileno())
         part.replace(self._path(left.name))
-        _sync(self._folder)
+        sync(self._folder)
 
     def forget(self, left: Left) -> None:
         """Let go of it, and of the file that came with it."""
@@ -117,11 +119,3 @@ def _decoded(path: Path) -> Left | None:
         return msgspec.json.decode(path.read_bytes(), type=Left)
     except msgspec.DecodeError:
         return None
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -14,7 +14,6 @@ The private key of checkpoints is left out: who finds a backup must not be able 
 
 from __future__ import annotations
 
-import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +26,7 @@ import msgspec
 from blake3 import blake3
 
 from nenrin.core.digest import digest_file
+from nenrin.core.durable import sync
 from nenrin.core.errors import ConflictError, IntegrityError, UnavailableError
 from nenrin.core.named import reached
 from nenrin.core.store import ContentStore
@@ -226,7 +226,7 @@ def _place(to: Path) -> Iterator[Place]:
     try:
         with tarfile.open(part, "w", format=tarfile.PAX_FORMAT) as archive:
             yield _Archive(archive)
-        _sync(part)
+        sync(part)
         part.replace(to)
     finally:
         part.unlink(missing_ok=True)
@@ -256,7 +256,7 @@ class _Folder:
                 hasher.update(chunk)
                 size += len(chunk)
                 copy.write(chunk)
-        _sync(part)
+        sync(part)
         part.replace(target)
         return hasher.hexdigest(), size
 
@@ -298,11 +298,3 @@ class _Reading:
         data: bytes = self._file.read(size)  # type: ignore[attr-defined]
         self.hasher.update(data)
         return data
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -1,4 +1,4 @@
-"""Imports without collecting garbage: they leave none, and looking for it takes a quarter of their time."""
+"""Imports without collecting garbage: they leave none, and looking for it takes a seventh of their time."""
 
 from __future__ import annotations
 

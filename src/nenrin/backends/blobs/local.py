@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nenrin.core.digest import digest_bytes, digest_file
+from nenrin.core.durable import sync
 from nenrin.core.errors import IntegrityError, NotFoundError, UnavailableError
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -181,11 +182,7 @@ class LocalStore:
 
     def _sync_folder(self, folder: Path) -> None:
         if self._durable:
-            handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+            sync(folder)
 
 
 def _changed(digest: str, path: Path) -> IntegrityError:
