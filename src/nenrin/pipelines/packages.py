@@ -88,6 +88,15 @@ class Packages:
         return parts
 
 
+def installed() -> tuple[str, ...]:
+    """``name==version`` of every installed distribution, sorted."""
+    read = [_headers(found) for found in distributions()]
+    named = [(headers["name"][0], headers["version"][0]) for headers in read if "name" in headers]
+    return tuple(
+        sorted({f"{name.lower().replace('_', '-')}=={version}" for name, version in named})
+    )
+
+
 def _bringing(module: str) -> set[str]:
     """Distributions among whose files a module is; importlib's own answer reads all files of all of them."""
     if _spec(module) is None:

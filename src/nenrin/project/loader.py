@@ -259,7 +259,7 @@ def _forget_others(folder: str) -> None:
     _FOLDERS.add(folder)
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None) or ""
-        if not name.startswith(_NAME) and str(Path(file).parent) != "." and _below(file):
+        if not name.startswith(_NAME) and _below(file):
             del sys.modules[name]
 
 

@@ -101,9 +101,15 @@ class ProjectReplay:
         OwnGraph.of(project, self._store).graph()
         return project
 
-    def snapshot(self, environment: str) -> Revision:
+    def snapshot(self, environment: str, project: Project) -> Revision:
         """Keep the working folder as a revision and make it the environment's active one."""
-        return self._snapshot(environment, self.load())
+        revision = snapshot(project.folder, self._store, _files(project))
+        active = self.active(environment)
+        if active is None or active.id != revision.id:
+            with self._units.write(environment, self._calendar.now()) as unit:
+                self._revisions.add(unit, revision)
+                unit.record("revision.activated", revision.id, {"digest": revision.digest})
+        return revision
 
     def taken(self) -> Revision:
         """The working folder as a revision, which nothing follows yet."""
@@ -125,7 +131,7 @@ class ProjectReplay:
         """Snapshot the folder and make a deployment ready (see :class:`nenrin.loop.ports.Replay`)."""
         project = self.load()
         chosen = project.deployment(deployment)
-        revision = self._snapshot(environment, project)
+        revision = self.snapshot(environment, project)
         if progress:
             progress("snapshot", 1, 1, revision.id)
         return self._preparer(environment, project, revision).prepare(
@@ -162,12 +168,18 @@ class ProjectReplay:
         return tuple(newest.values())
 
     def own_steps(
-        self, environment: str, models: Mapping[str, str], progress: Progress | None
+        self,
+        environment: str,
+        project: Project,
+        revision: Revision,
+        models: Mapping[str, str],
+        progress: Progress | None,
     ) -> dict[str, Any]:
         """Run the project's own steps, side by side where they do not wait for each other.
 
         Args:
             environment: whose newest data versions they read.
+            project, revision: the working folder as it was read, and kept.
             models: digest of the newest version of each model.
             progress: told of each step.
 
@@ -175,9 +187,8 @@ class ProjectReplay:
             ``shown``: how what each step returned prints; ``ran``: those that were not taken from before;
             ``why``: why each of those ran; ``notes``: what people should know.
         """
-        project = self.load()
         self._load_others(environment, project)
-        own = self._own_graph(environment, project, self._snapshot(environment, project), models)
+        own = self._own_graph(environment, project, revision, models)
         dispatcher = self._dispatcher(environment)
         try:
             done = self.engine(environment).run(own.graph(), progress, dispatcher)
@@ -269,15 +280,6 @@ class ProjectReplay:
             return []
         age = settle_age(table.answered[labelled] - table.asked[labelled])
         return limits(deployment.declared, table, deployment.declared.settle or age)
-
-    def _snapshot(self, environment: str, project: Project) -> Revision:
-        revision = snapshot(project.folder, self._store, _files(project))
-        active = self.active(environment)
-        if active is None or active.id != revision.id:
-            with self._units.write(environment, self._calendar.now()) as unit:
-                self._revisions.add(unit, revision)
-                unit.record("revision.activated", revision.id, {"digest": revision.digest})
-        return revision
 
     def _preparer(self, environment: str, project: Project, revision: Revision) -> Preparer:
         return Preparer(

@@ -10,7 +10,6 @@ import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
-from importlib.metadata import distributions
 from pathlib import Path
 
 import msgspec
@@ -18,6 +17,7 @@ import msgspec
 from nenrin.core.digest import derived_id, digest, digest_bytes
 from nenrin.core.errors import IntegrityError, ProjectError
 from nenrin.core.store import ContentStore
+from nenrin.pipelines.packages import installed
 from nenrin.pipelines.source import Code
 
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -70,7 +70,7 @@ def snapshot(folder: Path, store: ContentStore, files: Sequence[str | Path] = ()
     declared = tuple(
         sorted({_declared(folder, Path(file), store) for file in files}, key=lambda file: file.path)
     )
-    python, packages = platform.python_version(), _packages()
+    python, packages = platform.python_version(), installed()
     covered = digest(
         [source, [[file.path, file.digest] for file in declared], python, list(packages)]
     )
@@ -204,15 +204,6 @@ def _declared(folder: Path, file: Path, store: ContentStore) -> DeclaredFile:
             where=str(file),
         ) from None
     return DeclaredFile(path.relative_to(folder).as_posix(), store.put(data))
-
-
-def _packages() -> tuple[str, ...]:
-    found = {
-        f"{distribution.name.lower().replace('_', '-')}=={distribution.version}"
-        for distribution in distributions()
-        if distribution.name
-    }
-    return tuple(sorted(found))
 
 
 def _commit(folder: Path) -> tuple[str, bool]:

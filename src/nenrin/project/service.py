@@ -61,12 +61,13 @@ class ProjectService:
 
     def snapshot(self, environment: str) -> Revision:
         """Keep the working folder as a revision and make it the environment's active one."""
-        return self._replay.snapshot(environment)
+        return self._replay.snapshot(environment, self.load())
 
     def plan(self, environment: str) -> dict[str, Any]:
         """The graph of every deployment, what a run would do with each node, and what it changes."""
         with one_reading():
-            planned = self._replay.plan(environment, self._champions(environment))
+            champions = self._champions(environment, self.load())
+            planned = self._replay.plan(environment, champions)
             return {**planned, "changes": self.changes(environment)}
 
     def run(self, environment: str, progress: Progress | None = None) -> dict[str, Any]:
@@ -82,11 +83,13 @@ class ProjectService:
         project = self.load()
         if not project.deployments and not project.steps:
             project.deployment()
-        revision = self.snapshot(environment)
+        revision = self._replay.snapshot(environment, project)
         turned = [self._loop.turn(environment, name, progress) for name in project.deployments]
         own: dict[str, Any] = {"shown": {}, "ran": [], "why": {}, "notes": []}
         if project.steps:
-            own = self._replay.own_steps(environment, self._champions(environment), progress)
+            own = self._replay.own_steps(
+                environment, project, revision, self._champions(environment, project), progress
+            )
         return {
             "revision": revision.id,
             "deployments": turned,
@@ -96,9 +99,8 @@ class ProjectService:
             "notes": own["notes"],
         }
 
-    def _champions(self, environment: str) -> dict[str, str]:
+    def _champions(self, environment: str, project: Project) -> dict[str, str]:
         """The content of what serves, by model."""
-        project = self.load()
         served = {d["name"]: d["champion"] for d in self._loop.status(environment)["deployments"]}
         return {
             deployment.model.declared.name: self._registry.get(environment, served[name]).content
