@@ -63,7 +63,10 @@ from nenrin.serving.livelog import copy_log
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
+from nenrin.serving.recalibrated import Recalibrated
+from nenrin.serving.router import Variant
 from nenrin.serving.service import ServingService
+from nenrin.stats.platt import Platt
 
 PREDICTIONS = "predictions"
 
@@ -380,21 +383,26 @@ class _Loader:
         self._kinds = Kinds()
         self._projects = _Projects(units, store, state_folder)
 
-    def open(self, version: str) -> RowAnswerer:
-        """The version, ready to answer rows."""
+    def open(self, variant: Variant) -> RowAnswerer | Recalibrated:
+        """The variant's version, ready to answer rows by its shares."""
         with self._units.read(self._environment) as unit:
-            record = self._versions.get(unit, version)
+            record = self._versions.get(unit, variant.version)
         if record is None:
             raise NotFoundError(
-                f"there is no version {version} in {self._environment}",
+                f"there is no version {variant.version} in {self._environment}",
                 hint="nenrin models list shows those there are",
             )
         project = self._projects.attributes(self._environment, record.revision)
-        context = OpenContext(store=self._store, project=project)
+        shares = tuple((part.slot, part.share) for part in variant.members)
+        context = OpenContext(store=self._store, project=project, shares=shares)
         answerer: Answerer = self._kinds.get(record.kind).open(
             self._store.get(record.content), context
         )
-        return RowAnswerer(answerer)
+        rows = RowAnswerer(answerer)
+        if variant.recalibration is None:
+            return rows
+        a, b = variant.recalibration
+        return Recalibrated(rows, Platt(a=a, b=b))
 
     def features(self, digest: str) -> Features:
         """The feature state kept under ``digest``."""

@@ -33,7 +33,8 @@ OLD = [("h-0", "history", BEGIN + timedelta(days=29))]
 
 
 def lived(answers: np.ndarray, **more: Any) -> Deployed:
-    """One version, serving from the morning of the thirtieth day on."""
+    """One version, serving from the morning of the thirtieth day on, as it is."""
+    more = {"options": Options(recalibrating=False), **more}
     return stand(TABLE, Told({"h-0": answers}), OLD, look=LOOK, champion="h-0", **more)
 
 
@@ -161,12 +162,12 @@ def test_an_alarm_pulls_the_look_to_the_next_morning_not_within_three_days() -> 
 
 @pytest.mark.parametrize(("days", "wait"), [(3, 0), (4, 1), (5, 2), (6, 3)])
 def test_an_alarm_that_comes_soon_after_a_look_waits(days: int, wait: int) -> None:
-    deployed = lived(sound(X, 0.7), options=Options(cooldown=days * DAY))
+    deployed = lived(sound(X, 0.7), options=Options(recalibrating=False, cooldown=days * DAY))
     state = deployed.state
     state.last_look = local_midnight(BEGIN + timedelta(days=30), ZONE) + 4 * HOUR
     close(deployed, 3 + wait)
     assert state.pulled == state.last_look + days * DAY
-    deployed = lived(sound(X, 0.7), options=Options(cooldown=days * DAY))
+    deployed = lived(sound(X, 0.7), options=Options(recalibrating=False, cooldown=days * DAY))
     deployed.state.last_look = state.last_look
     close(deployed, 2 + wait)
     assert deployed.state.pulled == NEVER
@@ -213,7 +214,7 @@ def test_a_harmful_version_is_rolled_back_and_its_recipe_fitted_at_once() -> Non
     steps = close(deployed, 4)
     (at, subject, body), *more = told(steps, "rollout.rolled_back")
     assert not more
-    assert (subject, body["to"], body["probation"]) == ("h-1", "h-0", "history")
+    assert (subject, body["to"], body["probation"]) == ("h-1", "h-0", ["history"])
     assert at - state.segments[1].start <= 2 * DAY
     assert (state.champion, state.bad, state.probation) == ("h-0", ["h-1"], ["history"])
     step = next(s for s in steps if s.at == at)
@@ -237,7 +238,7 @@ def test_a_flawed_fit_after_a_roll_back_is_no_twin() -> None:
 
 
 def test_unwatched_it_serves_on() -> None:
-    deployed = followed(sound(-X), options=Options(watching=False))
+    deployed = followed(sound(-X), options=Options(watching=False, recalibrating=False))
     steps = close(deployed, 20)
     assert not told(steps, "rollout.rolled_back")
     assert deployed.state.champion == "h-1"

@@ -194,7 +194,7 @@ def test_what_happened_is_counted_and_told() -> None:
     canary = step(2, route=Segment(2, (("a", 80), ("b", 20))), why="canary at 20 %")
     whole = step(3, route=Segment(3, (("b", 100),)), why="its canary was sound")
     back = step(4, route=Segment(4, (("a", 100),)), why="the watch found b worse than a")
-    told = {"to": "a", "bad": ["b"], "probation": "history", "wealth": 23.4}
+    told = {"to": "a", "bad": ["b"], "probation": ["history"], "wealth": 23.4}
     back.record("rollout.rolled_back", "b", told)
     alarm = step(5)
     alarm.record("alarm.opened", "calibration", {"bias": 0.031, "se": 0.004})

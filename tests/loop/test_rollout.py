@@ -128,7 +128,7 @@ def test_back_from_the_fast_lane() -> None:
     served(deployed, "h-2", state.next_look)
     at = state.next_look + 40 * HOUR
     step = Step(at=at)
-    assert roll_back(deployed, at, step) == "history"
+    assert roll_back(deployed, at, step) == ["history"]
     assert state.champion == "h-1"
     assert state.bad == ["h-2"]
     assert state.probation == ["history"]
@@ -141,7 +141,7 @@ def test_back_from_the_fast_lane() -> None:
     assert state.twin("trailing 30d").version == "t-2"
     assert [line.kind for line in step.lines] == ["watch.closed", "rollout.rolled_back"]
     assert lines(step, "watch.closed")[0]["outcome"] == "alarm"
-    told = {"to": "h-1", "bad": ["h-2"], "probation": "history", "wealth": 1.0}
+    told = {"to": "h-1", "bad": ["h-2"], "probation": ["history"], "wealth": 1.0}
     assert lines(step, "rollout.rolled_back") == [told]
 
 
@@ -151,7 +151,7 @@ def test_back_from_a_canary() -> None:
     served(deployed, "t-2", state.next_look, canary=True)
     at = state.next_look + 10 * HOUR
     step = Step(at=at)
-    assert roll_back(deployed, at, step) == "trailing 30d"
+    assert roll_back(deployed, at, step) == ["trailing 30d"]
     assert state.champion == "h-1"
     assert (state.bad, state.probation) == (["t-2"], ["trailing 30d"])
     assert (state.stages_left, state.stage_at) == ((), NEVER)
@@ -189,6 +189,6 @@ def test_a_roll_back_drops_what_was_decided_and_not_begun() -> None:
 def test_without_a_watch_nothing_comes_back() -> None:
     deployed = made()
     step = Step(at=deployed.state.next_look)
-    assert roll_back(deployed, step.at, step) == ""
+    assert roll_back(deployed, step.at, step) == []
     assert not step.lines
     assert deployed.state.champion == "h-1"

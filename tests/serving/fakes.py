@@ -92,7 +92,8 @@ class FakeLoader:
     def __init__(self) -> None:
         self.opened: list[str] = []
 
-    def open(self, version: str) -> Constant:
+    def open(self, variant: Variant) -> Constant:
+        version = variant.version
         self.opened.append(version)
         if version.startswith("slow"):
             return Constant(float(version.removeprefix("slow")), seconds=0.05)

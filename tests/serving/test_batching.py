@@ -11,6 +11,7 @@ from nenrin.core.errors import StepError, UnavailableError
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.plane import batching
 from nenrin.serving.plane.batching import Question, Runtime
+from nenrin.serving.router import Variant
 from tests.serving.fakes import Constant, Echo
 
 ROW = {"origin": "EWR"}
@@ -21,7 +22,7 @@ def question(rows: int = 1, origin: str = "EWR") -> Question:
 
 
 def runtime(answerer: Any, features: Any = None) -> Runtime:
-    return Runtime("v1", answerer, features, SystemTimer())
+    return Runtime(Variant(version="v1"), answerer, features, SystemTimer())
 
 
 def test_a_quick_version_answers_on_the_loop() -> None:

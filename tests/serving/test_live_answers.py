@@ -22,6 +22,7 @@ from nenrin.serving.livelog import LiveLog, read_predictions
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.router import Variant
 from nenrin.serving.signature import RequestSignature
 from nenrin.training.artefact import Artefact, dump
 from nenrin.training.columns import encode
@@ -87,7 +88,7 @@ class RealLoader(FakeLoader):
         self._model = model
         self._features = features
 
-    def open(self, version: str) -> Any:
+    def open(self, variant: Variant) -> Any:
         return RowAnswerer(ModelAnswerer(Artefact.loads(self._model)))
 
     def features(self, digest: str) -> Any:

@@ -72,7 +72,7 @@ def test_what_can_be_explained_needs_no_traceback(
     error: Exception,
     traceback: bool,
 ) -> None:
-    def fails(version: str) -> None:
+    def fails(variant: object) -> None:
         raise error
 
     setting = Setting(ListedRoutes(deployment("v0.1")))

@@ -29,7 +29,29 @@ def test_a_day_by_hand():
 
 def test_a_day_without_labels_changes_nothing():
     shares = np.array([0.2, 0.8])
-    assert fixed_share(shares, np.array([0.4, np.nan])) is shares
+    assert fixed_share(shares, np.array([np.nan, np.nan])) is shares
+
+
+def test_a_member_that_sleeps_keeps_its_part():
+    shares = np.array([0.5, 0.3, 0.2])
+    after = fixed_share(shares, np.array([0.4, np.nan, 0.5]), shared=0.0)
+    moved = np.array([0.5, 0.2 * math.exp(-1.0)])
+    assert after[1] == pytest.approx(0.3)
+    assert after[[0, 2]] == pytest.approx(0.7 * moved / moved.sum())
+
+
+def test_rows_of_a_day_keep_the_bound_of_its_means():
+    """Shares follow day means, rows are answered by the blend: by Hoelder's inequality the bound holds."""
+    random = np.random.default_rng(3)
+    p = random.uniform(0.02, 0.98, (90, 50, 3))
+    y = random.random((90, 50)) < p[..., 1]
+    losses = -np.log(np.where(y[..., None], p, 1 - p))
+    shares, mixed = equal_shares(3), 0.0
+    for day in range(90):
+        blend = p[day] @ shares
+        mixed += float(np.mean(-np.log(np.where(y[day], blend, 1 - blend))))
+        shares = fixed_share(shares, losses[day].mean(axis=0), rate=1.0, shared=0.0)
+    assert mixed <= losses.mean(axis=1).sum(axis=0).min() + math.log(3) + 1e-9
 
 
 def test_without_sharing_the_mixture_keeps_its_bound():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nenrin.core.errors import ConflictError, NotFoundError, RefusedError
-from nenrin.core.instants import NEVER, iso
+from nenrin.core.instants import iso
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.judge import judge
 from nenrin.gates.service import GatesService
@@ -13,11 +13,12 @@ from nenrin.gates.verdict import Verdict
 from nenrin.loop.evidence import JUDGED_DAYS, gather
 from nenrin.loop.freezing import LIVE
 from nenrin.loop.holding import refuse_frozen
-from nenrin.loop.journal import LoopStates
+from nenrin.loop.journal import LoopStates, share
 from nenrin.loop.living import Living
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared
-from nenrin.loop.state import Segment, State
+from nenrin.loop.promoting import lead
+from nenrin.loop.state import State
 from nenrin.registry.service import RegistryService
 from nenrin.serving.service import ServingService
 
@@ -61,8 +62,7 @@ class Adopting:
         if serving is not None:
             self._challenge(report, into, prepared, state, serving)
         state.now = now
-        state.segments = [*state.segments, Segment(now, ((state.champion, 100),))]
-        state.watch, state.pending, state.stage_at, state.stages_left = None, None, NEVER, ()
+        segment = lead(state, state.champion, now)
         with self._units.write(into, now) as unit:
             refuse_frozen(self._serving.current(unit, name))
             versions = self._register(unit, source, prepared)
@@ -70,6 +70,7 @@ class Adopting:
             if verdict is not None:
                 self._gates.keep(unit, verdict)
             self._deploy(unit, prepared, state.champion, f"adopted from backtest {report['id']}")
+            share(self._serving, unit, name, segment)
             self._states.put(unit, name, state.dumps())
             body = {"backtest": report["id"], "ledger_head": report["ledger_head"]}
             unit.record("deployment.adopted", name, body)
@@ -109,7 +110,8 @@ class Adopting:
 
     def _verdict(self, source: str, name: str, champion: str) -> Verdict | None:
         """The backtest's verdict on its champion: it travels along."""
-        given = [v for v in self._gates.verdicts(source, name) if v.ships == champion]
+        served = [champion, *self._registry.get(source, champion).parents]
+        given = [v for v in self._gates.verdicts(source, name) if v.ships in served]
         return given[-1] if given else None
 
     def _deploy(self, unit: Unit, prepared: Prepared, version: str, reason: str) -> None:
@@ -153,13 +155,22 @@ class Adopting:
             )
         now = self._living.now(prepared)
         challenger = state.artefacts[state.champion]
-        deployed = open_deployed(prepared, now, LIVE, serving)
+        both = State.loads(serving.dumps())  # the challenger and its members are strangers there
+        both.artefacts = {**state.artefacts, **both.artefacts}
+        both.shares = {**state.shares, **both.shares}
+        deployed = open_deployed(prepared, now, LIVE, both)
         verdict = judge(
             deployment=prepared.declared.name,
             judged=challenger.version,
             ships=challenger.version,
             against={"champion": serving.champion, "anchor": serving.anchor},
-            evidence=gather(deployed, challenger, deployed.closed_days(JUDGED_DAYS), change="code"),
+            evidence=gather(
+                deployed,
+                challenger,
+                deployed.closed_days(JUDGED_DAYS),
+                champion=deployed.artefact(serving.champion),
+                change="code",
+            ),
             policy=prepared.policy,
             at=now,
         )

@@ -12,7 +12,7 @@ from nenrin.loop.faults import Injection
 from nenrin.loop.ports import Prepared
 from nenrin.loop.window import read_date
 
-PARTS = ("watch",)
+PARTS = ("watch", "recalibration")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from nenrin.core.digest import digest_arrays
 from nenrin.core.instants import DAY, NEVER, iso
 from nenrin.loop.deployed import Deployed
-from nenrin.loop.look import refit
+from nenrin.loop.fitting import refit
+from nenrin.loop.mixture import fits_of
 from nenrin.loop.ports import Step
-from nenrin.loop.rollout import roll_back
+from nenrin.loop.race import ANCHOR
+from nenrin.loop.recalibrating import recalibrate
+from nenrin.loop.rollout import reroute, roll_back
 from nenrin.loop.schedule import next_at
+from nenrin.loop.sharing import move_shares
 from nenrin.loop.watching import close_watch, read_block
 from nenrin.monitoring.calibration_alarm import calibration_alarm
 
@@ -31,10 +37,10 @@ def close_block(deployed: Deployed, at: int, step: Step) -> None:
 
 
 def answer_alarm(deployed: Deployed, at: int, step: Step) -> None:
-    """Roll back what the watch found harmful, and fit its recipe anew."""
-    recipe = roll_back(deployed, at, step)
-    if recipe and deployed.trains:
-        refit(deployed, [recipe], at, step)
+    """Roll back what the watch found harmful, and fit its recipes anew."""
+    recipes = roll_back(deployed, at, step)
+    if recipes and deployed.trains:
+        refit(deployed, recipes, at, step)
 
 
 def _close_day(deployed: Deployed, day: int, at: int, step: Step) -> None:
@@ -46,7 +52,7 @@ def _close_day(deployed: Deployed, day: int, at: int, step: Step) -> None:
     answers = deployed.served(lo, hi)
     losses = ground.losses(answers.p, lo, hi, at)
     counted = np.isfinite(losses)
-    body = {
+    body: dict[str, Any] = {
         "rows": hi - lo,
         "labelled": int(np.count_nonzero(counted)),
         "loss": float(np.mean(losses[counted])) if counted.any() else None,
@@ -54,7 +60,15 @@ def _close_day(deployed: Deployed, day: int, at: int, step: Step) -> None:
         "labels": digest_arrays(ground.labels(lo, hi, at)),
         "versions": list(answers.versions),
     }
+    if shares := move_shares(deployed, day):
+        body["shares"] = shares
+    if deployed.task == "binary" and deployed.options.recalibrating:
+        recalibrate(deployed, day, at)
+        platt = state.recalibration
+        body["recalibration"] = [platt.a, platt.b] if platt else None
     step.record("day.closed", ground.day_name(day), body)
+    if deployed.options.frozen is None:
+        reroute(deployed, at, step)
     _calibration(deployed, at, step)
     _age(deployed, at, step)
 
@@ -93,10 +107,11 @@ def _bias(deployed: Deployed, day: int) -> float:
 
 
 def _age(deployed: Deployed, at: int, step: Step) -> None:
-    """A ticket for a version that has been served too long; nothing is forced."""
+    """A ticket for a fit that has been served too long; nothing is forced. The anchor is there to be old."""
     state = deployed.state
-    artefact = deployed.artefact(state.champion)
-    age = at - artefact.look
-    if age >= deployed.options.max_age and artefact.version not in state.ticketed:
-        state.ticketed = [*state.ticketed, artefact.version]
-        step.record("ticket.opened", artefact.version, {"cause": "age", "days": age // DAY})
+    champion = deployed.artefact(state.champion)
+    for version in [m for slot, m in champion.members if slot != ANCHOR] or fits_of(champion):
+        age = at - deployed.artefact(version).look
+        if age >= deployed.options.max_age and version not in state.ticketed:
+            state.ticketed = [*state.ticketed, version]
+            step.record("ticket.opened", version, {"cause": "age", "days": age // DAY})

@@ -219,7 +219,7 @@ def deployment(
     name: str = "",
     recipes: Sequence[Recipe] | None = None,
     refresh: Refresh | None = None,
-    serve: str = "champion",
+    serve: str = "mixture",
     canary: Sequence[int] = (20, 100),
     settle: str | None = None,
     gates: str = "",
@@ -234,7 +234,9 @@ def deployment(
             where rows have a time, and the first where they have none or nothing is trained.
         refresh: ``nr.every("7d", at="04:00")`` or ``nr.cron("0 4 * * 1")``; by default every 7 days at
             midnight.
-        serve: ``"champion"``.
+        serve: ``"mixture"``: the recipes' fits and the anchor answer together, in shares that follow their
+            losses day by day; ``"champion"``: one version answers. Where rows have no time or nothing is
+            trained there is one recipe, and one version.
         canary: percent of requests, stage by stage, for new code or another recipe; ends with 100.
         settle: age at which labels count as complete; measured on the first fit when left out.
         gates: a file with gate rules, or the rules themselves.
@@ -282,10 +284,6 @@ def _check(
     if serve not in SERVE:
         raise ProjectError(
             f"serve={serve!r} is not known", hint=f"one of {', '.join(SERVE)}", where=where
-        )
-    if serve == "mixture":
-        raise ProjectError(
-            'serve="mixture" is not built yet', hint='write serve="champion"', where=where
         )
     if contract:
         raise ProjectError(

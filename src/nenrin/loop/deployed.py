@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from nenrin.core.instants import DAY, HOUR
+from nenrin.core.instants import DAY, HOUR, NEVER
 from nenrin.gates.policy import Policy
 from nenrin.loop.declare import DeploymentSpec, Recipe
 from nenrin.loop.evaluation import Judged
 from nenrin.loop.faults import Injection
 from nenrin.loop.ground import Ground
+from nenrin.loop.mixture import blend_of
 from nenrin.loop.ports import Trainer
 from nenrin.loop.race import ANCHOR
 from nenrin.loop.scores import Scores
 from nenrin.loop.served import Answers, Counter
-from nenrin.loop.state import Artefact, State
+from nenrin.loop.state import Artefact, Blend, Member, State
 from nenrin.stats.betting import clip_of
 
 Checks = Callable[[int, int], list[dict[str, Any]]]
@@ -30,6 +32,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         takes: business time from a look to the first request that its result answers, microseconds.
         watching: whether promotions are watched.
+        recalibrating: whether answers may go through a recalibration.
         injections: faults to play in.
         cooldown: least time between a look and one that an alarm pulls forward.
         max_age: age of a served artefact at which a ticket is opened.
@@ -40,6 +43,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     takes: int = HOUR
     watching: bool = True
+    recalibrating: bool = True
     injections: tuple[Injection, ...] = ()
     cooldown: int = 3 * DAY
     max_age: int = 28 * DAY
@@ -116,6 +120,11 @@ class Deployed:
         return self.state.artefacts[version]
 
     @property
+    def mixes(self) -> bool:
+        """Whether the recipes' fits answer together; what learns nothing has no recipes to mix."""
+        return self.declared.serve == "mixture" and self.trains
+
+    @property
     def bias_floor(self) -> float:
         """The least bias worth an alarm: .02 for a probability, a fifth of sd(y) for a regression."""
         return 0.02 if self.task == "binary" else self.scores.spread / 5
@@ -124,6 +133,8 @@ class Deployed:
     def current_recipe(self) -> str:
         """The recipe of the artefact served, or ``anchor`` when the anchor itself has come back."""
         champion = self.artefact(self.state.champion)
+        if champion.members:  # the declaration asks for one champion from now on
+            return self.declared.recipes[0].name
         twin = self.state.twin(champion.recipe)
         old = twin is not None and twin.version != champion.version
         return ANCHOR if champion.version == self.state.anchor and old else champion.recipe
@@ -136,13 +147,54 @@ class Deployed:
             artefact = self.state.in_place(recipe, self.ground.day_start(day))
         return np.nan if artefact is None else self.loss(artefact, day)
 
-    def served(self, lo: int, hi: int) -> Answers:
-        """What requests for the rows ``lo:hi`` were answered."""
-        return self.counter.answer(self.state.segments, self.state.artefacts, lo, hi)
+    def served(self, lo: int, hi: int, *, raw: bool = False) -> Answers:
+        """What requests for the rows ``lo:hi`` were answered; ``raw``: before recalibration."""
+        return self.counter.answer(self.state.segments, self.state.artefacts, lo, hi, raw=raw)
+
+    def answers(self, blend: Blend, lo: int, hi: int) -> np.ndarray:
+        """What the members of a blend answer for the rows ``lo:hi``, float64 (hi - lo,)."""
+        return self.counter.blended(blend, self.state.artefacts, lo, hi)
+
+    def answers_of(self, artefact: Artefact, lo: int, hi: int) -> np.ndarray:
+        """What an artefact answers for the rows ``lo:hi``, a mixture by the shares of now."""
+        if not artefact.members:
+            return self.scores.of(artefact, lo, hi)
+        return self.answers(blend_of(self.state, artefact.version), lo, hi)
 
     def loss(self, artefact: Artefact, day: int) -> float:
-        """Loss of one artefact on a closed day; NaN where the day does not count for it."""
-        return self.scores.day_loss(artefact, day, self.state.settle)
+        """Loss of one artefact on a closed day, of a mixture by the shares of now.
+
+        NaN where the day does not count for it: it has seen those rows.
+        """
+        if not artefact.members:
+            return self.scores.day_loss(artefact, day, self.state.settle)
+        if self.ground.day_start(day) < artefact.cutoff:
+            return float("nan")
+        return self.blend_loss(blend_of(self.state, artefact.version), day)
+
+    def blend_loss(self, blend: Blend, day: int) -> float:
+        """Mean loss of a blend on a closed day, with the labels known at its closing."""
+        if len(blend) == 1:
+            return self.loss(self.artefact(blend[0].version), day)
+        answers = self.answers(blend, *self.ground.day_rows(day))
+        return self.ground.day_mean(answers, day, self.state.settle)
+
+    def in_place(self, blend: Blend, day: int, before: int = NEVER) -> Blend | None:
+        """A blend with the fits that were in place in its slots when ``day`` began, fitted before ``before``.
+
+        None where a slot had none.
+        """
+        start, found = self.ground.day_start(day), []
+        for member in blend:
+            fit = (
+                self.artefact(self.state.anchor)
+                if member.slot == ANCHOR
+                else self.state.in_place(member.slot, start, before)
+            )
+            if fit is None or self.ground.day_start(day) < fit.cutoff:
+                return None
+            found.append(Member(member.slot, fit.version, member.share))
+        return tuple(found)
 
     def record(self, recipe: str, days: range) -> np.ndarray:
         """:meth:`slot_loss` over closed days, float64 (len(days),)."""
@@ -156,4 +208,10 @@ class Deployed:
         """The clip c of this deployment: .1 nat, or a fifth of the champion's mean loss of 28 days."""
         days = self.closed_days(28)
         champion = self.artefact(self.state.champion)
-        return clip_of(self.row_loss, np.array([self.loss(champion, day) for day in days]))
+        loss = self._served_loss if champion.members else partial(self.loss, champion)
+        return clip_of(self.row_loss, np.array([loss(day) for day in days]))
+
+    def _served_loss(self, day: int) -> float:
+        """Mean loss of what was answered on a closed day, before recalibration; NaN where nothing was."""
+        answers = self.served(*self.ground.day_rows(day), raw=True).p
+        return self.ground.day_mean(answers, day, self.state.settle)

@@ -43,14 +43,17 @@ def gather(
     judged: Artefact,
     days: Sequence[int],
     *,
+    champion: Artefact | None,
     change: Change,
     probation: bool = False,
     flaws: tuple[Flaw, ...] = (),
 ) -> Evidence:
-    """Everything the gate may ask about ``judged``, from the closed ``days``."""
+    """Everything the gate may ask about ``judged``, from the closed ``days``.
+
+    ``champion`` is what it would replace: the version that serves, or a mixture's slot.
+    """
     state = deployed.state
     none = compare(None)
-    champion = deployed.artefact(state.champion) if state.champion else None
     anchor = deployed.artefact(state.anchor) if state.anchor else None
     counted = [day for day in days if deployed.ground.day_start(day) >= judged.cutoff]
     return Evidence(
@@ -59,7 +62,7 @@ def gather(
         anchor=against(deployed, judged, anchor, counted) if anchor else none,
         baseline=against_baseline(deployed, judged, counted),
         probation=probation,
-        slack=deployed.cap() / 20 if champion else 0.0,
+        slack=deployed.cap() / 20 if state.champion else 0.0,
         **_measured(deployed, judged, counted),
         flaws=flaws,
     )
@@ -94,7 +97,7 @@ def _measured(deployed: Deployed, judged: Artefact, days: Sequence[int]) -> dict
         lo, hi = ground.day_rows(day)
         y = ground.labels(lo, hi, ground.day_closing(day, settle))
         known = np.isfinite(y)
-        p = deployed.scores.of(judged, lo, hi)[known]
+        p = deployed.answers_of(judged, lo, hi)[known]
         ys.append(y[known])
         ps.append(p)
         biases.append(float(np.mean(y[known] - p)) if known.any() else np.nan)

@@ -15,19 +15,22 @@ import numpy as np
 
 from nenrin.core.instants import DAY, NEVER
 from nenrin.gates.comparison import compare
-from nenrin.gates.evidence import CalibrationEvidence, Evidence
+from nenrin.gates.evidence import CalibrationEvidence, Change, Evidence
 from nenrin.gates.judge import judge
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import Judged
 from nenrin.loop.evidence import gather
+from nenrin.loop.fitting import enter, refit
 from nenrin.loop.leaks import column_aucs
-from nenrin.loop.look import enter, refit
+from nenrin.loop.mixture import blend_of
 from nenrin.loop.ports import Fitted, Order, Step
 from nenrin.loop.rollout import decide
 from nenrin.loop.schedule import grid_look
+from nenrin.loop.sharing import begin_shares
 from nenrin.loop.sliced import compared_slices
-from nenrin.loop.state import Artefact
+from nenrin.loop.slots import together
+from nenrin.loop.state import Artefact, Blend
 from nenrin.stats.intervals import day_mean_interval
 
 HOLD_OUT = 28 * DAY
@@ -62,6 +65,7 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
     names = [recipe.name for recipe in deployed.declared.recipes]
     verdict = _judge(deployed, former, twin, evidence, at)
     before = state.fits
+    slots: dict[str, str] = {}
     if verdict.admitted:
         state.fits = {}
         enter(deployed, twin, fit, step)  # until a refit is older, what its code said of days past
@@ -69,10 +73,16 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
         shipped = fitted[names[0]].version
         evidence = msgspec.structs.replace(evidence, flaws=flaws[names[0]])
         verdict = _judge(deployed, former, twin, evidence, at, shipped)
+        slots = {name: fitted[name].version for name in names if not flaws[name]}
     else:
         step.fits.append((twin, fit))
     step.verdicts.append(verdict)
     ships = verdict.ships if verdict.admitted else ""
+    if ships and (former is not None or deployed.mixes):
+        state.anchor = ships
+    if ships and deployed.mixes:
+        begin_shares(deployed)
+        ships = together(deployed, slots, at, step).version
     step.record(
         "look.taken",
         deployed.name,
@@ -88,8 +98,6 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
         state.fits = before
         return
     state.probation = []
-    if former is not None:
-        state.anchor = ships
     decide(deployed, ships, at, canary=former is not None)
 
 
@@ -123,16 +131,17 @@ def _evidence(
 ) -> Evidence:
     """The twin's evidence; champion and anchor are scored on the row table of the code that serves.
 
-    The champion's side is the loss of its recipe's artefacts in place day by day: each is out of sample.
+    The champion's side is the loss of its recipes' artefacts in place day by day: each is out of sample.
     """
-    found = gather(deployed, twin, days, change="code" if former else "first")
+    change: Change = "code" if former else "first"
+    found = gather(deployed, twin, days, champion=None, change=change)
     seen = deployed.ground.labels(0, deployed.ground.rows_before(twin.cutoff), twin.look)
     deployed.column_aucs = column_aucs(deployed.ground.table, seen)
     leak = max(deployed.column_aucs.values(), default=float("nan"))
     found = msgspec.structs.replace(found, leak=leak)
     if former is None:
         return found
-    champion = former.artefact(former.state.champion).recipe
+    champion = blend_of(former.state, former.state.champion)
     anchor = former.artefact(former.state.anchor)
     mine = np.array([deployed.loss(twin, day) for day in days], dtype=np.float64)
     theirs = np.array([_former_loss(former, champion, day) for day in days], dtype=np.float64)
@@ -147,7 +156,7 @@ def _evidence(
 
 
 def _beside(
-    found: Evidence, former: Deployed, recipe: str, days: Sequence[int]
+    found: Evidence, former: Deployed, champion: Blend, days: Sequence[int]
 ) -> CalibrationEvidence | None:
     """The twin's bias with the champion's on the same days beside it."""
     if found.calibration is None:
@@ -155,20 +164,19 @@ def _beside(
     ground, settle = former.ground, former.state.settle
     biases = []
     for day in days:
-        artefact = (
-            former.state.in_place(recipe, ground.day_start(day)) if day < ground.days else None
-        )
-        if artefact is not None:
+        blend = former.in_place(champion, day) if day < ground.days else None
+        if blend is not None:
             lo, hi = ground.day_rows(day)
             rest = ground.labels(lo, hi, ground.day_closing(day, settle))
-            rest = rest - former.scores.of(artefact, lo, hi)
+            rest = rest - former.answers(blend, lo, hi)
             biases.append(float(np.mean(rest[np.isfinite(rest)])) if len(rest) else np.nan)
     bias = day_mean_interval(np.array(biases, dtype=np.float64)).mean if biases else 0.0
     return msgspec.structs.replace(found.calibration, champion=bias)
 
 
-def _former_loss(former: Deployed, recipe: str, day: int) -> float:
-    return former.slot_loss(recipe, day) if day < former.ground.days else np.nan
+def _former_loss(former: Deployed, champion: Blend, day: int) -> float:
+    blend = former.in_place(champion, day) if day < former.ground.days else None
+    return np.nan if blend is None else former.blend_loss(blend, day)
 
 
 def _anchor_loss(former: Deployed, anchor: Artefact, day: int) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from nenrin.core.errors import ConflictError
+from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Served, Step
 from nenrin.loop.state import Segment, State
 from nenrin.registry.service import RegistryService
-from nenrin.serving.router import Route, Variant
+from nenrin.serving.router import Part, Route, Variant
 from nenrin.serving.service import ServingService
 
 
@@ -32,7 +33,7 @@ class LoopJournal:
     Args:
         environment: where it writes.
         served: what the deployment is known by.
-        units, registry, gates, serving, states: the rooms' own ways to write.
+        units, registry, gates, serving, states, store: the rooms' own ways to write.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class LoopJournal:
         gates: GatesService,
         serving: ServingService,
         states: LoopStates,
+        store: ContentStore,
     ) -> None:
         self._environment = environment
         self._served = served
@@ -53,6 +55,7 @@ class LoopJournal:
         self._gates = gates
         self._serving = serving
         self._states = states
+        self._store = store
 
     def commit(self, step: Step, state: State, *, by_hand: bool = False) -> None:
         """Write the step and the state after it.
@@ -72,6 +75,15 @@ class LoopJournal:
                     parents=fit.parents,
                     facts=fit.facts,
                 )
+            for mixture, content in step.mixtures:
+                self._registry.register(
+                    unit,
+                    name=self._served.deployment,
+                    kind=mixture.recipe,
+                    content=self._store.put(content.dumps()),
+                    revision=self._served.revision,
+                    parents=content.parents,
+                )
             for verdict in step.verdicts:
                 self._gates.keep(unit, verdict)
             for line in step.lines:
@@ -80,7 +92,8 @@ class LoopJournal:
                 self._registry.mark_bad(unit, version, step.why)
             if step.route is not None:
                 self._thawed(unit, by_hand)
-                self._route(unit, step.route, step.why, bool(step.bad), state.anchor)
+                self._route(unit, step.route, step.why, bool(step.bad))
+                share(self._serving, unit, self._served.deployment, step.route)
             self._states.put(unit, self._served.deployment, state.dumps())
 
     def remember(self, state: State, at: int) -> None:
@@ -97,13 +110,15 @@ class LoopJournal:
                 where=now.name,
             )
 
-    def _route(
-        self, unit: Unit, segment: Segment, why: str, rolled_back: bool, anchor: str
-    ) -> None:
+    def _route(self, unit: Unit, segment: Segment, why: str, rolled_back: bool) -> None:
         """Serve what the loop routed: a first version, a canary, a promotion, or a roll-back."""
         name, features = self._served.deployment, self._served.features
         before = self._serving.current(unit, name)
         champion = segment.variants[0][0]
+        if before is not None and segment.variants == tuple(
+            (variant.version, variant.weight) for variant in before.route.variants
+        ):
+            return  # only the shares have moved
         if before is None:
             self._serving.deploy(
                 unit,
@@ -143,3 +158,13 @@ class LoopJournal:
                 request=self._served.request,
                 example=self._served.example,
             )
+
+
+def share(serving: ServingService, unit: Unit, deployment: str, segment: Segment) -> None:
+    """Let a deployment's versions answer as a segment says: by their shares, recalibrated or not."""
+    members = {
+        version: tuple(Part(member.slot, member.version, member.share) for member in blend)
+        for version, blend in segment.blends
+    }
+    platt = segment.recalibration
+    serving.share(unit, deployment, members, (platt.a, platt.b) if platt else None)

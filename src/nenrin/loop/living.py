@@ -38,13 +38,14 @@ from nenrin.loop.holding import (
     stays_frozen,
     unsaid,
 )
-from nenrin.loop.journal import LoopJournal, LoopStates
+from nenrin.loop.journal import LoopJournal, LoopStates, share
+from nenrin.loop.mixture import blend_of, recipes_of
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
 from nenrin.loop.promoting import archived, evidence_for, lead, leave
 from nenrin.loop.rings import rings
 from nenrin.loop.schedule import skip_missed_looks
-from nenrin.loop.state import State
+from nenrin.loop.state import Blend, State
 from nenrin.loop.timeless import NOTHING_TO_TRAIN, change_due, waits_for
 from nenrin.loop.timeless import turn as timeless_turn
 from nenrin.loop.turn import Loop
@@ -172,6 +173,7 @@ class Living:
         if version == state.champion:
             raise ConflictError(f"{deployment!r} serves {version} already", hint="choose another")
         now = self.now(prepared)
+        state.artefacts = {**state.artefacts, version: artefact}
         verdict = judge(
             deployment=deployment,
             judged=version,
@@ -183,9 +185,9 @@ class Living:
         )
         step = Step(at=now, verdicts=[verdict], why="promoted by hand")
         if verdict.admitted:
+            served = recipes_of(artefact)
+            state.probation = [name for name in state.probation if name not in served]
             step.route = lead(state, version, now)
-            state.artefacts = {**state.artefacts, version: artefact}
-            state.probation = [name for name in state.probation if name != artefact.recipe]
         self._journal(environment, prepared).commit(step, state, by_hand=True)
         if not verdict.admitted:
             raise RefusedError(
@@ -204,11 +206,13 @@ class Living:
             to = _earlier(state) if before and not before.previous else None
             done = self._serving.rollback(unit, deployment, reason="rolled back by hand", to=to)
             left = before.route.variants[-1].version if before else done.champion
-            if left != done.champion:
-                self._registry.mark_bad(unit, left, "rolled back by hand")
+            bad = [left] if left != done.champion else []
             if state is not None:
-                leave(state, left, done.champion, unit.at)
+                bad += leave(state, left, done.champion, unit.at)
+                share(self._serving, unit, deployment, state.segments[-1])
                 self._states.put(unit, deployment, state.dumps())
+            for version in bad:
+                self._registry.mark_bad(unit, version, "rolled back by hand")
         return {"deployment": deployment, "champion": done.champion, **stays_frozen(done)}
 
     def status(self, environment: str) -> dict[str, Any]:
@@ -421,6 +425,8 @@ def _told(state: State) -> dict[str, Any]:
     watch = state.watch
     return {
         "recipe": state.artefacts[state.champion].recipe if state.champion else None,
+        "members": [msgspec.to_builtins(member) for member in _members(state)],
+        "recalibration": msgspec.to_builtins(state.recalibration),
         "next_look": _when(min(state.next_look, state.pulled)),
         "probation": state.probation,
         "alarm_since": _when(state.alarm),
@@ -433,6 +439,12 @@ def _told(state: State) -> dict[str, Any]:
         if watch
         else None,
     }
+
+
+def _members(state: State) -> Blend:
+    """Who answers with which share, where a mixture serves."""
+    served = state.artefacts[state.champion].members if state.champion else ()
+    return blend_of(state, state.champion) if served else ()
 
 
 def _when(instant: int) -> str | None:

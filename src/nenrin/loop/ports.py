@@ -12,6 +12,7 @@ from nenrin.gates.policy import Policy
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.declare import DeploymentSpec, Recipe
 from nenrin.loop.state import Artefact, Segment, State
+from nenrin.registry.kinds.mixture import Mixture
 from nenrin.serving.signature import RequestSignature
 from nenrin.training.table import RowTable
 from nenrin.training.tasks import Task
@@ -105,6 +106,7 @@ class Step(msgspec.Struct, kw_only=True):
     at: int
     lines: list[Line] = []
     fits: list[tuple[Artefact, Fitted]] = []
+    mixtures: list[tuple[Artefact, Mixture]] = []
     verdicts: list[Verdict] = []
     bad: list[str] = []
     route: Segment | None = None

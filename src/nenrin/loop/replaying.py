@@ -80,7 +80,11 @@ class Replayer:
         injections = tuple(Injection.parse(text) for text in self._asked.inject)
         for injection in injections:
             injection.must_lie(*(local_date(at, table.zone) for at in (chosen.look, chosen.until)))
-        options = Options(watching="watch" not in self._asked.without, injections=injections)
+        options = Options(
+            watching="watch" not in self._asked.without,
+            recalibrating="recalibration" not in self._asked.without,
+            injections=injections,
+        )
         deployed = open_deployed(prepared, chosen.look, options)
         self._open(chosen, deployed)
         calendar = SimulatedCalendar(chosen.look)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from nenrin.loop.ground import Ground
 from nenrin.loop.scores import Scores
-from nenrin.loop.state import Artefact, Segment
+from nenrin.loop.state import Artefact, Blend, Member, Segment
 
 Split = Callable[[np.ndarray, Sequence[tuple[str, int]]], np.ndarray]
 
@@ -50,26 +50,71 @@ class Counter:
         artefacts: Mapping[str, Artefact],
         lo: int,
         hi: int,
+        *,
+        raw: bool = False,
     ) -> Answers:
-        """Answers for the rows ``lo:hi`` as ``segments`` routed them."""
-        starts = np.array([segment.start for segment in segments], dtype=np.int64)
-        asked = self._ground.table.asked[lo:hi]
-        index = np.searchsorted(starts, asked, side="right") - 1
+        """Answers for the rows ``lo:hi`` as ``segments`` routed them; ``raw``: before recalibration."""
         p = np.full(hi - lo, np.nan)
         version = np.full(hi - lo, -1, dtype=np.int32)
         versions: list[str] = []
-        for number in np.unique(index[index >= 0]):
-            rows = np.flatnonzero(index == number)
-            variants = segments[number].variants
-            dealt = self._split(self.hashes[lo:hi][rows], variants)
-            for place, (name, _) in enumerate(variants):
+        for segment, rows in self._stretches(segments, lo, hi):
+            dealt = self._split(self.hashes[lo:hi][rows], segment.variants)
+            for place, (name, _) in enumerate(segment.variants):
                 mine = rows[dealt == place]
                 if not len(mine):
                     continue
                 if name not in versions:
                     versions.append(name)
                 first, last = int(mine[0]), int(mine[-1]) + 1
-                scores = self._scores.of(artefacts[name], lo + first, lo + last)
-                p[mine] = scores[mine - first]
+                answers = self.blended(_blend(segment, name), artefacts, lo + first, lo + last)
+                p[mine] = answers[mine - first]
                 version[mine] = versions.index(name)
+            platt = segment.recalibration
+            if platt is not None and not raw:
+                p[rows] = platt.apply(p[rows])
         return Answers(p=p, version=version, versions=tuple(versions))
+
+    def blended(
+        self, blend: Blend, artefacts: Mapping[str, Artefact], lo: int, hi: int
+    ) -> np.ndarray:
+        """The members' answers for the rows ``lo:hi``, each times its share, float64 (hi - lo,)."""
+        if len(blend) == 1:
+            return self._scores.of(artefacts[blend[0].version], lo, hi)
+        p = np.zeros(hi - lo)
+        for member in blend:
+            p += member.share * self._scores.of(artefacts[member.version], lo, hi)
+        return p
+
+    def slot(
+        self,
+        segments: Sequence[Segment],
+        artefacts: Mapping[str, Artefact],
+        slot: str,
+        lo: int,
+        hi: int,
+    ) -> np.ndarray:
+        """What one slot of the champion's mixture answered for the rows ``lo:hi``; NaN where it was empty."""
+        p = np.full(hi - lo, np.nan)
+        for segment, rows in self._stretches(segments, lo, hi):
+            members = [m for m in _blend(segment, segment.variants[0][0]) if m.slot == slot]
+            if members:
+                first, last = int(rows[0]), int(rows[-1]) + 1
+                p[rows] = self._scores.of(artefacts[members[0].version], lo + first, lo + last)[
+                    rows - first
+                ]
+        return p
+
+    def _stretches(
+        self, segments: Sequence[Segment], lo: int, hi: int
+    ) -> Iterator[tuple[Segment, np.ndarray]]:
+        """The segments that the rows ``lo:hi`` fall into, each with their places, in order."""
+        starts = np.array([segment.start for segment in segments], dtype=np.int64)
+        asked = self._ground.table.asked[lo:hi]
+        index = np.searchsorted(starts, asked, side="right") - 1
+        for number in np.unique(index[index >= 0]):
+            yield segments[number], np.flatnonzero(index == number)
+
+
+def _blend(segment: Segment, version: str) -> Blend:
+    """Who answered for a version."""
+    return dict(segment.blends).get(version) or (Member("", version, 1.0),)

@@ -87,6 +87,7 @@ class LoopService:
         self._states = states
         self._backtests = backtests
         self._log = log
+        self._store = store
         self._calendar = calendar
         self._timer = timer
         self._worker_cpu = worker_cpu
@@ -305,6 +306,7 @@ class LoopService:
             gates=self._gates,
             serving=self._serving,
             states=self._states,
+            store=self._store,
         )
 
 

@@ -8,22 +8,23 @@ import numpy as np
 
 from nenrin.gates.slices import SliceColumn, SliceResult, compare_slices, ranges
 from nenrin.loop.deployed import Deployed
-from nenrin.loop.state import Artefact
+from nenrin.loop.mixture import blend_of
+from nenrin.loop.state import Artefact, Blend
 from nenrin.training.columns import FeatureColumn
 
 
 def compared_slices(
     deployed: Deployed, former: Deployed, twin: Artefact, days: Sequence[int]
 ) -> tuple[SliceResult, ...]:
-    """The twin's losses against those of the champion's recipe, in the slices of every feature.
+    """The twin's losses against those of the champion's recipes, in the slices of every feature.
 
     Days whose rows are not the same in both row tables are left out.
     """
-    recipe = former.artefact(former.state.champion).recipe
+    champion = blend_of(former.state, former.state.champion)
     gaps, rows, numbers = [], [], []
     for day in days:
         lo, hi = deployed.ground.day_rows(day)
-        theirs = _former_answers(deployed, former, recipe, day)
+        theirs = _former_answers(deployed, former, champion, day)
         if theirs is None:
             continue
         closing = deployed.ground.day_closing(day, deployed.state.settle)
@@ -43,16 +44,16 @@ def compared_slices(
 
 
 def _former_answers(
-    deployed: Deployed, former: Deployed, recipe: str, day: int
+    deployed: Deployed, former: Deployed, champion: Blend, day: int
 ) -> np.ndarray | None:
-    """Answers of the champion's recipe for a day's rows; None where the row tables differ there."""
+    """Answers of the champion's recipes for a day's rows; None where the row tables differ there."""
     if day >= former.ground.days:
         return None
     lo, hi = former.ground.day_rows(day)
     here = slice(*deployed.ground.day_rows(day))
-    artefact = former.state.in_place(recipe, former.ground.day_start(day))
+    blend = former.in_place(champion, day)
     same = np.array_equal(former.counter.hashes[lo:hi], deployed.counter.hashes[here])
-    return former.scores.of(artefact, lo, hi) if artefact is not None and same else None
+    return former.answers(blend, lo, hi) if blend is not None and same else None
 
 
 def _slices(column: FeatureColumn) -> SliceColumn:

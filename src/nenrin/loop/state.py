@@ -8,18 +8,32 @@ import msgspec
 
 from nenrin.core.instants import NEVER
 from nenrin.stats.betting import Wealth
+from nenrin.stats.platt import Platt
+
+
+class Member(msgspec.Struct, frozen=True):
+    """A version's part in an answer: the slot that it fills, and its share of the answer."""
+
+    slot: str
+    version: str
+    share: float
+
+
+Blend = tuple[Member, ...]
+"""Who answers, with shares that add up to 1; a version that is no mixture answers alone."""
 
 
 class Artefact(msgspec.Struct, frozen=True, kw_only=True):
-    """A fitted model that the loop can score and serve.
+    """A fitted model that the loop can score and serve, or a mixture of such.
 
     Attributes:
         version: its id in the registry.
         model: digest of its content.
-        recipe: the recipe that it was fitted by.
+        recipe: the recipe that it was fitted by; ``mixture`` where it was not fitted but put together.
         look: business instant at which it was fitted.
         cutoff: end of the last closed block it was trained on; days from then on are out of sample.
         fault: an injected fault that its answers carry; empty outside fault injection.
+        members: of a mixture, (slot, version) of each fit in it; empty for a fit.
     """
 
     version: str
@@ -28,13 +42,23 @@ class Artefact(msgspec.Struct, frozen=True, kw_only=True):
     look: int
     cutoff: int
     fault: str = ""
+    members: tuple[tuple[str, str], ...] = ()
 
 
 class Segment(msgspec.Struct, frozen=True):
-    """A stretch of time in which the route was the same: its beginning, and (version, weight) pairs."""
+    """A stretch of time in which answers came from the same.
+
+    Attributes:
+        start: its beginning.
+        variants: (version, weight) pairs.
+        blends: of each version that is a mixture, its members with their shares.
+        recalibration: what answers went through; None: nothing.
+    """
 
     start: int
     variants: tuple[tuple[str, int], ...]
+    blends: tuple[tuple[str, Blend], ...] = ()
+    recalibration: Platt | None = None
 
 
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +75,7 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
         block: number of the next block to read.
         held: first block of a run that has too few labels on its own; -1 when there is none.
         blocks: blocks (after merging) that were read.
+        mine, theirs: who answered for ``subject`` and ``ref`` when the watch opened; empty: they alone.
     """
 
     subject: str
@@ -63,6 +88,8 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     block: int
     held: int = -1
     blocks: int = 0
+    mine: Blend = ()
+    theirs: Blend = ()
 
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +118,12 @@ class State(msgspec.Struct, kw_only=True):
         fits: recipe to its versions, oldest first.
         bad: versions never to be served or compared again.
         champion: the version served to all, or to all but the canary's part; empty before the first.
-        anchor: shipped version of the last verdict *better* over new code, at first the first champion.
+        anchor: shipped fit of the last verdict *better* over new code, at first of the first verdict.
+        slots: what each slot of the mixture serves, by recipe; the anchor's slot is its own.
+        shares: by anchor, what part of an answer each slot has: new code begins its slots anew.
+        recalibration: what answers go through now; None: nothing.
+        candidates: recalibrations by the instant at which they were fitted, oldest first.
+        gains: what the recalibration of its time would have gained on each closed day, by the day's number.
         probation: recipes whose last promotion was rolled back.
         segments: routes so far.
         pending: the promotion that has been decided and not begun.
@@ -123,6 +155,11 @@ class State(msgspec.Struct, kw_only=True):
     bad: list[str] = []
     champion: str = ""
     anchor: str = ""
+    slots: dict[str, str] = {}
+    shares: dict[str, dict[str, float]] = {}
+    recalibration: Platt | None = None
+    candidates: list[tuple[int, Platt]] = []
+    gains: dict[int, float] = {}
     probation: list[str] = []
     segments: list[Segment] = []
     pending: Promotion | None = None

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nenrin.loop.declare import DeploymentSpec
+from nenrin.loop.mixture import fits_of
 from nenrin.loop.ports import Order, Trainer
 from nenrin.loop.state import State
 
@@ -33,7 +34,11 @@ def fits_the_same(
     if params != state.params:
         return False
     canaries = [version for version, _ in state.segments[-1].variants] if state.segments else []
-    served = [state.artefacts[version] for version in dict.fromkeys([state.champion, *canaries])]
+    served = [
+        state.artefacts[fit]
+        for version in dict.fromkeys([state.champion, *canaries])
+        for fit in fits_of(state.artefacts[version])
+    ]
     recipes = {recipe.name: recipe for recipe in declared.recipes}
     known = [old for old in served if old.recipe in recipes]
     orders = [

@@ -1,7 +1,8 @@
 """The watch over a promotion: paired losses of the promoted version and the one it replaced.
 
 Both score the same requests, so the watch sees harm that a split of the traffic would need hundreds of
-days to see. Means of closed blocks are bet on (:mod:`nenrin.stats.betting`); rows never are.
+days to see. Mixtures are compared at the shares of the promotion, before any recalibration. Means of closed
+blocks are bet on (:mod:`nenrin.stats.betting`); rows never are.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import numpy as np
 
 from nenrin.core.instants import iso
 from nenrin.loop.deployed import Deployed
+from nenrin.loop.mixture import blend_of, without_bad
 from nenrin.loop.ports import Step
 from nenrin.loop.race import ANCHOR
-from nenrin.loop.state import Artefact, Watch
+from nenrin.loop.state import Blend, Watch
 from nenrin.stats.betting import Wealth, margin
 
 LEAST_LABELS = 10
@@ -37,13 +39,16 @@ def open_watch(deployed: Deployed, subject: str, replaced: str, at: int, step: S
     if not deployed.options.watching or subject == ref:
         return
     cap = deployed.cap()
+    mine, theirs = blend_of(state, subject), _replaced_by(deployed, ref)
     watch = Watch(
         subject=subject,
         ref=ref,
         ref_since=since,
         opened=at,
-        margin=margin(_usual_differences(deployed, subject, ref), cap),
+        margin=margin(_usual_differences(deployed, mine, theirs), cap),
         cap=cap,
+        mine=mine,
+        theirs=theirs,
         block=deployed.ground.block_at(at),
     )
     state.watch = watch
@@ -78,9 +83,10 @@ def read_block(deployed: Deployed, block: int) -> bool:
     first = watch.held if watch.held >= 0 else block
     lo, hi = deployed.ground.block_rows(first)[0], deployed.ground.block_rows(block)[1]
     closing = deployed.ground.closing(block, deployed.state.settle)
-    subject, ref = deployed.artefact(watch.subject), deployed.artefact(watch.ref)
-    mine = deployed.ground.losses(deployed.scores.of(subject, lo, hi), lo, hi, closing)
-    theirs = deployed.ground.losses(deployed.scores.of(ref, lo, hi), lo, hi, closing)
+    mine, theirs = (
+        deployed.ground.losses(deployed.answers(blend, lo, hi), lo, hi, closing)
+        for blend in _compared(deployed, watch)
+    )
     known = np.isfinite(mine) & np.isfinite(theirs)
     if np.count_nonzero(known) < LEAST_LABELS:
         deployed.state.watch = msgspec.structs.replace(watch, held=first)
@@ -93,32 +99,40 @@ def read_block(deployed: Deployed, block: int) -> bool:
     return wealth.alarms
 
 
-def _usual_differences(deployed: Deployed, subject: str, ref: str) -> np.ndarray:
-    """Day means by which the subject's recipe usually differs from the replaced one's fit before.
-
-    Over the last 28 closed days: the artefact in place in the subject's recipe minus the newest one before
-    it in the replaced version's recipe.
-    """
+def _compared(deployed: Deployed, watch: Watch) -> tuple[Blend, Blend]:
+    """Who answers for the subject and for what it replaced, without what was marked bad meanwhile."""
     state = deployed.state
-    mine, theirs = deployed.artefact(subject).recipe, _recipe_of(deployed, ref)
+    mine = watch.mine or blend_of(state, watch.subject)
+    theirs = watch.theirs or blend_of(state, watch.ref)
+    return without_bad(state, mine), without_bad(state, theirs)
+
+
+def _usual_differences(deployed: Deployed, mine: Blend, theirs: Blend) -> np.ndarray:
+    """Day means by which what answers for the subject usually differs from what it replaced.
+
+    Over the last 28 closed days: the fits in place in the subject's slots minus the newest before them in the
+    slots of what it replaced, at the shares of now.
+    """
     differences = []
     for day in deployed.closed_days(28):
-        start = deployed.ground.day_start(day)
-        now = state.in_place(mine, start)
-        before: Artefact | None = None
-        if now is not None:
-            before = (
-                deployed.artefact(state.anchor)
-                if theirs == ANCHOR
-                else state.in_place(theirs, start, before=now.look)
-            )
+        now = deployed.in_place(mine, day)
+        newest = max((deployed.artefact(m.version).look for m in now), default=0) if now else 0
+        before = deployed.in_place(theirs, day, before=newest) if now else None
         differences.append(
             np.nan
-            if now is None or before is None or now.version == before.version
-            else deployed.loss(now, day) - deployed.loss(before, day)
+            if now is None or before is None or _versions(now) == _versions(before)
+            else deployed.blend_loss(now, day) - deployed.blend_loss(before, day)
         )
     return np.array(differences, dtype=np.float64)
 
 
-def _recipe_of(deployed: Deployed, version: str) -> str:
-    return ANCHOR if version == deployed.state.anchor else deployed.artefact(version).recipe
+def _versions(blend: Blend) -> list[str]:
+    return [member.version for member in blend]
+
+
+def _replaced_by(deployed: Deployed, ref: str) -> Blend:
+    """Who answers for what was replaced; the anchor that serves alone is in its own slot."""
+    blend = blend_of(deployed.state, ref)
+    if ref != deployed.state.anchor:
+        return blend
+    return (msgspec.structs.replace(blend[0], slot=ANCHOR),)

@@ -25,6 +25,7 @@ import msgspec
 
 from nenrin.core.digest import digest
 from nenrin.core.lock import FolderLock
+from nenrin.serving.router import Part
 
 PERIOD = 0.2
 SEGMENT_BYTES = 16 * 2**20
@@ -36,7 +37,7 @@ _COUNTERS = struct.Struct("=qqq")
 _NUMBER = struct.Struct("=q")
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One answered row.
 
     Attributes:
@@ -51,6 +52,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
         answer: the answer.
         row: the raw columns of the request.
         features: what the model saw.
+        members: of a mixture, who answered with which share.
+        recalibration: what the answer went through (see :class:`nenrin.serving.router.Variant`).
     """
 
     number: int
@@ -64,6 +67,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     answer: float | str
     row: dict[str, Any]
     features: dict[str, Any]
+    members: tuple[Part, ...] = ()
+    recalibration: tuple[float, float] | None = None
 
 
 class Counts(msgspec.Struct, frozen=True):

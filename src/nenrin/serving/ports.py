@@ -10,6 +10,7 @@ import numpy as np
 
 from nenrin.core.unit import Unit
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.router import Variant
 
 
 class Deployments(Protocol):
@@ -55,8 +56,8 @@ class Features(Protocol):
 class Loader(Protocol):
     """Opens what routes name. Called from a thread, never on the hot path."""
 
-    def open(self, version: str) -> Answerer:
-        """The version, ready to answer.
+    def open(self, variant: Variant) -> Answerer:
+        """The variant's version, ready to answer: a mixture by its shares, recalibrated where that is said.
 
         Raises:
             NenrinError: it is not there, or does not open.

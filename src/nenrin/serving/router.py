@@ -23,6 +23,14 @@ _MASK = 2**64 - 1
 _TOP_BIT = 2**63
 
 
+class Part(msgspec.Struct, frozen=True):
+    """A member's part in a mixture's answer: the slot that it fills, its version, its share."""
+
+    slot: str
+    version: str
+    share: float
+
+
 class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """One version's part in a deployment's requests.
 
@@ -30,11 +38,16 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
         version: id of the version that answers.
         weight: percent of the keys, 0 to 100.
         features: digest of the feature state that it reads; empty: the request's own columns.
+        members: of a mixture, who answers with which share; empty: the version alone.
+        recalibration: ``(a, b)``: logits of its answers are multiplied by b, then a is added; None: they
+            stay as they are.
     """
 
     version: str
     weight: int = 100
     features: str = ""
+    members: tuple[Part, ...] = ()
+    recalibration: tuple[float, float] | None = None
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):

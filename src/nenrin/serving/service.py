@@ -5,6 +5,7 @@ Every change is one record and one event, in the caller's unit of work.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.unit import Unit, Units
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.ports import Deployments
-from nenrin.serving.router import Route, Variant
+from nenrin.serving.router import Part, Route, Variant
 from nenrin.serving.signature import RequestSignature
 
 
@@ -199,6 +200,31 @@ class ServingService:
             return deployment
         changed = msgspec.structs.replace(deployment, route=route)
         return self._write(unit, changed, "deployment.features_refreshed")
+
+    def share(
+        self,
+        unit: Unit,
+        name: str,
+        members: Mapping[str, tuple[Part, ...]],
+        recalibration: tuple[float, float] | None,
+    ) -> Deployment:
+        """Let mixtures (by version) answer by these shares, and every answer go through a recalibration."""
+        before = self._get(unit, name)
+        variants = tuple(
+            msgspec.structs.replace(
+                variant, members=members.get(variant.version, ()), recalibration=recalibration
+            )
+            for variant in before.route.variants
+        )
+        route = Route(deployment=name, variants=variants)
+        if route == before.route:
+            return before
+        changed = msgspec.structs.replace(before, route=route)
+        body = {
+            "members": {version: msgspec.to_builtins(parts) for version, parts in members.items()},
+            "recalibration": list(recalibration) if recalibration else None,
+        }
+        return self._write(unit, changed, "deployment.shared", **body)
 
     def freeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Stop every automatic change; one that is frozen already stays as it is."""

@@ -13,16 +13,16 @@ class Sung(PromptKind):
     name = "song"
 
 
-def test_models_and_prompts_are_installed() -> None:
+def test_models_mixtures_and_prompts_are_installed() -> None:
     kinds = Kinds()
-    assert kinds.names() == ["model", "prompt"]
+    assert kinds.names() == ["mixture", "model", "prompt"]
     assert [kinds.get(name).name for name in kinds.names()] == kinds.names()
 
 
 def test_given_kinds_stand_beside_them() -> None:
     song = Sung()
     kinds = Kinds([song])
-    assert kinds.names() == ["model", "prompt", "song"]
+    assert kinds.names() == ["mixture", "model", "prompt", "song"]
     assert kinds.get("song") is song
 
 

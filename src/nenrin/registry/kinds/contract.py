@@ -29,10 +29,12 @@ class OpenContext(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         store: where its content, and contents that it names, are kept.
         project: the attributes of the project module that made it; empty where none did.
+        shares: what part of the answer each slot of a mixture has; empty: all alike.
     """
 
     store: ContentStore
     project: Mapping[str, Any] = {}
+    shares: tuple[tuple[str, float], ...] = ()
 
     def callable(self, name: str) -> Callable[..., Any] | None:
         """The project's function ``name``, or None."""

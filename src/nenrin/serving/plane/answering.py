@@ -131,12 +131,12 @@ def _logged(
     name, now = served.deployment.name, served.now
     answers = Answers(found.values, [], [])
     for place, row in enumerate(question.rows):
-        number = log.issue()
+        number, variant = log.issue(), served.runtimes[picked[place]].variant
         prediction = Prediction(
             number=number,
             id=prediction_id(name, keys[place], question.asked[place], number),
             deployment=name,
-            version=served.runtimes[picked[place]].version,
+            version=variant.version,
             variant=picked[place],
             key=keys[place],
             asked=question.asked[place],
@@ -144,6 +144,8 @@ def _logged(
             answer=found.values[place],
             row=row,
             features=found.features[place],
+            members=variant.members,
+            recalibration=variant.recalibration,
         )
         log.append(prediction)
         answers.versions.append(prediction.version)

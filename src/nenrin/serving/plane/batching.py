@@ -18,6 +18,7 @@ import numpy as np
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.serving.ports import Answerer, Features
+from nenrin.serving.router import Variant
 
 INLINE_SECONDS = 0.001
 BATCH_ROWS = 1_000
@@ -44,20 +45,21 @@ class Runtime:
     """One version, loaded: its feature state and its answerer.
 
     Args:
-        version: its id, for messages.
+        variant: the version's part in the route.
         answerer: the model.
         features: feature state; None when the model takes the request's own columns.
         timer: measures what an answer costs.
     """
 
     def __init__(
-        self, version: str, answerer: Answerer, features: Features | None, timer: Timer
+        self, variant: Variant, answerer: Answerer, features: Features | None, timer: Timer
     ) -> None:
-        self.version = version
+        self.variant = variant
+        self.version = variant.version
         self._answerer = answerer
         self._features = features
         self._timer = timer
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=version)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._queue: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
         self._queued_rows = 0
         self._busy = False

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import msgspec
+
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import NenrinError, NotFoundError, RequestError, UnavailableError
 from nenrin.core.instants import to_us
@@ -189,9 +191,9 @@ class RouteTable:
         return Served(live, reader, opened, self._calendar)
 
     def _open(self, live: LiveRoute, reader: RowReader, variant: Variant) -> Runtime:
-        answerer = self._loader.open(variant.version)
+        answerer = self._loader.open(variant)
         features = self._loader.features(variant.features) if variant.features else None
-        runtime = Runtime(variant.version, answerer, features, self._timer)
+        runtime = Runtime(variant, answerer, features, self._timer)
         try:
             rows = reader.records([live.deployment.example])
         except RequestError:
@@ -210,11 +212,8 @@ def _say(version: str, error: Exception) -> None:
 
 
 def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:
-    """The variant's runtime in the table that is served, if it reads the same features."""
-    if before is None:
-        return None
-    for known, runtime in zip(before.deployment.route.variants, before.runtimes, strict=True):
-        same = known.version == variant.version == runtime.version
-        if same and known.features == variant.features:
+    """The variant's runtime in the table that is served, if it answers in the same way."""
+    for runtime in before.runtimes if before else ():
+        if msgspec.structs.replace(runtime.variant, weight=variant.weight) == variant:
             return runtime
     return None

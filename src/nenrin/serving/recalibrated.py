@@ -1,0 +1,28 @@
+"""A version whose answers, probabilities, go through a recalibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nenrin.serving.ports import Answerer
+from nenrin.stats.platt import Platt
+
+
+class Recalibrated:
+    """An answerer behind another.
+
+    Args:
+        answerer: answers probabilities.
+        platt: what they go through.
+    """
+
+    def __init__(self, answerer: Answerer, platt: Platt) -> None:
+        self._answerer = answerer
+        self._platt = platt
+
+    def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """The recalibrated probability of each row, float64 (rows,)."""
+        return self._platt.apply(np.asarray(self._answerer.answer_rows(rows), dtype=np.float64))
