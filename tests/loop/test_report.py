@@ -47,6 +47,7 @@ def played(table: Any = TABLE, answers: dict[str, np.ndarray] | None = None) -> 
             for n, (name, p) in enumerate(told.items())
         ],
         artefacts={},
+        segments={},
         steps=[],
     )
 
@@ -199,7 +200,14 @@ def test_what_happened_is_counted_and_told() -> None:
     alarm = step(5)
     alarm.record("alarm.opened", "calibration", {"bias": 0.031, "se": 0.004})
     lines, counts = history_of(
-        Played(lo=0, hi=0, answers=[], artefacts={}, steps=[canary, whole, back, alarm])
+        Played(
+            lo=0,
+            hi=0,
+            answers=[],
+            artefacts={},
+            segments={},
+            steps=[canary, whole, back, alarm],
+        )
     )
     assert counts == {
         "looks": 0,

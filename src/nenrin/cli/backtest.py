@@ -32,7 +32,8 @@ def backtest(
         ),
     ] = None,
     without: Annotated[
-        list[str] | None, typer.Option(metavar="PART", help="Leave a part out: watch or recalibration.")
+        list[str] | None,
+        typer.Option(metavar="PART", help="Leave a part out: watch or recalibration."),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Worker processes; 0 is none but this.")

@@ -109,6 +109,16 @@ def _healed(event: Mapping[str, Any]) -> str:
 def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
     name = deployment["name"]
     watch = deployment.get("watch")
+    if members := deployment.get("members"):
+        yield Text(
+            f"{name}: a mixture, "
+            + ", ".join(
+                f"{each['share']:.0%} {each['slot']} ({each['version']})" for each in members
+            )
+        )
+    if recalibration := deployment.get("recalibration"):
+        a, b = recalibration["a"], recalibration["b"]
+        yield Text(f"{name}: answers are recalibrated, logit = {a:+.3f} {b:+.3f} logit")
     if len(deployment["route"]) > 1:
         route = ", ".join(f"{each['weight']} % {each['version']}" for each in deployment["route"])
         yield Text(f"{name}: a canary, {route}")

@@ -45,6 +45,23 @@ def show_(
         show(client.get(f"/api/models/{version}"), as_json, facts)
 
 
+@app.command("bad")
+def bad(
+    version: Annotated[str, typer.Argument(help="Id of a version.")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for the ledger.")],
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Mark a version bad: it is never served again, and leaves a mixture at once.
+
+    [bold]Example[/]
+
+    nenrin models bad version-3f9ac27d51e0 --reason "it answers one number for every row"
+    """
+    with session(env) as client:
+        show(client.post(f"/api/models/{version}/bad", {"reason": reason}), as_json, facts)
+
+
 def _versions(versions: list[dict[str, Any]]) -> RenderableType:
     return table(
         versions,

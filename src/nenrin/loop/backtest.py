@@ -13,7 +13,7 @@ from nenrin.loop.comparators import Comparator, policies
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.ports import Journal, Progress, Step
 from nenrin.loop.served import Answers
-from nenrin.loop.state import Artefact
+from nenrin.loop.state import Artefact, Segment
 from nenrin.loop.turn import Loop
 
 
@@ -43,6 +43,7 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
         lo, hi: rows of the table that were scored: asked when every policy served.
         answers: the loop first, then the comparators.
         artefacts: every fit of each policy by version.
+        segments: what each policy's answers came from.
         steps: what the loop did, in order.
     """
 
@@ -50,6 +51,7 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     hi: int
     answers: list[PolicyAnswers]
     artefacts: dict[str, dict[str, Artefact]]
+    segments: dict[str, list[Segment]]
     steps: list[Step]
 
 
@@ -151,7 +153,16 @@ class Backtest:
         ]
         artefacts = {"loop": state.artefacts}
         artefacts |= {other.policy.name: other.artefacts for other in self._others}
-        return Played(lo=lo, hi=hi, answers=[loop, *others], artefacts=artefacts, steps=self._steps)
+        segments = {"loop": state.segments}
+        segments |= {other.policy.name: other.segments for other in self._others}
+        return Played(
+            lo=lo,
+            hi=hi,
+            answers=[loop, *others],
+            artefacts=artefacts,
+            segments=segments,
+            steps=self._steps,
+        )
 
 
 def _answers(

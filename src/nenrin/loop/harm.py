@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from nenrin.core.figures import figure
 from nenrin.core.instants import HOUR, iso
 from nenrin.loop.backtest import Played
 from nenrin.loop.deployed import Deployed
+from nenrin.loop.mixture import fits_of
 from nenrin.loop.report import Scored
 from nenrin.loop.state import Artefact
 
@@ -46,53 +48,52 @@ def bad_week(deployed: Deployed, played: Played, scored: Scored) -> dict[str, An
     return found
 
 
+def faulty(artefacts: Mapping[str, Artefact]) -> frozenset[str]:
+    """Versions whose answers a fault is in: faulty fits, and mixtures of such."""
+    fits = {artefact.version for artefact in artefacts.values() if artefact.fault}
+    return frozenset(a.version for a in artefacts.values() if fits & set(fits_of(a)))
+
+
 def _first_served(deployed: Deployed) -> int | None:
-    faulty = {a.version for a in deployed.state.artefacts.values() if a.fault}
+    bad = faulty(deployed.state.artefacts)
     return next(
         (
             segment.start
             for segment in deployed.state.segments
-            if any(version in faulty for version, _ in segment.variants)
+            if any(version in bad for version, _ in segment.variants)
         ),
         None,
     )
 
 
 def _rolled_back(deployed: Deployed, played: Played) -> int | None:
-    faulty = {a.version for a in deployed.state.artefacts.values() if a.fault}
+    bad = faulty(deployed.state.artefacts)
     for step in played.steps:
         for line in step.lines:
-            if line.kind == "rollout.rolled_back" and line.subject in faulty:
+            if line.kind == "rollout.rolled_back" and line.subject in bad:
                 return step.at
     return None
 
 
 def _harm(deployed: Deployed, scored: Scored, played: Played, name: str) -> dict[str, Any]:
-    """Rows answered by faulty fits, and their loss beside that of the same fits without the fault."""
-    answers = scored.policies[name]
-    artefacts = played.artefacts[name]
-    p, sound = answers.p, answers.p.copy()
-    faulty = np.zeros(len(p), dtype=bool)
-    for index, (version, _) in enumerate(answers.versions):
-        artefact = artefacts[version]
-        rows = np.flatnonzero(answers.version == index)
-        if artefact.fault and len(rows):
-            lo, hi = int(rows[0]), int(rows[-1]) + 1
-            raw = deployed.scores.of(_sound(artefact), scored.lo + lo, scored.lo + hi)
-            sound[rows] = raw[rows - lo]
-            faulty[rows] = True
-    hit = faulty & scored.known
-    if not hit.any():
+    """Rows answered with faulty fits, and their loss beside that of the same route without the fault."""
+    answers, artefacts = scored.policies[name], played.artefacts[name]
+    bad = faulty(artefacts)
+    hit = np.array([version in bad for version, _ in answers.versions], dtype=bool)[answers.version]
+    labelled = hit & scored.known
+    if not labelled.any():
         return {"rows": 0, "hours": 0.0, "loss": None, "undisturbed": None, "cost": 0.0}
-    bad = scored.row_loss(scored.y[hit], p[hit])
-    good = scored.row_loss(scored.y[hit], sound[hit])
-    asked = deployed.ground.table.asked[scored.lo : scored.hi][faulty]
+    mended = {version: _sound(artefact) for version, artefact in artefacts.items()}
+    sound = deployed.counter.answer(played.segments[name], mended, scored.lo, scored.hi).p
+    as_answered = scored.row_loss(scored.y[labelled], answers.p[labelled])
+    undisturbed = scored.row_loss(scored.y[labelled], sound[labelled])
+    asked = deployed.ground.table.asked[scored.lo : scored.hi][hit]
     return {
-        "rows": int(np.count_nonzero(faulty)),
+        "rows": int(np.count_nonzero(hit)),
         "hours": float(asked[-1] - asked[0]) / HOUR,
-        "loss": float(np.mean(bad)),
-        "undisturbed": float(np.mean(good)),
-        "cost": float(np.sum(bad - good)) / int(np.count_nonzero(scored.known)),
+        "loss": float(np.mean(as_answered)),
+        "undisturbed": float(np.mean(undisturbed)),
+        "cost": float(np.sum(as_answered - undisturbed)) / int(np.count_nonzero(scored.known)),
     }
 
 

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from nenrin.core.errors import IntegrityError, NenrinError, NotFoundError, UnavailableError
 from nenrin.core.store import ContentStore, whole
 from nenrin.core.unit import Units
-from nenrin.loop.journal import LoopStates
+from nenrin.loop.journal import LoopStates, share
+from nenrin.loop.marking import Marking
 from nenrin.loop.ports import Replay
 from nenrin.loop.promoting import leave
 from nenrin.loop.state import State
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.router import Variant
 from nenrin.serving.service import ServingService
 
 
@@ -28,6 +30,7 @@ class Healing:
     Args:
         units, store, registry, serving, states, replay: what it reads and writes.
         instant: where an environment's calendar is.
+        marking: takes lost members out of mixtures.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Healing:
         states: LoopStates,
         replay: Replay,
         instant: Callable[[str], int],
+        marking: Marking,
     ) -> None:
         self._units = units
         self._store = store
@@ -48,6 +52,7 @@ class Healing:
         self._states = states
         self._replay = replay
         self._instant = instant
+        self._marking = marking
 
     def heal(self, environment: str) -> list[str]:
         """Look at everything that is served, and mend what can be mended; a sentence for each of it."""
@@ -55,7 +60,8 @@ class Healing:
             said
             for deployment in self._serving.list(environment)
             for said in (
-                *self._rerouted(environment, deployment),
+                *self._left(environment, deployment),
+                *self._rerouted(environment, self._serving.show(environment, deployment.name)),
                 *self._rebuilt(environment, deployment.name),
             )
         ]
@@ -65,9 +71,26 @@ class Healing:
         with self._units.write(environment, self._instant(environment)) as unit:
             unit.record("healed.restarted", worker, {"why": why})
 
+    def _left(self, environment: str, deployment: Deployment) -> Iterator[str]:
+        """Members of mixtures that cannot be read leave; the last one has to stay."""
+        for variant in deployment.route.variants:
+            members = dict.fromkeys(part.version for part in variant.members)
+            lost = [each for each in members if not self._readable(environment, each)]
+            if deployment.frozen or len(lost) == len(members):
+                continue
+            for version in lost:
+                why = f"the content of {version} cannot be read"
+                self._marking.mark_bad(environment, version, why)
+                body = {"from": version, "to": variant.version, "why": why}
+                with self._units.write(environment, self._instant(environment)) as unit:
+                    unit.record("healed.rerouted", deployment.name, body)
+                yield f"{version} left the mixture that {deployment.name} serves: {why}"
+
     def _rerouted(self, environment: str, deployment: Deployment) -> Iterator[str]:
-        name, versions = deployment.name, [v.version for v in deployment.route.variants]
-        lost = next((v for v in versions if not self._readable(environment, v)), None)
+        name = deployment.name
+        lost = next(
+            (v.version for v in deployment.route.variants if self._lost(environment, v)), None
+        )
         if lost is None:
             return
         good = next(self._good(environment, deployment, lost), None)
@@ -86,7 +109,9 @@ class Healing:
             data = self._states.get(unit, name)
             if data is not None:
                 state = State.loads(data)
-                leave(state, lost, version, unit.at)
+                for fit in leave(state, lost, version, unit.at):
+                    self._registry.mark_bad(unit, fit, why)
+                share(self._serving, unit, name, state.segments[-1])
                 self._states.put(unit, name, state.dumps())
             unit.record("healed.rerouted", name, {"from": lost, "to": version, "why": why})
         yield f"{name} was routed to {version}: {why}"
@@ -121,6 +146,13 @@ class Healing:
                 continue
             if self._readable(environment, version):
                 yield version, features
+
+    def _lost(self, environment: str, variant: Variant) -> bool:
+        """Whether a variant cannot answer: its content is gone, or a mixture's every member's."""
+        members = [self._readable(environment, part.version) for part in variant.members]
+        return not self._readable(environment, variant.version) or (
+            bool(members) and not all(members)
+        )
 
     def _readable(self, environment: str, version: str) -> bool:
         try:

@@ -39,6 +39,7 @@ from nenrin.loop.holding import (
     unsaid,
 )
 from nenrin.loop.journal import LoopJournal, LoopStates, share
+from nenrin.loop.marking import Marking
 from nenrin.loop.mixture import blend_of, recipes_of
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
@@ -87,6 +88,13 @@ class Living:
         self._calendar = calendar
         self._store = store
         self._seen: dict[tuple[str, str], tuple[str, ...]] = {}
+        self.marking = Marking(
+            units=units,
+            registry=registry,
+            serving=serving,
+            states=states,
+            instant=self.instant,
+        )
         self.healing = Healing(
             units=units,
             store=store,
@@ -95,6 +103,7 @@ class Living:
             states=states,
             replay=replay,
             instant=self.instant,
+            marking=self.marking,
         )
         self.freezing = Freezing(units, serving, self.instant, self._seen)
 

@@ -22,7 +22,14 @@ from nenrin.loop.journal import LoopJournal
 from nenrin.loop.limits import limits
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress
-from nenrin.loop.report import Scored, differences, history_of, labels_came, tables
+from nenrin.loop.report import (
+    Scored,
+    differences,
+    history_of,
+    labels_came,
+    shares_of,
+    tables,
+)
 from nenrin.loop.window import Window, window
 from nenrin.serving.log import SCHEMA, PredictionLog
 
@@ -169,6 +176,7 @@ class Replayer:
             "differences": gaps,
             "events": events,
             "counts": counts,
+            "shares": shares_of(played),
             "labels": labels_came(deployed.ground, scored, state.settle, end),
             "bad_week": bad_week(deployed, played, scored),
             "sentences": [

@@ -162,15 +162,17 @@ def history_of(played: Played) -> tuple[list[dict[str, Any]], dict[str, int]]:
     counts = dict.fromkeys(
         ("looks", "trainings", "promotions", "refusals", "rollbacks", "alarms"), 0
     )
+    serving: tuple[tuple[str, int], ...] = ()
     for step in played.steps:
         counts["trainings"] += len(step.fits)
+        counts["looks"] += sum(event.kind == "look.taken" for event in step.lines)
         for verdict in step.verdicts:
-            counts["looks"] += 1
             counts["refusals"] += not verdict.admitted
             if not verdict.admitted:
                 lines.append(_line(step.at, "refusal", verdict.reason, verdict.judged))
-        if step.route is not None and "watch found" not in step.why:
-            version, weight = step.route.variants[-1]
+        before, serving = serving, step.route.variants if step.route else serving
+        if serving != before and "watch found" not in step.why:
+            version, weight = serving[-1]
             if weight == 100:
                 counts["promotions"] += 1
                 lines.append(_line(step.at, "promotion", step.why, version))
@@ -183,6 +185,28 @@ def history_of(played: Played) -> tuple[list[dict[str, Any]], dict[str, int]]:
                 counts["alarms"] += word == "alarm"
                 lines.append(_line(step.at, word, tell(event.body), event.subject))
     return lines, counts
+
+
+def shares_of(played: Played) -> dict[str, Any]:
+    """What part of an answer each slot of the mixture had from each day's closing on; empty without one.
+
+    Returns:
+        ``day`` and ``slots``: slot to its shares; ``recalibrated``: whether answers went through one then.
+    """
+    closed = [
+        (event.subject, event.body)
+        for step in played.steps
+        for event in step.lines
+        if event.kind == "day.closed" and event.body.get("shares")
+    ]
+    if not closed:
+        return {}
+    slots = dict.fromkeys(slot for _, body in closed for slot in body["shares"])
+    return {
+        "day": [day for day, _ in closed],
+        "slots": {slot: [body["shares"].get(slot) for _, body in closed] for slot in slots},
+        "recalibrated": [body.get("recalibration") is not None for _, body in closed],
+    }
 
 
 def _alarm(body: dict[str, Any]) -> str:

@@ -285,6 +285,16 @@ class LoopService:
         """Allow automatic changes again, of a deployment or of all (None)."""
         return self._living.freezing.unfreeze(environment, deployment, reason)
 
+    def mark_bad(self, environment: str, version: str, reason: str) -> dict[str, Any]:
+        """Never serve a version again; a mixture that it is a member of goes on without it, at once.
+
+        Raises:
+            NotFoundError: the environment has no such version.
+            RefusedError: it answers, and nothing else would in its place.
+        """
+        left = self._living.marking.mark_bad(environment, version, reason)
+        return {"version": version, "status": "bad", "reason": reason, "left": left}
+
     def rings(self, environment: str, deployment: str | None = None) -> list[dict[str, Any]]:
         """Every turn of the loop: trigger, race, verdict, rollout, outcome; oldest first."""
         return rings(self._units.events(environment), deployment)
