@@ -188,6 +188,7 @@ def deployed(
     options: Options = USUAL,
     task: str = "binary",
     row_loss: str = "log_loss",
+    serve: str = "champion",
 ) -> Deployed:
     """A deployment on that ground whose first look is at 04:00 of ``look``."""
     ground = Ground(table, ROW_LOSSES[row_loss])
@@ -199,7 +200,7 @@ def deployed(
             name="demo",
             recipes=recipes,
             refresh=every("7d", at="04:00"),
-            serve="champion",
+            serve=serve,
             canary=(20, 100),
             settle=None,
             gates="",
