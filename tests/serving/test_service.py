@@ -90,7 +90,7 @@ def test_canary_promote_roll_back(service: ServingService, memory: Memory) -> No
     memory.at = 7
     canary = service.canary(memory, "delay", "v2", 20, features="s2", reason="new code")
     assert [variant.weight for variant in canary.route.variants] == [80, 20]
-    promoted = service.promote(memory, "delay", "v2", reason="better", anchor=True)
+    promoted = service.promote(memory, "delay", "v2", reason="better", anchor="v2")
     assert (promoted.champion, promoted.previous, promoted.anchor) == ("v2", "v1", "v2")
     assert promoted.route.champion.features == "s2"
     assert promoted.at == 7

@@ -92,7 +92,7 @@ class LoopJournal:
                 self._registry.mark_bad(unit, version, step.why)
             if step.route is not None:
                 self._thawed(unit, by_hand)
-                self._route(unit, step.route, step.why, bool(step.bad))
+                self._route(unit, step.route, step.why, bool(step.bad), state.anchor)
                 share(self._serving, unit, self._served.deployment, step.route)
             self._states.put(unit, self._served.deployment, state.dumps())
 
@@ -110,7 +110,9 @@ class LoopJournal:
                 where=now.name,
             )
 
-    def _route(self, unit: Unit, segment: Segment, why: str, rolled_back: bool) -> None:
+    def _route(
+        self, unit: Unit, segment: Segment, why: str, rolled_back: bool, anchor: str
+    ) -> None:
         """Serve what the loop routed: a first version, a canary, a promotion, or a roll-back."""
         name, features = self._served.deployment, self._served.features
         before = self._serving.current(unit, name)
@@ -128,6 +130,7 @@ class LoopJournal:
                 revision=self._served.revision,
                 request=self._served.request,
                 features=features,
+                anchor=anchor,
                 example=self._served.example,
                 reason=why,
             )
@@ -154,6 +157,7 @@ class LoopJournal:
                 champion,
                 reason=why,
                 features=features,
+                anchor=anchor,
                 revision=self._served.revision,
                 request=self._served.request,
                 example=self._served.example,

@@ -143,7 +143,11 @@ class Proposing:
             trying = before.route.challengers if before else ()
             canary = any(variant.version == proposed.id for variant in trying)
             done = self._serving.promote(
-                unit, deployment, version, reason="promoted by hand", anchor=canary
+                unit,
+                deployment,
+                version,
+                reason="promoted by hand",
+                anchor=version if canary else "",
             )
         return {
             "deployment": deployment,
@@ -243,7 +247,7 @@ class Proposing:
                 deployment,
                 version.id,
                 reason=reason,
-                anchor=True,
+                anchor=version.id,
                 revision=version.revision,
                 request=request,
                 example=example,

@@ -35,10 +35,11 @@ class ServingService:
         revision: str,
         request: RequestSignature,
         features: str = "",
+        anchor: str = "",
         example: dict[str, Any] | None = None,
         reason: str = "first version",
     ) -> Deployment:
-        """Serve ``version`` under a new name, at once and to everybody; it is the anchor too.
+        """Serve ``version`` under a new name, at once and to everybody; ``anchor``, or itself, is the anchor.
 
         Raises:
             ConflictError: the name is taken; later versions come by :meth:`promote`.
@@ -55,7 +56,7 @@ class ServingService:
             model=model,
             revision=revision,
             route=Route(deployment=name, variants=variants),
-            anchor=version,
+            anchor=anchor or version,
             request=request,
             example=example or {},
             at=unit.at,
@@ -115,7 +116,7 @@ class ServingService:
         *,
         reason: str,
         features: str = "",
-        anchor: bool = False,
+        anchor: str = "",
         revision: str | None = None,
         request: RequestSignature | None = None,
         example: dict[str, Any] | None = None,
@@ -128,7 +129,7 @@ class ServingService:
             version: the new champion.
             reason: why, as the ledger keeps it.
             features: digest of its feature state; left out, that of the variant it is already.
-            anchor: it is the new anchor too (new code that was judged better).
+            anchor: the anchor from now on, where new code was judged better.
             revision: the revision it came from, where that is another.
             request: its request signature, where that is another.
             example: a raw row of plain JSON values, where the request is another.
@@ -145,7 +146,7 @@ class ServingService:
             previous_features=(
                 before.previous_features if version == replaced.version else replaced.features
             ),
-            anchor=version if anchor else before.anchor,
+            anchor=anchor or before.anchor,
             revision=revision or before.revision,
             # the columns of before stay readable: whoever is rolled back to needs them
             request=request.widened(before.request) if request else before.request,
