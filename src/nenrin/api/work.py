@@ -192,6 +192,7 @@ class Works:
         self._turn = threading.Lock()
         self._closing = False
         self._idle = threading.Condition()
+        self._turning = False
         threading.Thread(target=self._take, name="nenrin-work", daemon=True).start()
 
     def ask(self, asked: Asked) -> Work:
@@ -286,9 +287,9 @@ class Works:
                     self._unfinished.keep(work.kept)
 
     def drain(self, timeout: float | None = None) -> bool:
-        """Wait until nothing waits or runs; whether that came within ``timeout`` seconds."""
+        """Wait until nothing waits or runs, nor is kept that ended; whether within ``timeout`` seconds."""
         with self._idle:
-            return self._idle.wait_for(lambda: not self._open(), timeout)
+            return self._idle.wait_for(lambda: not (self._open() or self._turning), timeout)
 
     def between(self, job: Callable[[], Any]) -> bool:
         """Do ``job`` in the calling thread, unless work is running; whether it was done."""
@@ -328,12 +329,14 @@ class Works:
     def _take(self) -> None:
         while True:
             work = self._queue.get()
+            self._turning = True
             with self._turn:
                 try:
                     self._run(work)
                 except OSError as error:  # the disk is full: this work has failed, the next may not
                     work.fail(_unkept(error))
             with self._idle:
+                self._turning = False
                 self._idle.notify_all()
 
     def _run(self, work: Work) -> None:

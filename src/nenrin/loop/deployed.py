@@ -206,6 +206,8 @@ class Deployed:
 
     def cap(self) -> float:
         """The clip c of this deployment: .1 nat, or a fifth of the champion's mean loss of 28 days."""
+        if self.row_loss == "log_loss":
+            return clip_of(self.row_loss, np.empty(0))
         days = self.closed_days(28)
         champion = self.artefact(self.state.champion)
         loss = self._served_loss if champion.members else partial(self.loss, champion)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from nenrin.core.digest import digest
 from nenrin.core.store import ContentStore
 from nenrin.data.declare import Shifted
 from nenrin.data.service import DataService
@@ -20,8 +21,9 @@ from nenrin.loop.ports import Prepared, Progress, Served
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
+from nenrin.pipelines.source import SourceReader
 from nenrin.project.data_tests import DataTests
-from nenrin.project.loader import Project
+from nenrin.project.loader import FILE, Project
 from nenrin.project.revision import Revision
 from nenrin.project.stages import Stages
 from nenrin.project.trainer import GraphTrainer
@@ -142,7 +144,8 @@ class Preparer:
 
         return GraphTrainer(
             model=model,
-            code=self._revision.digest,
+            code=self._code_of(model),
+            revision=self._revision.digest,
             folder=str(self._folder),
             shown=str(self._project.folder),
             table=table,
@@ -155,6 +158,13 @@ class Preparer:
             store=self._store,
             progress=progress,
         )
+
+    def _code_of(self, model: Model) -> str:
+        """Digest of what decides what a model's function does; where that cannot be told, of the revision."""
+        if model.function is None:
+            return self._revision.digest
+        code = SourceReader(self._project.folder, FILE).code_of(model.function)
+        return self._revision.digest if code.doubts else digest(code.parts)
 
     def _served(self, stages: Stages, deployment: Deployment, task: Task, features: str) -> Served:
         rows = deployment.model.rows.declared

@@ -43,11 +43,12 @@ class Costs(msgspec.Struct, kw_only=True):
 
 
 class _Made(msgspec.Struct, frozen=True, kw_only=True):
-    """What a fit's output names: the model, and what is told of it."""
+    """What a fit's output names: the model, what is told of it, and the revision that made it."""
 
     model: str
     rows: int
     container: str
+    revision: str = ""
 
 
 class GraphTrainer:
@@ -55,7 +56,8 @@ class GraphTrainer:
 
     Args:
         model: the declared model.
-        code: digest of the revision: sources, packages, Python.
+        code: digest of what decides what the model's function does.
+        revision: digest of the revision: sources, packages, Python.
         folder: the unpacked revision, from which workers import the project.
         shown: the project's own folder, which errors name.
         table: digest of the row table.
@@ -72,6 +74,7 @@ class GraphTrainer:
         *,
         model: Model,
         code: str,
+        revision: str,
         folder: str,
         shown: str,
         table: str,
@@ -88,6 +91,7 @@ class GraphTrainer:
         self._declared = model
         self._model = model.declared.name
         self._code = code
+        self._revision = revision
         self._folder = folder
         self._shown = shown
         self._table = table
@@ -101,11 +105,12 @@ class GraphTrainer:
         self._engine = engine
         self._store = store
         self._columns: set[tuple[str, str]] | None = None
+        self._seen: dict[tuple[int, int], str] = {}
 
     def on_table(self, table: str) -> GraphTrainer:
         """The same trainer over another row table, counting costs together."""
         other = copy(self)
-        vars(other).update(_table=table, _columns=None)
+        vars(other).update(_table=table, _columns=None, _seen={})
         return other
 
     def tune(self, at: int, train_end: int | None, judge_end: int) -> dict[str, Any]:
@@ -113,7 +118,7 @@ class GraphTrainer:
         if not self._declared.declared.tune:
             return {}
         parts = {
-            **self._parts(at),
+            **self._parts(at, judge_end),
             "spaces": msgspec.to_builtins(self._declared.declared.tune),
             "window": [train_end, judge_end],
         }
@@ -180,7 +185,11 @@ class GraphTrainer:
         if known is None or not whole(self._store, known.output):
             return ""
         made = msgspec.json.decode(self._store.get(known.output), type=_Made)
-        return known.output if whole(self._store, made.model) else ""
+        if not whole(self._store, made.model):
+            return ""
+        # a pickle may hold classes of the project, which stand in the folder of the revision that made it
+        pickled = describe(self._store.get(made.model)).format == "pickle"
+        return "" if pickled and made.revision != self._revision else known.output
 
     def _wanted(self, order: Order, parts: dict[str, Any]) -> tuple[Job, Commit]:
         """The job of a fit, and what is kept when it is done."""
@@ -198,7 +207,12 @@ class GraphTrainer:
         why = GONE if known is not None else self._engine.changed(name, parts)
 
         def commit(unit: Unit, result: FitResult) -> str:
-            made = _Made(model=result.model, rows=result.rows, container=result.container)
+            made = _Made(
+                model=result.model,
+                rows=result.rows,
+                container=result.container,
+                revision=self._revision,
+            )
             output = self._store.put(msgspec.json.encode(made))
             cpu = result.fit_cpu + result.platform_cpu
             self._engine.remember_in(unit, "fit", parts, output, cpu, why=why, called=name)
@@ -291,18 +305,28 @@ class GraphTrainer:
             seed=_seed(parts),
         )
 
-    def _parts(self, at: int) -> dict[str, Any]:
-        """What decides every fit at ``at``: code, model, task, and the data known by then."""
+    def _parts(self, at: int, cutoff: int) -> dict[str, Any]:
+        """What decides every fit at ``at``: code, model, task, the data known by then, the rows it sees.
+
+        Rows are told by their bytes, so that code that makes the same rows fits the same model.
+        """
         return {
             "code": self._code,
             "model": self._model,
             "task": msgspec.to_builtins(self._task),
             "data": self._data(at),
+            "rows": self._rows(cutoff, at),
         }
+
+    def _rows(self, cutoff: int, at: int) -> str:
+        if (cutoff, at) not in self._seen:
+            table = RowTable.open(self._store.file(self._table))
+            self._seen[cutoff, at] = table.digest_before(cutoff, at)
+        return self._seen[cutoff, at]
 
     def _fit_parts(self, order: Order) -> dict[str, Any]:
         return {
-            **self._parts(order.at),
+            **self._parts(order.at, order.cutoff),
             "recipe": [order.recipe.since, order.recipe.half_life],
             "params": order.params,
             "cutoff": order.cutoff,
@@ -312,5 +336,6 @@ class GraphTrainer:
 
 
 def _seed(parts: dict[str, Any]) -> int:
-    """A seed from the step key without the code: a changed comment does not change a random draw."""
-    return int(digest({name: part for name, part in parts.items() if name != "code"})[:8], 16)
+    """A seed from the step key without code and rows: a changed line does not change a random draw."""
+    drawn = {name: part for name, part in parts.items() if name not in ("code", "rows")}
+    return int(digest(drawn)[:8], 16)

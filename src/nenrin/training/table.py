@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from blake3 import blake3
 
+from nenrin.core.digest import digest, digest_arrays
 from nenrin.core.errors import IntegrityError
 from nenrin.training.asking import AskedRows
 from nenrin.training.columns import FeatureColumn, encode
@@ -164,6 +165,19 @@ class RowTable:
         age = (asked[-1] - asked) / selection.half_life
         weight = np.exp2(-age)
         return np.asarray(weight / weight.mean())
+
+    def digest_before(self, cutoff: int, known_by: int) -> str:
+        """Digest of what a training sees: rows asked before ``cutoff``, labels known by ``known_by``.
+
+        Rows and labels that come later change nothing, nor do texts that only they bring.
+        """
+        n = self.between(np.iinfo(np.int64).min, cutoff)[1]
+        columns = [column.narrowed(slice(0, n)).take(slice(0, n)) for column in self.columns]
+        arrays = [self.asked[:n], self.fold[:n], self.labels_at(known_by, 0, n)]
+        arrays += [column.values for column in columns]
+        arrays += [column.mask for column in columns if column.mask is not None]
+        specs = [[column.name, column.kind, list(column.vocabulary)] for column in columns]
+        return digest([specs, digest_arrays(*arrays)])
 
     def dumps(self) -> bytes:
         """The table as bytes: a header, then every array at a multiple of 64."""

@@ -19,7 +19,7 @@ from nenrin.core.instants import DAY, HOUR, local_midnight
 from nenrin.core.ledger import Event, seal
 from nenrin.core.settings import Settings
 from nenrin.gates.verdict import Verdict
-from nenrin.loop import first, look
+from nenrin.loop import first, standing
 from nenrin.loop.comparators import Comparator
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.served import Answers
@@ -154,7 +154,7 @@ def test_one_byte_of_a_model(plain: Played, tmp_path: Path) -> None:
 def test_one_bit_of_a_verdict(
     plain: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    judge = look.judge
+    judge = standing.judge
 
     def nudged(**given: Any) -> Verdict:
         verdict = judge(**given)
@@ -162,7 +162,7 @@ def test_one_bit_of_a_verdict(
         numbers["rows"] = float(np.nextafter(numbers["rows"], np.inf))
         return msgspec.structs.replace(verdict, numbers=numbers) if given["at"] > LATE else verdict
 
-    monkeypatch.setattr(look, "judge", nudged)
+    monkeypatch.setattr(standing, "judge", nudged)
     monkeypatch.setattr(first, "judge", nudged)
     found = first_other(plain, play(tmp_path / "nudged"))
     assert found.kind == "verdict.given"
@@ -174,8 +174,8 @@ def test_one_bit_of_a_days_answers(
 ) -> None:
     served = Deployed.served
 
-    def nudged(self: Deployed, lo: int, hi: int) -> Answers:
-        return _nudged(served(self, lo, hi), self.ground.table.asked[lo:hi])
+    def nudged(self: Deployed, lo: int, hi: int, *, raw: bool = False) -> Answers:
+        return _nudged(served(self, lo, hi, raw=raw), self.ground.table.asked[lo:hi])
 
     monkeypatch.setattr(Deployed, "served", nudged)
     found = first_other(plain, play(tmp_path / "nudged"))
