@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from nenrin.core.instants import HOUR, NEVER, local_instant, local_midnight
-from nenrin.loop.comparators import Comparator, Policy, policies
+from nenrin.loop.comparators import Comparator
 from nenrin.loop.declare import every
 from nenrin.loop.faults import Injection
+from nenrin.loop.policies import Calendar, Policy, usual
 from tests.loop.world import BEGIN, SETTLE, ZONE, FakeTrainer, Told, deployed, row_table, sound
 
 TABLE, X = row_table(95, 60)
@@ -21,7 +22,7 @@ def at(day: date) -> int:
 
 
 def listed(start: date, until: date) -> dict[str, Policy]:
-    found = policies(at(start), local_midnight(until, ZONE), every("7d", at="04:00"), ZONE)
+    found = usual(Calendar(at(start), local_midnight(until, ZONE), every("7d", at="04:00"), ZONE))
     return {policy.name: policy for policy in found}
 
 
@@ -49,7 +50,7 @@ def test_months_begin_on_the_first_after_the_first_look() -> None:
 def comparator(name: str, trainer: object, **more: object) -> Comparator:
     made = deployed(TABLE, trainer, look=BEGIN + timedelta(days=40))
     until = local_midnight(BEGIN + timedelta(days=95), ZONE)
-    found = policies(made.state.next_look, until, every("7d", at="04:00"), ZONE)
+    found = usual(Calendar(made.state.next_look, until, every("7d", at="04:00"), ZONE))
     return Comparator(
         next(policy for policy in found if policy.name == name),
         ground=made.ground,

@@ -59,7 +59,31 @@ def test_a_fault_strikes_from_the_local_beginning_of_its_day() -> None:
     assert found.fault("regression") == "shifted_fit/regression"
 
 
-@pytest.mark.parametrize("text", ["flood:2021-04-05", "scrambled_fit", "scrambled_fit:soon", ""])
+@pytest.mark.parametrize(
+    ("text", "kind", "stays", "one"),
+    [
+        ("staying_bug:2013-07-29", "scrambled_fit", True, False),
+        ("staying_bug:shifted_fit:2013-07-29", "shifted_fit", True, False),
+        ("one_recipe_only:2013-07-29", "scrambled_fit", False, True),
+        ("one_recipe_only:shifted_fit:2013-07-29", "shifted_fit", False, True),
+    ],
+)
+def test_a_fault_may_stay_or_strike_one_recipe(
+    text: str, kind: str, stays: bool, one: bool
+) -> None:
+    found = Injection.parse(text)
+    assert (found.kind, found.stays, found.one, found.day) == (kind, stays, one, "2013-07-29")
+    assert Injection.parse(found.text) == found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("flood:2021-04-05", "scrambled_fit", "scrambled_fit:soon", ""),
+        *("staying_bug", "staying_bug:flood:2021-04-05", "staying_bug:one_recipe_only:2021-04-05"),
+        "scrambled_fit:shifted_fit:2021-04-05",
+    ],
+)
 def test_a_fault_that_is_not_known_is_refused(text: str) -> None:
     with pytest.raises(RequestError) as caught:
         Injection.parse(text)

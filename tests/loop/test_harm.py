@@ -9,6 +9,7 @@ import pytest
 
 from nenrin.core.instants import HOUR, iso, local_midnight
 from nenrin.loop.backtest import Backtest, Played
+from nenrin.loop.comparators import comparators
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.faults import Injection
 from nenrin.loop.harm import bad_week
@@ -24,7 +25,9 @@ def play(*faults: str, watching: bool = True) -> tuple[Deployed, Played, Scored]
     options = Options(injections=tuple(map(Injection.parse, faults)), watching=watching)
     made = deployed(TABLE, FakeTrainer(TABLE, X), look=LOOK, options=options)
     until = local_midnight(BEGIN + timedelta(days=DAYS), ZONE)
-    played = Backtest(made, ListJournal(), until).play(lambda at: None)
+    played = Backtest(made, ListJournal(), until, comparators(made, until, None)).play(
+        lambda at: None
+    )
     return made, played, Scored(made.ground, played, "log_loss")
 
 

@@ -12,6 +12,7 @@ import pytest
 from nenrin.core.instants import HOUR, local_instant, local_midnight
 from nenrin.loop.backtest import Backtest
 from nenrin.loop.closing import close_block
+from nenrin.loop.comparators import comparators
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.look import take_look
 from nenrin.loop.mixture import blend_of, routed, without_bad
@@ -300,7 +301,7 @@ def test_a_replayed_mixture_is_no_worse_than_its_best_recipe_by_much(drift: floa
     found = deployed(table, FakeTrainer(table, x), look=first, serve="mixture")
     journal = ListJournal()
     until = local_midnight(BEGIN + timedelta(days=days), ZONE)
-    played = Backtest(found, journal, until).play(lambda at: None)
+    played = Backtest(found, journal, until, comparators(found, until, None)).play(lambda at: None)
     assert "rollout.rolled_back" not in journal.kinds()
     looks = journal.kinds().count("look.taken")
     mixtures = [step for step in journal.steps if step.mixtures]

@@ -17,6 +17,7 @@ from nenrin.core.instants import (
     local_midnight,
 )
 from nenrin.loop.backtest import Backtest, Played
+from nenrin.loop.comparators import comparators
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.faults import Injection
 from nenrin.loop.report import Scored, differences, history_of, labels_came, tables
@@ -43,7 +44,11 @@ def play(
     made = deployed(table, FakeTrainer(table, x), look=look, options=options)
     journal = ListJournal()
     until = local_midnight(BEGIN + timedelta(days=days), ZONE)
-    return made, journal, Backtest(made, journal, until).play(lambda at: None)
+    return (
+        made,
+        journal,
+        Backtest(made, journal, until, comparators(made, until, None)).play(lambda at: None),
+    )
 
 
 def kinds(journal: ListJournal, kind: str) -> list[tuple[int, dict]]:  # type: ignore[type-arg]
@@ -134,7 +139,7 @@ def test_data_that_is_broken_blocks_the_look_and_says_so() -> None:
     made.checks = lambda start, end: [{"text": "half of x is null"}] if end == broken else []
     journal = ListJournal()
     until = local_midnight(BEGIN + timedelta(days=90), ZONE)
-    Backtest(made, journal, until).play(lambda at: None)
+    Backtest(made, journal, until, comparators(made, until, None)).play(lambda at: None)
     assert [at for at, _ in kinds(journal, "look.blocked")] == [broken]
     assert kinds(journal, "alarm.opened")[0][0] == broken
     assert kinds(journal, "alarm.resolved")[0][0] > broken
@@ -191,7 +196,9 @@ def test_comparators_answer_only_after_the_time_a_fit_takes() -> None:
 def replay(made: Deployed, days: int) -> tuple[ListJournal, Played]:
     journal = ListJournal()
     until = local_midnight(BEGIN + timedelta(days=days), ZONE)
-    return journal, Backtest(made, journal, until).play(lambda at: None)
+    return journal, Backtest(made, journal, until, comparators(made, until, None)).play(
+        lambda at: None
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,31 +16,47 @@ from nenrin.core.errors import RequestError
 app = commands(invoke_without_command=True, no_args_is_help=False)
 
 
+From = Annotated[
+    str | None, typer.Option("--from", metavar="DATE", help="First day that is served.")
+]
+Until = Annotated[
+    str | None, typer.Option(metavar="DATE", help="The day after the last one served.")
+]
+Inject = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="FAULT:DATE",
+        help="A fault and a day: scrambled_fit, shifted_fit, staying_bug, one_recipe_only.",
+    ),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(metavar="PART", help="Leave a part out: watch or recalibration."),
+]
+Policies = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="POLICY",
+        help='What the loop is measured against: frozen, "every 28d", "every 28d, trailing 90d", '
+        "other.py:service.",
+    ),
+]
+Matrix = Annotated[bool, typer.Option("--matrix", help="The loss of every fit in every week, too.")]
+Workers = Annotated[int | None, typer.Option(min=0, help="Worker processes; 0 is none but this.")]
+Html = Annotated[Path | None, typer.Option(metavar="PATH", help="Where the report page goes.")]
+
+
 @app.callback()
 def backtest(
     ctx: typer.Context,
-    from_: Annotated[
-        str | None, typer.Option("--from", metavar="DATE", help="First day that is served.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="The day after the last one served.")
-    ] = None,
-    inject: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="FAULT:DATE", help="A fault: scrambled_fit or shifted_fit, and a day."
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PART", help="Leave a part out: watch or recalibration."),
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=0, help="Worker processes; 0 is none but this.")
-    ] = None,
-    html: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Where the report page goes.")
-    ] = None,
+    from_: From = None,
+    until: Until = None,
+    inject: Inject = None,
+    without: Without = None,
+    policy: Policies = None,
+    matrix: Matrix = False,
+    workers: Workers = None,
+    html: Html = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
@@ -51,6 +67,8 @@ def backtest(
     nenrin backtest --from 2013-04-01 --until 2013-06-01
 
     nenrin backtest --inject scrambled_fit:2013-07-29 --without watch
+
+    nenrin backtest --policy frozen --policy "every 28d" --policy other.py:service --matrix
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -59,6 +77,8 @@ def backtest(
         "until": until,
         "inject": inject or [],
         "without": without or [],
+        "policies": policy or [],
+        "matrix": matrix,
         "workers": workers,
     }
     if html is not None:

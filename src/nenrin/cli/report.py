@@ -54,12 +54,22 @@ def _totals(report: Report) -> Table:
     drawn.add_column("")
     for column in report["columns"]:
         drawn.add_column(figures.title_of(column), justify="right")
+    drawn.add_column("trainings", justify="right")
+    drawn.add_column("their CPU", justify="right")
     for policy in report["policies"]:
         measured = [
             _figure(column, report["total"], policy["name"]) for column in report["columns"]
         ]
-        drawn.add_row(_title(policy), *measured)
+        drawn.add_row(_title(policy), *measured, *_costs(report["total"][policy["name"]]))
     return drawn
+
+
+def _costs(total: Mapping[str, Any]) -> tuple[str, str]:
+    """What a policy's trainings cost; the best in hindsight is nobody's."""
+    if total.get("fits") is None:
+        return "", ""
+    cpu = total.get("fit_cpu")
+    return f"{total['fits']:,}", "" if cpu is None else f"{cpu:,.0f} s"
 
 
 def _differences(report: Report) -> Table | None:

@@ -9,6 +9,7 @@ import msgspec
 from nenrin.core.digest import derived_id
 from nenrin.core.errors import RequestError
 from nenrin.loop.faults import Injection
+from nenrin.loop.policies import check_policies
 from nenrin.loop.ports import Prepared
 from nenrin.loop.window import read_date
 
@@ -16,12 +17,22 @@ PARTS = ("watch", "recalibration")
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """The window's dates as texts, empty where left out; the faults; the parts left out."""
+    """What was asked.
+
+    Attributes:
+        from_, until: the window's dates, empty where left out.
+        inject: faults.
+        without: parts that are left out.
+        policies: what the loop is measured against; empty: the usual.
+        matrix: whether the loss of every fit in every week is wanted.
+    """
 
     from_: str = ""
     until: str = ""
     inject: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    matrix: bool = False
 
 
 def read_asked(
@@ -29,12 +40,14 @@ def read_asked(
     until: str | None = None,
     inject: Sequence[str] = (),
     without: Sequence[str] = (),
+    policies: Sequence[str] = (),
+    matrix: bool = False,
 ) -> Asked:
     """What was asked, when it can be done.
 
     Raises:
-        RequestError: a date is none, the window has no day, a fault or a part is not known, or a fault
-            lies outside the dates that were given.
+        RequestError: a date is none, the window has no day, a fault, a part or a policy is not known, or a
+            fault lies outside the dates that were given.
     """
     first = read_date(from_) if from_ else None
     end = read_date(until) if until else None
@@ -52,7 +65,15 @@ def read_asked(
                 hint=f"what can be left out: {', '.join(PARTS)}",
                 where=part,
             )
-    return Asked(from_=from_ or "", until=until or "", inject=tuple(inject), without=tuple(without))
+    check_policies(policies)
+    return Asked(
+        from_=from_ or "",
+        until=until or "",
+        inject=tuple(inject),
+        without=tuple(without),
+        policies=tuple(policies),
+        matrix=matrix,
+    )
 
 
 def environment_of(prepared: Prepared, asked: Asked, taken: list[str]) -> str:

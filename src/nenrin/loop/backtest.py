@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 import numpy as np
 
 from nenrin.core.digest import digest_arrays
 from nenrin.core.errors import RequestError
-from nenrin.loop.comparators import Comparator, policies
+from nenrin.loop.comparators import Other
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.ports import Journal, Progress, Step
 from nenrin.loop.served import Answers
@@ -26,6 +26,7 @@ class PolicyAnswers(msgspec.Struct, frozen=True, kw_only=True):
         version: index into ``versions``, int32 (rows,).
         versions: (version, cut-off) pairs.
         fits: how many models it fitted.
+        cpu: CPU seconds of these fits, each as it was when it was made, an observation.
     """
 
     name: str
@@ -34,6 +35,7 @@ class PolicyAnswers(msgspec.Struct, frozen=True, kw_only=True):
     version: np.ndarray
     versions: tuple[tuple[str, int], ...]
     fits: int
+    cpu: float = 0.0
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,28 +64,17 @@ class Backtest:
         deployed: the deployment on its ground, with a fresh state.
         journal: keeps what happens.
         until: instant at which the replay's data ends.
+        others: the policies that live through the same days.
     """
 
-    def __init__(self, deployed: Deployed, journal: Journal, until: int) -> None:
+    def __init__(
+        self, deployed: Deployed, journal: Journal, until: int, others: Sequence[Other]
+    ) -> None:
         self._deployed = deployed
         self._journal = journal
         self._until = until
         self._steps: list[Step] = []
-        state, ground = deployed.state, deployed.ground
-        listed = policies(state.next_look, until, deployed.declared.refresh, ground.zone)
-        self._others = [
-            Comparator(
-                policy,
-                ground=ground,
-                trainer=deployed.trainer,
-                counter=deployed.counter,
-                settle=state.settle,
-                takes=deployed.options.takes,
-                task=deployed.task,
-                injections=deployed.options.injections,
-            )
-            for policy in listed
-        ]
+        self._others = others
 
     def play(self, move: Callable[[int], None], progress: Progress | None = None) -> Played:
         """Replay to the end.
@@ -108,11 +99,11 @@ class Backtest:
         return self._played()
 
     def _fit_others(self, at: int) -> None:
-        """Let the comparators fit what is due; the parameters are those that the loop tuned."""
+        """Let the others do what is due; the parameters of comparators are those that the loop tuned."""
         step = Step(at=at)
         for other in self._others:
-            while other.due() <= at:
-                step.fits.append(other.fit(self._deployed.state.params))
+            if other.due() <= at:
+                other.advance(self._deployed.state.params, step)
         if step.fits:
             self._journal.commit(step, self._deployed.state)
 
@@ -126,7 +117,7 @@ class Backtest:
                 day + 1
             ):
                 answers = other.answer(lo, hi)
-                body[other.policy.name] = digest_arrays(hashes, answers.p, answers.version)
+                body[other.name] = digest_arrays(hashes, answers.p, answers.version)
         if body:
             step = Step(at=at)
             step.record("policies.answered", self._deployed.ground.day_name(day), body)
@@ -143,18 +134,29 @@ class Backtest:
                 "the gate refused the first version, so nothing was served",
                 hint="see why: nenrin rings",
             )
-        start = max(state.segments[0].start, *(other.segments[0].start for other in self._others))
+        silent = [other.title for other in self._others if not other.segments]
+        if silent:
+            raise RequestError(
+                f"the policy {silent[0]} never served anything",
+                hint="its gate refused its first version: leave it out, or loosen its gates=",
+            )
+        start = max(
+            segments[0].start for segments in (state.segments, *(o.segments for o in self._others))
+        )
         lo, hi = ground.rows_between(start, self._until)
         loop = _answers("loop", "the loop", self._deployed.served(lo, hi), state.artefacts, 0)
-        loop = msgspec.structs.replace(loop, fits=sum(len(step.fits) for step in self._steps))
+        made = [fitted for step in self._steps for _, fitted in step.fits]
+        loop = msgspec.structs.replace(loop, fits=len(made), cpu=sum(each.cpu for each in made))
         others = [
-            _answers(o.policy.name, o.policy.title, o.answer(lo, hi), o.artefacts, o.fits)
+            msgspec.structs.replace(
+                _answers(o.name, o.title, o.answer(lo, hi), o.artefacts, o.fits), cpu=o.cpu
+            )
             for o in self._others
         ]
         artefacts = {"loop": state.artefacts}
-        artefacts |= {other.policy.name: other.artefacts for other in self._others}
+        artefacts |= {other.name: other.artefacts for other in self._others}
         segments = {"loop": state.segments}
-        segments |= {other.policy.name: other.segments for other in self._others}
+        segments |= {other.name: other.segments for other in self._others}
         return Played(
             lo=lo,
             hi=hi,

@@ -7,42 +7,73 @@ same row table and the same scorer.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from typing import Any, Protocol
 
 import msgspec
 
-from nenrin.core.instants import NEVER, local_date, local_instant
-from nenrin.loop.declare import Recipe, Refresh, history, trailing
+from nenrin.core.instants import NEVER
+from nenrin.loop.deployed import Deployed
 from nenrin.loop.faults import Injection
 from nenrin.loop.ground import Ground
-from nenrin.loop.ports import Fitted, Order, Trainer
+from nenrin.loop.policies import Calendar, Policy, by_calendar, usual
+from nenrin.loop.ports import Fitted, Order, Step, Trainer
 from nenrin.loop.served import Answers, Counter
 from nenrin.loop.state import Artefact, Segment
 
 
-class Policy(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy by the calendar: its name, what people call it, its recipe, and when it fits."""
+class Other(Protocol):
+    """A policy that is replayed beside the loop.
+
+    Attributes:
+        name, title: how it is called.
+        fits: how many models it has fitted.
+        cpu: CPU seconds of these fits, each as it was when it was made.
+    """
 
     name: str
     title: str
-    recipe: Recipe
-    times: tuple[int, ...]
+    fits: int
+    cpu: float
+
+    @property
+    def artefacts(self) -> dict[str, Artefact]:
+        """Its fits and mixtures, by version."""
+        ...
+
+    @property
+    def segments(self) -> list[Segment]:
+        """What its answers came from."""
+        ...
+
+    def due(self) -> int:
+        """When it does something next; ``NEVER`` after the last time."""
+        ...
+
+    def advance(self, params: dict[str, Any], step: Step) -> None:
+        """Do what is due, and give the versions that it made to the step."""
+        ...
+
+    def answer(self, lo: int, hi: int) -> Answers:
+        """What it would have answered for the rows ``lo:hi``."""
+        ...
 
 
-def policies(start: int, until: int, refresh: Refresh, zone: str) -> list[Policy]:
-    """The comparators of a backtest whose first look is at ``start``."""
-    months = (start, *_months(start, until, refresh, zone))
-    weeks = (start, *_weeks(start, until, refresh, zone))
+def comparators(deployed: Deployed, until: int, texts: Sequence[str] | None) -> list[Comparator]:
+    """The policies by the calendar: those that were asked for, the usual ones where nobody did."""
+    state, ground = deployed.state, deployed.ground
+    calendar = Calendar(state.next_look, until, deployed.declared.refresh, ground.zone)
     return [
-        Policy(name="never", title="never retraining", recipe=history(), times=(start,)),
-        Policy(
-            name="monthly_trailing",
-            title="monthly, trailing 90 days",
-            recipe=trailing("90d"),
-            times=months,
-        ),
-        Policy(name="monthly_all", title="monthly, all history", recipe=history(), times=months),
-        Policy(name="weekly_all", title="weekly, all history", recipe=history(), times=weeks),
+        Comparator(
+            policy,
+            ground=ground,
+            trainer=deployed.trainer,
+            counter=deployed.counter,
+            settle=state.settle,
+            takes=deployed.options.takes,
+            task=deployed.task,
+            injections=deployed.options.injections,
+        )
+        for policy in (by_calendar(texts, calendar) if texts else usual(calendar))
     ]
 
 
@@ -62,6 +93,9 @@ class Comparator:
         injections: Sequence[Injection] = (),
     ) -> None:
         self.policy = policy
+        self.name = policy.name
+        self.title = policy.title
+        self.cpu = 0.0
         self.artefacts: dict[str, Artefact] = {}
         self.segments: list[Segment] = []
         self.fits = 0
@@ -88,39 +122,20 @@ class Comparator:
         order = self.order(params)
         fitted = self._trainer.fit([order])[0]
         struck = [i for i in self._injections if i.strikes(order.at, self._ground.zone)]
-        self._injections = [i for i in self._injections if i not in struck]
+        self._injections = [i for i in self._injections if i.stays or i not in struck]
         fault = struck[0].fault(self._task) if struck else ""
         artefact = msgspec.structs.replace(fitted.artefact(order), fault=fault)
         self.artefacts[artefact.version] = artefact
         self.segments.append(Segment(order.at + self._takes, ((artefact.version, 100),)))
         self.fits += 1
+        self.cpu += fitted.cpu
         return artefact, fitted
+
+    def advance(self, params: dict[str, Any], step: Step) -> None:
+        """Fit all that is due."""
+        while self.due() <= step.at:
+            step.fits.append(self.fit(params))
 
     def answer(self, lo: int, hi: int) -> Answers:
         """What it would have answered for the rows ``lo:hi``."""
         return self._counter.answer(self.segments, self.artefacts, lo, hi)
-
-
-def _months(start: int, until: int, refresh: Refresh, zone: str) -> list[int]:
-    """The first of every month after ``start``, at the look's hour."""
-    first = local_date(start, zone)
-    times: list[int] = []
-    month = date(first.year, first.month, 1)
-    while True:
-        month = (month + timedelta(days=32)).replace(day=1)
-        at = local_instant(month, refresh.clock, zone)
-        if at > until:
-            return times
-        times.append(at)
-
-
-def _weeks(start: int, until: int, refresh: Refresh, zone: str) -> list[int]:
-    """Every seventh day after ``start``, at the look's hour."""
-    times: list[int] = []
-    day = local_date(start, zone)
-    while True:
-        day += timedelta(days=7)
-        at = local_instant(day, refresh.clock, zone)
-        if at > until:
-            return times
-        times.append(at)

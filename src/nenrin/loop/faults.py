@@ -14,18 +14,41 @@ from nenrin.core.errors import RequestError
 from nenrin.core.instants import local_midnight
 
 KINDS = ("scrambled_fit", "shifted_fit")
+STAYS, ONE = "staying_bug", "one_recipe_only"
+GRAMMAR = (
+    "scrambled_fit:2013-07-29 or shifted_fit:…; staying_bug:2013-07-29, one_recipe_only:… scramble, and "
+    "staying_bug:shifted_fit:2013-07-29 shifts"
+)
 
 
 class Injection(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault and the local date on or after which each policy's first fit carries it."""
+    """A fault and the local date on or after which each policy's first fit carries it.
+
+    Attributes:
+        kind: ``scrambled_fit`` or ``shifted_fit``.
+        day: the date.
+        how: ``staying_bug``: every fit from then on carries it; ``one_recipe_only``: the loop's first recipe
+            alone (policies with one recipe have no other); empty: the fits of one look.
+    """
 
     kind: str
     day: str
+    how: str = ""
 
     @property
     def text(self) -> str:
         """``kind:date``, as the command line writes it."""
-        return f"{self.kind}:{self.day}"
+        return ":".join(part for part in (self.how, self.kind, self.day) if part)
+
+    @property
+    def stays(self) -> bool:
+        """Whether every fit from its day on carries it."""
+        return self.how == STAYS
+
+    @property
+    def one(self) -> bool:
+        """Whether it strikes the loop's first recipe alone."""
+        return self.how == ONE
 
     def strikes(self, at: int, zone: str) -> bool:
         """Whether a fit at the instant ``at`` is late enough to be hit."""
@@ -66,17 +89,18 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             RequestError: the kind is not known, or the date is not one.
         """
-        kind, _, day = text.partition(":")
-        if kind not in KINDS:
+        *words, day = text.split(":")
+        how = words.pop(0) if words and words[0] in (STAYS, ONE) else ""
+        kind = words.pop(0) if words else KINDS[0] if how else text
+        if kind not in KINDS or words:
             raise RequestError(
-                f"{kind!r} is not a fault that can be injected",
-                hint=f"one of {', '.join(KINDS)}, as in scrambled_fit:2013-07-29",
+                f"{text!r} is not a fault that can be injected", hint=GRAMMAR, where=text
             )
         try:
             date.fromisoformat(day)
         except ValueError:
-            raise RequestError(f"{text!r} has no date", hint=f"write {kind}:YYYY-MM-DD") from None
-        return cls(kind=kind, day=day)
+            raise RequestError(f"{text!r} has no date", hint=GRAMMAR, where=text) from None
+        return cls(kind=kind, day=day, how=how)
 
 
 def apply(

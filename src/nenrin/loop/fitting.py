@@ -72,12 +72,16 @@ def _strike(deployed: Deployed, fitted: dict[str, Artefact], at: int, step: Step
     """Let injected faults hit these fits: the first on or after the fault's date."""
     state = deployed.state
     for injection in deployed.options.injections:
-        if injection.text in state.struck or not injection.strikes(at, deployed.ground.zone):
+        over = injection.text in state.struck and not injection.stays
+        if over or not injection.strikes(at, deployed.ground.zone):
             continue
-        state.struck = [*state.struck, injection.text]
-        fault = injection.fault(deployed.task)
-        for artefact in fitted.values():
-            hit = msgspec.structs.replace(artefact, fault=fault)
+        first = deployed.declared.recipes[0].name
+        struck = [fit for name, fit in fitted.items() if not injection.one or name == first]
+        if not struck:
+            continue
+        state.struck = list(dict.fromkeys([*state.struck, injection.text]))
+        for artefact in struck:
+            hit = msgspec.structs.replace(artefact, fault=injection.fault(deployed.task))
             state.artefacts = {**state.artefacts, artefact.version: hit}
-        body = {"versions": [artefact.version for artefact in fitted.values()]}
+        body = {"versions": [artefact.version for artefact in struck]}
         step.record("fault.injected", injection.text, body)

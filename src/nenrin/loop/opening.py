@@ -18,7 +18,11 @@ from nenrin.stats.settle import settle_age
 
 
 def open_deployed(
-    prepared: Prepared, look: int, options: Options, state: State | None = None
+    prepared: Prepared,
+    look: int,
+    options: Options,
+    state: State | None = None,
+    beside: Deployed | None = None,
 ) -> Deployed:
     """A deployment on its ground.
 
@@ -27,11 +31,12 @@ def open_deployed(
         look: the first look, where there is no state yet.
         options: how the loop is run.
         state: what it remembers; None begins anew.
+        beside: another on the same row table, whose ground and predictions are shared.
     """
     task = prepared.task
-    ground = Ground(prepared.table, task.row_loss)
-    hashes = key_hashes(prepared.table.keys)
-    scores = Scores(ground, prepared.trainer, hashes)
+    ground = beside.ground if beside else Ground(prepared.table, task.row_loss)
+    hashes = beside.counter.hashes if beside else key_hashes(prepared.table.keys)
+    scores = beside.scores if beside else Scores(ground, prepared.trainer, hashes)
     return Deployed(
         declared=prepared.declared,
         task=task.kind,

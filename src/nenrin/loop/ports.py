@@ -46,12 +46,14 @@ class Fitted(msgspec.Struct, frozen=True, kw_only=True):
         model: digest of its content.
         parents: what it was made from: recipe, cut-off, parameters and data, as the registry keeps them.
         facts: plain values for people.
+        cpu: CPU seconds that it took when it was made, an observation: no event has it.
     """
 
     version: str
     model: str
     parents: tuple[str, ...] = ()
     facts: dict[str, Any] = {}
+    cpu: float = 0.0
 
     def artefact(self, order: Order) -> Artefact:
         """The fit as the loop keeps it."""
@@ -193,6 +195,15 @@ class Replay(Protocol):
 
         Raises:
             NenrinError: the project file, the data or the model is wrong.
+        """
+        ...
+
+    def policy(self, environment: str, prepared: Prepared, text: str) -> Prepared:
+        """The same model under the deployment that ``FILE.py:NAME`` declares.
+
+        Raises:
+            ProjectError: the file is missing or wrong.
+            RequestError: it declares no such deployment, or one of another model.
         """
         ...
 

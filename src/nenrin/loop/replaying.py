@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -15,12 +15,15 @@ from nenrin.core.timer import Timer
 from nenrin.core.unit import Units
 from nenrin.loop.asked import Asked
 from nenrin.loop.backtest import Backtest, Played, PolicyAnswers
+from nenrin.loop.comparators import Other, comparators
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.faults import Injection
 from nenrin.loop.harm import bad_week
 from nenrin.loop.journal import LoopJournal
 from nenrin.loop.limits import limits
+from nenrin.loop.matrix import matrix
 from nenrin.loop.opening import open_deployed
+from nenrin.loop.policies import name_of
 from nenrin.loop.ports import Prepared, Progress
 from nenrin.loop.report import (
     Scored,
@@ -30,6 +33,7 @@ from nenrin.loop.report import (
     shares_of,
     tables,
 )
+from nenrin.loop.rivals import Rival
 from nenrin.loop.window import Window, window
 from nenrin.serving.log import SCHEMA, PredictionLog
 
@@ -49,6 +53,7 @@ class Replayer:
         log: keeps predictions.
         timer: measures.
         worker_cpu: CPU seconds of all workers so far.
+        rivals: other deployments of the same model, by the text that asked for them.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class Replayer:
         log: PredictionLog,
         timer: Timer,
         worker_cpu: Callable[[], float],
+        rivals: Mapping[str, Prepared],
     ) -> None:
         self._environment = environment
         self._prepared = prepared
@@ -71,6 +77,7 @@ class Replayer:
         self._log = log
         self._timer = timer
         self._worker_cpu = worker_cpu
+        self._rivals = rivals
 
     def play(self, started: tuple[float, float], progress: Progress | None) -> dict[str, Any]:
         """Replay and report; ``started`` is (CPU, wall) when the work began, of the whole process tree."""
@@ -95,7 +102,9 @@ class Replayer:
         deployed = open_deployed(prepared, chosen.look, options)
         self._open(chosen, deployed)
         calendar = SimulatedCalendar(chosen.look)
-        played = Backtest(deployed, self._journal, chosen.until).play(calendar.move, progress)
+        others = self._others(chosen, deployed)
+        backtest = Backtest(deployed, self._journal, chosen.until, others)
+        played = backtest.play(calendar.move, progress)
         if progress:
             progress("report", 0, 1, "")
         scored = Scored(deployed.ground, played, prepared.task.loss)
@@ -106,6 +115,18 @@ class Replayer:
         report |= {"ledger_head": head, "ledger_events": sequence}
         report["cost"] = self._cost(started)
         return report
+
+    def _others(self, chosen: Window, deployed: Deployed) -> list[Other]:
+        """What the loop is measured against, in the order in which it was asked for."""
+        texts = self._asked.policies
+        found: dict[str, Other] = {
+            each.name: each
+            for each in comparators(deployed, chosen.until, texts if texts else None)
+        }
+        for text, prepared in self._rivals.items():
+            beside = open_deployed(prepared, chosen.look, deployed.options, beside=deployed)
+            found[name_of(text)] = Rival(name_of(text), text, beside, chosen.until)
+        return [found[name_of(text)] for text in texts] if texts else list(found.values())
 
     def _open(self, chosen: Window, deployed: Deployed) -> None:
         """The opening event: everything that the replay depends on."""
@@ -123,9 +144,9 @@ class Replayer:
                     "takes": deployed.options.takes,
                     "inject": list(self._asked.inject),
                     "without": list(self._asked.without),
-                    "deployment": msgspec.to_builtins(
-                        msgspec.structs.replace(prepared.declared, where="")
-                    ),
+                    "policies": list(self._asked.policies),
+                    "rivals": [_declared(prepared) for prepared in self._rivals.values()],
+                    "deployment": _declared(prepared),
                 },
             )
 
@@ -172,6 +193,7 @@ class Replayer:
             "settle_age": spell(state.settle),
             "inject": list(self._asked.inject),
             "without": list(self._asked.without),
+            "matrix": matrix(deployed, scored) if self._asked.matrix else {},
             **tables(scored, task.kind),
             "differences": gaps,
             "events": events,
@@ -212,6 +234,14 @@ class Replayer:
             "fits_reused": int(costs["reused"]),
             "trials": int(costs["trials"]),
         }
+
+
+def _declared(prepared: Prepared) -> dict[str, Any]:
+    """A deployment as it was declared, wherever that was."""
+    plain: dict[str, Any] = msgspec.to_builtins(
+        msgspec.structs.replace(prepared.declared, where="")
+    )
+    return plain
 
 
 def _frame(answers: PolicyAnswers, keys: pl.Series, asked: np.ndarray) -> pl.DataFrame:

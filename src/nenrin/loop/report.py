@@ -84,6 +84,7 @@ def tables(scored: Scored, task: str) -> dict[str, Any]:
             "rows": int(np.count_nonzero(known)),
             **scores(task, scored.y[known], p[name][known]),
             "fits": _fits(scored.policies.get(name)),
+            "fit_cpu": _fit_cpu(scored.policies.get(name)),
         }
         for name in names
     }
@@ -246,6 +247,10 @@ def _line(at: int, kind: str, text: str, version: str) -> dict[str, Any]:
 
 def _fits(answers: PolicyAnswers | None) -> int | None:
     return answers.fits if answers else None
+
+
+def _fit_cpu(answers: PolicyAnswers | None) -> float | None:
+    return answers.cpu if answers else None
 
 
 def _by_day(scored: Scored, losses: np.ndarray | None) -> list[float | int | None]:

@@ -19,11 +19,12 @@ from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
-from nenrin.loop.asked import environment_of, read_asked
+from nenrin.loop.asked import Asked, environment_of, read_asked
 from nenrin.loop.exam import Exam
 from nenrin.loop.exporting import export_predictions
 from nenrin.loop.journal import LoopJournal, LoopStates
 from nenrin.loop.living import Living
+from nenrin.loop.policies import is_rival
 from nenrin.loop.ports import Prepared, Progress, Replay
 from nenrin.loop.proposing import Projects, Proposing
 from nenrin.loop.replaying import Replayer
@@ -126,6 +127,8 @@ class LoopService:
         until: str | None = None,
         inject: Sequence[str] = (),
         without: Sequence[str] = (),
+        policies: Sequence[str] = (),
+        matrix: bool = False,
         deployment: str | None = None,
         workers: int | None = None,
         progress: Progress | None = None,
@@ -136,7 +139,9 @@ class LoopService:
             from_: local date of the first look; left out, after a quarter of the history.
             until: local date at whose beginning the replay ends; left out, the end of the data.
             inject: faults, as ``scrambled_fit:2013-07-29``.
-            without: parts to leave out: ``watch``.
+            without: parts to leave out: ``watch``, ``recalibration``.
+            policies: what the loop is measured against (:mod:`nenrin.loop.policies`); the usual if left out.
+            matrix: the loss of every fit in every week, too.
             deployment: whose loop; may be left out if there is one.
             workers: ignored here: the platform was opened with them.
             progress: told of every closed day.
@@ -148,8 +153,17 @@ class LoopService:
             RefusedError: rows have no time, so there is no history to replay.
             RequestError: a date, a fault or the window does not fit.
         """
+        asked = read_asked(from_, until, inject, without, policies, matrix)
+        report = self._replayed(asked, deployment, progress)
+        with self._units.write(self._environment, self._calendar.now()) as unit:
+            self._backtests.add(unit, report["id"], unit.at, report)
+            unit.record("backtest.reported", report["id"], {"ledger_head": report["ledger_head"]})
+        return report
+
+    def _replayed(
+        self, asked: Asked, deployment: str | None, progress: Progress | None
+    ) -> dict[str, Any]:
         started = (self._accounted, self._timer.wall())
-        asked = read_asked(from_, until, inject, without)
         prepared = self._replay.prepare(
             self._environment, deployment, load=False, progress=progress
         )
@@ -169,11 +183,13 @@ class LoopService:
             log=self._log,
             timer=self._timer,
             worker_cpu=self._worker_cpu,
+            rivals={
+                text: self._replay.policy(self._environment, prepared, text)
+                for text in asked.policies
+                if is_rival(text)
+            },
         ).play(started, progress)
         self._accounted = self._timer.cpu() + self._worker_cpu()
-        with self._units.write(self._environment, self._calendar.now()) as unit:
-            self._backtests.add(unit, report["id"], unit.at, report)
-            unit.record("backtest.reported", report["id"], {"ledger_head": report["ledger_head"]})
         return report
 
     def backtests(self) -> list[dict[str, Any]]:

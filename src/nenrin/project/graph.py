@@ -16,7 +16,7 @@ from nenrin.data.service import DataService
 from nenrin.features.service import FeatureSet
 from nenrin.gates.evidence import read_policy
 from nenrin.gates.policy import Policy
-from nenrin.loop.declare import Deployment
+from nenrin.loop.declare import Deployment, DeploymentSpec
 from nenrin.loop.ports import Prepared, Progress, Served
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine
@@ -98,7 +98,7 @@ class Preparer:
             trainer=trainer,
             costs=lambda: msgspec.structs.asdict(trainer.costs),
             served=served,
-            policy=self._policy(deployment),
+            policy=gate_policy(self._project.folder, deployment.declared),
             project=self._revision.digest,
             data={name: version.id for name, version in sorted(stages.versions.items())},
             rows=model.rows.declared.name,
@@ -191,14 +191,16 @@ class Preparer:
             features=features,
         )
 
-    def _policy(self, deployment: Deployment) -> Policy:
-        rules = deployment.declared.gates
-        if not rules:
-            return read_policy()
-        path = self._project.folder / rules
-        if "\n" not in rules and path.is_file():
-            return read_policy(path.read_text("utf-8"), str(path))
-        return read_policy(rules, deployment.declared.where)
+
+def gate_policy(folder: Path, declared: DeploymentSpec) -> Policy:
+    """The gate's rules of a deployment: the default, or those of a file of the project, or written inline."""
+    rules = declared.gates
+    if not rules:
+        return read_policy()
+    path = folder / rules
+    if "\n" not in rules and path.is_file():
+        return read_policy(path.read_text("utf-8"), str(path))
+    return read_policy(rules, declared.where)
 
 
 def _plain(value: Any) -> Any:

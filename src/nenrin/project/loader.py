@@ -156,7 +156,7 @@ def load_project(folder: Path) -> Project:
             hint="go to the project's folder, or make one: nenrin init --example flights",
             where=str(path),
         )
-    project = Project(folder, _imported(path))
+    project = Project(folder, imported(path))
     _refuse_hidden(project)
     if read is not None:
         read[folder] = project
@@ -219,8 +219,13 @@ def _execute(path: Path, module: ModuleType) -> None:
         sys.dont_write_bytecode = writes
 
 
-def _imported(path: Path) -> ModuleType:
-    """The module of a project file, under a name of its own, with its folder importable meanwhile."""
+def imported(path: Path) -> ModuleType:
+    """The module of a file of the project, under a name of its own, with its folder importable meanwhile.
+
+    Raises:
+        ProjectError: the file is no Python, or raises when it is imported.
+        MissingExtraError: it imports a library that is not installed.
+    """
     name = f"{_NAME}{digest(str(path.resolve()))[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

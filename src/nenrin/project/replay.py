@@ -18,15 +18,17 @@ from nenrin.core.unit import Unit, Units
 from nenrin.data.service import DataService
 from nenrin.loop.declare import Deployment
 from nenrin.loop.limits import limits
+from nenrin.loop.policies import rival_of
 from nenrin.loop.ports import Prepared, Progress
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine, Planned
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.ports import Results
 from nenrin.pipelines.source import SourceReader
-from nenrin.project.graph import Preparer
+from nenrin.project.graph import Preparer, gate_policy
 from nenrin.project.loader import FILE, Project, load_project
 from nenrin.project.own_graph import OwnGraph
+from nenrin.project.policy_file import declared_in
 from nenrin.project.revision import Revision, snapshot, unpack
 from nenrin.project.stages import datasets_of
 from nenrin.project.trainer import GraphTrainer
@@ -136,6 +138,14 @@ class ProjectReplay:
             progress("snapshot", 1, 1, revision.id)
         return self._preparer(environment, project, revision).prepare(
             environment, chosen, load=load, now=self._calendar.now(), progress=progress
+        )
+
+    def policy(self, environment: str, prepared: Prepared, text: str) -> Prepared:
+        """The same model under another deployment (see :class:`nenrin.loop.ports.Replay`)."""
+        declared = declared_in(self._folder, *rival_of(text), prepared.served.model)
+        spec = msgspec.structs.replace(declared.declared, name=prepared.declared.name)
+        return msgspec.structs.replace(
+            prepared, declared=spec, policy=gate_policy(self._folder, spec)
         )
 
     def on_table(self, prepared: Prepared, table: str) -> Prepared:

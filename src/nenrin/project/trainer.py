@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,6 +20,7 @@ from nenrin.loop.ports import Fitted, Order, Progress
 from nenrin.pipelines.dispatcher import Commit, Dispatcher, Watching
 from nenrin.pipelines.engine import GONE, Engine
 from nenrin.pipelines.executor import Executor
+from nenrin.pipelines.ports import StepResult
 from nenrin.project.trials import RememberedTrials
 from nenrin.registry.version import version_id
 from nenrin.training.artefact import describe
@@ -49,6 +51,30 @@ class _Made(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     container: str
     revision: str = ""
+
+
+class _Rows:
+    """A row table as fits see it; looked at when first asked."""
+
+    def __init__(self, store: ContentStore, table: str) -> None:
+        self._store = store
+        self._table = table
+        self._before: dict[tuple[int, int], str] = {}
+
+    @cached_property
+    def columns(self) -> set[tuple[str, str]]:
+        """Name and kind of every column."""
+        return {(column.name, column.kind) for column in self._opened.columns}
+
+    def before(self, cutoff: int, at: int) -> str:
+        """Digest of what a fit at ``at`` sees."""
+        if (cutoff, at) not in self._before:
+            self._before[cutoff, at] = self._opened.digest_before(cutoff, at)
+        return self._before[cutoff, at]
+
+    @cached_property
+    def _opened(self) -> RowTable:
+        return RowTable.open(self._store.file(self._table))
 
 
 class GraphTrainer:
@@ -104,13 +130,12 @@ class GraphTrainer:
         self._told = (0, TRIALS)  # of a tuning: how many trials are over, of how many
         self._engine = engine
         self._store = store
-        self._columns: set[tuple[str, str]] | None = None
-        self._seen: dict[tuple[int, int], str] = {}
+        self._rows = _Rows(store, table)
 
     def on_table(self, table: str) -> GraphTrainer:
         """The same trainer over another row table, counting costs together."""
         other = copy(self)
-        vars(other).update(_table=table, _columns=None, _seen={})
+        vars(other).update(_table=table, _rows=_Rows(self._store, table))
         return other
 
     def tune(self, at: int, train_end: int | None, judge_end: int) -> dict[str, Any]:
@@ -150,24 +175,23 @@ class GraphTrainer:
         known = [self._recalled(part) for part in parts]
         wanted = [
             self._wanted(order, part)
-            for order, part, output in zip(orders, parts, known, strict=True)
-            if not output
+            for order, part, found in zip(orders, parts, known, strict=True)
+            if found is None
         ]
-        new = iter(self._trained(wanted) if wanted else ())
+        if wanted:
+            self._trained(wanted)
         self.costs.reused += len(orders) - len(wanted)
+        made = [found or self._recalled(part) for found, part in zip(known, parts, strict=True)]
         return [
-            self._fitted(order, output or next(new))
-            for order, output in zip(orders, known, strict=True)
+            self._fitted(order, found)
+            for order, found in zip(orders, made, strict=True)
+            if found is not None  # what was just made is there
         ]
 
     def scorable(self, model: str) -> bool:
         """Whether the row table has every column that ``model`` reads, of the same kind."""
-        if self._columns is None:
-            self._columns = {
-                (c.name, c.kind) for c in RowTable.open(self._store.file(self._table)).columns
-            }
         read = describe(self._store.get(model)).columns
-        return {(column.name, column.kind) for column in read} <= self._columns
+        return {(column.name, column.kind) for column in read} <= self._rows.columns
 
     def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """Predictions for the rows of each span."""
@@ -180,16 +204,16 @@ class GraphTrainer:
         self.costs.predict += sum(answer.predict_cpu for answer in answers)
         return [answer.p for answer in answers]
 
-    def _recalled(self, parts: dict[str, Any]) -> str:
+    def _recalled(self, parts: dict[str, Any]) -> StepResult | None:
         known = self._engine.remembered("fit", parts)
         if known is None or not whole(self._store, known.output):
-            return ""
+            return None
         made = msgspec.json.decode(self._store.get(known.output), type=_Made)
         if not whole(self._store, made.model):
-            return ""
+            return None
         # a pickle may hold classes of the project, which stand in the folder of the revision that made it
         pickled = describe(self._store.get(made.model)).format == "pickle"
-        return "" if pickled and made.revision != self._revision else known.output
+        return None if pickled and made.revision != self._revision else known
 
     def _wanted(self, order: Order, parts: dict[str, Any]) -> tuple[Job, Commit]:
         """The job of a fit, and what is kept when it is done."""
@@ -224,10 +248,10 @@ class GraphTrainer:
         payload = msgspec.to_builtins(self._fit_job(order.at, selection, order.params, parts))
         return self._job(name, FIT, payload, parts), commit
 
-    def _trained(self, wanted: Sequence[tuple[Job, Commit]]) -> list[str]:
+    def _trained(self, wanted: Sequence[tuple[Job, Commit]]) -> None:
         """Run fits to their end."""
         name = wanted[0][0].name
-        return self._whole(wanted, lambda done, newest: self._say(name, done, len(wanted), newest))
+        self._whole(wanted, lambda done, newest: self._say(name, done, len(wanted), newest))
 
     def _tried(self, wanted: Sequence[tuple[Job, Commit]]) -> list[str]:
         """Run trials to their end."""
@@ -257,8 +281,8 @@ class GraphTrainer:
             seed=_seed(parts),
         )
 
-    def _fitted(self, order: Order, output: str) -> Fitted:
-        made = msgspec.json.decode(self._store.get(output), type=_Made)
+    def _fitted(self, order: Order, found: StepResult) -> Fitted:
+        made = msgspec.json.decode(self._store.get(found.output), type=_Made)
         parents = (
             f"recipe:{order.recipe.name}",
             f"look:{iso(order.at)}",
@@ -278,6 +302,7 @@ class GraphTrainer:
                 "container": made.container,
                 **self._file(),
             },
+            cpu=found.cpu,
         )
 
     def _file(self) -> dict[str, str]:
@@ -315,14 +340,8 @@ class GraphTrainer:
             "model": self._model,
             "task": msgspec.to_builtins(self._task),
             "data": self._data(at),
-            "rows": self._rows(cutoff, at),
+            "rows": self._rows.before(cutoff, at),
         }
-
-    def _rows(self, cutoff: int, at: int) -> str:
-        if (cutoff, at) not in self._seen:
-            table = RowTable.open(self._store.file(self._table))
-            self._seen[cutoff, at] = table.digest_before(cutoff, at)
-        return self._seen[cutoff, at]
 
     def _fit_parts(self, order: Order) -> dict[str, Any]:
         return {

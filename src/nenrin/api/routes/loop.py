@@ -33,6 +33,8 @@ class Backtest(BaseModel):
     until: str | None = Field(None, description="day after the last one served")
     inject: list[str] = Field([], examples=[["scrambled_fit:2013-07-29"]])
     without: list[str] = Field([], examples=[["watch"]])
+    policies: list[str] = Field([], examples=[["frozen", "every 28d", "other.py:service"]])
+    matrix: bool = Field(False, description="the loss of every fit in every week, too")
     workers: int | None = Field(None, ge=0)
 
 
@@ -66,7 +68,9 @@ def backtests(here: Here) -> Json:
 @router.post("/backtests", status_code=202)
 def backtest(here: Here, asked: Backtest) -> Json:
     """Replay the past through the loop. Long work; its result is the report."""
-    read_asked(asked.from_, asked.until, asked.inject, asked.without)  # it is told at once
+    read_asked(  # it is told at once
+        asked.from_, asked.until, asked.inject, asked.without, asked.policies, asked.matrix
+    )
     work = here.works.ask(here.asked("backtest", **asked.model_dump()))
     return Json(work.describe(), status_code=202)
 
