@@ -39,6 +39,6 @@ service = nr.deployment(
     delay,
     recipes=[nr.history(), nr.history(half_life="60d"), nr.trailing("90d")],
     refresh=nr.every("7d", at="04:00"),                 # alarms pull a refresh forward
-    serve="champion",                                   # or "mixture": the recipes' models, shared out by their losses
+    serve="mixture",                                    # the recipes' models, shared out by their losses; or "champion"
     canary=[20, 100],                                   # for new code or another recipe; a refresh takes the fast lane
 )

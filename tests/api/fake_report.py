@@ -53,7 +53,8 @@ def fake_report(*, days: int = 275, seed: int = 7, bad_week: bool = True) -> dic
         "months": _months(calendar, rows, loss, rng),
         "days": {"day": [str(day) for day in calendar], "rows": rows.tolist()}
         | {name: np.round(each, 6).tolist() for name, each in loss.items()},
-        "weeks_matrix": _matrix(days // 7, rng),
+        "matrix": _matrix(days // 7, rng),
+        "shares": _shares(calendar),
         "differences": [_difference(name, loss, rows) for name in TITLES if name != "loop"],
         "reliability": {name: _reliability(rng) for name in TITLES if name != "hindsight"},
         "events": _events(first, days, bad_week=bad_week),
@@ -81,7 +82,7 @@ def regression_report() -> dict[str, Any]:
     for figures in [*report["total"].values(), *(m[n] for m in report["months"] for n in names)]:
         for old, new in rename.items():
             figures[new] = figures.pop(old)
-    del report["weeks_matrix"]
+    del report["matrix"], report["shares"]
     report |= {"reliability": {}, "events": []}
     return report
 
@@ -129,24 +130,37 @@ def _reliability(rng: np.random.Generator) -> dict[str, Any]:
     return {"p": p.tolist(), "y": y.tolist(), "n": n.tolist()}
 
 
+def _shares(calendar: list[date]) -> dict[str, Any]:
+    drift = np.linspace(0, 0.3, len(calendar))
+    return {
+        "day": [str(day) for day in calendar],
+        "slots": {
+            "history": (0.5 - drift).tolist(),
+            "trailing 90d": (0.3 + drift).tolist(),
+            "anchor": [0.2] * len(calendar),
+        },
+        "recalibrated": [False] * len(calendar),
+    }
+
+
 def _matrix(weeks: int, rng: np.random.Generator) -> dict[str, Any]:
     first = date(2013, 4, 1)
     names = [str(first + timedelta(days=7 * index)) for index in range(weeks)]
-    loss = [
-        [None if week < made else float(0.45 + 0.0016 * (week - made) + rng.normal(0, 0.002))
-         for week in range(weeks)]
-        for made in range(weeks)
-    ]  # fmt: skip
-    artefacts = [
+    fits = [
         {
             "version": f"delay-{made + 1}",
-            "recipe": "history()",
-            "cutoff": f"{names[made]}T04:00:00Z",
+            "recipe": "history",
+            "look": f"{names[made]}T04:00:00Z",
+            "bad": False,
+            "losses": [
+                None if week < made else float(0.45 + 0.0016 * (week - made) + rng.normal(0, 0.002))
+                for week in range(weeks)
+            ],
+            "served": [float(week - (week % 5 == 3) == made) for week in range(weeks)],
         }
         for made in range(weeks)
     ]
-    served = [week - (week % 5 == 3) for week in range(weeks)]
-    return {"artefacts": artefacts, "weeks": names, "loss": loss, "served": served}
+    return {"weeks": names, "rows": [6_000] * weeks, "fits": fits}
 
 
 def _events(first: date, days: int, *, bad_week: bool) -> list[dict[str, Any]]:

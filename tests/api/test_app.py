@@ -121,7 +121,7 @@ def test_a_body_of_a_wrong_shape_names_the_field(http: TestClient) -> None:
     [
         ({"from": "yesterday"}, "'yesterday' is not a date"),
         ({"without": ["zz"]}, "'zz' is no part"),
-        ({"inject": ["flood:2013-01-01"]}, "'flood' is not a fault"),
+        ({"inject": ["flood:2013-01-01"]}, "'flood:2013-01-01' is not a fault"),
     ],
 )
 def test_a_backtest_that_cannot_be_is_refused_at_once(
@@ -252,6 +252,8 @@ def test_a_backtest_and_what_follows(
             "until": None,
             "inject": ["scrambled_fit:2013-04-08"],
             "without": [],
+            "policies": [],
+            "matrix": False,
             "workers": None,
         },
     )

@@ -110,7 +110,7 @@ def test_a_fault_that_never_served_is_said_to_have_missed() -> None:
 
 def test_many_models_are_cut_to_those_that_served() -> None:
     report = fake_report(days=7 * 60)
-    assert "Only models that served are shown" in report_page(report)
+    assert "Only fits that served are shown" in report_page(report)
 
 
 def test_names_cannot_break_the_page() -> None:

@@ -24,7 +24,7 @@ def test_what_is_left_out_is_empty() -> None:
         ({"until": "2013-13-01"}, "'2013-13-01' is not a date"),
         ({"from_": "2013-04-01", "until": "2013-04-01"}, "has no day to replay"),
         ({"without": ["zz"]}, "'zz' is no part"),
-        ({"inject": ["flood:2013-04-01"]}, "'flood' is not a fault"),
+        ({"inject": ["flood:2013-04-01"]}, "'flood:2013-04-01' is not a fault"),
         ({"inject": ["shifted_fit"]}, "has no date"),
         ({"from_": "2013-04-01", "inject": ["shifted_fit:2013-03-31"]}, "lies before the window"),
         ({"until": "2013-04-01", "inject": ["shifted_fit:2013-04-01"]}, "lies after the window"),

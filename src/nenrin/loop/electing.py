@@ -13,7 +13,7 @@ def elect(deployed: Deployed, at: int, step: Step) -> Outcome:
     """Race the recipes, fit every one anew, and choose the version to serve, if any."""
     contest = _race(deployed)
     standings = _standings(deployed, contest)
-    chosen = next((standing for standing in standings if standing.ok), None)
+    chosen = next((standing for standing in standings if _may_go_out(deployed, standing)), None)
     subject = chosen or standings[0]
     switch = chosen is not None and chosen.recipe not in (deployed.current_recipe, ANCHOR)
     names = [recipe.name for recipe in deployed.declared.recipes]
@@ -39,6 +39,12 @@ def elect(deployed: Deployed, at: int, step: Step) -> Outcome:
             "chosen": chosen.recipe if chosen else None,
         },
     )
+
+
+def _may_go_out(deployed: Deployed, standing: Standing) -> bool:
+    """Whether a recipe's refresh may be served: to change to another recipe takes a comparison."""
+    stays = standing.recipe in (deployed.current_recipe, ANCHOR)
+    return standing.ok and (stays or standing.evidence.verdict != "none")
 
 
 def _race(deployed: Deployed) -> Race:

@@ -12,31 +12,35 @@ from nenrin.api.markup import Markup
 from nenrin.api.pages.document import section
 
 _ROWS = 45  # more rows than this are lines nobody can tell apart
+_PART = 0.1  # of a week's answers, from which on a fit is framed
 
 
 def ageing(report: Report) -> Markup | None:
-    """Each model's loss in each week, against the best model of that week."""
-    found = report.get("weeks_matrix")
+    """Each fit's loss in each week, against the best of that week."""
+    found = report.get("matrix")
     if not found or not found["weeks"]:
         return None
-    shown = _shown(found)
-    note = "" if len(shown) == len(found["artefacts"]) else " Only models that served are shown."
+    shown = _shown(found["fits"])
+    note = "" if len(shown) == len(found["fits"]) else " Only fits that served are shown."
     zone = report["project"]["zone"]
-    behind = _behind_the_best([found["loss"][index] for index in shown])
+    behind = _behind_the_best([fit["losses"] for fit in shown])
     outlined = [
-        (shown.index(model), week) for week, model in enumerate(found["served"]) if model in shown
+        (row, week)
+        for row, fit in enumerate(shown)
+        for week, part in enumerate(fit["served"])
+        if part >= _PART
     ]
     return section(
         "How models age",
-        "A row is a model by the end of its history, a column a week: the stronger its colour, the "
+        "A row is a fit by its look and its recipe, a column a week: the stronger its colour, the "
         f"further its {figures.loss_of(report['project'])} is behind that week's best. Framed: the "
-        f"model that served.{note}",
+        f"fits that answered, each a tenth of the week's rows at least.{note}",
         charts.responsive(
             lambda width: charts.matrix(
-                [_cutoff(found["artefacts"][index], zone) for index in shown],
+                [_title(fit, zone) for fit in shown],
                 [charts.short(date.fromisoformat(week)) for week in found["weeks"]],
                 behind,
-                label="Loss by model and week",
+                label="Loss by fit and week",
                 outlined=outlined,
                 most=_most(behind),
                 width=width,
@@ -45,15 +49,14 @@ def ageing(report: Report) -> Markup | None:
     )
 
 
-def _shown(found: Mapping[str, Any]) -> list[int]:
-    """Indexes of all models, or of those that served when there are too many to tell apart."""
-    if len(found["artefacts"]) <= _ROWS:
-        return list(range(len(found["artefacts"])))
-    return sorted({index for index in found["served"] if index is not None})
+def _shown(fits: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """All fits, or those that served when there are too many to tell apart, by recipe and look."""
+    kept = fits if len(fits) <= _ROWS else [fit for fit in fits if max(fit["served"]) >= _PART]
+    return sorted(kept, key=lambda fit: (fit["recipe"], fit["look"]))
 
 
-def _cutoff(artefact: Mapping[str, Any], zone: str) -> str:
-    return charts.short(figures.local(artefact["cutoff"], zone))
+def _title(fit: Mapping[str, Any], zone: str) -> str:
+    return f"{charts.short(figures.local(fit['look'], zone))} {fit['recipe']}"
 
 
 def _behind_the_best(loss: Sequence[Sequence[float | None]]) -> list[list[float | None]]:

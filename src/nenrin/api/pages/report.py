@@ -5,7 +5,7 @@ from __future__ import annotations
 from nenrin.api import figures
 from nenrin.api.figures import OURS, Report
 from nenrin.api.markup import Child, Markup, join, tag
-from nenrin.api.pages import accounts, ageing, answers, decisions
+from nenrin.api.pages import accounts, ageing, answers, decisions, mixing
 from nenrin.api.pages.document import commands, document, masthead, section, tiles
 
 
@@ -23,6 +23,7 @@ def report_page(report: Report) -> str:
         decisions.differences(report),
         decisions.bad_week(report),
         answers.losses(report),
+        mixing.mixing(report),
         decisions.doings(report),
         answers.months(report),
         answers.reliability(report),

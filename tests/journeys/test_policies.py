@@ -1,0 +1,67 @@
+"""A backtest of several policies through the real command line: another deployment, its errors, sharing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.shell import Shell
+from tests.journeys.small.growing import PROJECT, write
+
+OTHER = """
+from project import agree
+
+import nenrin as nr
+
+slow = nr.deployment(agree, recipes=[nr.history()], refresh=nr.every("14d", at="04:00"), serve="champion")
+"""
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    (tmp_path / "project.py").write_text(PROJECT)
+    (tmp_path / "other.py").write_text(OTHER)
+    write(tmp_path, 80)
+    return Shell(tmp_path, {"NENRIN_WORKERS": "0"})
+
+
+def test_policies_stand_side_by_side_and_share_what_they_can(shell: Shell) -> None:
+    asked = ("--policy", "frozen", "--policy", "every 14d", "--policy", "other.py:slow", "--matrix")
+    first = shell.here("backtest", "--from", "2024-02-15", *asked, "--json").json
+    assert [policy["name"] for policy in first["policies"]] == [
+        *("loop", "never", "every_14d", "other_slow", "hindsight")
+    ]
+    assert first["cost"]["fits_reused"] > 0  # the first fits are the same
+    assert first["total"]["other_slow"]["fits"] >= 5
+    assert first["total"]["loop"]["fit_cpu"] > 0
+    assert first["matrix"]["weeks"][0] == "2024-02-15"
+    shown = shell.here("backtest", "--from", "2024-02-15", *asked).out
+    assert "other.py:slow" in shown
+    assert "trainings" in shown
+    (shell.folder / "other.py").write_text(OTHER.replace("14d", "7d"))
+    again = shell.here("backtest", "--from", "2024-02-15", *asked, "--json").json
+    assert again["cost"]["fits"] == 0  # the changed policy fits what the loop fits
+    assert again["total"]["loop"]["log_loss"] == first["total"]["loop"]["log_loss"]
+    assert again["total"]["other_slow"]["fits"] > first["total"]["other_slow"]["fits"]
+    page = (shell.folder / ".nenrin" / "reports" / f"{again['id']}.html").read_text()
+    assert "other.py:slow" in page
+
+
+@pytest.mark.parametrize(
+    ("policy", "text", "said"),
+    [
+        ("gone.py:slow", "", "there is no gone.py beside project.py"),
+        ("other.py:fast", OTHER, "declares no deployment 'fast'"),
+        ("other.py:slow", "slow = (", "is no Python"),
+        ("other.py:slow", PROJECT.replace("service", "slow"), "deploys another model than 'agree'"),
+        ("weekly", "", "'weekly' is no policy"),
+    ],
+)
+def test_what_is_wrong_with_a_policy_is_said(
+    shell: Shell, policy: str, text: str, said: str
+) -> None:
+    (shell.folder / "other.py").write_text(text)
+    done = shell.here("backtest", "--policy", policy, code=None)
+    assert done.code
+    assert said in (done.out + done.err).replace("\n", " ")
