@@ -11,7 +11,6 @@ import msgspec
 from nenrin.core.calendar import Calendar
 from nenrin.core.environment import checked, is_backtest, of_backtest
 from nenrin.core.errors import NotFoundError, RefusedError, RequestError
-from nenrin.core.ledger import Event
 from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
@@ -318,10 +317,6 @@ class LoopService:
     def status(self, environment: str) -> dict[str, Any]:
         """What is served, and how each deployment stands."""
         return self._living.status(environment)
-
-    def events(self, environment: str) -> list[Event]:
-        """Every event of an environment, oldest first."""
-        return list(self._units.events(environment))
 
     def _journal(self, environment: str, prepared: Prepared) -> LoopJournal:
         return LoopJournal(
