@@ -34,7 +34,7 @@ def test_policies_stand_side_by_side_and_share_what_they_can(shell: Shell) -> No
     ]
     assert first["cost"]["fits_reused"] > 0  # the first fits are the same
     assert first["total"]["other_slow"]["fits"] >= 5
-    assert first["total"]["loop"]["fit_cpu"] > 0
+    assert first["cost"]["policies"]["loop"] > 0
     assert first["matrix"]["weeks"][0] == "2024-02-15"
     shown = shell.here("backtest", "--from", "2024-02-15", *asked).out
     assert "other.py:slow" in shown
@@ -65,3 +65,25 @@ def test_what_is_wrong_with_a_policy_is_said(
     done = shell.here("backtest", "--policy", policy, code=None)
     assert done.code
     assert said in (done.out + done.err).replace("\n", " ")
+
+
+def test_a_fault_of_the_data_is_told_beside_the_same_window_undisturbed(shell: Shell) -> None:
+    asked = (
+        "--from",
+        "2024-02-15",
+        "--policy",
+        "every 14d",
+        "--inject",
+        "sensor_stuck:x:2024-03-01",
+    )
+    done = shell.here("backtest", *asked, "--json").json
+    (sign,) = done["faults"]["signs"]
+    assert sign["fault"] == "sensor_stuck:x:2024-03-01"
+    assert any(sentence.startswith(sign["fault"]) for sentence in done["sentences"])
+    assert done["faults"]["cost"]["every_14d"] > 0
+    plain = shell.here("backtest", "--from", "2024-02-15", "--policy", "every 14d", "--json").json
+    assert plain["id"].endswith("-2")  # the faulty one had it replayed first
+    gap = done["total"]["loop"]["log_loss"] - plain["total"]["loop"]["log_loss"]
+    assert done["faults"]["cost"]["loop"] == pytest.approx(gap)
+    refused = shell.here("backtest", "--inject", "null_burst:zz:2024-03-01", code=None)
+    assert "no dataset has a column 'zz'" in refused.out + refused.err

@@ -60,16 +60,14 @@ def _totals(report: Report) -> Table:
         measured = [
             _figure(column, report["total"], policy["name"]) for column in report["columns"]
         ]
-        drawn.add_row(_title(policy), *measured, *_costs(report["total"][policy["name"]]))
+        drawn.add_row(_title(policy), *measured, *_costs(report, policy["name"]))
     return drawn
 
 
-def _costs(total: Mapping[str, Any]) -> tuple[str, str]:
+def _costs(report: Report, name: str) -> tuple[str, str]:
     """What a policy's trainings cost; the best in hindsight is nobody's."""
-    if total.get("fits") is None:
-        return "", ""
-    cpu = total.get("fit_cpu")
-    return f"{total['fits']:,}", "" if cpu is None else f"{cpu:,.0f} s"
+    fits, cpu = report["total"][name].get("fits"), report["cost"].get("policies", {}).get(name)
+    return "" if fits is None else f"{fits:,}", "" if cpu is None else f"{cpu:,.0f} s"
 
 
 def _differences(report: Report) -> Table | None:

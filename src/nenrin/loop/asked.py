@@ -8,7 +8,8 @@ import msgspec
 
 from nenrin.core.digest import derived_id
 from nenrin.core.errors import RequestError
-from nenrin.loop.faults import Injection
+from nenrin.data.faults import DataFault, is_data_fault
+from nenrin.loop.faults import Injection, must_lie
 from nenrin.loop.policies import check_policies
 from nenrin.loop.ports import Prepared
 from nenrin.loop.window import read_date
@@ -57,7 +58,7 @@ def read_asked(
             hint="until is the day after the last one served: give a later one",
         )
     for text in inject:
-        Injection.parse(text).must_lie(first, end)
+        must_lie(text, fault_of(text).day, first, end)
     for part in without:
         if part not in PARTS:
             raise RequestError(
@@ -76,8 +77,22 @@ def read_asked(
     )
 
 
+def fault_of(text: str) -> Injection | DataFault:
+    """The fault that a text names: of the data, or of fits.
+
+    Raises:
+        RequestError: it names none.
+    """
+    return DataFault.parse(text) if is_data_fault(text) else Injection.parse(text)
+
+
+def name_of_question(prepared: Prepared, asked: Asked) -> str:
+    """A backtest's id where it is the first of its question."""
+    return derived_id("bt", prepared.project, prepared.data, msgspec.to_builtins(asked))
+
+
 def environment_of(prepared: Prepared, asked: Asked, taken: list[str]) -> str:
     """A name for a replay: the same for the same question, with a number for every time it is asked."""
-    name = derived_id("bt", prepared.project, prepared.data, msgspec.to_builtins(asked))
+    name = name_of_question(prepared, asked)
     times = sum(1 for other in taken if other.startswith(f"backtest/{name}"))
     return f"backtest/{name}" if not times else f"backtest/{name}-{times + 1}"

@@ -54,30 +54,6 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
         """Whether a fit at the instant ``at`` is late enough to be hit."""
         return at >= local_midnight(date.fromisoformat(self.day), zone)
 
-    def must_lie(self, first: date | None, end: date | None) -> None:
-        """Refuse a day that no replay of this window reaches.
-
-        Args:
-            first: local date of the window's first look; ``None``: not known yet.
-            end: local date at whose beginning the window ends; ``None``: not known yet.
-
-        Raises:
-            RequestError: the day lies before the first, or is not before the end.
-        """
-        day = date.fromisoformat(self.day)
-        if first and day < first:
-            raise RequestError(
-                f"{self.text} lies before the window, which begins on {first}",
-                hint=f"the first look is struck by {self.kind}:{first}",
-                where=self.text,
-            )
-        if end and day >= end:
-            raise RequestError(
-                f"{self.text} lies after the window, which ends before {end}: it would strike nothing",
-                hint="choose an earlier day, or a later --until",
-                where=self.text,
-            )
-
     def fault(self, task: str) -> str:
         """The fault that a struck fit carries, for :func:`apply`."""
         return f"{self.kind}/regression" if task == "regression" else self.kind
@@ -101,6 +77,33 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
         except ValueError:
             raise RequestError(f"{text!r} has no date", hint=GRAMMAR, where=text) from None
         return cls(kind=kind, day=day, how=how)
+
+
+def must_lie(text: str, day: str, first: date | None, end: date | None) -> None:
+    """Refuse a day that no replay of this window reaches.
+
+    Args:
+        text: the fault.
+        day: the local date of its beginning.
+        first: local date of the window's first look; ``None``: not known yet.
+        end: local date at whose beginning the window ends; ``None``: not known yet.
+
+    Raises:
+        RequestError: the day lies before the first, or is not before the end.
+    """
+    begins = date.fromisoformat(day)
+    if first and begins < first:
+        raise RequestError(
+            f"{text} lies before the window, which begins on {first}",
+            hint=f"give {first}, or a later day",
+            where=text,
+        )
+    if end and begins >= end:
+        raise RequestError(
+            f"{text} lies after the window, which ends before {end}: it would strike nothing",
+            hint="choose an earlier day, or a later --until",
+            where=text,
+        )
 
 
 def apply(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from nenrin.data.faults import DataFault
 from nenrin.gates.policy import Policy
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.declare import DeploymentSpec, Recipe
@@ -189,9 +190,17 @@ class Replay(Protocol):
     """Makes deployments ready. Implemented by the project's graph."""
 
     def prepare(
-        self, environment: str, deployment: str | None, *, load: bool, progress: Progress | None
+        self,
+        environment: str,
+        deployment: str | None,
+        *,
+        load: bool,
+        progress: Progress | None,
+        faults: Sequence[DataFault] = (),
     ) -> Prepared:
         """Load what is missing (everything anew if ``load``), build the rows, open a trainer.
+
+        ``faults`` are played into the data that rows and data tests read; what is stored stays as it is.
 
         Raises:
             NenrinError: the project file, the data or the model is wrong.

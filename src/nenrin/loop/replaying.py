@@ -13,15 +13,16 @@ from nenrin.core.calendar import SimulatedCalendar
 from nenrin.core.instants import iso, local_date, spell
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Units
-from nenrin.loop.asked import Asked
+from nenrin.loop.asked import Asked, fault_of
 from nenrin.loop.backtest import Backtest, Played, PolicyAnswers
 from nenrin.loop.comparators import Other, comparators
 from nenrin.loop.deployed import Deployed, Options
-from nenrin.loop.faults import Injection
+from nenrin.loop.faults import Injection, must_lie
 from nenrin.loop.harm import bad_week
 from nenrin.loop.journal import LoopJournal
 from nenrin.loop.limits import limits
 from nenrin.loop.matrix import matrix
+from nenrin.loop.noticed import costs, sentences, signs
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.policies import name_of
 from nenrin.loop.ports import Prepared, Progress
@@ -54,6 +55,7 @@ class Replayer:
         timer: measures.
         worker_cpu: CPU seconds of all workers so far.
         rivals: other deployments of the same model, by the text that asked for them.
+        undisturbed: the report of the same question without faults; empty: not known.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Replayer:
         timer: Timer,
         worker_cpu: Callable[[], float],
         rivals: Mapping[str, Prepared],
+        undisturbed: Mapping[str, Any],
     ) -> None:
         self._environment = environment
         self._prepared = prepared
@@ -78,6 +81,7 @@ class Replayer:
         self._timer = timer
         self._worker_cpu = worker_cpu
         self._rivals = rivals
+        self._undisturbed = undisturbed
 
     def play(self, started: tuple[float, float], progress: Progress | None) -> dict[str, Any]:
         """Replay and report; ``started`` is (CPU, wall) when the work began, of the whole process tree."""
@@ -91,13 +95,14 @@ class Replayer:
             from_=self._asked.from_,
             until=self._asked.until,
         )
-        injections = tuple(Injection.parse(text) for text in self._asked.inject)
-        for injection in injections:
-            injection.must_lie(*(local_date(at, table.zone) for at in (chosen.look, chosen.until)))
+        faults = [fault_of(text) for text in self._asked.inject]
+        for fault in faults:
+            dates = (local_date(at, table.zone) for at in (chosen.look, chosen.until))
+            must_lie(fault.text, fault.day, *dates)
         options = Options(
             watching="watch" not in self._asked.without,
             recalibrating="recalibration" not in self._asked.without,
-            injections=injections,
+            injections=tuple(each for each in faults if isinstance(each, Injection)),
         )
         deployed = open_deployed(prepared, chosen.look, options)
         self._open(chosen, deployed)
@@ -113,7 +118,8 @@ class Replayer:
         self._close(calendar.now(), report)
         sequence, head = self._units.head(self._environment)
         report |= {"ledger_head": head, "ledger_events": sequence}
-        report["cost"] = self._cost(started)
+        policies = {answers.name: answers.cpu for answers in played.answers}
+        report["cost"] = {**self._cost(started), "policies": policies}  # measured: in no event
         return report
 
     def _others(self, chosen: Window, deployed: Deployed) -> list[Other]:
@@ -172,6 +178,11 @@ class Replayer:
         name = self._environment.split("/", 1)[1]
         state = deployed.state
         end = deployed.ground.day_closing(deployed.ground.days - 1, state.settle)
+        measured = tables(scored, task.kind)
+        dated = [(text, fault_of(text).day) for text in self._asked.inject]
+        usual = self._undisturbed
+        found = signs(played, dated, table.zone, usual.get("events", ()))
+        cost = costs(measured["total"], usual.get("total", {}), measured["columns"][0])
         staged = self._asked.inject or self._asked.without
         return {
             "id": name,
@@ -194,7 +205,8 @@ class Replayer:
             "inject": list(self._asked.inject),
             "without": list(self._asked.without),
             "matrix": matrix(deployed, scored) if self._asked.matrix else {},
-            **tables(scored, task.kind),
+            "faults": {"signs": found, "cost": cost} if dated else {},
+            **measured,
             "differences": gaps,
             "events": events,
             "counts": counts,
@@ -203,6 +215,7 @@ class Replayer:
             "bad_week": bad_week(deployed, played, scored),
             "sentences": [
                 *(gap["sentence"] for gap in gaps),
+                *sentences(found, cost),
                 *limits(prepared.declared, table, state.settle),
             ],
             "next": [line.format(id=name) for line in (*(() if staged else ADOPT), *EXPORT)],

@@ -84,7 +84,6 @@ def tables(scored: Scored, task: str) -> dict[str, Any]:
             "rows": int(np.count_nonzero(known)),
             **scores(task, scored.y[known], p[name][known]),
             "fits": _fits(scored.policies.get(name)),
-            "fit_cpu": _fit_cpu(scored.policies.get(name)),
         }
         for name in names
     }
@@ -210,6 +209,11 @@ def shares_of(played: Played) -> dict[str, Any]:
     }
 
 
+def told(kind: str, body: dict[str, Any]) -> str:
+    """An event's body for people."""
+    return _TOLD[kind][1](body)
+
+
 def _alarm(body: dict[str, Any]) -> str:
     if "bias" in body:
         bias, se = figure(body["bias"], plus=True), figure(body["se"])
@@ -247,10 +251,6 @@ def _line(at: int, kind: str, text: str, version: str) -> dict[str, Any]:
 
 def _fits(answers: PolicyAnswers | None) -> int | None:
     return answers.fits if answers else None
-
-
-def _fit_cpu(answers: PolicyAnswers | None) -> float | None:
-    return answers.cpu if answers else None
 
 
 def _by_day(scored: Scored, losses: np.ndarray | None) -> list[float | int | None]:

@@ -15,10 +15,11 @@ from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
+from nenrin.data.faults import DataFault, is_data_fault
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
-from nenrin.loop.asked import Asked, environment_of, read_asked
+from nenrin.loop.asked import Asked, environment_of, name_of_question, read_asked
 from nenrin.loop.exam import Exam
 from nenrin.loop.exporting import export_predictions
 from nenrin.loop.journal import LoopJournal, LoopStates
@@ -162,9 +163,11 @@ class LoopService:
     def _replayed(
         self, asked: Asked, deployment: str | None, progress: Progress | None
     ) -> dict[str, Any]:
+        faults = [DataFault.parse(text) for text in asked.inject if is_data_fault(text)]
+        undisturbed = self._undisturbed(asked, deployment, progress, make=bool(faults))
         started = (self._accounted, self._timer.wall())
         prepared = self._replay.prepare(
-            self._environment, deployment, load=False, progress=progress
+            self._environment, deployment, load=False, progress=progress, faults=faults
         )
         if not prepared.timed:
             raise RefusedError(
@@ -187,9 +190,34 @@ class LoopService:
                 for text in asked.policies
                 if is_rival(text)
             },
+            undisturbed=undisturbed,
         ).play(started, progress)
         self._accounted = self._timer.cpu() + self._worker_cpu()
         return report
+
+    def _undisturbed(
+        self, asked: Asked, deployment: str | None, progress: Progress | None, *, make: bool
+    ) -> dict[str, Any]:
+        """The report of the same question without faults: as it was answered before, or now if ``make``."""
+        if not asked.inject:
+            return {}
+        plain = msgspec.structs.replace(asked, inject=())
+        prepared = self._replay.prepare(
+            self._environment, deployment, load=False, progress=progress
+        )
+        with self._units.read(self._environment) as unit:
+            report = self._backtests.get(unit, name_of_question(prepared, plain))
+        if report is None and make:
+            report = self.backtest(
+                plain.from_,
+                plain.until,
+                without=plain.without,
+                policies=plain.policies,
+                matrix=plain.matrix,
+                deployment=deployment,
+                progress=progress,
+            )
+        return report or {}
 
     def backtests(self) -> list[dict[str, Any]]:
         """A line for every backtest, oldest first."""

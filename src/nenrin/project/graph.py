@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import polars as pl
 
 from nenrin.core.digest import digest
+from nenrin.core.errors import RequestError
 from nenrin.core.store import ContentStore
 from nenrin.data.declare import Shifted
+from nenrin.data.faults import DataFault
 from nenrin.data.service import DataService
 from nenrin.features.service import FeatureSet
 from nenrin.gates.evidence import read_policy
@@ -75,10 +78,16 @@ class Preparer:
         load: bool,
         now: int,
         progress: Progress | None,
+        faults: Sequence[DataFault] = (),
     ) -> Prepared:
-        """Run the graph and give what the loop needs."""
-        stages = self.stages(environment, deployment, load=load, now=now, progress=progress)
+        """Run the graph and give what the loop needs; ``faults`` are played into what it reads."""
+        stages = self.stages(
+            environment, deployment, load=load, now=now, progress=progress, faults=faults
+        )
         outputs = self._engine.run(stages.prepare(), progress).outputs
+        _check_faults(
+            faults, {d.declared.name: stages.frame(d.declared.name) for d in stages.datasets}
+        )
         model = deployment.model
         table_digest = outputs[f"rows:{model.declared.name}"]
         table = RowTable.open(self._store.file(table_digest))
@@ -116,6 +125,7 @@ class Preparer:
         load: bool,
         now: int,
         progress: Progress | None = None,
+        faults: Sequence[DataFault] = (),
     ) -> Stages:
         """The deployment's graph, bound to this revision."""
         return Stages(
@@ -128,6 +138,7 @@ class Preparer:
             data=self._data,
             store=self._store,
             progress=progress,
+            faults=faults,
         )
 
     def _trainer(
@@ -201,6 +212,24 @@ def gate_policy(folder: Path, declared: DeploymentSpec) -> Policy:
     if "\n" not in rules and path.is_file():
         return read_policy(path.read_text("utf-8"), str(path))
     return read_policy(rules, declared.where)
+
+
+def _check_faults(faults: Sequence[DataFault], frames: Mapping[str, pl.DataFrame]) -> None:
+    """Refuse a fault of a column that no dataset has.
+
+    Raises:
+        RequestError: there is none of that name; says which there are.
+    """
+    known = {
+        name for frame in frames.values() for name in frame.columns if not name.startswith("__")
+    }
+    for fault in faults:
+        if fault.what and fault.kind != "late_labels" and fault.what not in known:
+            raise RequestError(
+                f"no dataset has a column {fault.what!r}",
+                hint=f"there are {', '.join(sorted(known))}",
+                where=fault.text,
+            )
 
 
 def _plain(value: Any) -> Any:

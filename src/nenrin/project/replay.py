@@ -15,6 +15,7 @@ from nenrin.core.instants import NEVER
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
+from nenrin.data.faults import DataFault
 from nenrin.data.service import DataService
 from nenrin.loop.declare import Deployment
 from nenrin.loop.limits import limits
@@ -128,7 +129,13 @@ class ProjectReplay:
             return self._revisions.latest(unit)
 
     def prepare(
-        self, environment: str, deployment: str | None, *, load: bool, progress: Progress | None
+        self,
+        environment: str,
+        deployment: str | None,
+        *,
+        load: bool,
+        progress: Progress | None,
+        faults: Sequence[DataFault] = (),
     ) -> Prepared:
         """Snapshot the folder and make a deployment ready (see :class:`nenrin.loop.ports.Replay`)."""
         project = self.load()
@@ -137,7 +144,12 @@ class ProjectReplay:
         if progress:
             progress("snapshot", 1, 1, revision.id)
         return self._preparer(environment, project, revision).prepare(
-            environment, chosen, load=load, now=self._calendar.now(), progress=progress
+            environment,
+            chosen,
+            load=load,
+            now=self._calendar.now(),
+            progress=progress,
+            faults=faults,
         )
 
     def policy(self, environment: str, prepared: Prepared, text: str) -> Prepared:

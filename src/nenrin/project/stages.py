@@ -5,7 +5,7 @@ Each node is a room's verb with its key: what it reads, by digest, and the code 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,7 @@ import polars as pl
 from nenrin.core.errors import DataError
 from nenrin.core.store import ContentStore, whole
 from nenrin.data.declare import Dataset
+from nenrin.data.faults import DataFault
 from nenrin.data.service import DataService
 from nenrin.data.spec import DatasetSpec
 from nenrin.data.versions import DatasetVersion
@@ -47,6 +48,7 @@ class Stages:
         load: load datasets anew; otherwise only those that have no version yet.
         now: business instant of a load.
         data, store: the rooms' services.
+        faults: what a backtest plays into the data.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class Stages:
         data: DataService,
         store: ContentStore,
         progress: Progress | None = None,
+        faults: Sequence[DataFault] = (),
     ) -> None:
+        self._faults = faults
         self.project = project
         self.deployment = deployment
         self.versions: dict[str, DatasetVersion] = {}
@@ -93,9 +97,20 @@ class Stages:
         return Graph([*self._data_nodes(), *self._row_nodes(), *self._look_nodes()])
 
     def frame(self, name: str) -> pl.DataFrame:
-        """Every stored row of a dataset, as of the loaded version."""
+        """Every stored row of a dataset, as of the loaded version, with the faults that are played in."""
         if name not in self._frames:
-            self._frames[name] = self._data.frame(self.versions[name])
+            frame, zone = (
+                self._data.frame(self.versions[name]),
+                self.model.rows.declared.tz or "UTC",
+            )
+            for fault in self._faults:
+                frame = fault.apply(
+                    frame,
+                    zone,
+                    rows=name == self.model.rows.declared.name,
+                    label=name == self.model.label_column.dataset.declared.name,
+                )
+            self._frames[name] = frame
         return self._frames[name]
 
     def forget(self) -> None:
@@ -141,8 +156,12 @@ class Stages:
         code = code_of(self._revision, self._store)
         common: dict[str, Any] = {
             "stage": "data preparation",
-            "parts": {"code": self._revision.digest, "model": model.name},
-            "plain": frozenset({"model"}),
+            "parts": {
+                "code": self._revision.digest,
+                "model": model.name,
+                **({"faults": [fault.text for fault in self._faults]} if self._faults else {}),
+            },
+            "plain": frozenset({"model", "faults"}),
             "intact": partial(whole, self._store),
             "told": self._store.put(msgspec.json.encode(code)),
             "explained": explained_by(code, self._store),

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nenrin.core.instants import to_us
 from nenrin.training.artefact import Artefact
 from tests.journeys.flights.conftest import Replayed
 from tests.journeys.flights.reference import NEW_YORK, Raw
@@ -109,13 +110,22 @@ def test_five_hundred_predictions_from_the_raw_files(replayed: Replayed) -> None
     store, registry = replayed.platform.store, replayed.platform.registry
     environment = f"backtest/{replayed.report['id']}"
     contents = {v.id: v.content for v in registry.list(environment)}
+    shared = [
+        (event.at, event.body)
+        for event in replayed.platform.units.events(environment)
+        if event.kind == "deployment.shared"
+    ]
     models: dict[str, Artefact] = {}
     for row in chosen:
-        version = row["version"]
-        if version not in models:
-            models[version] = Artefact.loads(store.get(contents[version]), trusted=True)
-        features = raw.features(row["asked"], _raw_row(raw, row))
-        found = models[version].predict(_frame(features))[0]
+        features, found = raw.features(row["asked"], _raw_row(raw, row)), 0.0
+        body = [body for at, body in shared if at <= to_us(row["asked"])][-1]
+        assert body["recalibration"] is None
+        alone = [{"version": row["version"], "share": 1.0}]  # a comparator's fit
+        for member in body["members"].get(row["version"], alone):
+            version = member["version"]
+            if version not in models:
+                models[version] = Artefact.loads(store.get(contents[version]), trusted=True)
+            found += member["share"] * models[version].predict(_frame(features))[0]
         assert math.isclose(found, row["p"], rel_tol=0, abs_tol=1e-12), (row, features)
 
 
