@@ -28,6 +28,7 @@ _HOMES = {
     "samples": "nenrin.data.samples",
     "step": "nenrin.project.steps",
     "trailing": "nenrin.loop.declare",
+    "value": "nenrin.loop.worth",
 }
 
 __all__ = list(_HOMES)

@@ -19,9 +19,9 @@ Report = Mapping[str, Any]
 TITLES = {
     "accuracy": "accuracy", "average_precision": "average precision", "bias": "bias",
     "brier": "Brier score", "f1": "F1", "log_loss": "log loss", "mae": "MAE",
-    "r2": "R²", "rmse": "RMSE", "roc_auc": "ROC AUC",
+    "r2": "R²", "rmse": "RMSE", "roc_auc": "ROC AUC", "value": "value a row",
 }  # fmt: skip
-HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision", "f1", "r2", "roc_auc"})
+HIGHER_IS_BETTER = frozenset({"accuracy", "average_precision", "f1", "r2", "roc_auc", "value"})
 KINDS = {
     "training": ("trainings", "neutral"),
     "promotion": ("promotions", "good"),

@@ -14,6 +14,7 @@ from cronsim import CronSim, CronSimError
 
 from nenrin.core.errors import ProjectError
 from nenrin.core.instants import DAY, declared_duration, spell
+from nenrin.loop.worth import Value
 
 if TYPE_CHECKING:
     from nenrin.training.declare import Model
@@ -79,6 +80,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         settle: microseconds after which a block's labels count as complete; ``None`` is measured.
         gates: the gate policy's text or file; empty is the default policy.
         contract: data contract file; empty is the schema frozen at first load.
+        value: what an answer is worth in money; ``None`` is not said.
         where: ``file:line`` of the declaration.
     """
 
@@ -91,6 +93,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     gates: str
     contract: str
     where: str
+    value: Value | None = None
 
 
 class Deployment:
@@ -224,6 +227,7 @@ def deployment(
     settle: str | None = None,
     gates: str = "",
     contract: str = "",
+    value: Value | None = None,
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
 
@@ -241,12 +245,19 @@ def deployment(
         settle: age at which labels count as complete; measured on the first fit when left out.
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
+        value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
     where = _caller()
     _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
+    if value is not None and not isinstance(value, Value):
+        raise ProjectError(
+            f"value={value!r} is no nr.value(…)",
+            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
+            where=where,
+        )
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
     trained = getattr(model.declared, "imported", None) is None
     three = (history(), history(half_life="60d"), trailing("90d"))
@@ -261,6 +272,7 @@ def deployment(
         gates=gates,
         contract=contract,
         where=where,
+        value=value,
     )
     return Deployment(model, spec)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from nenrin.core.errors import ConflictError
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
-from nenrin.loop.ports import Served, Step
+from nenrin.loop.ports import Prepared, Served, Step
 from nenrin.loop.state import Segment, State
 from nenrin.registry.service import RegistryService
 from nenrin.serving.router import Part, Route, Variant
@@ -162,6 +163,31 @@ class LoopJournal:
                 request=self._served.request,
                 example=self._served.example,
             )
+
+
+@dataclass(frozen=True)
+class Journals:
+    """Makes the journal of an environment: what all of them write with."""
+
+    units: Units
+    registry: RegistryService
+    gates: GatesService
+    serving: ServingService
+    states: LoopStates
+    store: ContentStore
+
+    def __call__(self, environment: str, prepared: Prepared) -> LoopJournal:
+        """The journal of a deployment there."""
+        return LoopJournal(
+            environment,
+            prepared.served,
+            units=self.units,
+            registry=self.registry,
+            gates=self.gates,
+            serving=self.serving,
+            states=self.states,
+            store=self.store,
+        )
 
 
 def share(serving: ServingService, unit: Unit, deployment: str, segment: Segment) -> None:

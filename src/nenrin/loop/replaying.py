@@ -178,7 +178,7 @@ class Replayer:
         name = self._environment.split("/", 1)[1]
         state = deployed.state
         end = deployed.ground.day_closing(deployed.ground.days - 1, state.settle)
-        measured = tables(scored, task.kind)
+        measured = tables(scored, task.kind, prepared.declared.value)
         dated = [(text, fault_of(text).day) for text in self._asked.inject]
         usual = self._undisturbed
         found = signs(played, dated, table.zone, usual.get("events", ()))

@@ -11,6 +11,7 @@ from nenrin.core.figures import figure
 from nenrin.core.instants import NEVER, iso
 from nenrin.loop.backtest import Played, PolicyAnswers
 from nenrin.loop.ground import Ground
+from nenrin.loop.worth import Value
 from nenrin.stats.calibration import reliability
 from nenrin.stats.intervals import moving_blocks
 from nenrin.stats.metrics import METRICS, ROW_LOSSES
@@ -67,13 +68,14 @@ class Scored:
         return float(np.mean(self.row_loss(self.y[rows], self.policies[name].p[rows])))
 
 
-def scores(task: str, y: np.ndarray, p: np.ndarray) -> dict[str, float]:
-    """The report's columns for some labelled rows."""
+def scores(task: str, y: np.ndarray, p: np.ndarray, value: Value | None = None) -> dict[str, float]:
+    """The report's columns for some labelled rows; ``value`` is the mean worth of an answer."""
+    worth = {"value": float(np.mean(value.of(y, p)))} if value else {}
     out = {name: METRICS[name](y, p) for name in COLUMNS[task] if name != "bias"}
-    return {**out, "bias": float(np.mean(y - p))}
+    return {**out, "bias": float(np.mean(y - p)), **worth}
 
 
-def tables(scored: Scored, task: str) -> dict[str, Any]:
+def tables(scored: Scored, task: str, value: Value | None = None) -> dict[str, Any]:
     """The parts ``policies``, ``columns``, ``total``, ``months``, ``days`` and ``reliability``."""
     names = [*scored.policies, HINDSIGHT]
     titles = {n: a.title for n, a in scored.policies.items()} | {HINDSIGHT: "best in hindsight"}
@@ -82,7 +84,7 @@ def tables(scored: Scored, task: str) -> dict[str, Any]:
     total = {
         name: {
             "rows": int(np.count_nonzero(known)),
-            **scores(task, scored.y[known], p[name][known]),
+            **scores(task, scored.y[known], p[name][known], value),
             "fits": _fits(scored.policies.get(name)),
         }
         for name in names
@@ -93,7 +95,7 @@ def tables(scored: Scored, task: str) -> dict[str, Any]:
         if rows.any():
             line: dict[str, Any] = {"month": month, "rows": int(np.count_nonzero(rows))}
             line["base_rate"] = float(np.mean(scored.y[rows]))
-            line |= {name: scores(task, scored.y[rows], p[name][rows]) for name in names}
+            line |= {name: scores(task, scored.y[rows], p[name][rows], value) for name in names}
             months.append(line)
     days: dict[str, Any] = {"day": scored.day_names, "rows": _by_day(scored, None)}
     days |= {name: _by_day(scored, scored.losses(name)) for name in names}
@@ -102,7 +104,7 @@ def tables(scored: Scored, task: str) -> dict[str, Any]:
             {"name": name, "title": titles[name], "color_index": index}
             for index, name in enumerate(names)
         ],
-        "columns": list(COLUMNS[task]),
+        "columns": [*COLUMNS[task], *(["value"] if value else [])],
         "total": total,
         "months": months,
         "days": days,

@@ -4,50 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any
 
 from nenrin.core.calendar import Calendar
 from nenrin.core.environment import checked, is_backtest, of_backtest
-from nenrin.core.errors import NotFoundError, RefusedError, RequestError
+from nenrin.core.errors import RequestError
 from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
-from nenrin.core.unit import Unit, Units
-from nenrin.data.faults import DataFault, is_data_fault
+from nenrin.core.unit import Units
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
-from nenrin.loop.asked import Asked, environment_of, name_of_question, read_asked
+from nenrin.loop.asked import read_asked
 from nenrin.loop.exam import Exam
-from nenrin.loop.exporting import export_predictions
-from nenrin.loop.journal import LoopJournal, LoopStates
+from nenrin.loop.journal import Journals, LoopStates
 from nenrin.loop.living import Living
-from nenrin.loop.policies import is_rival
-from nenrin.loop.ports import Prepared, Progress, Replay
+from nenrin.loop.ports import Progress, Replay
 from nenrin.loop.proposing import Projects, Proposing
-from nenrin.loop.replaying import Replayer
+from nenrin.loop.replays import Backtests, Replays
 from nenrin.loop.rings import rings
 from nenrin.registry.service import RegistryService
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.service import ServingService
-
-
-class Backtests(Protocol):
-    """Keeps reports. Adapter: ``nenrin.backends.sql.loop``."""
-
-    def add(self, unit: Unit, backtest: str, at: int, body: dict[str, Any]) -> None:
-        """Keep a report."""
-        ...
-
-    def get(self, unit: Unit, backtest: str) -> dict[str, Any] | None:
-        """The report of that id."""
-        ...
-
-    def all(self, unit: Unit) -> list[dict[str, Any]]:
-        """Every report, oldest first."""
-        ...
 
 
 class LoopService:
@@ -79,24 +58,24 @@ class LoopService:
         worker_cpu: Callable[[], float],
         projects: Projects,
     ) -> None:
-        self._environment = environment
+        journals = Journals(units, registry, gates, serving, states, store)
         self._units = units
         self._replay = replay
-        self._registry = registry
-        self._gates = gates
-        self._serving = serving
-        self._states = states
-        self._backtests = backtests
-        self._log = log
-        self._store = store
-        self._calendar = calendar
-        self._timer = timer
-        self._worker_cpu = worker_cpu
-        self._accounted = 0.0  # the first backtest bears what starting the process cost
+        self._replays = Replays(
+            environment,
+            units=units,
+            replay=replay,
+            journal=journals,
+            backtests=backtests,
+            log=log,
+            calendar=calendar,
+            timer=timer,
+            worker_cpu=worker_cpu,
+        )
         self._living = Living(
             units=units,
             replay=replay,
-            journal=self._journal,
+            journal=journals,
             registry=registry,
             serving=serving,
             states=states,
@@ -154,77 +133,11 @@ class LoopService:
             RequestError: a date, a fault or the window does not fit.
         """
         asked = read_asked(from_, until, inject, without, policies, matrix)
-        report = self._replayed(asked, deployment, progress)
-        with self._units.write(self._environment, self._calendar.now()) as unit:
-            self._backtests.add(unit, report["id"], unit.at, report)
-            unit.record("backtest.reported", report["id"], {"ledger_head": report["ledger_head"]})
-        return report
-
-    def _replayed(
-        self, asked: Asked, deployment: str | None, progress: Progress | None
-    ) -> dict[str, Any]:
-        faults = [DataFault.parse(text) for text in asked.inject if is_data_fault(text)]
-        undisturbed = self._undisturbed(asked, deployment, progress, make=bool(faults))
-        started = (self._accounted, self._timer.wall())
-        prepared = self._replay.prepare(
-            self._environment, deployment, load=False, progress=progress, faults=faults
-        )
-        if not prepared.timed:
-            raise RefusedError(
-                f"the rows of {prepared.rows} have no time, so there is no history to replay",
-                hint="declare time= on the dataset, or judge by cross-validation: nenrin run",
-                where=prepared.rows,
-            )
-        environment = environment_of(prepared, asked, self._units.environments())
-        report = Replayer(
-            environment,
-            prepared,
-            asked,
-            units=self._units,
-            journal=self._journal(environment, _replayed(prepared)),
-            log=self._log,
-            timer=self._timer,
-            worker_cpu=self._worker_cpu,
-            rivals={
-                text: self._replay.policy(self._environment, prepared, text)
-                for text in asked.policies
-                if is_rival(text)
-            },
-            undisturbed=undisturbed,
-        ).play(started, progress)
-        self._accounted = self._timer.cpu() + self._worker_cpu()
-        return report
-
-    def _undisturbed(
-        self, asked: Asked, deployment: str | None, progress: Progress | None, *, make: bool
-    ) -> dict[str, Any]:
-        """The report of the same question without faults: as it was answered before, or now if ``make``."""
-        if not asked.inject:
-            return {}
-        plain = msgspec.structs.replace(asked, inject=())
-        prepared = self._replay.prepare(
-            self._environment, deployment, load=False, progress=progress
-        )
-        with self._units.read(self._environment) as unit:
-            report = self._backtests.get(unit, name_of_question(prepared, plain))
-        if report is None and make:
-            report = self.backtest(
-                plain.from_,
-                plain.until,
-                without=plain.without,
-                policies=plain.policies,
-                matrix=plain.matrix,
-                deployment=deployment,
-                progress=progress,
-            )
-        return report or {}
+        return self._replays.answer(asked, deployment, progress)
 
     def backtests(self) -> list[dict[str, Any]]:
         """A line for every backtest, oldest first."""
-        with self._units.read(self._environment) as unit:
-            reports = self._backtests.all(unit)
-        lines = ("id", "window", "inject", "without", "counts", "ledger_head", "project")
-        return [{name: report.get(name) for name in lines} for report in reports]
+        return self._replays.all()
 
     def report(self, backtest: str) -> dict[str, Any]:
         """A backtest's report.
@@ -232,23 +145,11 @@ class LoopService:
         Raises:
             NotFoundError: there is none of that id.
         """
-        with self._units.read(self._environment) as unit:
-            report = self._backtests.get(unit, backtest)
-        if report is None:
-            raise NotFoundError(
-                f"there is no backtest {backtest!r}",
-                hint="run one: nenrin backtest",
-                where=backtest,
-            )
-        return report
+        return self._replays.report(backtest)
 
     def export(self, backtest: str, path: Path) -> dict[str, Any]:
         """Write every prediction of every policy as Parquet (see :mod:`nenrin.loop.exporting`)."""
-        report = self.report(backtest)
-        prepared = self._replay.prepare(
-            self._environment, report["project"]["deployment"], load=False, progress=None
-        )
-        return export_predictions(report, prepared, self._log, path)
+        return self._replays.export(backtest, path)
 
     def adopt(self, backtest: str, into: str = "dev") -> dict[str, Any]:
         """Propose a backtest's champion to an environment; deployed at once where there is none.
@@ -345,24 +246,3 @@ class LoopService:
     def status(self, environment: str) -> dict[str, Any]:
         """What is served, and how each deployment stands."""
         return self._living.status(environment)
-
-    def _journal(self, environment: str, prepared: Prepared) -> LoopJournal:
-        return LoopJournal(
-            environment,
-            prepared.served,
-            units=self._units,
-            registry=self._registry,
-            gates=self._gates,
-            serving=self._serving,
-            states=self._states,
-            store=self._store,
-        )
-
-
-def _replayed(prepared: Prepared) -> Prepared:
-    """A replay's events name nothing that later data or another snapshot of the same code changes.
-
-    Rows are answered from the row table, so no feature state is served; the opening event names the code.
-    """
-    served = msgspec.structs.replace(prepared.served, features="", revision="")
-    return msgspec.structs.replace(prepared, served=served)
