@@ -16,9 +16,10 @@ def mixing(report: Report) -> Markup | None:
     if not found:
         return None
     days = [date.fromisoformat(day) for day in found["day"]]
+    largest_first = sorted(found["slots"].items(), key=lambda slot: -sum(s or 0 for s in slot[1]))
     series = [
         charts.Series(name=slot, y=shares, tone=tone)
-        for tone, (slot, shares) in enumerate(found["slots"].items())
+        for tone, (slot, shares) in enumerate(largest_first)
     ]
     recalibrated = sum(found["recalibrated"])
     return section(
