@@ -66,11 +66,10 @@ def replayed(serve: str) -> list[Watched]:
     def reading(deployed: Deployed, block: int) -> bool:
         watch = deployed.state.watch
         if watch is not None and block >= watch.block:
-            ground = deployed.ground
             rows = differences(deployed, watch, block, block)
             kept = seen.setdefault(watch.subject, Watched(watch.margin))
             if len(rows):
-                kept.days[ground.day_of(block)].append(rows)
+                kept.days[deployed.ground.day_of(block)].append(rows)
         return read_block(deployed, block)
 
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
@@ -83,7 +82,11 @@ def replayed(serve: str) -> list[Watched]:
             mock.patch.object(sys, "argv", ["nenrin", "backtest", "--json"]),
             contextlib.redirect_stdout(io.StringIO()),
         ):
-            nenrin()
+            try:
+                nenrin()
+            except SystemExit as end:
+                if end.code:
+                    raise
     return [each for each in seen.values() if len(each.days) >= 3]
 
 
