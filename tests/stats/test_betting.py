@@ -1,16 +1,17 @@
-"""The watch's bets: arithmetic, the supermartingale, and false alarms and power in one table."""
+"""The watch's bets: arithmetic, the supermartingale, and an independent implementation as oracle."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+import ville
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nenrin.stats.betting import Wealth, clip_of, margin
 
-BLOCKS_A_DAY = 8
-DAYS = 14
+BLOCKS = 112  # of a watch of 14 days
+FIXED = 1e-300  # so small an alpha that ville's bet is always at its bound, c / m
 
 
 def test_a_bet_by_hand():
@@ -68,40 +69,39 @@ def test_clip_is_a_tenth_of_a_nat_or_a_fifth_of_the_loss():
     assert clip_of("squared", np.array([np.nan])) == 0.1
 
 
-def found_within(
-    days: int, harm: float, day_sd: float, seed: int, *, tolerate: float | None
-) -> float:
-    """Share of 200 promotions that are rolled back within ``days`` days of 8 blocks.
+def path(blocks: np.ndarray, m: float, c: float) -> list[Wealth]:
+    """The wealth after each block."""
+    wealth, steps = Wealth(), []
+    for x in blocks.tolist():
+        wealth = wealth.bet(x, m, c)
+        steps.append(wealth)
+    return steps
 
-    Days differ by a zero-mean effect, blocks by noise; the margin is the rule's, from 28 days
-    before, or ``tolerate``.
+
+def oracle(blocks: np.ndarray, m: float, c: float, bet: float) -> np.ndarray:
+    """Wealth by ville's one-sided betting test on the clipped blocks, its bet fixed at its upper bound.
+
+    There the null is "the mean is at most m" on [-c, c], and the bound of the bet is ``bet`` of the greatest
+    that cannot go bankrupt, which is what .3 and .9 mean here.
     """
-    random = np.random.default_rng(seed)
-    found = 0
-    for _ in range(200):
-        m = margin(random.normal(scale=day_sd, size=28), 0.1) if tolerate is None else tolerate
-        effect = np.repeat(random.normal(scale=day_sd, size=days), BLOCKS_A_DAY)
-        blocks = harm + effect + random.normal(scale=0.02, size=len(effect))
-        wealth = Wealth()
-        for x in blocks.tolist():
-            wealth = wealth.bet(x, m, 0.1)
-            if wealth.alarms:
-                found += 1
-                break
-    return found / 200
+    test = ville.BettingTest(m, bounds=(-c, c), alternative="greater", alpha=FIXED, c=bet)
+    values: np.ndarray = test.fit(np.clip(blocks, -c, c)).e_values_
+    return values
 
 
-@pytest.mark.parametrize("day_sd", [0.01, 0.02, 0.03, 0.05, 0.1])
-def test_successors_that_differ_only_by_day_are_left_alone(day_sd):
-    assert found_within(DAYS, 0.0, day_sd, seed=1, tolerate=None) <= 0.05
-
-
-@pytest.mark.parametrize(("day_sd", "power"), [(0.01, 0.99), (0.03, 0.95), (0.05, 0.3)])
-def test_a_tenth_of_a_nat_is_found_within_four_days(day_sd, power):
-    assert found_within(4, 0.1, day_sd, seed=2, tolerate=None) >= power
-
-
-def test_betting_on_any_harm_at_all_would_roll_back_good_versions():
-    """Why the margin: without it every seventh harmless successor would go."""
-    assert found_within(DAYS, 0.0, 0.03, seed=3, tolerate=0.0) >= 0.14
-    assert found_within(DAYS, 0.0, 0.0, seed=3, tolerate=0.0) <= 0.05
+@pytest.mark.parametrize(
+    ("m", "c"), [(0.0, 0.1), (0.005, 0.1), (0.02, 0.1), (0.05, 0.1), (0.4, 2.0)]
+)
+@pytest.mark.parametrize("harm", [-0.5, 0.0, 0.3, 1.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_wealth_is_that_of_another_implementation(m, c, harm, seed):
+    blocks = c * np.random.default_rng([7, seed]).normal(harm, 0.4, BLOCKS)
+    ours = path(blocks, m, c)
+    low, high = oracle(blocks, m, c, 0.3), oracle(blocks, m, c, 0.9)
+    assert [each.low for each in ours] == pytest.approx(low, rel=1e-9)
+    assert [each.high for each in ours] == pytest.approx(high, rel=1e-9)
+    mean = ville.evalues.combine([low, high], axis=0)
+    assert [each.mean for each in ours] == pytest.approx(mean, rel=1e-9)
+    assert [each.alarms for each in ours] == (mean >= 20).tolist()
+    if harm in {-0.5, 1.0}:
+        assert (mean >= 20).any() == (harm == 1.0)

@@ -30,7 +30,7 @@ def close_block(deployed: Deployed, at: int, step: Step) -> None:
     if read_block(deployed, block) or (watch is not None and watch.wealth.alarms):
         if deployed.options.frozen is None:
             answer_alarm(deployed, at, step)
-    elif watch is not None and at - watch.opened >= deployed.options.watch_for:
+    elif watch is not None and watch.over(at, deployed.options.watch_for):
         close_watch(deployed, "over", step)
     if deployed.ground.ends_day(block):
         _close_day(deployed, deployed.ground.day_of(block), at, step)

@@ -91,6 +91,19 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     mine: Blend = ()
     theirs: Blend = ()
 
+    def read(self, harm: float) -> Watch:
+        """The watch after one more closed block.
+
+        Args:
+            harm: mean of (loss of ``subject`` - loss of ``ref``) over the block's rows.
+        """
+        wealth = self.wealth.bet(harm, self.margin, self.cap)
+        return msgspec.structs.replace(self, held=-1, blocks=self.blocks + 1, wealth=wealth)
+
+    def over(self, at: int, watch_for: int) -> bool:
+        """Whether it has lasted ``watch_for`` microseconds at the instant ``at``."""
+        return at - self.opened >= watch_for
+
 
 class Promotion(msgspec.Struct, frozen=True, kw_only=True):
     """A version that will be served from ``at`` on, at the percentages ``stages`` one after the other."""

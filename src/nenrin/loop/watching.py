@@ -16,7 +16,7 @@ from nenrin.loop.mixture import blend_of, without_bad
 from nenrin.loop.ports import Step
 from nenrin.loop.race import ANCHOR
 from nenrin.loop.state import Blend, Watch
-from nenrin.stats.betting import Wealth, margin
+from nenrin.stats.betting import margin
 
 LEAST_LABELS = 10
 
@@ -81,22 +81,30 @@ def read_block(deployed: Deployed, block: int) -> bool:
     if watch is None or block < watch.block:
         return False
     first = watch.held if watch.held >= 0 else block
-    lo, hi = deployed.ground.block_rows(first)[0], deployed.ground.block_rows(block)[1]
-    closing = deployed.ground.closing(block, deployed.state.settle)
+    rows = differences(deployed, watch, first, block)
+    if len(rows) < LEAST_LABELS:
+        deployed.state.watch = msgspec.structs.replace(watch, held=first)
+        return False
+    read = watch.read(float(np.mean(rows)))
+    deployed.state.watch = read
+    return read.wealth.alarms
+
+
+def differences(deployed: Deployed, watch: Watch, first: int, last: int) -> np.ndarray:
+    """Losses of the subject minus those of what it replaced, labelled rows of blocks ``first`` to ``last``.
+
+    Labels are those that were known when ``last`` closed; float64, in the order in which the rows were asked.
+    """
+    ground = deployed.ground
+    lo, hi = ground.block_rows(first)[0], ground.block_rows(last)[1]
+    known_by = ground.closing(last, deployed.state.settle)
     mine, theirs = (
-        deployed.ground.losses(deployed.answers(blend, lo, hi), lo, hi, closing)
+        ground.losses(deployed.answers(blend, lo, hi), lo, hi, known_by)
         for blend in _compared(deployed, watch)
     )
     known = np.isfinite(mine) & np.isfinite(theirs)
-    if np.count_nonzero(known) < LEAST_LABELS:
-        deployed.state.watch = msgspec.structs.replace(watch, held=first)
-        return False
-    harm = float(np.mean(mine[known] - theirs[known]))
-    wealth: Wealth = watch.wealth.bet(harm, watch.margin, watch.cap)
-    deployed.state.watch = msgspec.structs.replace(
-        watch, held=-1, blocks=watch.blocks + 1, wealth=wealth
-    )
-    return wealth.alarms
+    rows: np.ndarray = mine[known] - theirs[known]
+    return rows
 
 
 def _compared(deployed: Deployed, watch: Watch) -> tuple[Blend, Blend]:
