@@ -92,8 +92,34 @@ class Ancestry:
             "others": list(made.others),
             "made from": list(version.parents),
             "facts": version.facts,
-            "admitted by": came_of.admission(self.verdicts, self.versions, self.events, what),
+            "admitted by": self._admission(what),
         }
+
+    def _admission(self, what: str) -> dict[str, Any]:
+        """What let a version out, here or in the environment that it was adopted from."""
+        for each in (self, *self._others):
+            if what in each.versions:
+                found = came_of.admission(each.verdicts, each.versions, each.events, what)
+                if found["ring"] is not None:
+                    return {"environment": each.environment, **found}
+        here = came_of.admission(self.verdicts, self.versions, self.events, what)
+        return {"environment": self.environment, **here}
+
+    @cached_property
+    def _others(self) -> list[Ancestry]:
+        """The other environments: an adopted version had its verdicts and rings in a backtest's."""
+        return [
+            Ancestry(
+                environment,
+                self._replay,
+                registry=self._registry,
+                gates=self._gates,
+                data=self._data,
+                units=self._units,
+            )
+            for environment in self._units.environments()
+            if environment != self.environment
+        ]
 
     def _behind(self, made: MadeFrom) -> list[dict[str, Any]]:
         loads = self._loads.behind(made)
