@@ -57,7 +57,8 @@ def test_torn_and_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     assert find_prediction(tmp_path, "prediction-1") is not None
     assert answered_by(tmp_path, "version-a").alone == 2
     last = sorted(tmp_path.glob("*.ndjson"))[-1]
-    last.write_bytes(last.read_bytes() + b'{"id":"prediction-3"')
+    torn = whole.splitlines()[0].replace(b"prediction-1", b"prediction-3")
+    last.write_bytes(last.read_bytes() + torn)  # without its end a restart takes it away
     assert find_prediction(tmp_path, "prediction-3") is None
 
 
