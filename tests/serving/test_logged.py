@@ -51,7 +51,7 @@ def test_an_id_in_somebody_elses_row_is_not_that_prediction(tmp_path: Path) -> N
 
 def test_torn_and_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     log(tmp_path, {}, {})
-    [segment] = [path for path in tmp_path.glob("*.ndjson") if path.stat().st_size][:1]
+    segment = next(path for path in sorted(tmp_path.glob("*.ndjson")) if path.stat().st_size)
     whole = segment.read_bytes()
     segment.write_bytes(b'{"id":"prediction-2", "version":"version-a"\n' + whole)
     assert find_prediction(tmp_path, "prediction-1") is not None
