@@ -53,6 +53,7 @@ from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
+from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import unpack
@@ -137,6 +138,7 @@ class Platform:
             dispatcher=self._dispatcher,
             notes=self._told,
         )
+        loop_states = SqlLoopStates()
         self.loop = LoopService(
             settings.environment,
             units=self.units,
@@ -144,7 +146,7 @@ class Platform:
             registry=self.registry,
             gates=self.gates,
             serving=self.serving,
-            states=SqlLoopStates(),
+            states=loop_states,
             backtests=SqlBacktests(),
             log=PredictionLog(self.store),
             store=self.store,
@@ -161,6 +163,16 @@ class Platform:
             data=self.data,
             units=self.units,
             store=self.store,
+            lineage=Lineage(
+                settings.state_folder / PREDICTIONS,
+                replay,
+                registry=self.registry,
+                gates=self.gates,
+                data=self.data,
+                units=self.units,
+                states=loop_states,
+                calendar=self.calendar,
+            ),
         )
 
     @classmethod

@@ -9,7 +9,8 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from nenrin.cli.console import facts, joined, plain, show, table
+from nenrin.cli.console import joined, plain, show, table
+from nenrin.cli.lineage import lineage
 from nenrin.cli.outcome import ran, refused
 from nenrin.cli.session import AsJson, Env, commands, session, work, write_page
 from nenrin.core.errors import RefusedError
@@ -58,18 +59,21 @@ def apply(env: Env = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def why(
-    what: Annotated[str, typer.Argument(help="A step, a version, a verdict or a ring.")],
+    what: Annotated[
+        str,
+        typer.Argument(help="A prediction, a version, a load, a verdict, a deployment or a step."),
+    ],
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why a step ran or was reused; what stands behind a version, a verdict or a ring.
+    """What stands behind a prediction, a version or a load of data, and what came of it; why a step ran.
 
     [bold]Example[/]
 
     nenrin why delay
     """
     with session(env) as client:
-        show(client.get(f"/api/why/{what}"), as_json, facts)
+        show(client.get(f"/api/why/{what}"), as_json, lineage)
 
 
 @app.command()

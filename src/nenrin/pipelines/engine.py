@@ -153,6 +153,13 @@ class Engine:
             newest = self._results.get(unit, self._newest(name))
             return None if newest is None else self._results.get(unit, newest.key) or newest
 
+    def readers(self, output: str) -> list[StepResult]:
+        """The remembered results of steps that read an output, by its digest; oldest first."""
+        read = digest(output)
+        with self._units.read(self._environment) as unit:
+            found = self._results.naming(unit, read)
+        return [result for result in found if read in result.parts.values()]
+
     def _foresee(self, node: Node, outputs: Mapping[str, str]) -> Planned:
         cached, why, output = False, "", ""
         missing = [name for name in node.inputs if name not in outputs]

@@ -43,3 +43,7 @@ class Results(Protocol):
     def put(self, unit: Unit, key: str, result: StepResult) -> None:
         """Remember ``result`` under ``key``, in place of what was there."""
         ...
+
+    def naming(self, unit: Unit, digest: str) -> list[StepResult]:
+        """What is remembered of steps and names ``digest`` anywhere, oldest first."""
+        ...

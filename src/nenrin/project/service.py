@@ -14,7 +14,9 @@ from nenrin.data.service import DataService
 from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Progress
 from nenrin.loop.service import LoopService
+from nenrin.project.came_of import about, plain_verdict
 from nenrin.project.changes import changes
+from nenrin.project.lineage import PREFIX, Lineage
 from nenrin.project.loader import Project, one_reading
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import Revision
@@ -30,6 +32,7 @@ class ProjectService:
         replay: the folder, its revisions and its graph.
         loop: decides what a run brings.
         registry, gates, data, units, store: where answers to *why* are found, and what a run found.
+        lineage: walks from predictions to data and back.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class ProjectService:
         data: DataService,
         units: Units,
         store: ContentStore,
+        lineage: Lineage,
     ) -> None:
         self._replay = replay
         self._loop = loop
@@ -50,6 +54,7 @@ class ProjectService:
         self._data = data
         self._units = units
         self._store = store
+        self._lineage = lineage
 
     def load(self) -> Project:
         """The declarations of the working folder.
@@ -156,61 +161,25 @@ class ProjectService:
         return {"environment": environment, "deployments": found}
 
     def why(self, environment: str, what: str) -> dict[str, Any]:
-        """What stands behind a version, a verdict, a step or a deployment.
+        """What stands behind a prediction, a version, a load, a verdict, a deployment or a step.
 
         Raises:
-            NotFoundError: nothing here has that name.
+            NotFoundError: nothing here has that name, or the log no such prediction.
         """
+        if what.startswith(PREFIX):
+            return self._lineage.prediction(environment, what)
         for environment_ in dict.fromkeys((environment, *self._units.environments())):
-            for told in (self._version, self._verdict, self._served):
+            for told in (self._lineage.version, self._lineage.load, self._verdict, self._served):
                 found = told(environment_, what)
                 if found is not None:
                     return found
         return self._step(environment, what)
 
-    def _version(self, environment: str, what: str) -> dict[str, Any] | None:
-        """A version: what it was made from, what was said of it, and where it was served."""
-        try:
-            version = self._registry.get(environment, what)
-        except NotFoundError:
-            return None
-        verdicts = [
-            {"id": v.id, "admitted": v.admitted, "reason": v.reason, "at": iso(v.at)}
-            for v in self._gates.verdicts(environment)
-            if what in (v.ships, v.judged)
-        ]
-        return {
-            "what": "version",
-            "environment": environment,
-            "version": version.id,
-            "kind": version.kind,
-            "status": version.status,
-            "content": version.content,
-            "revision": version.revision,
-            "made from": list(version.parents),
-            "facts": version.facts,
-            "verdicts": verdicts,
-            "events": self._about(environment, what),
-        }
-
     def _verdict(self, environment: str, what: str) -> dict[str, Any] | None:
         try:
-            verdict = self._gates.verdict(environment, what)
+            return plain_verdict(environment, self._gates.verdict(environment, what))
         except NotFoundError:
             return None
-        return {
-            "what": "verdict",
-            "environment": environment,
-            "verdict": verdict.id,
-            "judged": verdict.judged,
-            "ships": verdict.ships,
-            "against": verdict.against,
-            "outcome": verdict.outcome,
-            "admitted": verdict.admitted,
-            "reason": verdict.reason,
-            "numbers": verdict.numbers,
-            "at": iso(verdict.at),
-        }
 
     def _served(self, environment: str, what: str) -> dict[str, Any] | None:
         """A deployment: who serves, and how that came about."""
@@ -223,7 +192,7 @@ class ProjectService:
             "environment": environment,
             **lines[what],
             "last ring": rings[-1] if rings else None,
-            "events": self._about(environment, what)[-10:],
+            "events": about(list(self._units.events(environment)), what)[-10:],
         }
 
     def _step(self, environment: str, what: str) -> dict[str, Any]:
@@ -248,7 +217,8 @@ class ProjectService:
             return {"what": "step", "name": what, **last}
         raise NotFoundError(
             f"nothing here is called {what!r}",
-            hint="give a version (nenrin models list), a deployment, a verdict, or a step (nenrin plan)",
+            hint="give a prediction's id, a version (nenrin models list), a load (nenrin data list --json), "
+            "a deployment, a verdict, or a step (nenrin plan)",
             where=what,
         )
 
@@ -263,16 +233,3 @@ class ProjectService:
         ]
         last = {"at": iso(newest.at), "why": newest.why, "cpu seconds": round(newest.cpu, 3)}
         return {"last computed": last, "key": key}
-
-    def _about(self, environment: str, what: str) -> list[dict[str, Any]]:
-        """Events about a thing, oldest first."""
-        return [
-            {"at": iso(event.at), "event": event.kind, "sequence": event.sequence}
-            for event in self._units.events(environment)
-            if event.subject == what or what in _versions(event.body)
-        ]
-
-
-def _versions(body: dict[str, Any]) -> list[str]:
-    """The versions that an event's route names."""
-    return [variant["version"] for variant in body.get("route", [])]

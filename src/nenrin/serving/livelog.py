@@ -193,7 +193,7 @@ def read_counts(folder: Path) -> Counts:
 def read_predictions(folder: Path) -> Iterator[Prediction]:
     """Every prediction that was written, in order; a line that a kill cut short is passed over."""
     decoder = msgspec.json.Decoder(Prediction)
-    for segment in _segments(folder):
+    for segment in segments(folder):
         with segment.open("rb") as lines:
             for line in lines:
                 if line.endswith(b"\n"):
@@ -206,7 +206,7 @@ def copy_log(folder: Path, to: Path) -> None:
     What is issued and not yet written is not lost, only younger than the copy: its counters end with it.
     """
     written = 0
-    for segment in _segments(folder):
+    for segment in segments(folder):
         content = segment.read_bytes()
         content = content[: content.rfind(b"\n") + 1]
         (to / segment.name).write_bytes(content)
@@ -222,7 +222,8 @@ def _lines(batch: list[Prediction]) -> bytes:
     return b"".join(encoder.encode(prediction) + b"\n" for prediction in batch)
 
 
-def _segments(folder: Path) -> list[Path]:
+def segments(folder: Path) -> list[Path]:
+    """The files of a log, oldest first."""
     return sorted(folder.glob("*.ndjson"))
 
 
@@ -244,10 +245,10 @@ def _open_segment(folder: Path, lines_before: int) -> int:
 
 def _resume(folder: Path) -> tuple[int, int]:
     """Lines written so far, and a segment for the next; the torn end of the last is cut."""
-    segments = _segments(folder)
-    if not segments:
+    found = segments(folder)
+    if not found:
         return 0, _open_segment(folder, 0)
-    last = segments[-1]
+    last = found[-1]
     content = last.read_bytes()
     os.truncate(last, content.rfind(b"\n") + 1)
     lines = int(last.stem) + content.count(b"\n")

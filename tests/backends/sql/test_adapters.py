@@ -175,3 +175,14 @@ def test_versions_and_aliases(units: Database) -> None:
         aliases.put(unit, "delay", "champion", "version-0")
         aliases.put(unit, "delay", "champion", "version-1")
         assert aliases.all(unit, "delay") == {"champion": "version-1"}
+
+
+def test_results_that_name_a_digest_are_found_in_order(units: Database) -> None:
+    results: Results = SqlResults()
+    for at, (key, parts) in enumerate([("b", {"load": "x1"}), ("a", {"load": "x1"}), ("c", {})]):
+        result = StepResult(key=key, step="rows", output="o", parts=parts, cpu=0.0, at=at)
+        with units.write("dev", at) as unit:
+            results.put(unit, key, result)
+    with units.read("prod") as unit:
+        assert [found.key for found in results.naming(unit, "x1")] == ["b", "a"]
+        assert results.naming(unit, "x2") == []

@@ -63,5 +63,5 @@ def logs(here: Here, step: str) -> Json:
 
 @router.get("/why/{what:path}")
 def why(here: Here, what: str) -> Json:
-    """Why a step ran or was reused, or what stands behind a version, a verdict or a ring."""
+    """What stands behind a prediction, a version, a load, a verdict, a deployment; why a step ran."""
     return Json(here.platform.projects.why(here.environment, what))

@@ -32,3 +32,10 @@ class SqlResults:
         connection = connection_of(unit)
         connection.execute(delete(step_results).where(step_results.c.key == key))
         connection.execute(insert(step_results), {"key": key, "at": unit.at, "body": body})
+
+    def naming(self, unit: Unit, digest: str) -> list[StepResult]:
+        """What is remembered of steps and names ``digest`` anywhere, oldest first."""
+        bodies = step_results.c.body
+        query = select(bodies).where(bodies.contains(digest)).order_by(step_results.c.at, bodies)
+        found = connection_of(unit).execute(query).scalars()
+        return [self._decoder.decode(body) for body in found]

@@ -1,0 +1,136 @@
+"""Asks the prediction log: one prediction by its id, what a version answered, what became of the rest.
+
+A log may be larger than memory: it is read line by line, and only lines that hold what is looked for
+are decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from nenrin.serving.livelog import Prediction, read_counts, segments
+from nenrin.serving.router import Part
+
+T = TypeVar("T")
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the predictions of a folder.
+
+    Attributes:
+        issued: numbers that were given out: each was answered, or about to be.
+        written: whole lines in the log.
+        dropped: not written because the disk was too slow.
+        lost: not written because the process died.
+        waiting: not written yet, or lost by a process whose successor has not counted them yet.
+    """
+
+    issued: int
+    written: int
+    dropped: int
+    lost: int
+    waiting: int
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """How many logged predictions a version answered, and when.
+
+    Attributes:
+        alone: predictions that the route's variant of that version answered.
+        shared: predictions of mixtures in which it had a share.
+        first, last: calendar instants of the first and the last of them, microseconds UTC; None without.
+    """
+
+    alone: int = 0
+    shared: int = 0
+    first: int | None = None
+    last: int | None = None
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    """What counting needs of a line."""
+
+    version: str
+    at: int
+    members: tuple[Part, ...] = ()
+
+
+def find_prediction(folder: Path, prediction_id: str) -> Prediction | None:
+    """The prediction of that id, None where no whole line has it; the newest segment is read first."""
+    wanted = prediction_id.encode()
+    decoder = msgspec.json.Decoder(Prediction)
+    for segment in reversed(segments(folder)):
+        for line in _lines_with(segment, wanted):
+            found = _decoded(decoder, line)
+            if found is not None and found.id == prediction_id:
+                return found
+    return None
+
+
+def answered_by(folder: Path, version: str) -> Answered:
+    """What a version answered, by itself and as a member of mixtures, over the whole log."""
+    answers = [0, 0]
+    first = last = None
+    for by_itself, at in _answers(folder, version):
+        answers[by_itself] += 1
+        first = at if first is None else min(first, at)
+        last = at if last is None else max(last, at)
+    return Answered(alone=answers[True], shared=answers[False], first=first, last=last)
+
+
+def _answers(folder: Path, version: str) -> Iterator[tuple[bool, int]]:
+    """Of each logged answer of a version: whether it answered by itself, and the instant."""
+    wanted = f'"{version}"'.encode()
+    decoder = msgspec.json.Decoder(_Answer)
+    for segment in segments(folder):
+        for line in _lines_with(segment, wanted):
+            found = _decoded(decoder, line)
+            if found is None:
+                continue
+            by_itself = found.version == version
+            # that text may stand in a column of the row, too
+            if by_itself or any(member.version == version for member in found.members):
+                yield by_itself, found.at
+
+
+def tally(folder: Path) -> Tally:
+    """What became of the predictions of a folder, whether a plane writes to it or not."""
+    counts = read_counts(folder)
+    written = _written(folder)
+    rest = counts.issued - written - counts.dropped - counts.lost
+    return Tally(
+        issued=counts.issued,
+        written=written,
+        dropped=counts.dropped,
+        lost=counts.lost,
+        waiting=max(0, rest),
+    )
+
+
+def _written(folder: Path) -> int:
+    """Whole lines: a segment's name counts those before it."""
+    found = segments(folder)
+    if not found:
+        return 0
+    with found[-1].open("rb") as lines:
+        return int(found[-1].stem) + sum(line.endswith(b"\n") for line in lines)
+
+
+def _lines_with(segment: Path, wanted: bytes) -> Iterator[bytes]:
+    """Whole lines of a segment that hold these bytes."""
+    with segment.open("rb") as lines:
+        for line in lines:
+            if wanted in line and line.endswith(b"\n"):
+                yield line
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], line: bytes) -> T | None:
+    """A line, or None where a damaged disk left something else."""
+    try:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
