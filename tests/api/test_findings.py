@@ -50,7 +50,11 @@ def test_an_interval_that_cannot_be_told_says_so() -> None:
     ("changed", "said"),
     [
         ({}, "admitted: version-1 serves"),
-        ({"champion": "version-0"}, "admitted: version-1 goes out as a canary beside version-0"),
+        (
+            {"champion": "version-0", "canary": "version-1"},
+            "admitted: version-1 goes out as a canary beside version-0",
+        ),
+        ({"champion": "version-9"}, "admitted: version-9 serves"),  # a mixture of what ships
         ({"verdict": None}, "version-1 goes on serving"),
         ({"verdict": None, "champion": None}, "nothing serves yet"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.ports import Step
 from nenrin.loop.state import Segment
 from nenrin.loop.watching import open_watch
+from nenrin.loop.worth import Value
 from tests.loop.world import (
     BEGIN,
     SETTLE,
@@ -242,3 +244,18 @@ def test_unwatched_it_serves_on() -> None:
     steps = close(deployed, 20)
     assert not told(steps, "rollout.rolled_back")
     assert deployed.state.champion == "h-1"
+
+
+def test_a_day_tells_what_its_answers_were_worth_where_that_was_declared() -> None:
+    deployed = lived(sound(X))
+    worth = Value(above=0.5, hit=10.0, false_alarm=-1.0)
+    deployed.declared = msgspec.structs.replace(deployed.declared, value=worth)
+    *_, (at, _, body) = told(close(deployed, 3)[8:], "day.closed")
+    lo, hi = deployed.ground.day_rows(deployed.state.next_day - 1)
+    known = TABLE.answered[lo:hi] <= at
+    y, p = TABLE.y[lo:hi][known], sound(X)[lo:hi][known]
+    earned = sum(
+        (10.0 if label else -1.0) for label, answer in zip(y, p, strict=True) if answer > 0.5
+    )
+    assert body["value"] == pytest.approx(earned)
+    assert all("value" not in body for _, _, body in told(close(lived(sound(X)), 2), "day.closed"))

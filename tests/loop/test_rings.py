@@ -107,3 +107,15 @@ def test_only_those_of_a_deployment() -> None:
     events = chain(verdict(), look("a"))
     assert len(rings(events, "delay")) == 1
     assert rings(events, "other") == []
+
+
+def test_a_ring_has_what_its_version_earned() -> None:
+    def day(worth: float | None, *versions: str) -> tuple[str, str, dict[str, Any]]:
+        body: dict[str, Any] = {"versions": list(versions)}
+        return "day.closed", "2013-04-01", body if worth is None else {**body, "value": worth}
+
+    told = [look("a"), route("a"), day(2.0, "a"), look("b", 2), route("b"), day(3.0, "a", "b")]
+    first, second = rings(chain(*told, day(4.0, "b"), day(None, "b"), day(9.0, "stranger")))
+    assert (first["value"], second["value"]) == (2.0, 7.0)
+    (plain,) = rings(chain(look("a"), route("a"), day(None, "a")))
+    assert "value" not in plain

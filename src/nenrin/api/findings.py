@@ -36,9 +36,9 @@ def decision(run: Run) -> str:
     if not verdict["admitted"]:
         stays = f"{champion} goes on serving" if champion else "nothing serves yet"
         return f"{verdict['reason']}; {stays}"
-    if verdict["ships"] == champion:
-        return f"admitted: {champion} serves"
-    return f"admitted: {verdict['ships']} goes out as a canary beside {champion}"
+    if canary := run.get("canary"):
+        return f"admitted: {canary} goes out as a canary beside {champion}"
+    return f"admitted: {champion} serves"
 
 
 def direction(run: Run) -> str:

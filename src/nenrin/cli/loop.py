@@ -149,9 +149,15 @@ def _rings(rings: list[dict[str, Any]]) -> RenderableType:
         ("chosen", "recipe", plain),
         ("ships", "version", plain),
         ("outcome", "outcome", plain),
+        *([("value", "value", _worth)] if any("value" in ring for ring in rings) else []),
         ("why", "why", plain),
         empty="the loop has not turned here yet; a backtest has rings of its own: --env backtest/ID",
     )
+
+
+def _worth(value: Any) -> str:
+    """Money, without its cents."""
+    return "" if value is None else f"{value:,.0f}"
 
 
 def _why(ring: Mapping[str, Any]) -> str:

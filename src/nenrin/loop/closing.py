@@ -60,6 +60,9 @@ def _close_day(deployed: Deployed, day: int, at: int, step: Step) -> None:
         "labels": digest_arrays(ground.labels(lo, hi, at)),
         "versions": list(answers.versions),
     }
+    if (worth := deployed.declared.value) is not None:
+        y = ground.labels(lo, hi, at)[counted]
+        body["value"] = float(np.sum(worth.of(y, answers.p[counted])))
     if shares := move_shares(deployed, day):
         body["shares"] = shares
     if deployed.task == "binary" and deployed.options.recalibrating:

@@ -128,6 +128,7 @@ class Living:
             "metric": prepared.task.metric,
             "now": iso(now),
             "champion": state.champion or None,
+            "canary": _canary(state),
             "rows": len(prepared.table),
             "data": prepared.data,
             "warnings": _warnings(prepared),
@@ -448,6 +449,14 @@ def _told(state: State) -> dict[str, Any]:
         if watch
         else None,
     }
+
+
+def _canary(state: State) -> str | None:
+    """The version that goes out beside the champion, or is about to."""
+    if state.pending is not None and state.pending.stages[0] < 100:
+        return state.pending.version
+    variants = state.segments[-1].variants if state.segments else ()
+    return variants[-1][0] if len(variants) > 1 else None
 
 
 def _members(state: State) -> Blend:

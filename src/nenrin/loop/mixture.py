@@ -49,7 +49,7 @@ def routed(state: State, at: int, variants: Sequence[tuple[str, int]]) -> Segmen
         blends=tuple(
             (version, blend_of(state, version))
             for version, _ in variants
-            if state.artefacts[version].members
+            if version in state.artefacts and state.artefacts[version].members
         ),
         recalibration=state.recalibration,
     )

@@ -92,7 +92,8 @@ def leave(state: State, left: str, champion: str, now: int) -> list[str]:
     if left == champion or left not in state.artefacts:
         lead(state, champion, now)
         return []
-    kept = {state.anchor, *fits_of(state.artefacts[champion])}
+    again = state.artefacts.get(champion)
+    kept = {state.anchor, *(fits_of(again) if again else ())}
     fits = [each for each in fits_of(state.artefacts[left]) if each not in kept and each != left]
     state.bad = list(dict.fromkeys([*state.bad, left, *fits]))
     state.probation = list(dict.fromkeys([*state.probation, *recipes_of(state.artefacts[left])]))

@@ -20,7 +20,8 @@ def rings(events: Iterable[Event], deployment: str | None = None) -> list[dict[s
 
     Each has ``ring``, ``at``, ``deployment``, ``trigger``, ``chosen``, ``ships``, the race (``best``,
     ``elected``, ``means``, ``standings``), ``verdict`` (``admitted``, ``outcome``, ``reason``), ``rollout``
-    (instants and reasons) and ``outcome``.
+    (instants and reasons), ``outcome`` and, where ``nr.value`` was declared, ``value``: what the answers of
+    the closed days were worth at whose end its version served.
     """
     found: list[dict[str, Any]] = []
     by_version: dict[str, dict[str, Any]] = {}
@@ -45,11 +46,21 @@ def rings(events: Iterable[Event], deployment: str | None = None) -> list[dict[s
                 ring["outcome"] = "refused"
         elif event.kind.startswith("deployment."):
             _rolled_out(event, by_version)
+        elif event.kind == "day.closed":
+            _earned(event, by_version)
         elif event.kind == "watch.closed" and event.subject in by_version:
             by_version[event.subject]["outcome"] = _OUTCOMES[event.body["outcome"]]
     for ring in found:
         ring["outcome"] = ring["outcome"] or ("served" if ring["rollout"] else "decided")
     return [ring for ring in found if deployment in (None, ring["deployment"])]
+
+
+def _earned(event: Event, by_version: dict[str, dict[str, Any]]) -> None:
+    """Give a day's worth to the ring whose version served at its end."""
+    served = event.body.get("versions") or [""]
+    ring = by_version.get(served[-1])
+    if ring is not None and "value" in event.body:
+        ring["value"] = ring.get("value", 0.0) + event.body["value"]
 
 
 def _rolled_out(event: Event, by_version: dict[str, dict[str, Any]]) -> None:

@@ -291,17 +291,10 @@ class ProjectReplay:
             "refresh": str(declared.refresh),
             "recipes": [recipe.name for recipe in declared.recipes],
             "nodes": [msgspec.to_builtins(node) for node in nodes],
-            "limits": self._limits(deployment, rows) if rows and self._store.has(rows) else [],
+            "limits": _limits(self._store, deployment, rows)
+            if rows and self._store.has(rows)
+            else [],
         }
-
-    def _limits(self, deployment: Deployment, rows: str) -> list[str]:
-        """What the rows built last keep the loop from doing."""
-        table = RowTable.open(self._store.file(rows))
-        labelled = table.answered < NEVER
-        if deployment.model.rows.declared.time is None or not labelled.any():
-            return []
-        age = settle_age(table.answered[labelled] - table.asked[labelled])
-        return limits(deployment.declared, table, deployment.declared.settle or age)
 
     def _preparer(self, environment: str, project: Project, revision: Revision) -> Preparer:
         return Preparer(
@@ -328,3 +321,13 @@ def _files(project: Project) -> list[str]:
         *[imported.path for imported in models if imported is not None],
         *[file for step in project.steps.values() for file in step.declared.files],
     ]
+
+
+def _limits(store: ContentStore, deployment: Deployment, rows: str) -> list[str]:
+    """What the rows built last keep the loop from doing."""
+    table = RowTable.open(store.file(rows))
+    labelled = table.answered < NEVER
+    if deployment.model.rows.declared.time is None or not labelled.any():
+        return []
+    age = settle_age(table.answered[labelled] - table.asked[labelled])
+    return limits(deployment.declared, table, deployment.declared.settle or age)

@@ -36,4 +36,4 @@ def when(r):
 def footfall(rows):
     return LGBMRegressor(n_estimators=80, n_jobs=1, verbose=-1).fit(rows.pandas(), rows.y, sample_weight=rows.weight)
 
-service = nr.deployment(footfall, serve="champion")
+service = nr.deployment(footfall)
