@@ -21,7 +21,8 @@ from nenrin.loop.race import ANCHOR
 from nenrin.loop.rollout import begin, decide, roll_back, stage_up
 from nenrin.loop.sharing import begin_shares
 from nenrin.loop.slots import together
-from nenrin.loop.state import Member, State
+from nenrin.loop.state import State
+from nenrin.serving.router import Member
 from nenrin.stats.betting import Wealth
 from nenrin.stats.fixed_share import fixed_share
 from tests.loop.world import (
@@ -343,3 +344,16 @@ def close_days(found: Deployed, days: int) -> list[Step]:
     while found.state.next_day < end:
         steps += close_blocks(found, 1)
     return steps
+
+
+@pytest.mark.parametrize(("twin", "comes_back"), [(GOOD, True), (BAD, False)])
+def test_an_empty_slot_on_probation_is_judged_against_the_mixture(
+    twin: np.ndarray, comes_back: bool
+) -> None:
+    found = made({"t-4": twin})
+    state = found.state
+    state.bad, state.slots, state.probation = ["t-5"], {"history": "h-5"}, ["trailing 30d"]
+    state.segments[-1] = routed(state, *_place(found))
+    step = look(found)
+    assert step.verdicts[1].against["champion"] == state.champion
+    assert ("trailing 30d" in members(found, state.pending.version)) is comes_back

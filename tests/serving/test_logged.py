@@ -10,7 +10,7 @@ import pytest
 from nenrin.serving import livelog
 from nenrin.serving.livelog import LiveLog, Prediction
 from nenrin.serving.logged import Answered, Tally, answered_by, find_prediction, tally
-from nenrin.serving.router import Part
+from nenrin.serving.router import Member
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_torn_and_damaged_lines_are_passed_over(tmp_path: Path) -> None:
 
 
 def test_what_a_version_answered_alone_and_as_a_member(tmp_path: Path) -> None:
-    parts = (Part("history", "version-a", 0.5), Part("anchor", "version-b", 0.5))
+    parts = (Member("history", "version-a", 0.5), Member("anchor", "version-b", 0.5))
     log(
         tmp_path,
         {"version": "version-a", "at": 7},

@@ -88,7 +88,13 @@ def fault_of(text: str) -> Injection | DataFault:
 
 def name_of_question(prepared: Prepared, asked: Asked) -> str:
     """A backtest's id where it is the first of its question."""
-    return derived_id("bt", prepared.project, prepared.data, msgspec.to_builtins(asked))
+    return derived_id(
+        "bt",
+        prepared.project,
+        prepared.declared.name,
+        prepared.data,
+        msgspec.to_builtins(asked),
+    )
 
 
 def environment_of(prepared: Prepared, asked: Asked, taken: list[str]) -> str:

@@ -20,7 +20,8 @@ from nenrin.loop.ports import Trainer
 from nenrin.loop.race import ANCHOR
 from nenrin.loop.scores import Scores
 from nenrin.loop.served import Answers, Counter
-from nenrin.loop.state import Artefact, Blend, Member, State
+from nenrin.loop.state import Artefact, Blend, State
+from nenrin.serving.router import Member
 from nenrin.stats.betting import clip_of
 
 Checks = Callable[[int, int], list[dict[str, Any]]]
@@ -141,11 +142,8 @@ class Deployed:
 
     def slot_loss(self, recipe: str, day: int) -> float:
         """Loss on a closed day of the artefact of ``recipe`` that was in place when the day began."""
-        if recipe == ANCHOR:
-            artefact: Artefact | None = self.artefact(self.state.anchor)
-        else:
-            artefact = self.state.in_place(recipe, self.ground.day_start(day))
-        return np.nan if artefact is None else self.loss(artefact, day)
+        blend = self.in_place((Member(recipe, "", 1.0),), day)
+        return np.nan if blend is None else self.blend_loss(blend, day)
 
     def served(self, lo: int, hi: int, *, raw: bool = False) -> Answers:
         """What requests for the rows ``lo:hi`` were answered; ``raw``: before recalibration."""
@@ -191,7 +189,7 @@ class Deployed:
                 if member.slot == ANCHOR
                 else self.state.in_place(member.slot, start, before)
             )
-            if fit is None or self.ground.day_start(day) < fit.cutoff:
+            if fit is None or start < fit.cutoff:
                 return None
             found.append(Member(member.slot, fit.version, member.share))
         return tuple(found)

@@ -12,7 +12,7 @@ from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Prepared, Served, Step
 from nenrin.loop.state import Segment, State
 from nenrin.registry.service import RegistryService
-from nenrin.serving.router import Part, Route, Variant
+from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
 
 
@@ -192,9 +192,6 @@ class Journals:
 
 def share(serving: ServingService, unit: Unit, deployment: str, segment: Segment) -> None:
     """Let a deployment's versions answer as a segment says: by their shares, recalibrated or not."""
-    members = {
-        version: tuple(Part(member.slot, member.version, member.share) for member in blend)
-        for version, blend in segment.blends
-    }
     platt = segment.recalibration
-    serving.share(unit, deployment, members, (platt.a, platt.b) if platt else None)
+    recalibration = (platt.a, platt.b) if platt else None
+    serving.share(unit, deployment, dict(segment.blends), recalibration)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from nenrin.core.errors import RefusedError
 from nenrin.core.unit import Unit, Units
 from nenrin.loop.journal import LoopStates, share
-from nenrin.loop.mixture import blend_of, fits_of, seat
+from nenrin.loop.mixture import blend_of, seat
 from nenrin.loop.promoting import extend
 from nenrin.loop.state import State
 from nenrin.registry.service import RegistryService
@@ -66,10 +66,15 @@ class Marking:
         if version not in state.artefacts:
             return False
         state.bad = list(dict.fromkeys([*state.bad, version]))
-        answering = [
-            each for served, _ in state.segments[-1].variants for each in _good(state, served)
-        ]
-        _refuse_last(deployment, version, answering)
+        _refuse_last(
+            deployment,
+            version,
+            [
+                m.version
+                for served, _ in state.segments[-1].variants
+                for m in blend_of(state, served)
+            ],
+        )
         member = any(
             part.version == version
             for variant in deployment.route.variants
@@ -81,14 +86,6 @@ class Marking:
             share(self._serving, unit, deployment.name, segment)
         self._states.put(unit, deployment.name, state.dumps())
         return member
-
-
-def _good(state: State, served: str) -> list[str]:
-    """Who would answer for a served version: itself where it is no mixture, bad or not."""
-    artefact = state.artefacts[served]
-    if not artefact.members:
-        return fits_of(artefact)
-    return [member.version for member in blend_of(state, served)]
 
 
 def _refuse_last(deployment: Deployment, version: str, answering: list[str]) -> None:

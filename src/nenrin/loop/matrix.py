@@ -12,8 +12,8 @@ import numpy as np
 
 from nenrin.core.instants import DAY, iso
 from nenrin.loop.deployed import Deployed
-from nenrin.loop.mixture import fits_of
 from nenrin.loop.report import Scored
+from nenrin.loop.served import blend_in
 from nenrin.loop.state import Artefact
 
 WEEK = 7  # days
@@ -75,12 +75,8 @@ def _served(
     for segment, end in zip(state.segments, [*starts[1:], int(asked[-1]) + DAY], strict=True):
         lo, hi = np.searchsorted(asked, [segment.start, end])
         rows = np.bincount(week[lo:hi], minlength=weeks) / total
-        blends = dict(segment.blends)
         for version, weight in segment.variants:
-            shares = {m.version: 0.0 for m in blends.get(version, ())}
-            for member in blends.get(version, ()):
-                shares[member.version] += member.share
-            for fit, share in (shares or {fits_of(state.artefacts[version])[0]: 1.0}).items():
-                part = rows * (share * weight / 100)
-                found[fit] = found.get(fit, np.zeros(weeks)) + part
+            for member in blend_in(segment, version):
+                part = rows * (member.share * weight / 100)
+                found[member.version] = found.get(member.version, np.zeros(weeks)) + part
     return found

@@ -13,9 +13,10 @@ import msgspec
 
 from nenrin.core.digest import digest_bytes
 from nenrin.loop.race import ANCHOR
-from nenrin.loop.state import Artefact, Blend, Member, Segment, State
+from nenrin.loop.state import Artefact, Blend, Segment, State
 from nenrin.registry.kinds.mixture import MemberContent, Mixture
 from nenrin.registry.version import version_id
+from nenrin.serving.router import Member
 
 MIXTURE = "mixture"
 

@@ -126,8 +126,7 @@ class Replayer:
         """What the loop is measured against, in the order in which it was asked for."""
         texts = self._asked.policies
         found: dict[str, Other] = {
-            each.name: each
-            for each in comparators(deployed, chosen.until, texts if texts else None)
+            each.name: each for each in comparators(deployed, chosen.until, texts)
         }
         for text, prepared in self._rivals.items():
             beside = open_deployed(prepared, chosen.look, deployed.options, beside=deployed)

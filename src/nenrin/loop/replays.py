@@ -121,8 +121,7 @@ class Replays:
         self, asked: Asked, deployment: str | None, progress: Progress | None
     ) -> dict[str, Any]:
         faults = [DataFault.parse(text) for text in asked.inject if is_data_fault(text)]
-        undisturbed = self._undisturbed(asked, deployment, progress, make=bool(faults))
-        started = (self._accounted, self._timer.wall())
+        began = self._timer.wall()
         prepared = self._replay.prepare(
             self._environment, deployment, load=False, progress=progress, faults=faults
         )
@@ -132,6 +131,10 @@ class Replays:
                 hint="declare time= on the dataset, or judge by cross-validation: nenrin run",
                 where=prepared.rows,
             )
+        undisturbed = self._undisturbed(prepared, asked)
+        if faults and not undisturbed:
+            undisturbed = self.answer(_undisturbed(asked), deployment, progress)
+            began = self._timer.wall()
         environment = environment_of(prepared, asked, self._units.environments())
         report = Replayer(
             environment,
@@ -148,25 +151,21 @@ class Replays:
                 if is_rival(text)
             },
             undisturbed=undisturbed,
-        ).play(started, progress)
+        ).play((self._accounted, began), progress)
         self._accounted = self._timer.cpu() + self._worker_cpu()
         return report
 
-    def _undisturbed(
-        self, asked: Asked, deployment: str | None, progress: Progress | None, *, make: bool
-    ) -> dict[str, Any]:
-        """The report of the same question without faults: as it was answered before, or now if ``make``."""
+    def _undisturbed(self, prepared: Prepared, asked: Asked) -> dict[str, Any]:
+        """The report of the same question without faults, where it was answered before; else empty."""
         if not asked.inject:
             return {}
-        plain = msgspec.structs.replace(asked, inject=())
-        prepared = self._replay.prepare(
-            self._environment, deployment, load=False, progress=progress
-        )
+        name = name_of_question(prepared, _undisturbed(asked))
         with self._units.read(self._environment) as unit:
-            report = self._backtests.get(unit, name_of_question(prepared, plain))
-        if report is None and make:
-            report = self.answer(plain, deployment, progress)
-        return report or {}
+            return self._backtests.get(unit, name) or {}
+
+
+def _undisturbed(asked: Asked) -> Asked:
+    return msgspec.structs.replace(asked, inject=())
 
 
 def _replayed(prepared: Prepared) -> Prepared:

@@ -9,7 +9,8 @@ import numpy as np
 
 from nenrin.loop.ground import Ground
 from nenrin.loop.scores import Scores
-from nenrin.loop.state import Artefact, Blend, Member, Segment
+from nenrin.loop.state import Artefact, Blend, Segment
+from nenrin.serving.router import Member
 
 Split = Callable[[np.ndarray, Sequence[tuple[str, int]]], np.ndarray]
 
@@ -66,7 +67,7 @@ class Counter:
                 if name not in versions:
                     versions.append(name)
                 first, last = int(mine[0]), int(mine[-1]) + 1
-                answers = self.blended(_blend(segment, name), artefacts, lo + first, lo + last)
+                answers = self.blended(blend_in(segment, name), artefacts, lo + first, lo + last)
                 p[mine] = answers[mine - first]
                 version[mine] = versions.index(name)
             platt = segment.recalibration
@@ -96,7 +97,7 @@ class Counter:
         """What one slot of the champion's mixture answered for the rows ``lo:hi``; NaN where it was empty."""
         p = np.full(hi - lo, np.nan)
         for segment, rows in self._stretches(segments, lo, hi):
-            members = [m for m in _blend(segment, segment.variants[0][0]) if m.slot == slot]
+            members = [m for m in blend_in(segment, segment.variants[0][0]) if m.slot == slot]
             if members:
                 first, last = int(rows[0]), int(rows[-1]) + 1
                 p[rows] = self._scores.of(artefacts[members[0].version], lo + first, lo + last)[
@@ -115,6 +116,6 @@ class Counter:
             yield segments[number], np.flatnonzero(index == number)
 
 
-def _blend(segment: Segment, version: str) -> Blend:
-    """Who answered for a version."""
+def blend_in(segment: Segment, version: str) -> Blend:
+    """Who answered for a version of a segment."""
     return dict(segment.blends).get(version) or (Member("", version, 1.0),)

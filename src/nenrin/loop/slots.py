@@ -60,5 +60,8 @@ def together(deployed: Deployed, slots: Mapping[str, str], at: int, step: Step) 
 
 
 def _standing(deployed: Deployed, name: str) -> Standing | None:
-    served = deployed.state.slots.get(name)
+    """A recipe against what its slot serves; on probation in an empty slot, against the whole mixture."""
+    state = deployed.state
+    empty = state.champion if name in state.probation else ""
+    served = state.slots.get(name, empty)
     return standing_of(deployed, name, deployed.artefact(served) if served else None)

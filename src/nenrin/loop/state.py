@@ -7,17 +7,9 @@ from typing import Any
 import msgspec
 
 from nenrin.core.instants import NEVER
+from nenrin.serving.router import Member
 from nenrin.stats.betting import Wealth
 from nenrin.stats.platt import Platt
-
-
-class Member(msgspec.Struct, frozen=True):
-    """A version's part in an answer: the slot that it fills, and its share of the answer."""
-
-    slot: str
-    version: str
-    share: float
-
 
 Blend = tuple[Member, ...]
 """Who answers, with shares that add up to 1; a version that is no mixture answers alone."""

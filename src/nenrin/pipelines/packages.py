@@ -91,7 +91,7 @@ class Packages:
 def installed() -> tuple[str, ...]:
     """``name==version`` of every installed distribution, sorted."""
     read = [_headers(found) for found in distributions()]
-    named = [(headers["name"][0], headers["version"][0]) for headers in read if "name" in headers]
+    named = [(h["name"][0], h["version"][0]) for h in read if {"name", "version"} <= h.keys()]
     return tuple(
         sorted({f"{name.lower().replace('_', '-')}=={version}" for name, version in named})
     )

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from nenrin.core.digest import derived_id, digest
-from nenrin.core.errors import NenrinError
+from nenrin.core.errors import IntegrityError, NenrinError
 from nenrin.core.instants import iso
 from nenrin.core.jobs import Job
 from nenrin.core.store import ContentStore, whole
@@ -181,12 +181,16 @@ class GraphTrainer:
         if wanted:
             self._trained(wanted)
         self.costs.reused += len(orders) - len(wanted)
-        made = [found or self._recalled(part) for found, part in zip(known, parts, strict=True)]
-        return [
-            self._fitted(order, found)
-            for order, found in zip(orders, made, strict=True)
-            if found is not None  # what was just made is there
-        ]
+        fitted = []
+        for order, found, part in zip(orders, known, parts, strict=True):
+            made = found or self._recalled(part)
+            if made is None:
+                raise IntegrityError(
+                    f"the fit of {order.recipe.name} was made, and cannot be read",
+                    hint="look at the disk: nenrin doctor; then run again",
+                )
+            fitted.append(self._fitted(order, made))
+        return fitted
 
     def scorable(self, model: str) -> bool:
         """Whether the row table has every column that ``model`` reads, of the same kind."""

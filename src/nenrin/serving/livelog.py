@@ -25,7 +25,7 @@ import msgspec
 
 from nenrin.core.digest import digest
 from nenrin.core.lock import FolderLock
-from nenrin.serving.router import Part
+from nenrin.serving.router import Member
 
 PERIOD = 0.2
 SEGMENT_BYTES = 16 * 2**20
@@ -67,7 +67,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     answer: float | str
     row: dict[str, Any]
     features: dict[str, Any]
-    members: tuple[Part, ...] = ()
+    members: tuple[Member, ...] = ()
     recalibration: tuple[float, float] | None = None
 
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from nenrin.serving.livelog import Prediction, read_counts, segments
-from nenrin.serving.router import Part
+from nenrin.serving.router import Member
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
     version: str
     at: int
-    members: tuple[Part, ...] = ()
+    members: tuple[Member, ...] = ()
 
 
 def find_prediction(folder: Path, prediction_id: str) -> Prediction | None:

@@ -23,7 +23,7 @@ _MASK = 2**64 - 1
 _TOP_BIT = 2**63
 
 
-class Part(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True):
     """A member's part in a mixture's answer: the slot that it fills, its version, its share."""
 
     slot: str
@@ -46,7 +46,7 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     weight: int = 100
     features: str = ""
-    members: tuple[Part, ...] = ()
+    members: tuple[Member, ...] = ()
     recalibration: tuple[float, float] | None = None
 
 

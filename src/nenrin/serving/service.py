@@ -14,7 +14,7 @@ from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.unit import Unit, Units
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.ports import Deployments
-from nenrin.serving.router import Part, Route, Variant
+from nenrin.serving.router import Member, Route, Variant
 from nenrin.serving.signature import RequestSignature
 
 
@@ -206,7 +206,7 @@ class ServingService:
         self,
         unit: Unit,
         name: str,
-        members: Mapping[str, tuple[Part, ...]],
+        members: Mapping[str, tuple[Member, ...]],
         recalibration: tuple[float, float] | None,
     ) -> Deployment:
         """Let mixtures (by version) answer by these shares, and every answer go through a recalibration."""
