@@ -360,7 +360,8 @@ def test_steps_name_the_environment() -> None:
     assert spelled(needs.RUN, prod) == "nenrin run --env prod"
     assert spelled(needs.APPLY, prod) == "nenrin apply --env dev"
     assert (
-        spelled(needs.REHEARSE, prod) == "nenrin backtest --env prod --inject empty_day:2024-02-15"
+        spelled(needs.REHEARSE, prod)
+        == "nenrin backtest --env prod --inject late_labels:7d:2024-02-15"
     )
 
 

@@ -11,7 +11,7 @@ ANSWER = Next(step="nenrin up{env}", when="and ask it", cost=WAIT)
 NEW_LABELS = Next(step="nenrin run{env}", when="after new rows and labels have come", cost=WAIT)
 NEW_CODE = Next(step="nenrin run{env}", when="after the model's code has changed", cost=WAIT)
 ON_ALARM = Next(step="nenrin up{env}", when="until an alarm pulls a look forward", cost=WAIT)
-REHEARSE = Next(step="nenrin backtest{env} --inject empty_day:{day}")
+REHEARSE = Next(step="nenrin backtest{env} --inject late_labels:7d:{day}")
 REPEAT = Next(step="nenrin backtest{env}", when="twice")
 APPLY = Next(step="nenrin apply --env {other}")
 APPLY_LATER = Next(
