@@ -126,12 +126,13 @@ class Platform:
             {PREDICTIONS: partial(copy_log, settings.state_folder / PREDICTIONS)},
         )
         projects = _Projects(self.units, self.store, settings.state_folder)
+        revisions = SqlRevisions()
         replay = ProjectReplay(
             settings.folder.absolute(),
             settings.state_folder,
             units=self.units,
             store=self.store,
-            revisions=SqlRevisions(),
+            revisions=revisions,
             results=SqlResults(),
             data=self.data,
             calendar=self.calendar,
@@ -168,6 +169,7 @@ class Platform:
             lineage=Lineage(
                 settings.state_folder / PREDICTIONS,
                 replay,
+                revisions,
                 registry=self.registry,
                 gates=self.gates,
                 data=self.data,

@@ -28,7 +28,7 @@ ORIGINS: dict[str, Any] = {
     "members": [],
     "others": ["without fold:3"],
     "content": "e" * 64,
-    "admitted by": {"verdicts": ["verdict-1"], "ring": None},
+    "admitted by": {"environment": "backtest/1", "verdicts": ["verdict-1"], "ring": None},
 }
 PREDICTION: dict[str, Any] = {
     "what": "prediction",
@@ -44,7 +44,7 @@ PREDICTION: dict[str, Any] = {
     "asked": AT,
     "answered": AT,
     "row": {"id": "[bold]7", "far": True},
-    "features": {},
+    "features": {"temp": None},
     "answer": 0.25,
     "versions": [ORIGINS, {"version": "version-gone", "status": "not registered here"}],
     "label": {"state": "open", "says": "load 1 of arrivals has none yet", "of": "arrivals.late"},
@@ -66,13 +66,13 @@ def test_a_prediction_and_its_chain() -> None:
         "25.0% anchor, version-a",
         "logits times 1.5, plus 0.125",
         "id [bold]7, far yes",
-        "the model saw  nothing",
+        "the model saw  temp null",
         "flights, load 1 of 2024-03-01 12:00Z, data-1",
         "weather, rows dddddddddddd: no load here holds them",
         "commit cccccccccccc and changes",
         "leaves 31",
         "without fold:3",
-        "let out by  verdict-1",
+        "let out by  verdict-1 in backtest/1",
         "version-gone  not registered here",
         "label  open: load 1 of arrivals has none yet",
         "1,197 of 1,200 written, 3 lost",
@@ -105,6 +105,7 @@ def test_a_version_with_much_that_came_of_it() -> None:
     text = drawn(
         {
             "what": "version",
+            "environment": "dev",
             **ORIGINS,
             "verdicts": [{"id": "verdict-1", "role": "ships", "reason": "admitted"}],
             "rings": [{"ring": 4, "deployment": "delay", "trigger": "schedule", "at": AT}],

@@ -51,13 +51,14 @@ def test_an_id_in_somebody_elses_row_is_not_that_prediction(tmp_path: Path) -> N
 
 def test_torn_and_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     log(tmp_path, {}, {})
-    [segment] = [path for path in tmp_path.glob("*.ndjson") if path.stat().st_size][:1]
+    segment = next(path for path in sorted(tmp_path.glob("*.ndjson")) if path.stat().st_size)
     whole = segment.read_bytes()
     segment.write_bytes(b'{"id":"prediction-2", "version":"version-a"\n' + whole)
     assert find_prediction(tmp_path, "prediction-1") is not None
     assert answered_by(tmp_path, "version-a").alone == 2
     last = sorted(tmp_path.glob("*.ndjson"))[-1]
-    last.write_bytes(last.read_bytes() + b'{"id":"prediction-3"')
+    torn = whole.splitlines()[0].replace(b"prediction-1", b"prediction-3")
+    last.write_bytes(last.read_bytes() + torn)  # without its end a restart takes it away
     assert find_prediction(tmp_path, "prediction-3") is None
 
 

@@ -36,7 +36,7 @@ def _prediction(told: Told) -> RenderableType:
     tree.add(_line("row", _values(told["row"])))
     tree.add(_line("the model saw", _values(told["features"])))
     for version in told["versions"]:
-        _origins(tree.add(_titled(version)), version)
+        _origins(tree.add(_titled(version)), version, told["environment"])
     tree.add(_label(told["label"], told["asked"]))
     missing = _missing(told["log"])
     if missing:
@@ -46,7 +46,7 @@ def _prediction(told: Told) -> RenderableType:
 
 def _version(told: Told) -> RenderableType:
     tree = Tree(_titled(told), guide_style="dim")
-    _origins(tree.add(Text("made from", style="bold")), told)
+    _origins(tree.add(Text("made from", style="bold")), told, told["environment"])
     came = tree.add(Text("what came of it", style="bold"))
     _branch(came, "verdicts", told["verdicts"], _verdict)
     _branch(came, "rings", told["rings"], _ring)
@@ -78,7 +78,7 @@ def _load(told: Told) -> RenderableType:
     return tree
 
 
-def _origins(tree: Tree, told: Told) -> None:
+def _origins(tree: Tree, told: Told, environment: str) -> None:
     """The branches of what a version was made from."""
     if "kind" not in told:
         return
@@ -97,13 +97,14 @@ def _origins(tree: Tree, told: Told) -> None:
     if told["revision"]:
         tree.add(_line("code", _code(told["revision"], told["code"])))
     tree.add(_line("content", short(told["content"])))
-    tree.add(_line("let out by", _admission(told["admitted by"])))
+    tree.add(_line("let out by", _admission(told["admitted by"], environment)))
 
 
-def _admission(admission: Told) -> str:
-    ring = admission["ring"]
+def _admission(admission: Told, environment: str) -> str:
+    ring, came_from = admission["ring"], admission["environment"]
     said = [*admission["verdicts"], *([_ring(ring)] if ring else [])]
-    return ", ".join(said) or "nothing: it was compared, or never elected"
+    there = f" in {came_from}" if came_from != environment else ""
+    return f"{', '.join(said)}{there}" if said else "no verdict and no ring: it was only compared"
 
 
 def _data(data: Told) -> str:
@@ -195,7 +196,12 @@ def _line(title: str, said: str) -> Text:
 
 
 def _values(values: Told) -> str:
-    return ", ".join(f"{name} {plain(value)}" for name, value in values.items()) or "nothing"
+    return (
+        ", ".join(
+            f"{name} {'null' if value is None else plain(value)}" for name, value in values.items()
+        )
+        or "nothing"
+    )
 
 
 def _missing(log: Told) -> str:

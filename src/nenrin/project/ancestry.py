@@ -14,7 +14,8 @@ from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.project import came_of
 from nenrin.project.made_from import Loads, MadeFrom, made_from, told
-from nenrin.project.replay import ProjectReplay
+from nenrin.project.replay import Revisions
+from nenrin.project.revision import Revision
 from nenrin.registry.service import RegistryService
 from nenrin.registry.version import Version
 
@@ -26,14 +27,14 @@ class Ancestry:
         environment: which one.
 
     Args:
-        replay: knows the project's revisions.
+        revisions: keeps the project's.
         registry, gates, data, units: the rooms' services and ports.
     """
 
     def __init__(
         self,
         environment: str,
-        replay: ProjectReplay,
+        revisions: Revisions,
         *,
         registry: RegistryService,
         gates: GatesService,
@@ -41,7 +42,7 @@ class Ancestry:
         units: Units,
     ) -> None:
         self.environment = environment
-        self._replay = replay
+        self._revisions = revisions
         self._registry = registry
         self._gates = gates
         self._data = data
@@ -92,8 +93,43 @@ class Ancestry:
             "others": list(made.others),
             "made from": list(version.parents),
             "facts": version.facts,
-            "admitted by": came_of.admission(self.verdicts, self.versions, self.events, what),
+            "admitted by": self._admission(what),
         }
+
+    def revision(self, revision: str) -> Revision:
+        """An earlier revision of the project.
+
+        Raises:
+            NotFoundError: there is none of that id.
+        """
+        with self._units.read(self.environment) as unit:
+            return self._revisions.get(unit, revision)
+
+    def _admission(self, what: str) -> dict[str, Any]:
+        """What let a version out, here or in the environment that it was adopted from."""
+        for each in (self, *self._others):
+            if what in each.versions:
+                found = came_of.admission(each.verdicts, each.versions, each.events, what)
+                if found["ring"] is not None:
+                    return {"environment": each.environment, **found}
+        here = came_of.admission(self.verdicts, self.versions, self.events, what)
+        return {"environment": self.environment, **here}
+
+    @cached_property
+    def _others(self) -> list[Ancestry]:
+        """The other environments: an adopted version had its verdicts and rings in a backtest's."""
+        return [
+            Ancestry(
+                environment,
+                self._revisions,
+                registry=self._registry,
+                gates=self._gates,
+                data=self._data,
+                units=self._units,
+            )
+            for environment in self._units.environments()
+            if environment != self.environment
+        ]
 
     def _behind(self, made: MadeFrom) -> list[dict[str, Any]]:
         loads = self._loads.behind(made)
@@ -113,7 +149,7 @@ class Ancestry:
     def _code(self, revision: str) -> dict[str, Any] | None:
         """Where the code of a version came from; None where no revision made it."""
         try:
-            found = self._replay.revision(self.environment, revision)
+            found = self.revision(revision)
         except NotFoundError:
             return None
         return {

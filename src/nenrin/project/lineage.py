@@ -23,7 +23,7 @@ from nenrin.project import came_of
 from nenrin.project.ancestry import Ancestry
 from nenrin.project.labelled import Closing, label_of
 from nenrin.project.made_from import Loads, made_from
-from nenrin.project.replay import ProjectReplay
+from nenrin.project.replay import ProjectReplay, Revisions
 from nenrin.registry.service import RegistryService
 from nenrin.serving.livelog import Prediction
 from nenrin.serving.logged import Tally, answered_by, find_prediction, tally
@@ -37,7 +37,8 @@ class Lineage:
 
     Args:
         predictions: the folder of the prediction log.
-        replay: the project's revisions, and what remembers its steps.
+        replay: reads earlier revisions, and has what remembers steps.
+        revisions: keeps the project's.
         states: the loop's memory, which knows when blocks close.
         others: the rooms' services and ports.
     """
@@ -46,6 +47,7 @@ class Lineage:
         self,
         predictions: Path,
         replay: ProjectReplay,
+        revisions: Revisions,
         *,
         registry: RegistryService,
         gates: GatesService,
@@ -56,6 +58,7 @@ class Lineage:
     ) -> None:
         self._predictions = predictions
         self._replay = replay
+        self._revisions = revisions
         self._registry = registry
         self._gates = gates
         self._data = data
@@ -165,7 +168,7 @@ class Lineage:
         """The prediction's label, or why it cannot be looked for."""
         version = here.versions.get(found.version)
         try:
-            revision = self._replay.revision(here.environment, version.revision if version else "")
+            revision = here.revision(version.revision if version else "")
             project = self._replay.unpacked(revision)
             model = project.deployment(found.deployment).model
             closing = self._closing(here.environment, found.deployment)
@@ -193,7 +196,7 @@ class Lineage:
     def _reading(self, environment: str) -> Ancestry:
         return Ancestry(
             environment,
-            self._replay,
+            self._revisions,
             registry=self._registry,
             gates=self._gates,
             data=self._data,

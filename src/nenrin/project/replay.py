@@ -128,15 +128,6 @@ class ProjectReplay:
         with self._units.read(environment) as unit:
             return self._revisions.latest(unit)
 
-    def revision(self, environment: str, revision: str) -> Revision:
-        """An earlier revision of an environment.
-
-        Raises:
-            NotFoundError: there is none of that id.
-        """
-        with self._units.read(environment) as unit:
-            return self._revisions.get(unit, revision)
-
     def prepare(
         self,
         environment: str,
@@ -181,7 +172,8 @@ class ProjectReplay:
 
     def features(self, environment: str, revision: str, deployment: str) -> str:
         """Digest of the feature state over the newest data by the code of an earlier revision."""
-        found = self.revision(environment, revision)
+        with self._units.read(environment) as unit:
+            found = self._revisions.get(unit, revision)
         project = self.unpacked(found)
         prepared = self._preparer(environment, project, found).prepare(
             environment,
