@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,33 @@ def test_one_run_is_a_low_level(shell: Shell) -> None:
     assert "nenrin apply --env prod" in printed
     assert "run.finished agree 2024-02-29" in printed
     assert "not nenrin's to know" in printed
+
+
+def test_a_commit_proves_version_control(shell: Shell) -> None:
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
+        subprocess.run(["git", *who, *words], cwd=shell.folder, check=True, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "nothing yet")
+    assert states(assessed(shell))["M1.2"] == "missing"  # git does not know the project
+    git("add", "project.py")
+    git("commit", "-m", "the project")
+    found = assessed(shell)
+    assert {"M1.2", "G2.1"} <= proven(found)
+    assert levels(found)[1] == (2, 1)
+    shell.project.write_text(PROJECT + "# other\n")
+    shell.here("run")
+    assert states(assessed(shell))["M1.2"] == "configured"
+    git("commit", "-a", "-m", "the comment")
+    assert states(assessed(shell))["M1.2"] == "proven"
+
+
+@pytest.mark.parametrize("words", [(), ("--env", "prod")])
+def test_an_assessment_leaves_the_ledger_alone(shell: Shell, words: tuple[str, ...]) -> None:
+    before = shell.here("status", "--json", *words).json["ledger"]
+    assessed(shell, *words)
+    assert shell.here("status", "--json", *words).json["ledger"] == before
 
 
 def test_a_backtest_proves_data_tests_and_repetition(shell: Shell) -> None:

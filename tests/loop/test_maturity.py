@@ -332,6 +332,7 @@ def test_the_first_level_proven() -> None:
         ("dataset.loaded", "flights", {}),
         ("verdict.given", "verdict-1", {}),
         active=COMMITTED,
+        folder_commit="c0ffee",
     )
     found = assess(one)
     assert levels(found)["Microsoft"][1] == 1

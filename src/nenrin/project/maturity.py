@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from nenrin.core.environment import is_backtest, of_backtest
+from nenrin.core.errors import NenrinError
 from nenrin.core.instants import DAY, local_date, to_us
 from nenrin.core.ledger import Event
 from nenrin.core.unit import Units
@@ -16,9 +18,9 @@ from nenrin.loop.declare import Deployment
 from nenrin.loop.maturity.assessing import assess
 from nenrin.loop.maturity.facts import Answers, Declared, Facts, Snapshot
 from nenrin.loop.service import LoopService
-from nenrin.project.loader import Project
+from nenrin.project.loader import FILE, Project
 from nenrin.project.replay import ProjectReplay
-from nenrin.project.revision import commit_of
+from nenrin.project.revision import Revision, commit_of, is_tracked
 from nenrin.serving.livelog import read_counts
 from nenrin.serving.logged import first_and_newest
 
@@ -79,20 +81,32 @@ class Maturity:
             },
             blocked=tuple(self._blocked(events)),
             declared=_declared(project),
-            active=None
-            if active is None
-            else Snapshot(
-                id=active.id,
-                python=active.python,
-                packages=len(active.packages),
-                commit=active.commit,
-                dirty=active.dirty,
-            ),
-            folder_commit=commit_of(self._folder)[0],
+            active=None if active is None else self._snapshot(active),
+            folder_commit=self._commit(),
             champions={line["name"]: line["champion"] for line in status["deployments"]},
             verdicts=tuple(self._gates.verdicts(environment)),
             answers=self._answers(events),
             fault_day=self._fault_day(environment),
+        )
+
+    def _commit(self) -> str:
+        """The git commit that the folder stands on, where git knows the project file."""
+        return commit_of(self._folder)[0] if is_tracked(self._folder, FILE) else ""
+
+    def _snapshot(self, active: Revision) -> Snapshot:
+        """A revision; its commit is the folder's where what was committed since is what it holds."""
+        commit, dirty = active.commit, active.dirty
+        if self._commit() and (dirty or not commit):
+            with suppress(NenrinError):  # the folder may be at work; then it is not what is active
+                now = self._replay.taken()
+                if now.id == active.id:
+                    commit, dirty = now.commit, now.dirty
+        return Snapshot(
+            id=active.id,
+            python=active.python,
+            packages=len(active.packages),
+            commit=commit,
+            dirty=dirty,
         )
 
     def _blocked(self, events: tuple[Event, ...]) -> list[Event]:

@@ -215,6 +215,11 @@ def commit_of(folder: Path) -> tuple[str, bool]:
     return commit, bool(changed)
 
 
+def is_tracked(folder: Path, file: str) -> bool:
+    """Whether git knows a file of the folder."""
+    return bool(_git(folder, "ls-files", "--", file))
+
+
 def _git(folder: Path, *arguments: str) -> str:
     try:
         done = subprocess.run(

@@ -58,7 +58,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         blocked: the events ``look.blocked`` of this environment's backtests.
         declared: what its active revision declares, the folder's project before the first.
         active: that revision; None before the first.
-        folder_commit: the git commit that the folder stands on; empty outside git.
+        folder_commit: the git commit that the folder stands on; empty where git does not know its project.
         champions: who serves, by deployment.
         verdicts: its verdicts, oldest first.
         answers: the folder's prediction log.

@@ -18,12 +18,8 @@ APPLY_LATER = Next(
     step="nenrin apply --env {other}", when="after two turns of the loop here", cost=WAIT
 )
 ADOPT = Next(step="nenrin adopt --into {other}")
-COMMIT = Next(
-    step="git init && git add . && git commit -m 'The project' && nenrin run{env}",
-)
-COMMIT_AGAIN = Next(
-    step="git commit -a && nenrin run{env}", when="with the next change of the project", cost=WAIT
-)
+COMMIT = Next(step="git init && git add *.py && git commit -m 'The project' && nenrin run{env}")
+COMMIT_AGAIN = Next(step="git commit -a -m 'The project' && nenrin run{env}")
 
 DEPLOYED = Need(
     says="a deployment is declared",
@@ -56,7 +52,7 @@ VIEW = Need(
     begin=Next(step="@nr.feature_view(ROWS)", cost=LINE),
 )
 GIT = Need(
-    says="the folder stands on a git commit",
+    says="git knows the project file",
     holds=lambda facts: bool(facts.folder_commit),
     begin=COMMIT,
 )

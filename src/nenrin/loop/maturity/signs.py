@@ -280,7 +280,7 @@ def materialised(facts: Facts) -> Sign | None:
 def versioned(facts: Facts) -> Sign | None:
     """The active revision stands on a git commit, and on nothing else."""
     active = facts.active
-    if active is None or not active.commit or active.dirty:
+    if active is None or not active.commit or active.dirty or not facts.folder_commit:
         return None
     return _activated(facts, f"git commit {active.commit[:12]}")
 
