@@ -96,6 +96,8 @@ def test_a_backtest_proves_data_tests_and_repetition(shell: Shell) -> None:
         if item["id"] == "G1.7"
     ]
     assert shown["environment"].startswith("backtest/bt-")
+    said = f"{shown['subject']} {shown['at'][:10]} {shown['at'][11:16]}Z in {shown['environment']}"
+    assert said in " ".join(shell.here("status", "--level", COLUMNS="400").out.split())
     assert states(after)["M2.10"] == "configured"
     shell.here("backtest")
     assert states(assessed(shell))["M2.10"] == "proven"

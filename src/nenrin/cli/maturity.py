@@ -30,7 +30,7 @@ def maturity(found: dict[str, Any]) -> RenderableType:
             ("items", "for", joined),
             empty="nothing: all that nenrin can know is proven",
         ),
-        *(part for scale in found["scales"] for part in _items(scale)),
+        *(part for scale in found["scales"] for part in _items(scale, found["environment"])),
     )
 
 
@@ -41,14 +41,14 @@ def _reached(scale: Mapping[str, Any]) -> Text:
     )
 
 
-def _items(scale: Mapping[str, Any]) -> list[RenderableType]:
+def _items(scale: Mapping[str, Any], here: str) -> list[RenderableType]:
     parts: list[RenderableType] = []
     for level in range(1, scale["highest"] + 1):
         parts.append(Text(f"\n{scale['name']}, level {level}", style="bold"))
         items = [each for each in scale["items"] if each["level"] == level]
         parts.append(
             table(
-                [{**each, "text": _text(each), "because": _because(each)} for each in items],
+                [{**each, "text": _text(each), "because": _because(each, here)} for each in items],
                 ("id", "", plain),
                 ("text", "item", plain),
                 ("state", "state", plain),
@@ -62,18 +62,24 @@ def _text(item: Mapping[str, Any]) -> str:
     return f"{item['text']} (optional)" if item["optional"] else str(item["text"])
 
 
-def _because(item: Mapping[str, Any]) -> str:
+def _because(item: Mapping[str, Any], here: str) -> str:
     """The sign, the step or the reason."""
+    beside = f"; {item['outside']}" if item["outside"] else ""
+    return f"{_known(item, here)}{beside}".removeprefix("; ")
+
+
+def _known(item: Mapping[str, Any], here: str) -> str:
     shown, step = item["shown"], item["next"]
     if item["state"] == "proven":
-        return _sign(shown)
+        return _sign(shown, here)
     if step is None:
-        return str(item["outside"])
-    last = f"{_sign(shown)} is too old; " if shown else ""
+        return ""
+    last = f"{_sign(shown, here)} is too old; " if shown else ""
     after = f", {step['when']}" if step["when"] else ""
     return f"{last}{step['step']}{after}"
 
 
-def _sign(shown: Mapping[str, Any]) -> str:
+def _sign(shown: Mapping[str, Any], here: str) -> str:
     says = f", {shown['says']}" if shown["says"] else ""
-    return f"{shown['kind']} {shown['subject']} {when(shown['at'])}{says}"
+    there = "" if shown["environment"] == here else f" in {shown['environment']}"
+    return f"{shown['kind']} {shown['subject']} {when(shown['at'])}{there}{says}"
