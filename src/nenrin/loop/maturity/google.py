@@ -131,6 +131,7 @@ _LEVEL_2 = (
         needs=_TIMED,
         shown=signs.closed_loop,
         show=needs.ON_ALARM,
+        outside="the pipeline's own builds and tests run outside nenrin",
     ),
     Item(
         id="G2.3",
