@@ -55,6 +55,7 @@ from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
+from nenrin.project.maturity import Maturity
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import unpack
 from nenrin.project.service import ProjectService
@@ -81,6 +82,7 @@ class Platform:
         calendar: business time.
         logs: what steps wrote.
         data, registry, gates, serving, monitoring, loop, projects: the rooms' verbs.
+        maturity: assesses an environment.
         audit, checkpoints, backups, pruning: those of looking after a folder.
 
     Args:
@@ -175,6 +177,15 @@ class Platform:
                 states=loop_states,
                 calendar=self.calendar,
             ),
+        )
+        self.maturity = Maturity(
+            settings.folder.absolute(),
+            settings.state_folder / PREDICTIONS,
+            replay,
+            self.loop,
+            data=self.data,
+            gates=self.gates,
+            units=self.units,
         )
 
     @classmethod

@@ -19,6 +19,8 @@ from nenrin.core.errors import (
     StepError,
 )
 from nenrin.core.settings import Settings
+from nenrin.loop.maturity.assessing import assess
+from nenrin.loop.maturity.facts import Facts
 from nenrin.pipelines.logs import StepLogs
 
 Progress = Callable[..., None]
@@ -354,6 +356,9 @@ class FakePlatform:
         self.serving = Serving()
         self.loop = Loop()
         self.gates = Gates()
+        self.maturity = SimpleNamespace(
+            level=lambda name: assess(Facts(environment=name, now=1_356_998_400_000_000))
+        )
         self.audit = Audit()
         self.checkpoints = Checkpoints()
         self.logs = StepLogs(settings.state_folder / "logs")

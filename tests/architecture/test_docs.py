@@ -164,8 +164,9 @@ def test_commands_and_their_options_exist(page: Path) -> None:
         if command is None or not re.match(r"[a-z-]", command[1]):
             continue
         words = ["nenrin", *shlex.split(command[1], comments=True)]
-        path = " ".join(words[:3]) if " ".join(words[:2]) in groups else " ".join(words[:2])
-        if path in groups or words[1].startswith("-"):
+        below = " ".join(words[:2]) in groups and not "".join(words[2:3]).startswith("-")
+        path = " ".join(words[: 3 if below else 2])
+        if (path in groups and path not in _commands()) or words[1].startswith("-"):
             continue
         assert path in _commands(), f"{sources.name(page)}: {line}"
         options = {word.partition("=")[0] for word in words if word.startswith("--")}

@@ -16,6 +16,7 @@ READS = [
     ("plan",),
     ("why", "fit delay"),
     ("status",),
+    ("status", "--level"),
     ("rings",),
     ("rings", "delay"),
     ("data", "list"),
@@ -129,6 +130,13 @@ def test_the_status_says_what_needs_to_be_known(run: Run) -> None:
     frozen = ("frozen since 2013-01-02 00:00Z, the release", "held: look for a better version")
     for news in ("watched against version-0", "alarm since", "on probation", *frozen):
         assert news in out
+
+
+def test_a_level_says_the_cheapest_step_and_every_item(run: Run) -> None:
+    out = run("status", "--level").out
+    assert "Microsoft  level 0 of 4 proven, level 0 configured" in out
+    assert out.index("service = nr.deployment(MODEL)") < out.index("M4.7")
+    assert run("status", "--level", "--env", "prod", "--json").json["environment"] == "prod"
 
 
 def test_the_environment_goes_along(run: Run) -> None:

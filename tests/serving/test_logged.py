@@ -9,7 +9,14 @@ import pytest
 
 from nenrin.serving import livelog
 from nenrin.serving.livelog import LiveLog, Prediction
-from nenrin.serving.logged import Answered, Tally, answered_by, find_prediction, tally
+from nenrin.serving.logged import (
+    Answered,
+    Tally,
+    answered_by,
+    find_prediction,
+    first_and_newest,
+    tally,
+)
 from nenrin.serving.router import Member
 
 
@@ -60,6 +67,20 @@ def test_torn_and_damaged_lines_are_passed_over(tmp_path: Path) -> None:
     torn = whole.splitlines()[0].replace(b"prediction-1", b"prediction-3")
     last.write_bytes(last.read_bytes() + torn)  # without its end a restart takes it away
     assert find_prediction(tmp_path, "prediction-3") is None
+
+
+def test_the_ends_of_a_log(tmp_path: Path) -> None:
+    def ends() -> list[int | None]:
+        return [found and found.number for found in first_and_newest(tmp_path)]
+
+    assert ends() == [None, None]
+    log(tmp_path, {})
+    assert ends() == [1, 1]
+    log(tmp_path, *[{} for _ in range(4)], segment_bytes=1)
+    assert ends() == [1, 5]
+    newest = [path for path in sorted(tmp_path.glob("*.ndjson")) if path.stat().st_size][-1]
+    newest.write_bytes(newest.read_bytes() + b'damaged\n{"number":6')
+    assert ends() == [1, 5]
 
 
 def test_what_a_version_answered_alone_and_as_a_member(tmp_path: Path) -> None:

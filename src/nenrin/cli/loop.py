@@ -10,6 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nenrin.cli.console import number, plain, show, table, when
+from nenrin.cli.maturity import maturity
 from nenrin.cli.outcome import adopted
 from nenrin.cli.session import AsJson, Env, commands, session
 
@@ -17,15 +18,27 @@ app = commands()
 
 
 @app.command()
-def status(env: Env = None, as_json: AsJson = False) -> None:
+def status(
+    level: Annotated[
+        bool,
+        typer.Option("--level", help="The maturity level that the ledger shows, item by item."),
+    ] = False,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
     """Where the environment stands: its calendar, deployments, open alarms and watches.
 
     [bold]Example[/]
 
     nenrin status
+
+    nenrin status --level
     """
     with session(env) as client:
-        show(client.get("/api/status"), as_json, _status)
+        if level:
+            show(client.get("/api/status/level"), as_json, maturity)
+        else:
+            show(client.get("/api/status"), as_json, _status)
 
 
 @app.command()

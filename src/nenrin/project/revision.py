@@ -74,7 +74,7 @@ def snapshot(folder: Path, store: ContentStore, files: Sequence[str | Path] = ()
     covered = digest(
         [source, [[file.path, file.digest] for file in declared], python, list(packages)]
     )
-    commit, dirty = _commit(folder)
+    commit, dirty = commit_of(folder)
     return Revision(
         id=derived_id("revision", covered),
         digest=covered,
@@ -206,12 +206,18 @@ def _declared(folder: Path, file: Path, store: ContentStore) -> DeclaredFile:
     return DeclaredFile(path.relative_to(folder).as_posix(), store.put(data))
 
 
-def _commit(folder: Path) -> tuple[str, bool]:
+def commit_of(folder: Path) -> tuple[str, bool]:
+    """The git commit that a folder stands on, and whether tracked files differ; empty outside git."""
     commit = _git(folder, "rev-parse", "HEAD")
     if not commit:
         return "", False
     changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
     return commit, bool(changed)
+
+
+def is_tracked(folder: Path, file: str) -> bool:
+    """Whether git knows a file of the folder."""
+    return bool(_git(folder, "ls-files", "--", file))
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -6,6 +6,7 @@ are decoded.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -69,6 +70,25 @@ def find_prediction(folder: Path, prediction_id: str) -> Prediction | None:
             if found is not None and found.id == prediction_id:
                 return found
     return None
+
+
+def first_and_newest(folder: Path) -> tuple[Prediction | None, Prediction | None]:
+    """The first and the newest prediction of a folder's log; None for both where it has none."""
+    found = segments(folder)
+    firsts = (line for segment in found for line in _lines_with(segment, b""))
+    newest = (line for segment in reversed(found) for line in _last_lines(segment))
+    return _first_decoded(firsts), _first_decoded(newest)
+
+
+def _last_lines(segment: Path) -> Iterator[bytes]:
+    """The last two whole lines, the last first: a damaged disk may have taken one."""
+    yield from reversed(deque(_lines_with(segment, b""), maxlen=2))
+
+
+def _first_decoded(lines: Iterator[bytes]) -> Prediction | None:
+    decoder = msgspec.json.Decoder(Prediction)
+    decoded = (_decoded(decoder, line) for line in lines)
+    return next((each for each in decoded if each is not None), None)
 
 
 def answered_by(folder: Path, version: str) -> Answered:

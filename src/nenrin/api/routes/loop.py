@@ -53,6 +53,12 @@ def status(here: Here) -> Json:
     return Json({**here.platform.loop.status(here.environment), "predictions": counts})
 
 
+@router.get("/status/level")
+def level(here: Here) -> Json:
+    """The maturity that the environment's ledger shows, by Google's and Microsoft's items."""
+    return Json(here.platform.maturity.level(here.environment))
+
+
 @router.get("/rings")
 def rings(here: Here, deployment: str | None = None) -> Json:
     """Every turn of the loop: trigger, run, verdict, rollout, outcome."""
