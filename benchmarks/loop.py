@@ -1,7 +1,6 @@
 """The same loop, without a changed constant, on many streams, beside fixed policies. By hand.
 
-    .venv/bin/python benchmarks/loop.py [--streams flights few …] [--serve mixture champion] \
-        [--reports FOLDER]
+    .venv/bin/python benchmarks/loop.py [--streams flights few …] [--serve mixture champion] [--reports DIR]
 
 Prints Markdown; ``docs/benchmarks.md`` keeps what it printed. ``streams.py`` says what the streams are. Every
 replay is a process of its own in the stream's folder; the second one in a folder, with another ``serve``,
