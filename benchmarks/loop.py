@@ -1,12 +1,13 @@
 """The same loop, without a changed constant, on many streams, beside fixed policies. By hand.
 
-    .venv/bin/python benchmarks/loop.py [--streams flights few …] [--serve mixture champion] [--reports DIR]
+    .venv/bin/python benchmarks/loop.py [--streams NAME …] [--serve mixture champion] [--against recipes]
 
 Prints Markdown; ``docs/benchmarks.md`` keeps what it printed. ``streams.py`` says what the streams are. Every
 replay is a process of its own in the stream's folder; the second one in a folder, with another ``serve``,
 finds the fits of the first where they are the same. The bar: the regret to the best fixed policy is at most a
 tenth of the spread between the best and the worst, or its 95 % interval covers zero and is narrower than
-that spread. With ``--reports`` reports are kept as JSON, and what is kept is not replayed again.
+that spread. ``--against recipes`` measures beside harder policies: each recipe of the loop, fitted anew every
+week. With ``--reports`` reports are kept as JSON, and what is kept is not replayed again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,22 +27,35 @@ from regret import HINDSIGHT, fixed, regret, row_loss, unpaid, untrue
 from streams import STREAMS, Stream
 
 SERVES = ("mixture", "champion")
-TITLES = {
+USUAL = {
     "never": "never",
     "monthly_trailing": "monthly, 90 d",
     "monthly_all": "monthly, all",
     "weekly_all": "weekly, all",
     HINDSIGHT: "hindsight",
 }
+RECIPES = {
+    "never": "never",
+    "every_7d": "weekly, all",
+    "every_7d_half_life_60d": "weekly, half-life 60 d",
+    "every_7d_trailing_90d": "weekly, 90 d",
+    HINDSIGHT: "hindsight",
+}
+WEEKLY = ("frozen", "every 7d", "every 7d, half-life 60d", "every 7d, trailing 90d")
+AGAINST: dict[str, tuple[dict[str, str], tuple[str, ...]]] = {
+    "usual": (USUAL, ()),
+    "recipes": (RECIPES, WEEKLY),
+}
 
 
 @dataclass(frozen=True)
 class Played:
-    """A stream's report under one way of serving."""
+    """A stream's report under one way of serving, and what its policies are called in tables."""
 
     stream: Stream
     serve: str
     report: dict[str, Any]
+    titles: dict[str, str]
 
     @property
     def title(self) -> str:
@@ -54,18 +68,24 @@ class Played:
         return str(self.report["columns"][0])
 
 
-def played(stream: Stream, serves: list[str], scratch: Path, reports: Path) -> Iterator[Played]:
+def played(
+    stream: Stream, serves: list[str], against: str, scratch: Path, reports: Path
+) -> Iterator[Played]:
     """Write a stream's folder and replay it, once for each way of serving."""
+    titles, policies = AGAINST[against]
     folder = scratch / stream.name
     folder.mkdir()
     stream.write(folder)
     text = (folder / "project.py").read_text()
     for serve in serves:
-        kept = reports / f"{stream.name}-{serve}.json"
+        kept = reports / f"{stream.name}-{serve}-{against}.json"
         if not kept.exists():
             (folder / "project.py").write_text(served(text, serve))
-            kept.write_text(json.dumps(backtest(folder)))
-        yield Played(stream, serve, json.loads(kept.read_text()))
+            kept.write_text(json.dumps(backtest(folder, policies)))
+        report = json.loads(kept.read_text())
+        if sorted(titles) != sorted([*fixed(report), HINDSIGHT]):
+            raise SystemExit(f"the policies are {fixed(report)}: mend AGAINST")
+        yield Played(stream, serve, report, titles)
 
 
 def served(text: str, serve: str) -> str:
@@ -75,13 +95,14 @@ def served(text: str, serve: str) -> str:
     return text.replace("nr.deployment(footfall)", f'nr.deployment(footfall, serve="{serve}")')
 
 
-def backtest(folder: Path) -> dict[str, Any]:
-    """The report of ``nenrin backtest`` in a folder, which must have asked for what it declares."""
+def backtest(folder: Path, policies: Sequence[str]) -> dict[str, Any]:
+    """The report of ``nenrin backtest`` in a folder; without ``policies`` beside the usual ones."""
+    asked = [word for policy in policies for word in ("--policy", policy)]
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
     if environment.pop("PYTHONDONTWRITEBYTECODE", ""):  # modules are compiled once, as anywhere
         environment["PYTHONPYCACHEPREFIX"] = f"{tempfile.gettempdir()}/nenrin-bench-{os.getuid()}"
     done = subprocess.run(
-        [sys.executable, "-m", "nenrin", "backtest", "--json"],
+        [sys.executable, "-m", "nenrin", "backtest", "--json", *asked],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -96,25 +117,27 @@ def backtest(folder: Path) -> dict[str, Any]:
 
 def losses(all_: list[Played]) -> None:
     """Every policy's loss."""
+    titles = all_[0].titles
     print("### Losses\n")
-    print(f"| stream | rows a day | metric | the loop | {' | '.join(TITLES.values())} |")
-    print("|---|---|---|---|" + "---|" * len(TITLES))
+    print(f"| stream | rows a day | metric | the loop | {' | '.join(titles.values())} |")
+    print("|---|---|---|---|" + "---|" * len(titles))
     for each in all_:
         report, metric = each.report, each.metric
         total = report["total"]
         a_day = total["loop"]["rows"] / report["window"]["days"]
-        told = " | ".join(f"{total[name][metric]:.4f}" for name in ("loop", *TITLES))
+        told = " | ".join(f"{total[name][metric]:.4f}" for name in ("loop", *titles))
         print(f"| {each.title} | {a_day:.0f} | {metric} | {told} |")
     print()
 
 
 def gaps(all_: list[Played]) -> None:
     """The loop less every policy, paired, with intervals."""
+    titles = all_[0].titles
     print("### The loop less each policy, a row: paired difference, 95 % interval\n")
-    print(f"| stream | {' | '.join(TITLES.values())} |\n|---|{'---|' * len(TITLES)}")
+    print(f"| stream | {' | '.join(titles.values())} |\n|---|{'---|' * len(titles)}")
     for each in all_:
         by_name = {gap["against"]: gap for gap in each.report["differences"]}
-        cells = [interval(*(by_name[name][k] for k in ("mean", "low", "high"))) for name in TITLES]
+        cells = [interval(*(by_name[name][k] for k in ("mean", "low", "high"))) for name in titles]
         print(f"| {each.title} | {' | '.join(cells)} |")
     print("\nLog loss; of amounts and people the squared error.\n")
 
@@ -130,7 +153,7 @@ def bars(all_: list[Played]) -> None:
         told = interval(found.regret, found.low, found.high)
         held = "met" if found.met else "**missed**"
         print(
-            f"| {each.title} | {TITLES[found.best]} | {TITLES[found.worst]} "
+            f"| {each.title} | {each.titles[found.best]} | {each.titles[found.worst]} "
             f"| {figure(found.spread)} | {told} | {part} | {held} |"
         )
     print()
@@ -172,6 +195,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--streams", nargs="+", choices=STREAMS, default=list(STREAMS))
     options.add_argument("--serve", nargs="+", choices=SERVES, default=["mixture"])
+    options.add_argument("--against", choices=AGAINST, default="usual")
     options.add_argument("--reports", type=Path, help="where reports are kept")
     given = options.parse_args()
     all_: list[Played] = []
@@ -179,9 +203,8 @@ def main() -> None:
         reports = given.reports or Path(scratch)
         reports.mkdir(parents=True, exist_ok=True)
         for name in given.streams:
-            for each in played(STREAMS[name], given.serve, Path(scratch), reports):
-                if sorted(TITLES) != sorted([*fixed(each.report), HINDSIGHT]):
-                    raise SystemExit("the comparators are others: mend TITLES")
+            stream = STREAMS[name]
+            for each in played(stream, given.serve, given.against, Path(scratch), reports):
                 found = row_loss(each.report, "loop")
                 print(f"{each.title}: {figure(found)}", file=sys.stderr, flush=True)
                 all_.append(each)
