@@ -128,9 +128,9 @@ def _wait(
     server: ObjectStoreServer, filer: int, process: subprocess.Popen[bytes], log: Path
 ) -> None:
     """Until the bucket is there and takes an object."""
-    from obstore import put  # noqa: PLC0415
-    from obstore.exceptions import BaseError  # noqa: PLC0415
-    from obstore.store import S3Store  # noqa: PLC0415
+    from obstore import put
+    from obstore.exceptions import BaseError
+    from obstore.store import S3Store
 
     store = S3Store(
         server.bucket,

@@ -50,7 +50,7 @@ class LocalStore:
         """
         digest = digest_bytes(data)
         path = self._path(digest)
-        try:
+        with self._writing():
             if path.exists():
                 with suppress(OSError):  # of another user, or read-only: it is there all the same
                     os.utime(path)  # pruning leaves alone what was put lately
@@ -58,12 +58,6 @@ class LocalStore:
                 self._write(path, (data,))
             # also when another process has just put it: its entry may not be on the disk yet
             self._sync_folder(path.parent)
-        except OSError as error:
-            raise UnavailableError(
-                f"content cannot be kept: {error.strerror or error}",
-                hint="make room on the disk, or let nenrin write to the folder; then do it again",
-                where=str(self._root),
-            ) from error
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -140,8 +134,13 @@ class LocalStore:
             raise _changed(digest, path)
 
     def keep(self, digest: str, chunks: Iterable[bytes]) -> None:
-        """Keep bytes that are called ``digest`` already; nothing is kept where ``chunks`` raises."""
-        self._write(self._path(digest), chunks)
+        """Keep bytes that ``chunks`` has compared with ``digest``; nothing where it raises.
+
+        Raises:
+            UnavailableError: the folder cannot be written.
+        """
+        with self._writing():
+            self._write(self._path(digest), chunks)
         self._compared.add(digest)
 
     def file(self, digest: str) -> Path:
@@ -179,6 +178,17 @@ class LocalStore:
             raise UnavailableError(
                 f"the content kept as {digest} cannot be read: {error.strerror or error}",
                 hint="let nenrin read the folder; then do it again",
+                where=str(self._root),
+            ) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise UnavailableError(
+                f"content cannot be kept: {error.strerror or error}",
+                hint="make room on the disk, or let nenrin write to the folder; then do it again",
                 where=str(self._root),
             ) from error
 
