@@ -7,6 +7,7 @@ after lost connections, stalls and answers of 5xx, in growing pauses. What it ra
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ PART = 8 * 2**20  # bytes; larger objects are sent in parts of this size
 
 _PATIENCE = 60.0  # seconds in which a request is tried again
 _CHUNK = 2**20
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")  # as obstore looks
 _DENIED = {
     *("AccessDenied", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId"),
     *("InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch"),
@@ -84,6 +86,12 @@ class Bucket:
                     },
                 },
             )
+
+    @property
+    def address(self) -> str:
+        """Where the bucket is, and which server has it."""
+        server = next(filter(None, map(os.environ.get, _ENDPOINTS)), "Amazon's endpoint")
+        return f"{self.where} at {server}"
 
     def look(self, key: str) -> Object | None:
         """What is known of ``key``; None where it is not there."""
@@ -198,10 +206,11 @@ class Bucket:
                 "identity may do: read, write, list and delete objects",
                 where=self.where,
             )
-        if isinstance(error, (NotSupportedError, UnknownConfigurationKeyError, ValueError)):
+        unusable = isinstance(error, (NotSupportedError, UnknownConfigurationKeyError, ValueError))
+        if unusable or code == "NotImplemented":
             return RequestError(
-                f"the object store cannot be used: {_short(text)}",
-                hint="look at the AWS_* variables",
+                f"the object store cannot be used: {code or _short(text)}",
+                hint="look at the AWS_* variables, or use another store",
                 where=self.where,
             )
         cause = code or (found[1] if (found := _CAUSE.search(str(error))) else _short(text))
