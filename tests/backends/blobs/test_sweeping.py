@@ -6,6 +6,7 @@ sends until a schedule picks it. So an interleaving is a list of numbers, and is
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -154,25 +155,15 @@ def _store(bucket: MemoryBucket, clock: Clock, copies: Path) -> S3Store:
     return S3Store("s3://bucket", copies, timer=clock, bucket=bucket)  # type: ignore[arg-type]
 
 
-@settings(max_examples=400)
-@given(
-    schedule=st.lists(st.integers(0, 5), max_size=60),
-    age=st.sampled_from([0.0, GRACE / 2, GRACE - 1, GRACE + 1, None]),
-    second=st.booleans(),
-)
-def test_what_put_returned_is_there_whatever_the_order(
-    tmp_path_factory: pytest.TempPathFactory,
-    schedule: list[int],
-    age: float | None,
-    second: bool,
+def _in_this_order(
+    copies: Path, schedule: list[int], age: float | None, *, writers: int = 1, sweeps: int = 1
 ) -> None:
-    """A writer (or two) puts what is old, young, or not there, while two sweeps go over it."""
+    """Writers put content of an age (None: it is not there) while sweeps go over it."""
     clock = Clock()
     bucket = MemoryBucket(clock)
     if age is not None:
         bucket.set(OBJECT, DATA, NOW - age)
     turns = Turns(schedule)
-    copies = tmp_path_factory.getbasetemp() / "copies"
     bucket.turn = turns.before
     returned: list[bool] = []
 
@@ -182,14 +173,40 @@ def test_what_put_returned_is_there_whatever_the_order(
 
     def sweep() -> None:
         sweeper = _store(bucket, clock, copies)
-        for _ in range(2):
-            sweeper.sweep([DIGEST, "0" * 64], NOW - GRACE)
+        for _ in range(sweeps):
+            sweeper.sweep([DIGEST], NOW - GRACE)
 
-    turns.run(put, sweep, *([put] if second else []))
+    turns.run(sweep, *[put] * writers)
     assert turns.errors == []
-    assert returned == [True] * (1 + second)
+    assert returned == [True] * writers
     assert bucket.kept[OBJECT][0] == DATA
     assert bucket.kept[OBJECT][1] >= NOW - GRACE
+
+
+@pytest.mark.parametrize("age", [None, 2 * GRACE])
+def test_what_put_returned_is_there_in_every_order(tmp_path: Path, age: float | None) -> None:
+    """Of one sweep's first seven turns, and the writer's first six."""
+    for chosen in itertools.combinations(range(13), 6):
+        _in_this_order(tmp_path, [int(turn in chosen) for turn in range(13)], age)
+
+
+@settings(max_examples=200)
+@given(
+    runs=st.lists(st.tuples(st.integers(0, 2), st.integers(1, 8)), max_size=12),
+    age=st.sampled_from([0.0, GRACE / 2, GRACE - 1, GRACE + 1, None]),
+    sweeps=st.integers(1, 2),
+    writers=st.integers(1, 2),
+)
+def test_what_put_returned_is_there_in_longer_orders(
+    tmp_path_factory: pytest.TempPathFactory,
+    runs: list[tuple[int, int]],
+    age: float | None,
+    sweeps: int,
+    writers: int,
+) -> None:
+    schedule = [number for number, count in runs for _ in range(count)]
+    copies = tmp_path_factory.getbasetemp() / "copies"
+    _in_this_order(copies, schedule, age, writers=writers, sweeps=sweeps)
 
 
 def test_the_check_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
