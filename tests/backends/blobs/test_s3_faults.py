@@ -66,6 +66,15 @@ def test_reads_are_tried_again(
         assert proxy.left() == 0
 
 
+def test_an_answer_of_404_that_is_cut_short_is_asked_for_again(
+    store: S3Store, proxy: FaultyProxy
+) -> None:
+    proxy.fail("cut", method="GET")
+    digest = store.put(b"a ring")  # which asks for a sweep; there was none yet
+    assert proxy.left() == 0
+    assert store.has(digest)
+
+
 def test_bytes_that_changed_on_the_way_are_fetched_again(
     store: S3Store, direct: S3Store, proxy: FaultyProxy, tmp_path: Path
 ) -> None:

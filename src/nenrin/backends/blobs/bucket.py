@@ -19,13 +19,14 @@ from nenrin.core.errors import NenrinError, RequestError, UnavailableError
 
 PART = 8 * 2**20  # bytes; larger objects are sent in parts of this size
 
-_PATIENCE = 60.0  # seconds in which a request is tried again
+PATIENCE = 60.0  # seconds in which a request is tried again
 _CHUNK = 2**20
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")  # as obstore looks
 _DENIED = {
     *("AccessDenied", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId"),
     *("InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch"),
 }
+_CUT = "response body error"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _CAUSE = re.compile(r'message: "([^"]+)"')
 
@@ -53,7 +54,7 @@ class Bucket:
         RequestError: the URL names no bucket.
     """
 
-    def __init__(self, url: str, *, patience: float = _PATIENCE) -> None:
+    def __init__(self, url: str, *, patience: float = PATIENCE) -> None:
         import obstore
         from obstore.store import S3Store
 
@@ -113,9 +114,12 @@ class Bucket:
         Raises:
             FileNotFoundError: it is not there.
         """
-        with self._told():
-            found = self._calls.get(self._client, key)
-            return bytes(found.bytes()), found.meta["e_tag"] or ""
+        try:
+            return self._read(key)
+        except UnavailableError as error:
+            if _CUT not in error.message:
+                raise
+        return self._read(key)  # obstore does not ask again where an answer of 404 was cut short
 
     def chunks(self, key: str) -> Iterator[bytes]:
         """The bytes of an object, piece by piece.
@@ -154,6 +158,11 @@ class Bucket:
         if keys:
             with self._told():
                 self._calls.delete(self._client, keys)
+
+    def _read(self, key: str) -> tuple[bytes, str]:
+        with self._told():
+            found = self._calls.get(self._client, key)
+            return bytes(found.bytes()), found.meta["e_tag"] or ""
 
     def _put_if(self, key: str, data: bytes, mode: str | dict[str, str]) -> bool:
         from obstore.exceptions import AlreadyExistsError, PreconditionError

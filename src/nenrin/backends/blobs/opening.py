@@ -17,7 +17,7 @@ from nenrin.core.timer import SystemTimer
 COPIES = "copies"
 PROBED = "store.probed"
 
-_PATIENCE = 5.0  # seconds that an examination waits for a store
+_PATIENCE = 5.0  # seconds that a probe waits for a store: somebody waits for it
 
 
 def is_remote(place: str) -> bool:
@@ -44,7 +44,7 @@ def open_store(place: str, state_folder: Path) -> ContentStore:
         UnavailableError: the store is away.
     """
     if is_remote(place):
-        bucket, known = Bucket(place), state_folder / PROBED
+        bucket, known = Bucket(place, patience=_PATIENCE), state_folder / PROBED
         if not known.exists() or known.read_text() != bucket.address:
             probe(bucket, SystemTimer())
             _remember(known, bucket.address)
@@ -58,7 +58,7 @@ def probe_store(place: str) -> None:
         NenrinError: see :func:`open_store`.
     """
     if is_remote(place):
-        probe(Bucket(place), SystemTimer())
+        probe(Bucket(place, patience=_PATIENCE), SystemTimer())
 
 
 def examine_store(place: str) -> Iterator[Finding]:

@@ -39,9 +39,11 @@ def probe(bucket: Bucket, timer: Timer) -> None:
             _conditions(bucket, key)
             _skew(bucket, key, began, timer)
             _listed(bucket, key)
-    finally:
+    except RefusedError:
         with suppress(NenrinError):  # what went wrong before is what matters
             bucket.remove([key])
+        raise
+    bucket.remove([key])
     if bucket.look(key) is not None:
         raise _lies(bucket, "it still has an object that it was told to delete")
 
