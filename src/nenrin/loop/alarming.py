@@ -9,22 +9,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nenrin.core.instants import DAY, iso
+from nenrin.core.instants import iso
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.ports import Step
 from nenrin.loop.state import State
 from nenrin.monitoring.alarms import Alarm, Finding, reconcile
 from nenrin.monitoring.calibration_alarm import CalibrationFinding, calibration_alarm
-from nenrin.monitoring.prediction_shift import (
-    DAYS,
-    REACH,
-    REFERENCE_DAYS,
-    USUAL_AFTER,
-    ShiftFinding,
-    prediction_shift,
-    shift_waits,
-)
-from nenrin.stats.shift import POINTS
+from nenrin.monitoring.prediction_shift import DAYS, REACH, follow, shift_waits
 
 CALIBRATION = "calibration"
 SHIFT = "prediction shift"
@@ -33,14 +24,14 @@ ANSWERS = frozenset({CALIBRATION, SHIFT})
 
 def watch_answers(deployed: Deployed, at: int, step: Step) -> bool:
     """Look at the answers of the days that have closed; whether calibration is off."""
-    calibration, shift = _calibration(deployed), _shift(deployed)
-    standing = [alarm for alarm in deployed.state.alarms if alarm.finding.kind in ANSWERS]
-    since = next((alarm.opened for alarm in standing if alarm.finding.kind == SHIFT), None)
-    usual = shift.alarm and since is not None and at - since >= USUAL_AFTER * DAY
-    _remember(deployed, shift, opens=since is None, usual=usual)
+    state = deployed.state
+    calibration = _calibration(deployed)
+    state.shifts, shift = follow(state.shifts, _points(deployed))
+    state.compared = (shift.days, shift.reference)
+    standing = [alarm for alarm in state.alarms if alarm.finding.kind in ANSWERS]
     told = [
         (calibration.alarm, calibration.told(deployed.name)),
-        (shift.alarm and not usual, shift.told(deployed.name, usual=usual)),
+        (shift.alarm, shift.told(deployed.name)),
     ]
     found = [finding for alarms, finding in told if alarms]
     _keep(deployed, standing, found, at, step, gone=[finding for _, finding in told])
@@ -132,32 +123,13 @@ def _bias(deployed: Deployed, day: int) -> float:
     return float(np.mean(finite)) if len(finite) else float("nan")
 
 
-def _shift(deployed: Deployed) -> ShiftFinding:
-    """The newest days beside the days before them that no alarm covers, of those served as a whole."""
-    state, begun = deployed.state, _begun(deployed)
-    whole = begun + (deployed.ground.day_start(begun) < state.segments[0].start)
-    days = [day for day in deployed.closed_days(DAYS + REACH) if day >= whole]
-    recent = [day for day in days if day >= state.next_day - DAYS]
-    before = [day for day in days[: len(days) - len(recent)] if day not in state.shifted]
-    standing = any(alarm.finding.kind == SHIFT for alarm in state.alarms)
-    return prediction_shift(
-        _points(deployed, before[-REFERENCE_DAYS:]), _points(deployed, recent), standing=standing
-    )
-
-
-def _points(deployed: Deployed, days: Sequence[int]) -> np.ndarray:
-    """Points of the answers of those days that have any, float64 (days, 100)."""
-    found = [points for day in days if len(points := deployed.answer_points(day))]
-    return np.stack(found) if found else np.empty((0, POINTS))
-
-
-def _remember(deployed: Deployed, shift: ShiftFinding, *, opens: bool, usual: bool) -> None:
-    """Which days are no reference, and how many were compared."""
-    state = deployed.state
-    covered = deployed.closed_days(DAYS if opens else 1) if shift.alarm else range(0)
-    kept = [day for day in state.shifted if day >= state.next_day - DAYS - REACH]
-    state.shifted = [] if usual else sorted({*kept, *covered})
-    state.compared = (shift.days, shift.reference)
+def _points(deployed: Deployed) -> dict[int, np.ndarray]:
+    """Points of the closed days that a comparison may read, by day: days served as a whole, with answers."""
+    begun = _begun(deployed)
+    whole = begun + (deployed.ground.day_start(begun) < deployed.state.segments[0].start)
+    days = deployed.closed_days(DAYS + REACH)
+    points = {day: deployed.answer_points(day) for day in days if day >= whole}
+    return {day: each for day, each in points.items() if len(each)}
 
 
 def _begun(deployed: Deployed) -> int:

@@ -8,6 +8,7 @@ import msgspec
 
 from nenrin.core.instants import NEVER
 from nenrin.monitoring.alarms import Alarm
+from nenrin.monitoring.prediction_shift import Shifts
 from nenrin.serving.router import Member
 from nenrin.stats.betting import Wealth
 from nenrin.stats.platt import Platt
@@ -137,7 +138,7 @@ class State(msgspec.Struct, kw_only=True):
         stage_at: when the next of them begins; ``NEVER`` when there is none.
         watch: the open watch.
         alarms: the open ones.
-        shifted: days that an alarm of prediction shift covers: no reference for the days after them.
+        shifts: what the comparison of answers remembers from day to day.
         compared: days of answers that were compared with how many before them when a day closed last;
             None before the first did.
         ticketed: versions for which an age ticket was opened.
@@ -175,7 +176,7 @@ class State(msgspec.Struct, kw_only=True):
     stage_at: int = NEVER
     watch: Watch | None = None
     alarms: list[Alarm] = []
-    shifted: list[int] = []
+    shifts: Shifts = Shifts()
     compared: tuple[int, int] | None = None
     ticketed: list[str] = []
     struck: list[str] = []
