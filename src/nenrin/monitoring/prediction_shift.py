@@ -73,7 +73,11 @@ class ShiftFinding(msgspec.Struct, frozen=True, kw_only=True):
             return f"{which} are as they were for {USUAL_AFTER} days, which is usual now; {means}"
         if not self.alarm:
             return f"{which} have not moved by more than days differ by; {means}"
-        name = max(self.effects, key=lambda name: self.effects[name].least(OPENS) - FLOORS[name])
+        beyond = {name: each.least(OPENS) - FLOORS[name] for name, each in self.effects.items()}
+        first = (
+            name for name in beyond if beyond[name] > 0.0
+        )  # a moved location moves the others too
+        name = next(first, max(beyond, key=lambda name: beyond[name]))
         size, error = self.effects[name].size, OPENS * self.effects[name].se
         low, high = figure(size - error, plus=True), figure(size + error, plus=True)
         return (
