@@ -5,7 +5,7 @@
 Prints Markdown; ``docs/benchmarks.md`` keeps what it printed. A stream is 90 days of 300 answers whose logits
 are normal with sd 1. All answers of a day share an effect that is zero on average, in some streams one that
 lasts (of the next day's, a share is today's). A shift is added to the logits of the fiftieth day and the 14
-after it. What is compared, found and remembered is the loop's own.
+after it, of every fourth stream. What is compared, found and remembered is the loop's own.
 """
 
 from __future__ import annotations
@@ -20,17 +20,8 @@ from nenrin.stats.shift import day_points
 SEED = 20_130_904
 DAYS, ROWS = 90, 300
 BEGINS, ENDS, SOON = 50, 65, 7
-SHIFTS = (0.5, 1.0, 1.5)
-CASES = (
-    (0.05, 0.0),
-    (0.1, 0.0),
-    (0.2, 0.0),
-    (0.3, 0.0),
-    (0.5, 0.0),
-    (0.3, 0.3),
-    (0.3, 0.5),
-    (0.3, 0.7),
-)
+SHIFTS = (0.5, 1.0)
+CASES = ((0.05, 0.0), (0.2, 0.0), (0.3, 0.0), (0.5, 0.0), (0.3, 0.5), (0.3, 0.7))
 
 
 def stream(seed: int, sd: float, lasting: float) -> np.ndarray:
@@ -65,12 +56,12 @@ def row(sd: float, lasting: float, streams: int) -> str:
         moved = np.zeros((DAYS, 1))
         moved[BEGINS:ENDS] = size
         found = 0
-        for seed in range(streams):
+        for seed in range(0, streams, 4):
             lived = alarms(stream(seed, sd, lasting) + moved)
             mine = [each for each in lived if BEGINS <= each[0] < BEGINS + SOON]
             found += bool(mine)
             gone += [end - ENDS for _, end in mine[:1]]
-        cells.append(f"{found / streams:.0%}")
+        cells.append(f"{found / len(range(0, streams, 4)):.0%}")
     late = np.quantile(gone, [0.5, 0.95], method="inverted_cdf") if gone else [np.nan, np.nan]
     return "| " + " | ".join([*cells, f"{late[0]:.0f}, {late[1]:.0f}"]) + " |"
 

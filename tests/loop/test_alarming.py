@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from nenrin.core.errors import NotFoundError
 from nenrin.core.instants import local_midnight
 from nenrin.loop.alarming import told_alarms, watch_data
 from nenrin.loop.closing import close_block
@@ -136,6 +138,38 @@ def test_days_that_nothing_can_answer_any_more_are_passed_over() -> None:
     deployed = lived(p)
     close(deployed, 60)
     assert deployed.state.compared == (7, 13)  # of days 10 to 19 and 50 to 59
+
+
+def test_a_former_model_that_cannot_be_read_any_more_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deployed = lived(sound(X))
+    state, start = deployed.state, deployed.ground.day_start
+    state.artefacts["h-1"] = msgspec.structs.replace(
+        state.artefacts["h-0"], version="h-1", model="h-1"
+    )
+    state.segments = [Segment(start(10), (("h-0", 100),)), Segment(start(40), (("h-1", 100),))]
+    trainer = Told({"h-1": sound(X)})
+
+    def scorable(model: str) -> bool:
+        if model not in trainer.answers:
+            raise NotFoundError(f"{model} is gone")
+        return True
+
+    monkeypatch.setattr(trainer, "scorable", scorable)
+    state.next_day, state.next_block = 60, deployed.ground.block_at(start(60))
+    deployed = stand(
+        TABLE,
+        trainer,
+        FITTED,
+        look=BEGIN + timedelta(days=10),
+        champion="h-0",
+        options=Options(recalibrating=False),
+    )
+    deployed.state = state
+    steps = close(deployed, 62)
+    assert len([line for step in steps for line in step.lines if line.kind == "day.closed"]) == 2
+    assert state.compared == (7, 15)  # of days 40 to 61
 
 
 @pytest.mark.parametrize("severity", ["ticket", "page"])

@@ -8,6 +8,7 @@ from functools import partial
 import msgspec
 import numpy as np
 
+from nenrin.core.errors import IntegrityError, NotFoundError, UnavailableError
 from nenrin.core.instants import DAY, HOUR, NEVER
 from nenrin.gates.policy import Policy
 from nenrin.loop.declare import DeploymentSpec, Recipe
@@ -154,10 +155,14 @@ class Deployed:
     def answer_points(self, day: int) -> np.ndarray:
         """What a closed day's requests were answered, as points (:func:`nenrin.stats.shift.day_points`).
 
-        Empty where nothing was. Asked for once and kept: the routes of a closed day change no more.
+        Empty where nothing was, or where a model of then can no longer be read: a monitor stops nothing.
+        Asked for once and kept, as the routes of a closed day change no more.
         """
         if day not in self._points:
-            p = self.served(*self.ground.day_rows(day)).p
+            try:
+                p = self.served(*self.ground.day_rows(day)).p
+            except (IntegrityError, NotFoundError, UnavailableError):
+                return np.empty(0)
             finite = p[np.isfinite(p)]
             self._points[day] = day_points(finite) if len(finite) else finite
         return self._points[day]
