@@ -1,5 +1,5 @@
 # Every chore is one word. `make demo` and `make test` need nothing but Python 3.11 or uv.
-.PHONY: demo test test-all check lint types imports docs pins format
+.PHONY: demo test check lint types imports docs pins format
 
 demo:  ## a year of real flights through the whole loop, in ./nenrin-demo
 	@tools/venv.sh demo
@@ -7,10 +7,6 @@ demo:  ## a year of real flights through the whole loop, in ./nenrin-demo
 
 test:  ## the whole test suite
 	@tools/venv.sh test
-	.venv/bin/python -m pytest
-
-test-all:  ## the same with the real servers that some tests need: nothing is skipped
-	@tools/venv.sh test-all
 	.venv/bin/python -m pytest
 
 check: lint types imports test  ## all that has to hold before a change goes in
