@@ -50,7 +50,7 @@ class LocalStore:
         """
         digest = digest_bytes(data)
         path = self._path(digest)
-        with self._writing():
+        with _writing(self._root):
             if path.exists():
                 with suppress(OSError):  # of another user, or read-only: it is there all the same
                     os.utime(path)  # pruning leaves alone what was put lately
@@ -139,7 +139,7 @@ class LocalStore:
         Raises:
             UnavailableError: the folder cannot be written.
         """
-        with self._writing():
+        with _writing(self._root):
             self._write(self._path(digest), chunks)
         self._compared.add(digest)
 
@@ -181,17 +181,6 @@ class LocalStore:
                 where=str(self._root),
             ) from error
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise UnavailableError(
-                f"content cannot be kept: {error.strerror or error}",
-                hint="make room on the disk, or let nenrin write to the folder; then do it again",
-                where=str(self._root),
-            ) from error
-
     def _missing(self, digest: str) -> NotFoundError:
         return NotFoundError(
             f"no content is kept as {digest}",
@@ -226,6 +215,18 @@ class LocalStore:
     def _sync_folder(self, folder: Path) -> None:
         if self._durable:
             sync(folder)
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(
+            f"content cannot be kept: {error.strerror or error}",
+            hint="make room on the disk, or let nenrin write to the folder; then do it again",
+            where=str(root),
+        ) from error
 
 
 def _changed(digest: str, path: Path) -> IntegrityError:
