@@ -100,6 +100,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, f"<DeleteResult>{gone}</DeleteResult>".encode())
 
     def _answer(self, status: int, body: bytes = b"", found: Kept | None = None) -> None:
+        if "is in another region" in self.kept.lies:
+            status, found = 301, None
         data = found.data if found else body
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))

@@ -67,6 +67,25 @@ def test_a_store_without_conditions_is_refused(monkeypatch: pytest.MonkeyPatch) 
             probe(Bucket(PLACE, patience=0.3), SystemTimer())
 
 
+def test_says_that_the_bucket_is_in_another_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    with small_s3("is in another region") as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(RequestError, match="PermanentRedirect") as caught:
+            probe(Bucket(PLACE, patience=0.3), SystemTimer())
+        assert "AWS_REGION" in caught.value.hint
+
+
+def test_says_that_there_are_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")  # of no cloud
+    with small_s3() as address:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
+        with pytest.raises(RequestError, match="no credentials") as caught:
+            probe(Bucket(PLACE, patience=0.3), SystemTimer())
+        assert "AWS_ACCESS_KEY_ID" in caught.value.hint
+
+
 def test_a_real_server_keeps_its_promises(url: str, tmp_path: Path) -> None:
     probe_store(url)
     assert list(Bucket(url).objects()) == []

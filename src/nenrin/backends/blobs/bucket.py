@@ -24,7 +24,7 @@ _CHUNK = 2**20
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")  # as obstore looks
 _DENIED = {
     *("AccessDenied", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidAccessKeyId"),
-    *("InvalidToken", "RequestTimeTooSkewed", "SignatureDoesNotMatch"),
+    *("InvalidToken", "PermanentRedirect", "RequestTimeTooSkewed", "SignatureDoesNotMatch"),
 }
 _CUT = "response body error"
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -200,6 +200,8 @@ class Bucket:
 
         text = str(error).partition("\n\nDebug source")[0]
         code = found[1] if (found := _CODE.search(str(error))) else ""
+        if "configured region" in text:  # a redirect that names no place
+            code = "PermanentRedirect"
         if code == "NoSuchBucket":
             bucket = urlsplit(self.where).netloc
             return RequestError(
