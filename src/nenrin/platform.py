@@ -53,6 +53,7 @@ from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
+from nenrin.project.explaining import Explaining
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
@@ -175,6 +176,7 @@ class Platform:
                 data=self.data,
                 units=self.units,
                 states=loop_states,
+                explaining=Explaining(replay, self._started),
                 calendar=self.calendar,
             ),
         )

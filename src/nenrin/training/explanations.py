@@ -194,7 +194,7 @@ def _trained_on(
     context: WorkerContext, job: ExplainJob, specs: Sequence[ColumnSpec]
 ) -> Columns | None:
     """The rows of the model's training; None where the table has none, or other columns than it."""
-    if not job.table or job.trained is None:
+    if job.trained is None or not job.table or not context.store.has(job.table):
         return None
     table = open_table(context, job.table)
     kinds = {(column.name, column.kind) for column in table.columns}
