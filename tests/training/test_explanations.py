@@ -27,6 +27,7 @@ from nenrin.training.explanations import (
     Parts,
     contributions,
     explain,
+    explain_each,
     rescaled,
 )
 from nenrin.training.fit import fit
@@ -244,8 +245,13 @@ def test_a_worker_explains_a_logged_row(context: WorkerContext, folder: Path) ->
     none = Selection(cutoff=0, known_by=0)
     with pytest.raises(NotFoundError, match="none are kept here"):
         explain(context, ExplainJob(**order, trained=none))
-    with pytest.raises(NotFoundError, match="none are kept here"):
-        explain(context, ExplainJob(model=model, features=row))
+    lacking = ExplainJob(model=model, features=row)
+    odd = ExplainJob(**{**order, "features": {**row, "temp": "warm"}}, trained=early)
+    gone = ExplainJob(**{**order, "project": str(folder / "gone")}, trained=early)
+    told = explain_each(context, [lacking, odd, gone, ExplainJob(**order, trained=job.selection)])
+    assert told[3] == explained
+    for said, why in zip(("none are kept here", "temp is a number", "raised"), told, strict=False):
+        assert said in str(why)
 
 
 def test_logged_instants_are_read_back(context: WorkerContext) -> None:

@@ -75,4 +75,4 @@ def _name(each: Told) -> str:
 
 
 def _sum(parts: Sequence[Told]) -> float:
-    return sum(part["contribution"] for part in parts)
+    return float(sum(part["contribution"] for part in parts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError, RequestError
+from nenrin.core.errors import NenrinError, NotFoundError, RequestError
 from nenrin.pipelines.executor import Executor
 from nenrin.project.ancestry import Ancestry
 from nenrin.project.made_from import MadeFrom, made_from
@@ -18,7 +18,7 @@ from nenrin.project.replay import ProjectReplay
 from nenrin.registry.version import Version
 from nenrin.serving.livelog import Prediction
 from nenrin.stats.platt import Platt
-from nenrin.training.explanations import ExplainJob, Explanation, explain
+from nenrin.training.explanations import ExplainJob, Explanation, explain_each
 from nenrin.training.table import Selection
 
 WAIT = 60.0
@@ -47,20 +47,28 @@ class Explaining:
         self._replay = replay
         self._executor = executor
 
-    def prediction(self, here: Ancestry, found: Prediction) -> dict[str, Any]:
-        """What moved a logged answer (see :func:`blended`); one that is no number has no ``members``."""
-        if isinstance(found.answer, str):
-            return {"says": "the answer is a text: there are no parts that add up to it"}
-        asked = [(who, self._ask(here, found, who.version)) for who in who_answered(found)]
-        return blended(found, [(who, _waited(future)) for who, future in asked])
+    def begin(self, here: Ancestry, found: Prediction) -> Callable[[], dict[str, Any]]:
+        """Have a worker take a logged answer apart; what is returned waits for it (see :func:`blended`).
 
-    def _ask(
-        self, here: Ancestry, found: Prediction, version: str
-    ) -> Future[Explanation] | NenrinError:
-        try:
-            return self._executor().submit(explain, self._job(here, found, version))
-        except NenrinError as error:
-            return error
+        Of an answer that is no number it only ``says`` so.
+        """
+        if isinstance(found.answer, str):
+            return lambda: {"says": "the answer is a text: there are no parts that add up to it"}
+        answered = who_answered(found)
+        known: dict[str, Explanation | str] = {}
+        jobs: dict[str, ExplainJob] = {}
+        for who in answered:
+            try:
+                jobs[who.version] = self._job(here, found, who.version)
+            except NenrinError as error:
+                known[who.version] = error.message
+        asked = self._executor().submit(explain_each, list(jobs.values())) if jobs else None
+
+        def told() -> dict[str, Any]:
+            parts = known if asked is None else known | _waited(asked, jobs)
+            return blended(found, [(who, parts[who.version]) for who in answered])
+
+        return told
 
     def _job(self, here: Ancestry, found: Prediction, version: str) -> ExplainJob:
         fit = here.versions.get(version)
@@ -115,23 +123,18 @@ def who_answered(found: Prediction) -> list[Who]:
     ]
 
 
-def _waited(asked: Future[Explanation] | NenrinError) -> Explanation | str:
-    """The explanation, or why there is none."""
-    if isinstance(asked, NenrinError):
-        return _said(asked)
+def _waited(
+    asked: Future[list[Explanation | str]], versions: Iterable[str]
+) -> dict[str, Explanation | str]:
+    """The explanation of each version, or why there is none."""
     try:
-        return asked.result(WAIT)
+        return dict(zip(versions, asked.result(WAIT), strict=True))
     except TimeoutError:
         asked.cancel()
-        return f"the workers had no time for it within {WAIT:.0f} seconds; ask again"
-    except NenrinError as error:
-        return _said(error)
-    except USERS_ERRORS as error:  # whatever a model raises stays in its own line
-        return f"asking it raised {type(error).__name__}: {error}"
-
-
-def _said(error: NenrinError) -> str:
-    return f"{error.message}; {error.hint}" if error.hint else error.message
+        why = f"the workers had no time for it within {WAIT:.0f} seconds; ask again"
+    except NenrinError as error:  # the worker died
+        why = error.message
+    return dict.fromkeys(versions, why)
 
 
 def blended(found: Prediction, members: Sequence[tuple[Who, Explanation | str]]) -> dict[str, Any]:

@@ -81,6 +81,7 @@ class Lineage:
         if found is None:
             raise _not_logged(what, counted)
         here = self._reading(self._home(environment, found))
+        moved_by = self._explaining.begin(here, found)  # in a worker, while the rest is read
         answered = [found.version, *dict.fromkeys(part.version for part in found.members)]
         return {
             "what": "prediction",
@@ -94,10 +95,10 @@ class Lineage:
             "row": found.row,
             "features": found.features,
             "answer": found.answer,
-            "moved by": self._explaining.prediction(here, found),
             "versions": [here.of(each) for each in answered],
             "label": self._label(here, found),
             "log": msgspec.to_builtins(counted),
+            "moved by": moved_by(),
         }
 
     def version(self, environment: str, what: str) -> dict[str, Any] | None:

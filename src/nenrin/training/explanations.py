@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nenrin.core.errors import NotFoundError, StepError
+from nenrin.core.errors import USERS_ERRORS, NenrinError, NotFoundError, StepError
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.stats.platt import sigmoid
 from nenrin.training.artefact import Artefact
@@ -76,6 +76,20 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     base: float
     contributions: dict[str, float]
     by: str
+
+
+def explain_each(context: WorkerContext, jobs: Sequence[ExplainJob]) -> list[Explanation | str]:
+    """What moved each answer; of one that cannot be explained, why."""
+    return [_or_why(context, job) for job in jobs]
+
+
+def _or_why(context: WorkerContext, job: ExplainJob) -> Explanation | str:
+    try:
+        return explain(context, job)
+    except NenrinError as error:
+        return f"{error.message}; {error.hint}" if error.hint else error.message
+    except USERS_ERRORS as error:  # whatever a model raises is no matter of the others
+        return f"it raised {type(error).__name__}: {error}"
 
 
 def explain(context: WorkerContext, job: ExplainJob) -> Explanation:
