@@ -143,7 +143,7 @@ def contributions(artefact: Artefact, rows: Columns, background: Columns | None 
         raise NotFoundError(
             f"{artefact.header.model} is explained beside rows that it was trained on, "
             "and none are kept here",
-            hint="nenrin run builds them; then ask again",
+            hint="nenrin run builds them, with the columns of the code of now; then ask again",
         )
     base, parts = shapley(artefact, rows, recode(background, artefact.header.columns))
     return Parts(answer, base, parts, "sampled orders")
