@@ -106,6 +106,22 @@ def test_a_twin_that_is_worse_is_refused_and_the_next_recipe_asked() -> None:
     assert [v.admitted for v in step.verdicts] == [True]
 
 
+def test_another_recipe_that_may_be_worse_does_not_take_the_place_of_what_serves() -> None:
+    """What is enough for a refresh of the recipe that serves: not to be shown worse."""
+    even = (TABLE.asked // DAY) % 2 == 0
+    served, other = np.where(even, GOOD, BAD), np.where(even, BAD, sound(X, 0.6))
+    deployed = made({"h-0": BAD, "h-5": BAD, "h-4": served, "t-5": other}, champion="h-4")
+    step, told = look(deployed)
+    standing = told["standings"]["trailing 30d"]
+    assert (standing["verdict"], standing["ok"]) == ("undecided", False)
+    assert standing["mean"] > 0.005
+    assert (told["chosen"], told["ships"]) == (None, None)
+    assert [verdict.admitted for verdict in step.verdicts] == [False]
+
+    mine = made({"h-0": BAD, "h-5": other, "h-4": served, "t-5": BAD}, champion="h-4")
+    assert look(mine)[1]["ships"] == "h-6"
+
+
 def test_the_evidence_is_that_of_days_that_count_for_both() -> None:
     deployed = made({"h-5": BAD}, champion="h-4")
     _, told = look(deployed)
