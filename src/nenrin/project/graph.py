@@ -111,7 +111,7 @@ class Preparer:
             project=self._revision.digest,
             data={name: version.id for name, version in sorted(stages.versions.items())},
             rows=model.rows.declared.name,
-            checks=tests.failures,
+            checks=tests.findings,
             end=min(stages.versions[name].bound for name in _of_rows(model)),
             newest=max(version.bound for version in stages.versions.values()),
             trains=model.declared.imported is None,
