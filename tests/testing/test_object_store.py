@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,38 @@ def test_listens_on_this_machine_only(object_store: ObjectStoreServer) -> None:
     ]
     assert listening
     assert set(listening) == {"0100007F"}
+
+
+ORPHAN = """
+import sys, time
+from pathlib import Path
+from nenrin.testing.object_store import object_store_server
+
+with object_store_server(Path(sys.argv[1])) as server:
+    print(server.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends it")
+def test_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ORPHAN, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        server = int(process.stdout.readline())
+        os.kill(server, 0)
+        process.kill()
+    end = time.monotonic() + 20
+    while _runs(server):
+        assert time.monotonic() < end, "the server runs on"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_is_found_by_variables(object_store: ObjectStoreServer) -> None:

@@ -6,6 +6,7 @@ killed by its process group in the end: it does not end when it is asked to.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -71,6 +72,7 @@ def object_store_server(folder: Path) -> Iterator[ObjectStoreServer]:
         pytest.skip(f"needs an S3 server: {INSTALL}")
     folder.mkdir(parents=True, exist_ok=True)
     ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
+    reading, writing = os.pipe()
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             _command(weed, folder, ports),
@@ -79,7 +81,10 @@ def object_store_server(folder: Path) -> Iterator[ObjectStoreServer]:
             stderr=subprocess.STDOUT,
             cwd=folder,
             start_new_session=True,
+            pass_fds=(reading,),
         )
+    _end_with_us(process.pid, reading)
+    os.close(reading)
     try:
         server = ObjectStoreServer(
             endpoint=f"http://127.0.0.1:{ports['s3.port']}",
@@ -94,6 +99,7 @@ def object_store_server(folder: Path) -> Iterator[ObjectStoreServer]:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        os.close(writing)
 
 
 def _command(weed: str, folder: Path, ports: dict[str, int]) -> list[str]:
@@ -157,6 +163,14 @@ def _wait(
             timer.sleep(0.1)
         else:
             return
+
+
+def _end_with_us(group: int, reading: int) -> None:
+    """Let the kernel kill the group when a pipe's writing end closes, however we ended."""
+    if sys.platform == "linux":
+        fcntl.fcntl(reading, fcntl.F_SETOWN, -group)
+        fcntl.fcntl(reading, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(reading, fcntl.F_SETFL, fcntl.fcntl(reading, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 def _free_ports(count: int) -> list[int]:
