@@ -55,16 +55,21 @@ class Healing:
         self._marking = marking
 
     def heal(self, environment: str) -> list[str]:
-        """Look at everything that is served, and mend what can be mended; a sentence for each of it."""
-        return [
-            said
-            for deployment in self._serving.list(environment)
-            for said in (
-                *self._left(environment, deployment),
-                *self._rerouted(environment, self._serving.show(environment, deployment.name)),
-                *self._rebuilt(environment, deployment.name),
-            )
-        ]
+        """Look at everything that is served, and mend what can be mended; a sentence for each of it.
+
+        A store that is away says nothing of what is in it: then nothing is mended, and nothing marked bad.
+        """
+        said: list[str] = []
+        try:
+            for deployment in self._serving.list(environment):
+                said += self._left(environment, deployment)
+                said += self._rerouted(
+                    environment, self._serving.show(environment, deployment.name)
+                )
+                said += self._rebuilt(environment, deployment.name)
+        except UnavailableError as error:
+            said.append(f"not all that is served was looked at: {error.message}")
+        return said
 
     def restarted(self, environment: str, worker: str, why: str) -> None:
         """Record that a worker died and was started again."""
@@ -157,6 +162,6 @@ class Healing:
     def _readable(self, environment: str, version: str) -> bool:
         try:
             self._store.verify(self._registry.get(environment, version).content)
-        except (IntegrityError, NotFoundError, UnavailableError):
+        except (IntegrityError, NotFoundError):
             return False
         return True

@@ -8,6 +8,7 @@ each other.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -175,6 +176,8 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             raise self._missing(digest) from None
         except OSError as error:
+            if error.errno == errno.EIO:  # the disk has lost it
+                raise _changed(digest, self._path(digest)) from error
             raise UnavailableError(
                 f"the content kept as {digest} cannot be read: {error.strerror or error}",
                 hint="let nenrin read the folder; then do it again",
