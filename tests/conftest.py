@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from nenrin.testing.postgres import PostgresServer, postgres_server
 
 settings.register_profile(
     "repeatable",
@@ -22,3 +25,10 @@ settings.load_profile("repeatable")  # for more: pytest --hypothesis-profile=tho
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("NENRIN_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests that ask for it; each takes a schema of its own."""
+    with postgres_server() as server:
+        yield server

@@ -43,6 +43,7 @@ class PostgresServer:
         self._folder = folder
         self._durable = durable
         self._timer = SystemTimer()
+        self._schemas = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -55,8 +56,8 @@ class PostgresServer:
         Raises:
             UnavailableError: ``initdb`` failed.
         """
-        command = [self._programs / "initdb", "-D", self._folder / "data", "-U", _USER, "--no-sync"]
-        command += ["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+        command = [str(self._programs / "initdb"), "-D", str(self._folder / "data"), "-U", _USER]
+        command += ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
         made = subprocess.run(
             command, cwd=self._folder, capture_output=True, text=True, check=False, **self._as_user
         )
@@ -100,7 +101,7 @@ class PostgresServer:
         """End the server by its process id.
 
         Args:
-            how: ``SIGINT`` ends sessions and writes everything; ``SIGQUIT`` drops everything, as a crash does.
+            how: ``SIGINT`` ends sessions and writes everything, ``SIGQUIT`` drops it, as a crash does.
         """
         if self._process is not None:
             self._process.send_signal(how)
@@ -116,27 +117,24 @@ class PostgresServer:
         self.stop(signal.SIGQUIT)
         self.start()
 
-    def url(self, database: str) -> str:
-        """The URL of a database."""
-        return f"postgresql+psycopg://{_USER}@/{database}?host={self._folder}"
+    def fresh(self) -> str:
+        """The URL of an empty schema of its own."""
+        self._schemas += 1
+        name = f"fresh{self._schemas}"
+        self.execute(f"CREATE SCHEMA {name}")
+        return (
+            f"postgresql+psycopg://{_USER}@/postgres?host={self._folder}"
+            f"&options=-csearch_path%3D{name}"
+        )
 
-    def fresh(self, database: str) -> str:
-        """Make an empty database; its URL."""
-        self.execute(f'CREATE DATABASE "{database}"')
-        return self.url(database)
-
-    def drop(self, database: str) -> None:
-        """Remove a database, and end who is still connected."""
-        self.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
-
-    def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
         """Run one statement in a transaction of its own; the rows that it gave."""
         import psycopg
 
         with psycopg.connect(
-            user=_USER, host=str(self._folder), dbname=database, autocommit=True
+            user=_USER, host=str(self._folder), dbname="postgres", autocommit=True
         ) as connection:
-            found = connection.execute(statement)  # type: ignore[call-overload]
+            found = connection.execute(statement.encode())
             return list(found.fetchall()) if found.description else []
 
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     insert,
+    or_,
     select,
     union,
     union_all,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 )
 
 from nenrin.backends.sql import schema
-from nenrin.backends.sql.schema import events, heads, metadata
+from nenrin.backends.sql.schema import events, heads, metadata, unsealed
 from nenrin.core.digest import canonical
 from nenrin.core.errors import IntegrityError
 from nenrin.core.ledger import GENESIS, Event, Kept, seal
@@ -30,7 +31,7 @@ _FIELDS = Event.__struct_fields__
 _STATE = [
     table
     for table in metadata.sorted_tables
-    if "environment" in table.c and table is not events and table is not heads
+    if "environment" in table.c and table not in (events, heads, unsealed)
 ]
 # what is written only together with an event of which it is the subject
 _TOLD = [
@@ -48,64 +49,91 @@ _NEWEST: dict[str, Any] = {"sequence": bindparam("newest"), "hash": bindparam("i
 _NOTE_AGAIN = update(heads).where(heads.c.environment == bindparam("name")).values(_NEWEST)
 _NOTE = insert(heads).values({"environment": bindparam("name"), **_NEWEST})
 
-Recorded = tuple[str, str, bytes]
-"""An event not yet sealed: its kind, its subject, its body in canonical bytes."""
+Recorded = tuple[int, str, str, bytes]
+"""An event not yet sealed: its instant, its kind, its subject, its body in canonical bytes."""
 
 
 class Sealer(Protocol):
     """Gives recorded events their sequence and hash, in the order of commits.
 
-    Where one process writes, that can happen in the writing transaction. Where many write, it would
-    make them wait for each other, and one lease-holder seals behind them.
+    Where one process writes, that happens in the writing transaction. Where many write, it would make
+    them wait for each other, and one holder of a lease seals behind them
+    (:mod:`nenrin.backends.sql.sealing`).
     """
 
-    def seal(
-        self, connection: Connection, environment: str, at: int, recorded: Sequence[Recorded]
+    def hand_over(
+        self, connection: Connection, environment: str, recorded: Sequence[Recorded]
     ) -> None:
         """Take over what a unit recorded, in its transaction and just before it commits."""
+        ...
+
+    def committed(self) -> None:
+        """A transaction that handed events over has ended."""
+        ...
+
+    def catch_up(self) -> None:
+        """Return when everything that this process committed can be read."""
+        ...
+
+    def close(self) -> None:
+        """End what seals."""
         ...
 
 
 class SealInTransaction:
     """Seals at once, in a transaction that excludes all others that write (BEGIN IMMEDIATE)."""
 
-    def seal(
-        self, connection: Connection, environment: str, at: int, recorded: Sequence[Recorded]
+    def hand_over(
+        self, connection: Connection, environment: str, recorded: Sequence[Recorded]
     ) -> None:
-        """Add the events to the end of the environment's chain, and note the new end.
+        """Add the events to the end of the environment's chain, and note the new end."""
+        append(connection, environment, recorded)
 
-        The chain goes on from the end that was noted: where events were cut off, a gap stays.
-        """
-        noted = connection.execute(_NOTED, {"name": environment}).first()
-        sequence, previous = _noted(noted) if noted else head(connection, environment)
-        rows = []
-        for kind, subject, body in recorded:
-            sequence += 1
-            event = seal(
-                previous,
-                environment=environment,
-                sequence=sequence,
-                at=at,
-                kind=kind,
-                subject=subject,
-                body=msgspec.json.decode(body),
-            )
-            previous = event.hash
-            rows.append({**msgspec.structs.asdict(event), "body": body.decode()})
-        connection.execute(insert(events), rows)
-        connection.execute(
-            _NOTE_AGAIN if noted else _NOTE,
-            {"name": environment, "newest": sequence, "its_hash": previous},
+    def committed(self) -> None:
+        """They were sealed with it."""
+
+    def catch_up(self) -> None:
+        """Nothing is behind."""
+
+    def close(self) -> None:
+        """Nothing goes on."""
+
+
+def append(connection: Connection, environment: str, recorded: Sequence[Recorded]) -> None:
+    """Add events to the end of an environment's chain, and note the new end; nobody else may meanwhile.
+
+    The chain goes on from the end that was noted: where events were cut off, a gap stays.
+    """
+    noted = connection.execute(_NOTED, {"name": environment}).first()
+    sequence, previous = _noted(noted) if noted else head(connection, environment)
+    rows = []
+    for at, kind, subject, body in recorded:
+        sequence += 1
+        event = seal(
+            previous,
+            environment=environment,
+            sequence=sequence,
+            at=at,
+            kind=kind,
+            subject=subject,
+            body=msgspec.json.decode(body),
         )
+        previous = event.hash
+        rows.append({**msgspec.structs.asdict(event), "body": body.decode()})
+    connection.execute(insert(events), rows)
+    connection.execute(
+        _NOTE_AGAIN if noted else _NOTE,
+        {"name": environment, "newest": sequence, "its_hash": previous},
+    )
 
 
-def recorded(kind: str, subject: str, body: dict[str, Any]) -> Recorded:
+def recorded(at: int, kind: str, subject: str, body: dict[str, Any]) -> Recorded:
     """An event as it is at this moment, whatever happens to ``body`` later.
 
     Raises:
         TypeError: the body holds something that is not a plain value, or a key that is no text.
     """
-    return kind, subject, canonical(body)
+    return at, kind, subject, canonical(body)
 
 
 def head(connection: Connection, environment: str) -> tuple[int, str]:
@@ -145,8 +173,8 @@ def page(
 
 def environments(connection: Connection) -> list[str]:
     """Every environment that has events, sorted."""
-    column = events.c.environment
-    return list(connection.execute(select(column).distinct().order_by(column)).scalars())
+    found = connection.execute(select(events.c.environment).distinct()).scalars()
+    return sorted(found)  # not by the database, whose order of letters may be another
 
 
 def kept(connection: Connection) -> dict[str, Kept]:
@@ -166,8 +194,11 @@ def kept(connection: Connection) -> dict[str, Kept]:
 
 def _untold(column: Column[Any]) -> Select[Any]:
     table = column.table
-    told = exists().where(events.c.environment == table.c.environment, events.c.subject == column)
-    return select(table.c.environment, column).where(~told)
+    told = [
+        exists().where(known.c.environment == table.c.environment, known.c.subject == column)
+        for known in (events, unsealed)
+    ]
+    return select(table.c.environment, column).where(~or_(*told))
 
 
 def _noted(row: Row[Any]) -> tuple[int, str]:

@@ -7,21 +7,27 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from nenrin.backends.sql.schema import metadata
+from nenrin.backends.sql.unit import Alone
 from nenrin.core.errors import ConflictError
 
-NEWEST = "0003"
+NEWEST = "0004"
 
 _FOLDER = Path(__file__).parent / "migrations"
 _KNOWN = frozenset(f"{number:04}" for number in range(1, int(NEWEST) + 1))
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, alone: Alone) -> None:
     """Make the schema, or bring it up to date, in one transaction; costs one look when it is.
+
+    Args:
+        engine: of the database.
+        alone: keeps other processes that open the same database waiting.
 
     Raises:
         ConflictError: the database was written by a newer nenrin.
     """
     with engine.begin() as connection:
+        alone(connection, "schema")
         found = _version(connection)
         if found == NEWEST:
             return

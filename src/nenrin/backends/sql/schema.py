@@ -49,6 +49,18 @@ heads = Table(
     Column("hash", Text, nullable=False),
 )
 
+# events that are committed and have no place in the chain yet; always empty on SQLite
+unsealed = Table(
+    "unsealed",
+    metadata,
+    Column("position", _Position, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),
+)
+
 
 def _records(name: str) -> Table:
     return Table(

@@ -1,0 +1,155 @@
+"""Sealing where many write: events queue up, and whoever holds the lease gives them their place.
+
+A writer adds its events to the queue in its own transaction and waits for nobody. A batch is one transaction:
+it takes the lease, takes what is committed out of the queue, and adds it to the ends of the chains. The lease
+is a lock of that transaction. A sealer whose process dies loses it at once with its connection; one that
+hangs loses it when the server, by its own clock, ends a transaction that does nothing. What it had not
+committed is still in the queue, and nothing that it does later can be written.
+
+The order is that of commits. Batches see what was committed before them, whole transactions only; within a
+batch events stand as they were queued, which happens at the end of their transactions, so that what was read
+comes before what was made of it. A transaction that commits late is in a later batch: it holds up nobody,
+and no reader has passed the place that it gets.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
+
+from sqlalchemy import Connection, Engine, delete, insert, select, text
+from sqlalchemy.exc import DBAPIError
+
+from nenrin.backends.sql.ledger import Recorded, append
+from nenrin.backends.sql.schema import unsealed
+
+_BATCH = 1000
+_PACE = 0.04  # seconds between batches, so that they are worth their commit
+_IDLE = 1.0  # seconds after which a process looks for what another left behind
+_HANGS = "-c idle_in_transaction_session_timeout=5000"  # a batch takes milliseconds
+
+_LEASE = "(20571, 'unsealed'::regclass::oid::int)"  # the table's own, wherever it is
+_TAKE_LEASE = text(f"SELECT pg_advisory_xact_lock{_LEASE}")
+_TRY_LEASE = text(f"SELECT pg_try_advisory_xact_lock{_LEASE}")
+_COLUMNS = unsealed.c["position", "environment", "at", "kind", "subject", "body"]
+_TAKE = (
+    delete(unsealed)
+    .where(
+        unsealed.c.position.in_(
+            select(unsealed.c.position).order_by(unsealed.c.position).limit(_BATCH)
+        )
+    )
+    .returning(*_COLUMNS)
+)
+_QUEUE = insert(unsealed).inline()
+
+
+class SealBehind:
+    """Seals behind the writers' backs: by a thread of each process that writes, and before it reads.
+
+    Args:
+        connected: makes an engine whose sessions have the given options of the server.
+    """
+
+    def __init__(self, connected: Callable[[str], Engine]) -> None:
+        self._engine = connected(_HANGS)
+        self._one_at_a_time = threading.Lock()
+        self._owing = True  # a process before this one may have left events in the queue
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
+
+    def hand_over(
+        self, connection: Connection, environment: str, recorded: Sequence[Recorded]
+    ) -> None:
+        """Queue the events, in the transaction that commits them."""
+        connection.execute(
+            _QUEUE,
+            [
+                {
+                    "environment": environment,
+                    "at": at,
+                    "kind": kind,
+                    "subject": subject,
+                    "body": body.decode(),
+                }
+                for at, kind, subject, body in recorded
+            ],
+        )
+
+    def committed(self) -> None:
+        """There is something in the queue."""
+        self._owing = True
+        if self._thread is None:
+            self._start()
+        self._wake.set()
+
+    def catch_up(self) -> None:
+        """Seal what this process committed, so that it reads what it wrote.
+
+        Raises:
+            DBAPIError: the database is away.
+        """
+        if not self._owing:
+            # another thread may be at what this one wrote
+            with self._one_at_a_time:
+                if not self._owing:
+                    return
+        self._seal(_TAKE_LEASE)
+
+    def close(self) -> None:
+        """Seal what is left, if that can be done, and end."""
+        self._closed.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._engine.dispose()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="sealer", daemon=True)
+                self._thread.start()
+
+    def _work(self) -> None:
+        pause = _IDLE
+        while not self._closed.is_set():
+            self._wake.wait(pause)
+            self._wake.clear()
+            try:
+                pause = _IDLE if self._seal(_TRY_LEASE) else _PACE
+            except DBAPIError:
+                pause = _IDLE  # the writers hear of it themselves
+            self._closed.wait(_PACE)
+
+    def _seal(self, lease: object) -> bool:
+        """Seal until the queue is empty; whether the lease was to be had."""
+        with self._one_at_a_time:
+            self._owing = False
+            try:
+                while True:
+                    with self._engine.begin() as connection:
+                        if connection.execute(lease).scalar() is False:  # type: ignore[call-overload]
+                            self._owing = True
+                            return False
+                        if _batch(connection) < _BATCH:
+                            return True
+            except BaseException:
+                self._owing = True
+                raise
+
+
+def _batch(connection: Connection) -> int:
+    """Seal the oldest of the queue; how many."""
+    found = sorted(connection.execute(_TAKE), key=itemgetter(0))
+    chains = sorted(found, key=itemgetter(1))  # stable: each in its order
+    for environment, rows in groupby(chains, key=itemgetter(1)):
+        append(
+            connection,
+            environment,
+            [(at, kind, subject, body.encode()) for *_, at, kind, subject, body in rows],
+        )
+    return len(found)
