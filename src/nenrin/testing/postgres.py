@@ -174,4 +174,4 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
             server.start()
             yield server
         finally:
-            server.stop()
+            server.stop(signal.SIGQUIT)  # its folder goes with it

@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     exists,
     insert,
-    or_,
     select,
     union,
     union_all,
@@ -47,10 +46,14 @@ _TOLD = [
 _NOTED = select(heads).where(heads.c.environment == bindparam("name"))
 _NEWEST: dict[str, Any] = {"sequence": bindparam("newest"), "hash": bindparam("its_hash")}
 _NOTE_AGAIN = update(heads).where(heads.c.environment == bindparam("name")).values(_NEWEST)
+_WAITING = select(unsealed.c.environment, unsealed.c.events)
 _NOTE = insert(heads).values({"environment": bindparam("name"), **_NEWEST})
 
 Recorded = tuple[int, str, str, bytes]
 """An event not yet sealed: its instant, its kind, its subject, its body in canonical bytes."""
+
+
+_QUEUED = msgspec.json.Decoder(list[tuple[int, str, str, msgspec.Raw]])
 
 
 class Sealer(Protocol):
@@ -136,6 +139,17 @@ def recorded(at: int, kind: str, subject: str, body: dict[str, Any]) -> Recorded
     return at, kind, subject, canonical(body)
 
 
+def queued(recorded: Sequence[Recorded]) -> str:
+    """The events of a unit as a text, for the queue."""
+    rows = [(at, kind, subject, msgspec.Raw(body)) for at, kind, subject, body in recorded]
+    return msgspec.json.encode(rows).decode()
+
+
+def unqueued(events: str) -> list[Recorded]:
+    """The events behind a text of the queue."""
+    return [(at, kind, subject, bytes(body)) for at, kind, subject, body in _QUEUED.decode(events)]
+
+
 def head(connection: Connection, environment: str) -> tuple[int, str]:
     """Sequence and hash of the newest event; ``(0, GENESIS)`` before the first."""
     row = connection.execute(
@@ -181,8 +195,14 @@ def kept(connection: Connection) -> dict[str, Kept]:
     """What the tables beside the ledger say of each environment."""
     rows = union(*(select(table.c.environment) for table in _STATE))
     untold: dict[str, list[str]] = {name: [] for name in connection.execute(rows).scalars()}
+    waiting = {
+        (environment, subject)
+        for environment, recorded in connection.execute(_WAITING)
+        for _, _, subject, _ in unqueued(recorded)
+    }
     for environment, name in connection.execute(union_all(*map(_untold, _TOLD))):
-        untold[environment].append(name)
+        if (environment, name) not in waiting:
+            untold[environment].append(name)
     noted = {row.environment: _noted(row) for row in connection.execute(select(heads))}
     return {
         name: Kept(
@@ -194,11 +214,8 @@ def kept(connection: Connection) -> dict[str, Kept]:
 
 def _untold(column: Column[Any]) -> Select[Any]:
     table = column.table
-    told = [
-        exists().where(known.c.environment == table.c.environment, known.c.subject == column)
-        for known in (events, unsealed)
-    ]
-    return select(table.c.environment, column).where(~or_(*told))
+    told = exists().where(events.c.environment == table.c.environment, events.c.subject == column)
+    return select(table.c.environment, column).where(~told)
 
 
 def _noted(row: Row[Any]) -> tuple[int, str]:

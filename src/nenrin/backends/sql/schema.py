@@ -49,16 +49,13 @@ heads = Table(
     Column("hash", Text, nullable=False),
 )
 
-# events that are committed and have no place in the chain yet; always empty on SQLite
+# what units have committed and has no place in the chain yet, a row a unit; always empty on SQLite
 unsealed = Table(
     "unsealed",
     metadata,
     Column("position", _Position, primary_key=True),
     Column("environment", Text, nullable=False),
-    Column("at", BigInteger, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("body", Text, nullable=False),
+    Column("events", Text, nullable=False),
 )
 
 

@@ -1,13 +1,13 @@
 """Sealing where many write: events queue up, and whoever holds the lease gives them their place.
 
-A writer adds its events to the queue in its own transaction and waits for nobody. A batch is one transaction:
-it takes the lease, takes what is committed out of the queue, and adds it to the ends of the chains. The lease
-is a lock of that transaction. A sealer whose process dies loses it at once with its connection; one that
-hangs loses it when the server, by its own clock, ends a transaction that does nothing. What it had not
+A unit adds its events to the queue, as one row, in its own transaction and waits for nobody. A batch is one
+transaction: it takes the lease, takes what is committed out of the queue, and adds it to the ends of the
+chains. The lease is a lock of that transaction. A sealer whose process dies loses it at once with its
+connection; one that hangs loses it when the server, by its own clock, ends a transaction that does nothing. What it had not
 committed is still in the queue, and nothing that it does later can be written.
 
 The order is that of commits. Batches see what was committed before them, whole transactions only; within a
-batch events stand as they were queued, which happens at the end of their transactions, so that what was read
+batch units stand as they were queued, which happens at the end of their transactions, so that what was read
 comes before what was made of it. A transaction that commits late is in a later batch: it holds up nobody,
 and no reader has passed the place that it gets.
 """
@@ -16,16 +16,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from itertools import groupby
-from operator import itemgetter
+from contextlib import suppress
 
 from sqlalchemy import Connection, Engine, delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from nenrin.backends.sql.ledger import Recorded, append
+from nenrin.backends.sql.ledger import Recorded, append, queued, unqueued
 from nenrin.backends.sql.schema import unsealed
+from nenrin.core.errors import NenrinError
 
-_BATCH = 1000
+_BATCH = 1000  # units at a time
 _PACE = 0.04  # seconds between batches, so that they are worth their commit
 _IDLE = 1.0  # seconds after which a process looks for what another left behind
 _HANGS = "-c idle_in_transaction_session_timeout=5000"  # a batch takes milliseconds
@@ -33,7 +33,6 @@ _HANGS = "-c idle_in_transaction_session_timeout=5000"  # a batch takes millisec
 _LEASE = "(20571, 'unsealed'::regclass::oid::int)"  # the table's own, wherever it is
 _TAKE_LEASE = text(f"SELECT pg_advisory_xact_lock{_LEASE}")
 _TRY_LEASE = text(f"SELECT pg_try_advisory_xact_lock{_LEASE}")
-_COLUMNS = unsealed.c["position", "environment", "at", "kind", "subject", "body"]
 _TAKE = (
     delete(unsealed)
     .where(
@@ -41,7 +40,7 @@ _TAKE = (
             select(unsealed.c.position).order_by(unsealed.c.position).limit(_BATCH)
         )
     )
-    .returning(*_COLUMNS)
+    .returning(unsealed.c.position, unsealed.c.environment, unsealed.c.events)
 )
 _QUEUE = insert(unsealed).inline()
 
@@ -66,25 +65,12 @@ class SealBehind:
         self, connection: Connection, environment: str, recorded: Sequence[Recorded]
     ) -> None:
         """Queue the events, in the transaction that commits them."""
-        connection.execute(
-            _QUEUE,
-            [
-                {
-                    "environment": environment,
-                    "at": at,
-                    "kind": kind,
-                    "subject": subject,
-                    "body": body.decode(),
-                }
-                for at, kind, subject, body in recorded
-            ],
-        )
+        connection.execute(_QUEUE, {"environment": environment, "events": queued(recorded)})
 
     def committed(self) -> None:
         """There is something in the queue."""
         self._owing = True
-        if self._thread is None:
-            self._start()
+        self._start()
         self._wake.set()
 
     def catch_up(self) -> None:
@@ -93,6 +79,7 @@ class SealBehind:
         Raises:
             DBAPIError: the database is away.
         """
+        self._start()
         if not self._owing:
             # another thread may be at what this one wrote
             with self._one_at_a_time:
@@ -106,24 +93,29 @@ class SealBehind:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
+            if self._owing:
+                with suppress(DBAPIError, NenrinError):  # whoever comes next finds it in the queue
+                    self._seal(_TAKE_LEASE)
         self._engine.dispose()
 
     def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="sealer", daemon=True)
-                self._thread.start()
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._work, name="sealer", daemon=True)
+                    self._thread.start()
 
     def _work(self) -> None:
-        pause = _IDLE
+        pause = _PACE
         while not self._closed.is_set():
             self._wake.wait(pause)
             self._wake.clear()
+            if self._closed.wait(_PACE):
+                return
             try:
                 pause = _IDLE if self._seal(_TRY_LEASE) else _PACE
-            except DBAPIError:
-                pause = _IDLE  # the writers hear of it themselves
-            self._closed.wait(_PACE)
+            except (DBAPIError, NenrinError):
+                pause = _IDLE  # who writes or reads hears of it
 
     def _seal(self, lease: object) -> bool:
         """Seal until the queue is empty; whether the lease was to be had."""
@@ -143,13 +135,11 @@ class SealBehind:
 
 
 def _batch(connection: Connection) -> int:
-    """Seal the oldest of the queue; how many."""
-    found = sorted(connection.execute(_TAKE), key=itemgetter(0))
-    chains = sorted(found, key=itemgetter(1))  # stable: each in its order
-    for environment, rows in groupby(chains, key=itemgetter(1)):
-        append(
-            connection,
-            environment,
-            [(at, kind, subject, body.encode()) for *_, at, kind, subject, body in rows],
-        )
-    return len(found)
+    """Seal the oldest units of the queue; how many."""
+    units = sorted(map(tuple, connection.execute(_TAKE)))
+    chains: dict[str, list[Recorded]] = {}
+    for _, environment, events in units:
+        chains.setdefault(environment, []).extend(unqueued(events))
+    for environment, recorded in chains.items():
+        append(connection, environment, recorded)
+    return len(units)

@@ -17,8 +17,5 @@ def upgrade() -> None:
             "position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True
         ),
         sa.Column("environment", sa.Text, nullable=False),
-        sa.Column("at", sa.BigInteger, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False),
-        sa.Column("subject", sa.Text, nullable=False),
-        sa.Column("body", sa.Text, nullable=False),
+        sa.Column("events", sa.Text, nullable=False),
     )
