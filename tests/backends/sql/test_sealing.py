@@ -15,6 +15,7 @@ import pytest
 from nenrin.backends.sql import sealing
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.loop import SqlBacktests
+from nenrin.core.errors import DataError
 from nenrin.core.ledger import Event, Kept, verify
 from nenrin.core.timer import SystemTimer
 from nenrin.testing.postgres import PostgresServer
@@ -220,3 +221,14 @@ def test_what_a_process_left_behind_is_sealed_by_another(
         while consumer.head("dev")[0] == 0:
             assert timer.wall() < until
             timer.sleep(0.02)
+
+
+@pytest.mark.parametrize(("at", "subject"), [(2**63, "delay"), (1, "de\0lay")])
+def test_an_event_that_could_not_leave_the_queue_is_refused(
+    on_server: Database, at: int, subject: str
+) -> None:
+    with pytest.raises(DataError, match="cannot be kept"), on_server.write("dev", at) as unit:
+        unit.record("day.closed", subject, {})
+    with on_server.write("dev", 1) as unit:
+        unit.record("day.closed", "delay", {"text": "\0"})
+    assert [event.body for event in on_server.events("dev")] == [{"text": "\0"}]

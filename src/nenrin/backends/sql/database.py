@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from nenrin.backends.sql import ledger
 from nenrin.backends.sql.engines import engines_of
-from nenrin.backends.sql.migrate import migrate
+from nenrin.backends.sql.migrate import migrate, schema_of
 from nenrin.backends.sql.unit import SqlUnit
 from nenrin.core import environment as environments
 from nenrin.core.errors import ConflictError
 from nenrin.core.ledger import Event, Kept
 
 _PAGE = 1000
+T = TypeVar("T")
 
 
 class Database:
@@ -122,6 +123,20 @@ class Database:
         self._catch_up()
         with self.read(environments.DEFAULT) as unit:
             return ledger.kept(unit.connection)
+
+    def fill(self, work: Callable[[Connection], T]) -> T:
+        """Let ``work`` write to all tables, in one transaction: for databases that nobody uses yet."""
+        engines = self._engines
+        with self._explained(), engines.turn(engines.durable) as connection:
+            engines.alone(connection, "schema")
+            found = work(connection)
+            engines.count_on(connection)
+        return found
+
+    def schema(self) -> str:
+        """The number of the database's schema; empty before there is one."""
+        with self._explained(), self._engines.reader.begin() as connection:
+            return schema_of(connection) or ""
 
     def close(self) -> None:
         """Seal what is left, and close every connection."""

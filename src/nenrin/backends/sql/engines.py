@@ -18,18 +18,32 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, make_url, text
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Insert,
+    Table,
+    create_engine,
+    event,
+    func,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+from sqlalchemy.exc import DataError as ValueRefused
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import QueuePool
 
 from nenrin.backends.sql.group import GroupCommit
 from nenrin.backends.sql.ledger import Sealer, SealInTransaction
 from nenrin.backends.sql.resting import ask_after_rest
+from nenrin.backends.sql.schema import metadata
 from nenrin.backends.sql.sealing import SealBehind
 from nenrin.core.errors import (
     ConflictError,
+    DataError,
     IntegrityError,
     MissingExtraError,
     NenrinError,
@@ -75,6 +89,10 @@ class Engines(Protocol):
         """Wait until no other transaction has ``name``, and keep it until this one ends."""
         ...
 
+    def count_on(self, connection: Connection) -> None:
+        """Let positions go on after those that were copied in."""
+        ...
+
     def explained(self, error: DBAPIError) -> NenrinError | None:
         """What the database's error means; ``None``: nothing but a bug of nenrin's."""
         ...
@@ -91,10 +109,18 @@ def engines_of(url: str, *, durable: bool = True) -> Engines:
         RequestError: it is no URL, or of another database.
         MissingExtraError: the database's driver is not installed.
     """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() == "postgresql":
-        return _Postgres(parsed, durable=durable)
+    if is_server(url):
+        return _Postgres(_parsed(url), durable=durable)
     return _Sqlite(sqlite_path(url), durable=durable)
+
+
+def is_server(url: str) -> bool:
+    """Whether a URL is of a server, which many processes write to, and of no file.
+
+    Raises:
+        RequestError: it is no URL.
+    """
+    return _parsed(url).get_backend_name() == "postgresql"
 
 
 class _InsertNew(Insert):
@@ -154,6 +180,9 @@ class _Sqlite:
     def alone(self, connection: Connection, name: str) -> None:
         """Every transaction that writes is alone from its beginning."""
 
+    def count_on(self, connection: Connection) -> None:
+        """SQLite counts from the highest that is there."""
+
     def explained(self, error: DBAPIError) -> NenrinError | None:
         """A file that cannot be used, or is damaged."""
         if isinstance(error, OperationalError):
@@ -196,6 +225,15 @@ class _Postgres:
         """By a lock that the server takes back when the transaction ends, however it ends."""
         connection.execute(_ALONE, {"name": name})
 
+    def count_on(self, connection: Connection) -> None:
+        """A sequence of its own counts each column."""
+        for table in metadata.sorted_tables:
+            if "position" in table.c:
+                column = table.c.position
+                sequence = func.pg_get_serial_sequence(table.name, column.name)
+                highest = select(func.max(column)).scalar_subquery()
+                connection.execute(select(func.setval(sequence, highest)))
+
     def explained(self, error: DBAPIError) -> NenrinError | None:
         """A server that is away, a change that came first, a database without state."""
         state = getattr(error.orig, "sqlstate", None) or ""
@@ -203,6 +241,11 @@ class _Postgres:
             return ConflictError(
                 f"another change came first: {_line(error)}",
                 hint="nothing of this one was written: do it again",
+            )
+        if isinstance(error, ValueRefused):
+            return DataError(
+                f"the database does not take a value: {_line(error)}",
+                hint="PostgreSQL keeps no character zero in a text: leave it out",
             )
         if state == "42P01":  # there is no such table
             return NotFoundError(

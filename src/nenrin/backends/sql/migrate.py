@@ -28,7 +28,7 @@ def migrate(engine: Engine, alone: Alone) -> None:
     """
     with engine.begin() as connection:
         alone(connection, "schema")
-        found = _version(connection)
+        found = schema_of(connection)
         if found == NEWEST:
             return
         if found is not None and found not in _KNOWN:
@@ -55,7 +55,8 @@ def _make(connection: Connection) -> None:
     connection.execute(text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": NEWEST})
 
 
-def _version(connection: Connection) -> str | None:
+def schema_of(connection: Connection) -> str | None:
+    """The number of a database's schema, ``None`` before there is one."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

@@ -3,8 +3,8 @@
 A unit adds its events to the queue, as one row, in its own transaction and waits for nobody. A batch is one
 transaction: it takes the lease, takes what is committed out of the queue, and adds it to the ends of the
 chains. The lease is a lock of that transaction. A sealer whose process dies loses it at once with its
-connection; one that hangs loses it when the server, by its own clock, ends a transaction that does nothing. What it had not
-committed is still in the queue, and nothing that it does later can be written.
+connection; one that hangs loses it when the server, by its own clock, ends a transaction that does nothing.
+What it had not committed is still in the queue, and nothing that it does later can be written.
 
 The order is that of commits. Batches see what was committed before them, whole transactions only; within a
 batch units stand as they were queued, which happens at the end of their transactions, so that what was read
@@ -23,11 +23,12 @@ from sqlalchemy.exc import DBAPIError
 
 from nenrin.backends.sql.ledger import Recorded, append, queued, unqueued
 from nenrin.backends.sql.schema import unsealed
-from nenrin.core.errors import NenrinError
+from nenrin.core.errors import DataError, NenrinError
 
 _BATCH = 1000  # units at a time
 _PACE = 0.04  # seconds between batches, so that they are worth their commit
 _IDLE = 1.0  # seconds after which a process looks for what another left behind
+_LARGEST = 2**63
 _HANGS = "-c idle_in_transaction_session_timeout=5000"  # a batch takes milliseconds
 
 _LEASE = "(20571, 'unsealed'::regclass::oid::int)"  # the table's own, wherever it is
@@ -64,7 +65,17 @@ class SealBehind:
     def hand_over(
         self, connection: Connection, environment: str, recorded: Sequence[Recorded]
     ) -> None:
-        """Queue the events, in the transaction that commits them."""
+        """Queue the events, in the transaction that commits them.
+
+        Raises:
+            DataError: one of them could never leave the queue, and would hold up all behind it.
+        """
+        for at, kind, subject, _ in recorded:
+            if not -_LARGEST <= at < _LARGEST or "\0" in kind or "\0" in subject:
+                raise DataError(
+                    f"{kind} of {subject!r} at {at} cannot be kept",
+                    hint="PostgreSQL keeps whole numbers of 64 bits, and texts without character zero",
+                )
         connection.execute(_QUEUE, {"environment": environment, "events": queued(recorded)})
 
     def committed(self) -> None:
@@ -132,6 +143,12 @@ class SealBehind:
             except BaseException:
                 self._owing = True
                 raise
+
+
+def seal_queue(connection: Connection) -> None:
+    """Seal all of the queue, in a transaction of which nobody else writes to the chains."""
+    while _batch(connection) == _BATCH:
+        pass
 
 
 def _batch(connection: Connection) -> int:
