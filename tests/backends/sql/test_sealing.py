@@ -89,6 +89,7 @@ def test_sixteen_writers_and_one_that_commits_late(postgres: PostgresServer) -> 
 
         def late() -> None:
             with units.write("dev", 0) as unit:
+                unit.connection.exec_driver_sql("SELECT 1")
                 unit.record("day.closed", "late", {})
                 unit.hand_over()  # in the queue before all others, committed after them
                 unit._recorded.clear()

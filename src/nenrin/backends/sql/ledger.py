@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -53,6 +53,9 @@ Recorded = tuple[int, str, str, bytes]
 """An event not yet sealed: its instant, its kind, its subject, its body in canonical bytes."""
 
 
+Add = Callable[[Connection, list[dict[str, Any]]], None]
+"""Adds rows to the ledger's table."""
+
 _QUEUED = msgspec.json.Decoder(list[tuple[int, str, str, msgspec.Raw]])
 
 
@@ -102,7 +105,14 @@ class SealInTransaction:
         """Nothing goes on."""
 
 
-def append(connection: Connection, environment: str, recorded: Sequence[Recorded]) -> None:
+def add_each(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Add rows to the ledger's table, one after the other."""
+    connection.execute(insert(events), rows)
+
+
+def append(
+    connection: Connection, environment: str, recorded: Sequence[Recorded], add: Add = add_each
+) -> None:
     """Add events to the end of an environment's chain, and note the new end; nobody else may meanwhile.
 
     The chain goes on from the end that was noted: where events were cut off, a gap stays.
@@ -123,7 +133,7 @@ def append(connection: Connection, environment: str, recorded: Sequence[Recorded
         )
         previous = event.hash
         rows.append({**msgspec.structs.asdict(event), "body": body.decode()})
-    connection.execute(insert(events), rows)
+    add(connection, rows)
     connection.execute(
         _NOTE_AGAIN if noted else _NOTE,
         {"name": environment, "newest": sequence, "its_hash": previous},

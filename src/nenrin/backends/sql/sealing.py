@@ -17,12 +17,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
-from sqlalchemy import Connection, Engine, delete, insert, select, text
+from sqlalchemy import BigInteger, Connection, Engine, delete, insert, select, text
 from sqlalchemy.exc import DBAPIError
 
-from nenrin.backends.sql.ledger import Recorded, append, queued, unqueued
-from nenrin.backends.sql.schema import unsealed
+from nenrin.backends.sql.ledger import Add, Recorded, add_each, append, queued, unqueued
+from nenrin.backends.sql.schema import events, unsealed
 from nenrin.core.errors import DataError, NenrinError
 
 _BATCH = 1000  # units at a time
@@ -42,6 +43,14 @@ _TAKE = (
         )
     )
     .returning(unsealed.c.position, unsealed.c.environment, unsealed.c.events)
+)
+_ADD = text(
+    f"INSERT INTO events ({', '.join(events.c.keys())}) SELECT * FROM unnest("
+    + ", ".join(
+        f"CAST(:{column.name} AS {'bigint' if isinstance(column.type, BigInteger) else 'text'}[])"
+        for column in events.c
+    )
+    + ")"
 )
 _QUEUE = insert(unsealed).inline()
 
@@ -76,7 +85,16 @@ class SealBehind:
                     f"{kind} of {subject!r} at {at} cannot be kept",
                     hint="PostgreSQL keeps whole numbers of 64 bits, and texts without character zero",
                 )
-        connection.execute(_QUEUE, {"environment": environment, "events": queued(recorded)})
+        row = {"environment": environment, "events": queued(recorded)}
+        driver: Any = connection.connection.driver_connection
+        # nothing but events: a statement that commits by itself, one round trip in place of three
+        if not driver.info.transaction_status:
+            driver.autocommit = True
+        try:
+            connection.execute(_QUEUE, row)
+        finally:
+            if not driver.closed and driver.autocommit:
+                driver.autocommit = False
 
     def committed(self) -> None:
         """There is something in the queue."""
@@ -138,7 +156,7 @@ class SealBehind:
                         if connection.execute(lease).scalar() is False:  # type: ignore[call-overload]
                             self._owing = True
                             return False
-                        if _batch(connection) < _BATCH:
+                        if _batch(connection, _add_at_once) < _BATCH:
                             return True
             except BaseException:
                 self._owing = True
@@ -147,16 +165,21 @@ class SealBehind:
 
 def seal_queue(connection: Connection) -> None:
     """Seal all of the queue, in a transaction of which nobody else writes to the chains."""
-    while _batch(connection) == _BATCH:
+    while _batch(connection, add_each) == _BATCH:
         pass
 
 
-def _batch(connection: Connection) -> int:
+def _add_at_once(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """One statement, which costs the server a quarter of what one a row does."""
+    connection.execute(_ADD, {name: [row[name] for row in rows] for name in rows[0]})
+
+
+def _batch(connection: Connection, add: Add) -> int:
     """Seal the oldest units of the queue; how many."""
     units = sorted(map(tuple, connection.execute(_TAKE)))
     chains: dict[str, list[Recorded]] = {}
-    for _, environment, events in units:
-        chains.setdefault(environment, []).extend(unqueued(events))
+    for _, environment, queued_events in units:
+        chains.setdefault(environment, []).extend(unqueued(queued_events))
     for environment, recorded in chains.items():
-        append(connection, environment, recorded)
+        append(connection, environment, recorded, add)
     return len(units)
