@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Engine, delete, insert, select, text
+from sqlalchemy import BigInteger, Connection, Engine, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
 from nenrin.backends.sql.ledger import Add, Recorded, add_each, append, queued, unqueued
@@ -52,7 +52,8 @@ _ADD = text(
     )
     + ")"
 )
-_QUEUE = insert(unsealed).inline()
+# as the driver has it: half the cost of a statement that SQLAlchemy makes
+_QUEUE = "INSERT INTO unsealed (environment, events) VALUES (%(environment)s, %(events)s)"
 
 
 class SealBehind:
@@ -91,7 +92,7 @@ class SealBehind:
         if not driver.info.transaction_status:
             driver.autocommit = True
         try:
-            connection.execute(_QUEUE, row)
+            connection.exec_driver_sql(_QUEUE, row)
         finally:
             if not driver.closed and driver.autocommit:
                 driver.autocommit = False
