@@ -47,12 +47,14 @@ from nenrin.core.unit import Unit
 from nenrin.data.service import DataService
 from nenrin.features.service import FeatureSet
 from nenrin.gates.service import GatesService
+from nenrin.integrations.exports import Exports
 from nenrin.loop.living import stands_at
 from nenrin.loop.service import LoopService
 from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
+from nenrin.pipelines.packages import from_folders
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
@@ -83,6 +85,7 @@ class Platform:
         logs: what steps wrote.
         data, registry, gates, serving, monitoring, loop, projects: the rooms' verbs.
         maturity: assesses an environment.
+        exports: writes what containers and clusters run an environment from.
         audit, checkpoints, backups, pruning: those of looking after a folder.
 
     Args:
@@ -176,6 +179,7 @@ class Platform:
                 calendar=self.calendar,
             ),
         )
+        self.exports = Exports(self.store, self.projects.follows, from_folders)
         self.maturity = Maturity(
             settings.folder.absolute(),
             settings.state_folder / PREDICTIONS,

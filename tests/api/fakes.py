@@ -240,7 +240,16 @@ class Loop:
             "since": "2013-01-01T00:00:00.5Z",
             "watch": watch,
             "probation": ["trailing 90d"],
-            "alarm_since": "2013-01-02T00:00:00Z",
+            "alarms": [
+                {
+                    "cause": "calibration",
+                    "subject": "delay",
+                    "severity": "page",
+                    "since": "2013-01-02T00:00:00Z",
+                    "text": "predictions are off by +0.031 on average (se 0.004)",
+                }
+            ],
+            "shift_waits": "9 of 21 closed days",
         }
         return {
             "environment": environment,

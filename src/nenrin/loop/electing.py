@@ -13,9 +13,9 @@ def elect(deployed: Deployed, at: int, step: Step) -> Outcome:
     """Race the recipes, fit every one anew, and choose the version to serve, if any."""
     contest = _race(deployed)
     standings = _standings(deployed, contest)
-    chosen = next((standing for standing in standings if _may_go_out(deployed, standing)), None)
+    chosen = next((standing for standing in standings if standing.ok), None)
     subject = chosen or standings[0]
-    switch = chosen is not None and chosen.recipe not in (deployed.current_recipe, ANCHOR)
+    switch = _switches(deployed, subject.recipe)
     names = [recipe.name for recipe in deployed.declared.recipes]
     fitted, flaws = refit(deployed, names, at, step)
     anchor = subject.recipe == ANCHOR
@@ -41,10 +41,9 @@ def elect(deployed: Deployed, at: int, step: Step) -> Outcome:
     )
 
 
-def _may_go_out(deployed: Deployed, standing: Standing) -> bool:
-    """Whether a recipe's refresh may be served: to change to another recipe takes a comparison."""
-    stays = standing.recipe in (deployed.current_recipe, ANCHOR)
-    return standing.ok and (stays or standing.evidence.verdict != "none")
+def _switches(deployed: Deployed, recipe: str) -> bool:
+    """Whether serving the recipe's refresh would change to another recipe; the anchor has its own rule."""
+    return recipe not in (deployed.current_recipe, ANCHOR)
 
 
 def _race(deployed: Deployed) -> Race:
@@ -62,5 +61,6 @@ def _standings(deployed: Deployed, contest: Race) -> list[Standing]:
     return [
         standing
         for name in [contest.elected, *others]
-        if (standing := standing_of(deployed, name, champion)) is not None
+        if (standing := standing_of(deployed, name, champion, switch=_switches(deployed, name)))
+        is not None
     ]

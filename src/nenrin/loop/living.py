@@ -22,6 +22,7 @@ from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
 from nenrin.gates.leak import LEAKS
+from nenrin.loop.alarming import told_alarms
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
 from nenrin.loop.first import code_look, hold_out
@@ -439,7 +440,7 @@ def _told(state: State) -> dict[str, Any]:
         "recalibration": msgspec.to_builtins(state.recalibration),
         "next_look": _when(min(state.next_look, state.pulled)),
         "probation": state.probation,
-        "alarm_since": _when(state.alarm),
+        **told_alarms(state),
         "watch": {
             "subject": watch.subject,
             "ref": watch.ref,

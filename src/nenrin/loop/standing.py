@@ -56,8 +56,14 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     told: dict[str, Any]
 
 
-def standing_of(deployed: Deployed, recipe: str, served: Artefact | None) -> Standing | None:
-    """Judge a recipe by its twin against what serves; None where it has no twin."""
+def standing_of(
+    deployed: Deployed, recipe: str, served: Artefact | None, *, switch: bool = False
+) -> Standing | None:
+    """Judge a recipe by its twin against what serves; None where it has no twin.
+
+    A refresh has the presumption of being better. A ``switch`` to another recipe has not, for what serves
+    could stay: it is judged like one on probation.
+    """
     state = deployed.state
     twin = deployed.artefact(state.anchor) if recipe == ANCHOR else state.twin(recipe)
     if twin is None:
@@ -70,7 +76,7 @@ def standing_of(deployed: Deployed, recipe: str, served: Artefact | None) -> Sta
     ok = admits(
         evidence,
         anchor=recipe == ANCHOR,
-        probation=recipe in state.probation,
+        probation=switch or recipe in state.probation,
         slack=deployed.cap() / 20,
     )
     return Standing(recipe=recipe, twin=twin, served=served, evidence=evidence, ok=ok)
