@@ -20,6 +20,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +36,17 @@ _POLL = 0.005
 def work(url: str, writers: int, seconds: float, name: str) -> dict[str, object]:
     """Write for a while with a number of threads; when each event was acknowledged, by its subject."""
     acknowledged: dict[str, float] = {}
+    connected = threading.Barrier(writers + 1)
+    go = threading.Event()
 
     def write(writer: int) -> None:
+        with units.write("backtest/warm-up", 0) as unit:
+            unit.record("day.closed", f"{name}-{writer}", {})
+        with units.write("dev", 0) if url.startswith("postgresql") else nullcontext():
+            connected.wait()  # each with a connection of its own
+        go.wait()
         number = 0
-        while time.perf_counter() < until:
+        while time.perf_counter() < began + seconds:
             subject = f"{name}-{writer}-{number}"
             with units.write("dev", number) as unit:
                 unit.record(
@@ -48,12 +56,15 @@ def work(url: str, writers: int, seconds: float, name: str) -> dict[str, object]
             number += 1
 
     with Database(url) as units:
-        units.head("dev")
         threads = [threading.Thread(target=write, args=(each,)) for each in range(writers)]
-        began, cpu = time.perf_counter(), time.process_time()
-        until = began + seconds
         for thread in threads:
             thread.start()
+        connected.wait()
+        units.head("backtest/warm-up")
+        print("ready", flush=True)
+        sys.stdin.readline()
+        began, cpu = time.perf_counter(), time.process_time()
+        go.set()
         for thread in threads:
             thread.join()
         spent = time.process_time() - cpu
@@ -99,9 +110,21 @@ def measure(label: str, url: str, writers: int, processes: int, seconds: float) 
     command = [sys.executable, __file__, "--work", url, "--seconds", str(seconds)]
     command += ["--writers", str(writers // processes)]
     running = [
-        subprocess.Popen([*command, "--name", str(each)], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [*command, "--name", str(each)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for each in range(processes)
     ]
+    for process in running:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    for process in running:
+        assert process.stdin
+        process.stdin.write("go\n")
+        process.stdin.flush()
     done = [json.loads(process.communicate()[0]) for process in running]
     acknowledged = {key: at for each in done for key, at in each["acknowledged"].items()}
     lag = consumer.sealed(acknowledged)

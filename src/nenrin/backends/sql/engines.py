@@ -159,7 +159,9 @@ def _parsed(url: str) -> URL:
     try:
         return make_url(url)
     except Exception:  # noqa: BLE001 - whatever SQLAlchemy says, the URL is what is wrong
-        raise RequestError(f"{url!r} is not a database URL", hint=_HINT) from None
+        raise RequestError(
+            "this is not a database URL", hint=_HINT, where="NENRIN_DATABASE_URL"
+        ) from None
 
 
 class _Sqlite:

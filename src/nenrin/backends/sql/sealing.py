@@ -27,7 +27,7 @@ from nenrin.backends.sql.schema import events, unsealed
 from nenrin.core.errors import DataError, NenrinError
 
 _BATCH = 1000  # units at a time
-_PACE = 0.04  # seconds between batches, so that they are worth their commit
+_PACE = 0.06  # seconds between batches, so that they are worth their commit
 _IDLE = 1.0  # seconds after which a process looks for what another left behind
 _LARGEST = 2**63
 _HANGS = "-c idle_in_transaction_session_timeout=5000"  # a batch takes milliseconds
