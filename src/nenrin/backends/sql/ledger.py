@@ -24,7 +24,7 @@ from nenrin.backends.sql import schema
 from nenrin.backends.sql.schema import events, heads, metadata, unsealed
 from nenrin.core.digest import canonical
 from nenrin.core.errors import IntegrityError
-from nenrin.core.ledger import GENESIS, Event, Kept, seal
+from nenrin.core.ledger import GENESIS, Event, Kept, chained
 
 _FIELDS = Event.__struct_fields__
 _STATE = [
@@ -122,17 +122,18 @@ def append(
     rows = []
     for at, kind, subject, body in recorded:
         sequence += 1
-        event = seal(
-            previous,
-            environment=environment,
-            sequence=sequence,
-            at=at,
-            kind=kind,
-            subject=subject,
-            body=msgspec.json.decode(body),
+        previous = chained(previous, sequence, at, kind, subject, body)
+        rows.append(
+            {
+                "environment": environment,
+                "sequence": sequence,
+                "at": at,
+                "kind": kind,
+                "subject": subject,
+                "body": body.decode(),
+                "hash": previous,
+            }
         )
-        previous = event.hash
-        rows.append({**msgspec.structs.asdict(event), "body": body.decode()})
     add(connection, rows)
     connection.execute(
         _NOTE_AGAIN if noted else _NOTE,
