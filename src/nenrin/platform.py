@@ -55,6 +55,7 @@ from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
 from nenrin.pipelines.packages import from_folders
+from nenrin.project.explaining import Explaining
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
@@ -176,6 +177,7 @@ class Platform:
                 data=self.data,
                 units=self.units,
                 states=loop_states,
+                explaining=Explaining(replay, self._started),
                 calendar=self.calendar,
             ),
         )

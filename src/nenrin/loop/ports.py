@@ -95,6 +95,10 @@ class Trainer(Protocol):
         """Predictions of ``model`` for the table's rows ``lo:hi`` of each span, float64 (hi - lo,)."""
         ...
 
+    def keep(self) -> None:
+        """Remember every score so far: nothing that is remembered is asked of a model again."""
+        ...
+
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """An event to be recorded: ``kind``, ``subject`` and plain ``body``."""
