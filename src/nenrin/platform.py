@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -26,10 +27,11 @@ from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.backends.health import project_of, state_of
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
+from nenrin.backends.sql.engines import is_server
 from nenrin.backends.sql.gates import SqlMarks, SqlVerdicts
 from nenrin.backends.sql.jobs import SqlJobs
+from nenrin.backends.sql.leases import SqlLeases
 from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
-from nenrin.backends.sql.monitoring import SqlAlarms
 from nenrin.backends.sql.moving import Moved, move, states_of
 from nenrin.backends.sql.pipelines import SqlResults
 from nenrin.backends.sql.project import SqlRevisions
@@ -40,10 +42,12 @@ from nenrin.core.audit import Audit, AuditReport
 from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
+from nenrin.core.digest import digest
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
 from nenrin.core.jobs import Room
+from nenrin.core.leases import Alone, Leases
 from nenrin.core.pruning import Pruning
 from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
@@ -56,7 +60,6 @@ from nenrin.gates.service import GatesService
 from nenrin.integrations.exports import Exports
 from nenrin.loop.living import stands_at
 from nenrin.loop.service import LoopService
-from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
@@ -91,7 +94,7 @@ class Platform:
         probe_store: refuses a store that does not keep its promises.
         calendar: business time.
         logs: what steps wrote.
-        data, registry, gates, serving, monitoring, loop, projects: the rooms' verbs.
+        data, registry, gates, serving, loop, projects: the rooms' verbs.
         maturity: assesses an environment.
         exports: writes what containers and clusters run an environment from.
         audit, checkpoints, backups, pruning: those of looking after a folder.
@@ -115,6 +118,12 @@ class Platform:
         self._notes: list[str] = []
         timer = self._timer = SystemTimer()
         self._jobs = SqlJobs()
+        self._place = f"{socket.gethostname()}/{digest(str(settings.folder.absolute()))[:12]}/"
+        self._leases: Leases = (
+            SqlLeases(self.units, f"{self._place}{os.getpid()}")
+            if is_server(settings.database)
+            else Alone()
+        )
         self.logs = StepLogs(settings.state_folder / "logs")
         self.data = DataService(self.units, self.store, SqlDatasetVersions())
         self.registry = RegistryService(
@@ -122,7 +131,6 @@ class Platform:
         )
         self.gates = GatesService(self.units, SqlVerdicts(), SqlMarks())
         self.serving = ServingService(self.units, SqlDeployments())
-        self.monitoring = MonitoringService(self.units, SqlAlarms())
         self.audit = Audit(self.units)
         self.checkpoints = Checkpoints(
             self.units, settings.state_folder / "keys", self.calendar.now
@@ -166,6 +174,7 @@ class Platform:
             calendar=self.calendar,
             timer=timer,
             worker_cpu=self._worker_cpu,
+            leases=self._leases,
             projects=projects.attributes,
         )
         self.projects = ProjectService(
@@ -212,12 +221,16 @@ class Platform:
         return platform
 
     def resume(self) -> None:
-        """End what a process before this one was at when it died: its jobs, and its attempts' folders.
+        """End what a process of this folder was at when it died: its jobs, and its attempts' folders.
 
-        Who asks for the same work again gets what was recorded, and new jobs for the rest.
+        Who asks for the same work again gets what was recorded, and new jobs for the rest. Other hosts' jobs
+        go on.
         """
         with self.units.read(self.settings.environment) as unit:
-            left = dict.fromkeys(job.run for job in self._jobs.open(unit))
+            open_ = self._jobs.open(unit)
+        # jobs of before places were noted have a number alone
+        ours = [job for job in open_ if job.worker.startswith(self._place) or "/" not in job.worker]
+        left = dict.fromkeys(job.run for job in ours)
         if left:
             with self.units.write(self.settings.environment, self.calendar.now()) as unit:
                 for run in left:
@@ -228,6 +241,7 @@ class Platform:
         """End the workers and close the database."""
         if self._executor is not None:
             self._executor.close()
+        self._leases.close()
         self.units.close()
 
     def __enter__(self) -> Self:
@@ -276,7 +290,7 @@ class Platform:
             environment=environment,
             machine=Room(cpus=float(workers), memory=_memory(), jobs=4 * workers),
             scratch=self.settings.state_folder / "scratch",
-            worker=f"{os.getpid()}",
+            worker=f"{self._place}{os.getpid()}",
             logs=self.logs,
         )
 

@@ -10,7 +10,7 @@ from nenrin.backends.sql.schema import metadata
 from nenrin.backends.sql.unit import Alone
 from nenrin.core.errors import ConflictError
 
-NEWEST = "0004"
+NEWEST = "0005"
 
 _FOLDER = Path(__file__).parent / "migrations"
 _KNOWN = frozenset(f"{number:04}" for number in range(1, int(NEWEST) + 1))
