@@ -13,7 +13,13 @@ from typing import Any, Self
 
 import msgspec
 
-from nenrin.backends.blobs.local import LocalStore
+from nenrin.backends.blobs.opening import (
+    examine_store,
+    is_remote,
+    open_store,
+    probe_store,
+    store_at,
+)
 from nenrin.backends.compute.fork import ForkExecutor, can_fork
 from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
@@ -82,6 +88,7 @@ class Platform:
     Attributes:
         settings: what it was opened with.
         units, store: ledger and state; content.
+        probe_store: refuses a store that does not keep its promises.
         calendar: business time.
         logs: what steps wrote.
         data, registry, gates, serving, monitoring, loop, projects: the rooms' verbs.
@@ -100,8 +107,9 @@ class Platform:
     ) -> None:
         self.settings = settings
         self.calendar = calendar or SystemCalendar()
+        self.store: ContentStore = open_store(settings.store, settings.state_folder)
         self.units = Database(settings.database)
-        self.store: ContentStore = LocalStore(settings.store)
+        self.probe_store = partial(probe_store, settings.store)
         self._executor: Executor | None = None
         self._starting = threading.Lock()
         self._notes: list[str] = []
@@ -241,20 +249,18 @@ class Platform:
                 if settings.workers == 0:
                     self._executor = InProcessExecutor(self.store, project_attributes)
                 else:
-                    open_store = partial(LocalStore, Path(settings.store))
+                    opened = partial(store_at, settings.store, settings.state_folder)
                     log = settings.state_folder / "workers.log"
                     self._executor = (
                         ForkExecutor(
                             settings.workers,
-                            open_store,
+                            opened,
                             project_attributes,
                             log=log,
                             note=self._notes.append,
                         )
                         if can_fork()
-                        else SpawnExecutor(
-                            settings.workers, open_store, project_attributes, log=log
-                        )
+                        else SpawnExecutor(settings.workers, opened, project_attributes, log=log)
                     )
             return self._executor
 
@@ -290,7 +296,9 @@ def _memory() -> int:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """What is wrong with a folder's state and its project; holds nothing and changes nothing."""
-    yield from state_of(settings.database, settings.store, SystemCalendar().now)
+    content = None if is_remote(settings.store) else Path(settings.store)
+    yield from state_of(settings.database, content, SystemCalendar().now)
+    yield from examine_store(settings.store)
     yield from project_of(settings.folder.absolute())
 
 
@@ -300,7 +308,7 @@ def restore_folder(source: Path, settings: Settings, told: Told) -> Restored:
     Raises:
         NenrinError: see :func:`nenrin.core.restore.restore`.
     """
-    store = LocalStore(settings.store)
+    store = open_store(settings.store, settings.state_folder)
     states = states_of(settings.database)
     folder = settings.state_folder
     with states.incoming() as database:
@@ -311,7 +319,7 @@ def restore_folder(source: Path, settings: Settings, told: Told) -> Restored:
     return Restored(manifest=manifest, audit=report, sources=sources)
 
 
-def _unpack_project(units: Database, store: LocalStore, settings: Settings) -> tuple[str, ...]:
+def _unpack_project(units: Database, store: ContentStore, settings: Settings) -> tuple[str, ...]:
     """The files of the active revision, where the folder has no project; which they are."""
     with units.read(settings.environment) as unit:
         active = SqlRevisions().latest(unit)
@@ -363,7 +371,7 @@ def plane_parts(settings: PlaneSettings) -> PlaneParts:
     """The data plane's adapters, made in its own process: reads only, from files on this machine."""
     opened = Settings.read(folder=settings.folder, environment=settings.environment)
     units = Database(opened.database, read_only=True)
-    store = LocalStore(opened.store)
+    store = store_at(opened.store, opened.state_folder)
     timer, calendar = SystemTimer(), SystemCalendar()
     return PlaneParts(
         routes=_Routes(units, settings.environment, calendar),
@@ -422,7 +430,7 @@ class _Loader:
     """Opens versions and feature states from the content store."""
 
     def __init__(
-        self, units: Database, store: LocalStore, environment: str, state_folder: Path
+        self, units: Database, store: ContentStore, environment: str, state_folder: Path
     ) -> None:
         self._units = units
         self._store = store

@@ -373,6 +373,11 @@ class FakePlatform:
         self.logs = StepLogs(settings.state_folder / "logs")
         self.calendar = SimpleNamespace(now=lambda: 7)
         self.closed = False
+        self.lies: Exception | None = None
+
+    def probe_store(self) -> None:
+        if self.lies is not None:
+            raise self.lies
 
     def close(self) -> None:
         self.closed = True

@@ -22,8 +22,14 @@ _PATIENCE = 1.0  # seconds that the database may be held by others
 _RESTORE = "bring a backup back into another folder: nenrin -C FOLDER restore FROM"
 
 
-def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
-    """Database, schema, ledger, content store and clock of a folder whose database is at ``url``."""
+def state_of(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[Finding]:
+    """Database, schema, ledger, content folder and clock of a folder whose database is at ``url``.
+
+    Args:
+        url: of the database.
+        store: the folder with the content; None where it is elsewhere.
+        now: business time.
+    """
     schema = yield from (_server(url) if is_server(url) else _file(url, store))
     if schema is None:
         return
@@ -46,7 +52,7 @@ def _server(url: str) -> Generator[Finding, None, str | None]:
     return None
 
 
-def _file(url: str, store: str) -> Generator[Finding, None, str | None]:
+def _file(url: str, store: Path | None) -> Generator[Finding, None, str | None]:
     """What keeps a file from being used; else its schema."""
     states = SqliteStates(url, _PATIENCE)
     try:
@@ -62,7 +68,7 @@ def _file(url: str, store: str) -> Generator[Finding, None, str | None]:
             do=f"let this user read and write {states.path.parent}",
         )
         return None
-    if size == 0 and Path(store).is_dir():
+    if size == 0 and store is not None and store.is_dir():
         yield Finding(
             name="database",
             health="fail",
@@ -148,7 +154,7 @@ def _schema(found: str) -> Finding:
     )
 
 
-def _ledger(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
+def _ledger(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[Finding]:
     with Database(url, read_only=True) as units:
         report = Audit(units).verify()
         newest = {
@@ -169,7 +175,7 @@ def _ledger(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
         yield Finding(
             name="ledger", found=f"{events} events in {len(report.chains)} chains, which hold"
         )
-    if events and not Path(store).is_dir():
+    if events and store is not None and not store.is_dir():
         yield Finding(
             name="content",
             health="fail",

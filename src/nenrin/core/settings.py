@@ -30,7 +30,10 @@ class Settings(BaseSettings):
         "",
         description="state and ledger, postgresql://user@host/name; empty: .nenrin/state.db in the folder",
     )
-    store_url: str = Field("", description="content by digest; empty: .nenrin/store in the folder")
+    store_url: str = Field(
+        "",
+        description="content by digest: a folder, or s3://BUCKET/PREFIX; empty: .nenrin/store in the folder",
+    )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
     token: SecretStr | None = Field(

@@ -148,6 +148,7 @@ class State(msgspec.Struct, kw_only=True):
         labels: labelled rows at the newest fit, where rows have no time.
         held: changes that a freeze holds and that the ledger was told of: kind to what it was then.
         held_out: version to the digest of its cross-validated answers, where rows have no time.
+        written: how often it has been written: who writes what it did not read last is refused.
     """
 
     settle: int
@@ -185,6 +186,7 @@ class State(msgspec.Struct, kw_only=True):
     labels: int = 0
     held: dict[str, str] = {}
     held_out: dict[str, str] = {}
+    written: int = 0
 
     def twin(self, recipe: str) -> Artefact | None:
         """The newest fit of ``recipe`` that is not marked bad."""
