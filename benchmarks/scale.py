@@ -30,7 +30,7 @@ from nenrin.core.ledger import verify
 from nenrin.testing.postgres import PostgresServer, postgres_server
 
 BAR, BAR_SEALED = 3000, 200
-_POLL = 0.005
+_POLL = 0.02
 
 
 def work(url: str, writers: int, seconds: float, name: str) -> dict[str, object]:
@@ -202,9 +202,10 @@ def main() -> None:
         return
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     print(
-        "| | writers | events/s | CPU us of the writers | sealed after ms, median | 99 % | most |"
+        "| | writers in processes | events/s | CPU us an event: writers | server "
+        "| sealed after ms: median | 99 % | most |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         measure("SQLite", f"sqlite:///{folder}/state.db", given.writers, 1, given.seconds)
     with postgres_server(durable=True) as server:
