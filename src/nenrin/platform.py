@@ -18,6 +18,7 @@ from nenrin.backends.compute.fork import ForkExecutor, can_fork
 from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.backends.health import project_of, state_of
+from nenrin.backends.online.opened import opened
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
@@ -45,6 +46,9 @@ from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.core.unit import Unit
 from nenrin.data.service import DataService
+from nenrin.features.materialise import KEPT, Materialiser, Progress
+from nenrin.features.online import OnlineFeatures
+from nenrin.features.ports import OnlineStore
 from nenrin.features.service import FeatureSet
 from nenrin.gates.service import GatesService
 from nenrin.loop.living import stands_at
@@ -96,8 +100,10 @@ class Platform:
     ) -> None:
         self.settings = settings
         self.calendar = calendar or SystemCalendar()
+        self._online = opened(settings.online, settings.state_folder)
         self.units = Database(settings.database)
         self.store: ContentStore = LocalStore(settings.store)
+        self._materialiser = Materialiser(self._online, self.store) if self._online else None
         self._executor: Executor | None = None
         self._starting = threading.Lock()
         self._notes: list[str] = []
@@ -216,6 +222,8 @@ class Platform:
         """End the workers and close the database."""
         if self._executor is not None:
             self._executor.close()
+        if self._online is not None:
+            self._online.close()
         self.units.close()
 
     def __enter__(self) -> Self:
@@ -228,6 +236,23 @@ class Platform:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def materialise(self, environment: str, progress: Progress | None = None) -> int:
+        """Bring the feature states that are served into the online store; how many keys were written.
+
+        Raises:
+            UnavailableError: the store does not answer; what is served stays as it is.
+        """
+        if self._materialiser is None:
+            return 0
+        known = [version.bound for version in self.data.versions(environment)]
+        return self._materialiser.bring(
+            environment,
+            self.serving.feature_states(environment),
+            lambda: self.serving.places_of_states(environment),
+            min(max(known, default=0), self.calendar.now()) - KEPT,
+            progress,
+        )
 
     def _started(self) -> Executor:
         """The executor; its workers start when work first needs them."""
@@ -338,13 +363,13 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 def plane_parts(settings: PlaneSettings) -> PlaneParts:
     """The data plane's adapters, made in its own process: reads only, from files on this machine."""
-    opened = Settings.read(folder=settings.folder, environment=settings.environment)
-    units = Database(opened.database, read_only=True)
-    store = LocalStore(opened.store)
+    found = Settings.read(folder=settings.folder, environment=settings.environment)
+    units = Database(found.database, read_only=True)
+    store = LocalStore(found.store)
     timer, calendar = SystemTimer(), SystemCalendar()
     return PlaneParts(
         routes=_Routes(units, settings.environment, calendar),
-        loader=_Loader(units, store, settings.environment, opened.state_folder),
+        loader=_Loader(units, store, settings.environment, found),
         calendar=calendar,
         timer=timer,
     )
@@ -399,14 +424,17 @@ class _Loader:
     """Opens versions and feature states from the content store."""
 
     def __init__(
-        self, units: Database, store: LocalStore, environment: str, state_folder: Path
+        self, units: Database, store: LocalStore, environment: str, settings: Settings
     ) -> None:
         self._units = units
         self._store = store
         self._environment = environment
         self._versions = SqlVersions()
         self._kinds = Kinds()
-        self._projects = _Projects(units, store, state_folder)
+        self._projects = _Projects(units, store, settings.state_folder)
+        self._online: OnlineStore | None = opened(
+            settings.online, settings.state_folder, reads_only=True
+        )
 
     def open(self, variant: Variant) -> RowAnswerer | Recalibrated:
         """The variant's version, ready to answer rows by its shares."""
@@ -430,5 +458,7 @@ class _Loader:
         return Recalibrated(rows, Platt(a=a, b=b))
 
     def features(self, digest: str) -> Features:
-        """The feature state kept under ``digest``."""
-        return FeatureSet.loads(self._store.get(digest))
+        """The feature state kept under ``digest``; where an online store is set, read from there."""
+        if self._online is None:
+            return FeatureSet.loads(self._store.get(digest))
+        return OnlineFeatures(self._store.file(digest), self._online, self._environment, digest)

@@ -34,7 +34,8 @@ def _prints(index: ViewIndex) -> _Words:
         total += _summed(newest.timeline, 1, newest.event[rows], values[rows])
     for span, window in index.windows.items():
         for number, sums in window.sums.items():
-            kept = [sums.seen, *sums.parts, *([] if sums.odd is None else [sums.odd])]
+            odd = np.zeros_like(sums.seen) if sums.odd is None else sums.odd
+            kept = [sums.seen, *sums.parts, odd]
             total += _summed(window.timeline, span ^ number, *(each[1:] for each in kept))
     return total
 

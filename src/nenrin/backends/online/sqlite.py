@@ -27,18 +27,20 @@ class SqliteOnlineStore:
     """An ``OnlineStore`` in a file. What is acknowledged survives a kill, not power loss.
 
     Args:
-        path: the file; made when something is first put.
+        path: the file.
+        reads_only: make no file where there is none.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, reads_only: bool = False) -> None:
         self._path = path
+        self._reads_only = reads_only
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
     def put_newer(self, space: str, entries: Iterable[Entry]) -> int:
         """Write what is newer, in one transaction; how many entries were."""
         rows = [(space, *entry) for entry in entries]
-        with self._opened(writes=True) as connection, connection:
+        with self._opened() as connection, connection:
             before = connection.total_changes
             connection.executemany(_PUT, rows)
             return connection.total_changes - before
@@ -79,7 +81,7 @@ class SqliteOnlineStore:
 
     def drop(self, space: str) -> None:
         """Take a space away."""
-        with self._opened(writes=True) as connection, connection:
+        with self._opened() as connection, connection:
             connection.execute("DELETE FROM online WHERE space = ?", (space,))
 
     def close(self) -> None:
@@ -90,12 +92,12 @@ class SqliteOnlineStore:
                 self._connection = None
 
     @contextmanager
-    def _opened(self, *, writes: bool = False) -> Iterator[sqlite3.Connection]:
-        """The connection, for one thread at a time; a reader makes no file."""
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for one thread at a time."""
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = self._connect(writes)
+                    self._connection = self._connect()
                 yield self._connection
             except sqlite3.Error as error:
                 raise UnavailableError(
@@ -104,8 +106,8 @@ class SqliteOnlineStore:
                     hint="make room on the disk, or delete the file: `nenrin up` fills it again",
                 ) from error
 
-    def _connect(self, writes: bool) -> sqlite3.Connection:
-        if not writes and not self._path.exists():
+    def _connect(self) -> sqlite3.Connection:
+        if self._reads_only and not self._path.exists():
             raise UnavailableError(
                 "the online store is empty",
                 where=str(self._path),
