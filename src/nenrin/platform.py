@@ -46,7 +46,7 @@ from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.core.unit import Unit
 from nenrin.data.service import DataService
-from nenrin.features.materialise import KEPT, Materialiser, Progress
+from nenrin.features.materialise import Materialiser, Progress
 from nenrin.features.online import OnlineFeatures
 from nenrin.features.ports import OnlineStore
 from nenrin.features.service import FeatureSet
@@ -245,12 +245,13 @@ class Platform:
         """
         if self._materialiser is None:
             return 0
-        known = [version.bound for version in self.data.versions(environment)]
+        now = self.calendar.now()
+        ends = {v.dataset: min(v.bound, now) for v in self.data.versions(environment)}
         return self._materialiser.bring(
             environment,
             self.serving.feature_states(environment),
             lambda: self.serving.places_of_states(environment),
-            min(max(known, default=0), self.calendar.now()) - KEPT,
+            ends,
             progress,
         )
 

@@ -11,7 +11,7 @@ import pytest
 from nenrin.core.errors import IntegrityError, RequestError, UnavailableError
 from nenrin.core.instants import HOUR
 from nenrin.features.arrays import NO_INSTANT
-from nenrin.features.materialise import Materialiser
+from nenrin.features.materialise import KEPT, Materialiser
 from nenrin.features.online import OnlineFeatures, spaces
 from nenrin.features.ports import Entry
 from nenrin.features.service import FeatureSet
@@ -38,7 +38,8 @@ class Folder:
         return digest
 
     def bring(self, *states: str, since: int = START) -> int:
-        return self.online.bring("dev", states, lambda: self.places, since)
+        ends = dict.fromkeys(("events", "others"), since + KEPT)
+        return self.online.bring("dev", states, lambda: self.places, ends)
 
     def open(self, state: str) -> OnlineFeatures:
         return OnlineFeatures(self.content.file(state), self.store, "dev", state)
@@ -148,7 +149,11 @@ def test_says_how_far_it_is() -> None:
     folder, told = Folder(), []
     digest = folder.keep(state_of(stream(1)))
     folder.online.bring(
-        "dev", [digest], lambda: folder.places, START, lambda *of, note: told.append((*of, note))
+        "dev",
+        [digest],
+        lambda: folder.places,
+        {"": START},
+        lambda *of, note: told.append((*of, note)),
     )
     assert {note for *_, note in told} == {"newest", "sums", "other"}
     assert all(stage == "online" and done == total for stage, done, total, _ in told)

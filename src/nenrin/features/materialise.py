@@ -25,7 +25,7 @@ from nenrin.features.service import FeatureSet
 from nenrin.features.slices import key_bytes, slices
 
 KEPT = DAY
-"""How far before the data's end an instant may lie that a store answers, microseconds."""
+"""How far before the end of a view's dataset an instant may lie that a store answers, microseconds."""
 
 _NEWEST, _PROGRESS = b"newest", b"progress"
 _BATCH = 1_000  # keys
@@ -62,7 +62,7 @@ class Materialiser:
         environment: str,
         states: Iterable[str],
         places: Callable[[], Mapping[str, int]],
-        since: int,
+        ends: Mapping[str, int],
         progress: Progress | None = None,
     ) -> int:
         """Write those states that the store does not hold; how many keys were written.
@@ -71,7 +71,7 @@ class Materialiser:
             environment: whose they are.
             states: their digests.
             places: gives the place of each among all states of the environment, from 1 on.
-            since: the earliest instant that will be asked about, microseconds.
+            ends: by dataset, the newest instant at which something of it became known, microseconds.
             progress: told how far it is.
 
         Raises:
@@ -82,7 +82,7 @@ class Materialiser:
             return 0
         order = places()
         return sum(
-            self._put(environment, state, order[state], since, progress)
+            self._put(environment, state, order[state], ends, progress)
             for state in sorted(missing, key=lambda state: order[state])
         )
 
@@ -95,7 +95,12 @@ class Materialiser:
         )
 
     def _put(
-        self, environment: str, state: str, place: int, since: int, progress: Progress | None
+        self,
+        environment: str,
+        state: str,
+        place: int,
+        ends: Mapping[str, int],
+        progress: Progress | None,
     ) -> int:
         written = 0
         for name, index in _indexes(self._content.get(state)).items():
@@ -104,7 +109,7 @@ class Materialiser:
                 index=index,
                 state=state.encode(),
                 place=place,
-                since=since,
+                since=ends.get(index.traced.dataset, min(ends.values())) - KEPT,
                 told=partial(progress, "online", note=name) if progress else None,
             )
             written += self._put_view(writing, environment)
