@@ -105,7 +105,7 @@ def test_both_stores_answer_as_the_feature_state_does(
     assert _answers(shell.folder, rows, monkeypatch, server.url) == expected
     seen = [features for _, _, features, _ in expected[:-2]]
     assert sum(features["late_24h"] is not None for features in seen) > len(seen) / 2
-    assert len({features["late_1h"] for features in seen}) > 10
+    assert len({features["late_24h"] for features in seen}) > 10
     unknown, nobody = (features for _, _, features, _ in expected[-2:])
     assert (unknown["temp"], unknown["landed_1h"], unknown["late_1h"]) == (None, 0, None)
     assert (nobody["temp"], nobody["landed_1h"], nobody["late_1h"]) == (None, None, None)
