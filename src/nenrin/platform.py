@@ -17,7 +17,7 @@ from nenrin.backends.blobs.local import LocalStore
 from nenrin.backends.compute.fork import ForkExecutor, can_fork
 from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
-from nenrin.backends.health import project_of, state_of
+from nenrin.backends.health import online_of, project_of, state_of
 from nenrin.backends.online.opened import opened
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.data import SqlDatasetVersions
@@ -313,6 +313,7 @@ def _memory() -> int:
 def examine(settings: Settings) -> Iterator[Finding]:
     """What is wrong with a folder's state and its project; holds nothing and changes nothing."""
     yield from state_of(settings.database, settings.store, SystemCalendar().now)
+    yield from online_of(settings.online, settings.state_folder)
     yield from project_of(settings.folder.absolute())
 
 

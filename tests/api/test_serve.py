@@ -131,7 +131,7 @@ def test_a_store_that_is_away_is_said_once_and_again_when_it_goes_again() -> Non
                 raise error
 
     said: list[str] = []
-    online = _Online(Turning(), "dev")  # type: ignore[arg-type]
+    online = _Online(Turning(), "dev", said.append)  # type: ignore[arg-type]
     for _ in range(4):
-        online.fill(said.append)
+        online.fill()
     assert said == ["the store is away (redis://a); see to it"] * 2

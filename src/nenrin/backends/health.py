@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nenrin.backends.compute.fork import can_fork
 from nenrin.backends.compute.probing import probe
+from nenrin.backends.online.opened import opened
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.migrate import NEWEST
@@ -62,6 +63,20 @@ def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
     yield _schema(schema)
     if schema == NEWEST:
         yield from _ledger(url, store, now)
+
+
+def online_of(named: str, state_folder: Path) -> Iterator[Finding]:
+    """Whether the online store answers, where one is set."""
+    try:
+        store = opened(named, state_folder, reads_only=True)
+        if store is None:
+            return
+        store.get_many("doctor", [b"asked"])
+        store.close()
+    except NenrinError as error:
+        yield _told("online store", error)
+    else:
+        yield Finding(name="online store", found="answers")
 
 
 def project_of(folder: Path) -> Iterator[Finding]:

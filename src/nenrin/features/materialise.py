@@ -70,7 +70,8 @@ class Materialiser:
         Args:
             environment: whose they are.
             states: their digests.
-            places: gives the place of each among all states of the environment, from 1 on.
+            places: gives the place of each among all states of the environment, from 1 on; one that has none
+                loses to every other.
             ends: by dataset, the newest instant at which something of it became known, microseconds.
             progress: told how far it is.
 
@@ -82,8 +83,8 @@ class Materialiser:
             return 0
         order = places()
         return sum(
-            self._put(environment, state, order[state], ends, progress)
-            for state in sorted(missing, key=lambda state: order[state])
+            self._put(environment, state, order.get(state, 0), ends, progress)
+            for state in sorted(missing, key=lambda state: order.get(state, 0))
         )
 
     def _lacks(self, environment: str, state: str) -> bool:
@@ -109,7 +110,7 @@ class Materialiser:
                 index=index,
                 state=state.encode(),
                 place=place,
-                since=ends.get(index.traced.dataset, min(ends.values())) - KEPT,
+                since=ends.get(index.traced.dataset, min(ends.values(), default=0)) - KEPT,
                 told=partial(progress, "online", note=name) if progress else None,
             )
             written += self._put_view(writing, environment)
