@@ -245,8 +245,8 @@ class Platform:
         """
         if self._materialiser is None:
             return 0
-        now = self.calendar.now()
-        ends = {v.dataset: min(v.bound, now) for v in self.data.versions(environment)}
+        now, back = self.calendar.now(), max(self.serving.looks_back(environment), 0)
+        ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
         return self._materialiser.bring(
             environment,
             self.serving.feature_states(environment),

@@ -18,7 +18,7 @@ from nenrin.features.service import FeatureSet
 from nenrin.testing.online import MemoryOnlineStore
 from nenrin.testing.stores import MemoryStore
 from tests.features.makers import same
-from tests.features.streams import START, questions, state_of, stream
+from tests.features.streams import START, VIEWS, asked_rows, questions, state_of, stream
 
 CUTS = (20, 41, 60)
 
@@ -231,3 +231,16 @@ def test_a_request_that_lacks_a_column_is_told_so() -> None:
     folder.bring(digest)
     with pytest.raises(RequestError, match="has no number"):
         folder.open(digest).rows([{"place": "a"}], [START])
+
+
+def test_a_model_of_request_columns_alone_waits_for_nobody() -> None:
+    folder = Folder()
+    rows = stream(1).select("id", "place", "number", "__event__", "__known__")
+    state = FeatureSet.build([VIEWS[-1]], asked_rows, {"asked": rows})
+    digest = folder.keep(state)
+    assert folder.bring(digest) == 0
+    features = folder.open(digest)
+    assert not features.waits
+    assert features.rows([{"place": "a"}], [START]) == [{"is_a": True}]
+    folder.bring(other := folder.keep(state_of(stream(1))))
+    assert folder.open(other).waits

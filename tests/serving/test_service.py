@@ -5,15 +5,17 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
 from nenrin.core.errors import ConflictError, NotFoundError
+from nenrin.core.instants import HOUR
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
 from nenrin.serving.signature import RequestSignature
-from tests.serving.fakes import EXAMPLE, SIGNATURE
+from tests.serving.fakes import EXAMPLE, SIGNATURE, deployment
 
 
 class Memory:
@@ -228,3 +230,13 @@ def test_feature_states_keep_the_place_at_which_they_were_named_first(
     service.set_features(memory, "delay", {"v1": "s3"})
     assert service.feature_states("dev") == {"s2", "s3"}
     assert service.places_of_states("dev") == {"s1": 1, "s2": 2, "s3": 3}
+
+
+def test_questions_that_are_asked_before_their_row_look_back(
+    service: ServingService, memory: Memory
+) -> None:
+    assert service.looks_back("dev") == 0
+    memory.kept["early"] = deployment(
+        "v1", name="early", request=msgspec.structs.replace(SIGNATURE, shift=-HOUR)
+    )
+    assert service.looks_back("dev") == HOUR

@@ -72,7 +72,8 @@ class Materialiser:
             states: their digests.
             places: gives the place of each among all states of the environment, from 1 on; one that has none
                 loses to every other.
-            ends: by dataset, the newest instant at which something of it became known, microseconds.
+            ends: by dataset, the instant that most questions will not lie before, microseconds: the newest at
+                which something of it became known, or earlier.
             progress: told how far it is.
 
         Raises:

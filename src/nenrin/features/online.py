@@ -74,6 +74,9 @@ def _read(path: Path) -> _Stored:
 class OnlineFeatures:
     """All features of a model, those of views with ``by=`` columns from an online store.
 
+    Attributes:
+        waits: whether there is such a view.
+
     Args:
         path: a stored feature state; of views with ``by=`` only their definition is kept in memory.
         store: where their values are.
@@ -85,17 +88,16 @@ class OnlineFeatures:
         IntegrityError: the file is no feature state.
     """
 
-    waits = True
-
     def __init__(self, path: Path, store: OnlineStore, environment: str, state: str) -> None:
         self._store = store
         self._state = state_key(state)
         stored = _read(path)
         self._columns = stored.columns
         self._parts = [_part(environment, kind, view) for _, kind, view in stored.views]
-        for part in self._parts:
-            if isinstance(part, _OnlineView):
-                self._slices(part.space, [])
+        online = [part for part in self._parts if isinstance(part, _OnlineView)]
+        self.waits = bool(online)
+        for part in online:
+            self._slices(part.space, [])
 
     def rows(self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
         """All features of n requests, as :meth:`FeatureSet.rows` has them.

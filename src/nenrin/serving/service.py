@@ -261,6 +261,10 @@ class ServingService:
         variants = [v for each in self.list(environment) for v in each.route.variants]
         return {variant.features for variant in variants if variant.features}
 
+    def looks_back(self, environment: str) -> int:
+        """How long before the time of their row questions are asked at most, microseconds (``at=``)."""
+        return max((-each.request.shift for each in self.list(environment)), default=0)
+
     def places_of_states(self, environment: str) -> dict[str, int]:
         """For each feature state that was ever served, the sequence of the event that named it first."""
         places: dict[str, int] = {}
