@@ -99,6 +99,6 @@ def questions(seed: int, since: int) -> tuple[list[dict[str, Any]], list[int]]:
         for place in [*PLACES, "unknown"]
         for number in [*NUMBERS, 5]
     ]
-    asked = since + draw.integers(0, 90, len(rows)) * 5 * MINUTE
+    asked = since + draw.integers(0, 110, len(rows)) * 10 * MINUTE
     asked[::7] = since
     return rows, asked.tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,42 @@ def test_what_is_cut_off_goes_on(seed: int, monkeypatch: pytest.MonkeyPatch) -> 
     store.fails = False
     folder.bring(digest)
     agree(folder, digest, states[-1], seed, START)
+
+
+class Ending(MemoryOnlineStore):
+    """Fails for good after some more puts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 10**9
+
+    def put_newer(self, space: str, entries: Iterable[Entry]) -> int:
+        self.left -= 1
+        if self.left < 0:
+            raise UnavailableError("away")
+        return super().put_newer(space, entries)
+
+
+@pytest.mark.parametrize("puts", range(1, 12))
+def test_a_half_written_state_begins_anew_from_another(
+    puts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A route goes back to an older state while a newer one is half written, and forth again."""
+    monkeypatch.setattr("nenrin.features.materialise._BATCH", 1)
+    known, store = stream(37), Ending()
+    folder = Folder(store)
+    states = [state_of(known.head(cut)) for cut in (20, 45, 55)]
+    first, second, third = [folder.keep(state) for state in states]
+    folder.bring(first)
+    for cut_off in (second, third):
+        store.left = puts
+        with suppress(UnavailableError):
+            folder.bring(cut_off)
+    store.left = 10**9
+    for digest in (second, third):
+        folder.bring(digest)
+    for seed in range(4):
+        agree(folder, third, states[-1], seed, START)
 
 
 def test_goes_on_from_the_key_it_had_come_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,16 +125,18 @@ class Materialiser:
         if newest is not None and before is not None and newest[0] >= writing.place:
             return 0  # a later state is there
         keys = None if before is None else changed(before, writing.index)
-        first = writing.begun(begun)
+        # what was begun from another state was another list of keys
+        note = writing.state if newest is None else newest[1] + b" " + writing.state
+        first = writing.begun(begun, note)
         if keys is None:
             keys = np.arange(len(writing.index.keys))
             if newest is not None or not first:
                 self._store.drop(space)
-                first = 0
+                note, first = writing.state, 0
         for start in range(first, keys.size, _BATCH):
             self._store.put_newer(space, writing.entries(keys[start : start + _BATCH]))
             done = min(start + _BATCH, keys.size)
-            self._store.put_newer(space, [(_PROGRESS, writing.step(done), writing.state)])
+            self._store.put_newer(space, [(_PROGRESS, writing.step(done), note)])
             if writing.told:
                 writing.told(done, keys.size)
         self._store.put_newer(space, [(_NEWEST, writing.place, writing.state)])
@@ -170,11 +172,11 @@ class _Writing(msgspec.Struct, frozen=True, kw_only=True):
         """The version of the note that so many keys are written."""
         return (self.place << _COUNT_BITS) + done
 
-    def begun(self, note: tuple[int, bytes] | None) -> int:
-        """How many keys an earlier process had written of this state."""
-        if note is None or note[1] != self.state or note[0] >> _COUNT_BITS != self.place:
+    def begun(self, found: tuple[int, bytes] | None, note: bytes) -> int:
+        """How many keys an earlier process had written, if what it left is this note."""
+        if found is None or found[1] != note or found[0] >> _COUNT_BITS != self.place:
             return 0
-        return note[0] - self.step(0)
+        return found[0] - self.step(0)
 
 
 def _indexes(stored: bytes) -> dict[str, ViewIndex]:
