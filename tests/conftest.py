@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from nenrin.testing.object_store import ObjectStoreServer, object_store_server
 
 settings.register_profile(
     "repeatable",
@@ -20,5 +23,12 @@ settings.load_profile("repeatable")  # for more: pytest --hypothesis-profile=tho
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("NENRIN_")]:
+    for name in [name for name in os.environ if name.startswith(("NENRIN_", "AWS_"))]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStoreServer]:
+    """A real S3 server, started by the first test that needs one; tests keep apart by prefixes."""
+    with object_store_server(tmp_path_factory.mktemp("object-store")) as server:
+        yield server

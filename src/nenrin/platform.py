@@ -13,12 +13,18 @@ from typing import Any, Self
 
 import msgspec
 
-from nenrin.backends.blobs.local import LocalStore
+from nenrin.backends.blobs.opening import (
+    examine_store,
+    is_remote,
+    open_store,
+    probe_store,
+    store_at,
+)
 from nenrin.backends.compute.fork import ForkExecutor, can_fork
 from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.backends.health import online_of, project_of, state_of
-from nenrin.backends.online.opened import opened
+from nenrin.backends.online.opening import open_online
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
@@ -51,12 +57,15 @@ from nenrin.features.online import OnlineFeatures
 from nenrin.features.ports import OnlineStore
 from nenrin.features.service import FeatureSet
 from nenrin.gates.service import GatesService
+from nenrin.integrations.exports import Exports
 from nenrin.loop.living import stands_at
 from nenrin.loop.service import LoopService
 from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
+from nenrin.pipelines.packages import from_folders
+from nenrin.project.explaining import Explaining
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
@@ -83,10 +92,12 @@ class Platform:
     Attributes:
         settings: what it was opened with.
         units, store: ledger and state; content.
+        probe_store: refuses a store that does not keep its promises.
         calendar: business time.
         logs: what steps wrote.
         data, registry, gates, serving, monitoring, loop, projects: the rooms' verbs.
         maturity: assesses an environment.
+        exports: writes what containers and clusters run an environment from.
         audit, checkpoints, backups, pruning: those of looking after a folder.
 
     Args:
@@ -100,9 +111,10 @@ class Platform:
     ) -> None:
         self.settings = settings
         self.calendar = calendar or SystemCalendar()
-        self._online = opened(settings.online, settings.state_folder)
+        self._online = open_online(settings.online, settings.state_folder)
+        self.store: ContentStore = open_store(settings.store, settings.state_folder)
         self.units = Database(settings.database)
-        self.store: ContentStore = LocalStore(settings.store)
+        self.probe_store = partial(probe_store, settings.store)
         self._materialiser = Materialiser(self._online, self.store) if self._online else None
         self._executor: Executor | None = None
         self._starting = threading.Lock()
@@ -181,9 +193,11 @@ class Platform:
                 data=self.data,
                 units=self.units,
                 states=loop_states,
+                explaining=Explaining(replay, self._started),
                 calendar=self.calendar,
             ),
         )
+        self.exports = Exports(self.store, self.projects.follows, from_folders)
         self.maturity = Maturity(
             settings.folder.absolute(),
             settings.state_folder / PREDICTIONS,
@@ -263,20 +277,18 @@ class Platform:
                 if settings.workers == 0:
                     self._executor = InProcessExecutor(self.store, project_attributes)
                 else:
-                    open_store = partial(LocalStore, Path(settings.store))
+                    opened = partial(store_at, settings.store, settings.state_folder)
                     log = settings.state_folder / "workers.log"
                     self._executor = (
                         ForkExecutor(
                             settings.workers,
-                            open_store,
+                            opened,
                             project_attributes,
                             log=log,
                             note=self._notes.append,
                         )
                         if can_fork()
-                        else SpawnExecutor(
-                            settings.workers, open_store, project_attributes, log=log
-                        )
+                        else SpawnExecutor(settings.workers, opened, project_attributes, log=log)
                     )
             return self._executor
 
@@ -312,7 +324,9 @@ def _memory() -> int:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """What is wrong with a folder's state and its project; holds nothing and changes nothing."""
-    yield from state_of(settings.database, settings.store, SystemCalendar().now)
+    content = None if is_remote(settings.store) else Path(settings.store)
+    yield from state_of(settings.database, content, SystemCalendar().now)
+    yield from examine_store(settings.store)
     yield from online_of(settings.online, settings.state_folder)
     yield from project_of(settings.folder.absolute())
 
@@ -323,7 +337,7 @@ def restore_folder(source: Path, settings: Settings, told: Told) -> Restored:
     Raises:
         NenrinError: see :func:`nenrin.core.restore.restore`.
     """
-    store = LocalStore(settings.store)
+    store = open_store(settings.store, settings.state_folder)
     states = SqliteStates(settings.database)
     folder = settings.state_folder
     manifest = restore(source, folder, states.path, states, store, (PREDICTIONS,), told)
@@ -333,7 +347,7 @@ def restore_folder(source: Path, settings: Settings, told: Told) -> Restored:
     return Restored(manifest=manifest, audit=report, sources=sources)
 
 
-def _unpack_project(units: Database, store: LocalStore, settings: Settings) -> tuple[str, ...]:
+def _unpack_project(units: Database, store: ContentStore, settings: Settings) -> tuple[str, ...]:
     """The files of the active revision, where the folder has no project; which they are."""
     with units.read(settings.environment) as unit:
         active = SqlRevisions().latest(unit)
@@ -367,7 +381,7 @@ def plane_parts(settings: PlaneSettings) -> PlaneParts:
     """The data plane's adapters, made in its own process: reads only, from files on this machine."""
     found = Settings.read(folder=settings.folder, environment=settings.environment)
     units = Database(found.database, read_only=True)
-    store = LocalStore(found.store)
+    store = store_at(found.store, found.state_folder)
     timer, calendar = SystemTimer(), SystemCalendar()
     return PlaneParts(
         routes=_Routes(units, settings.environment, calendar),
@@ -426,7 +440,7 @@ class _Loader:
     """Opens versions and feature states from the content store."""
 
     def __init__(
-        self, units: Database, store: LocalStore, environment: str, settings: Settings
+        self, units: Database, store: ContentStore, environment: str, settings: Settings
     ) -> None:
         self._units = units
         self._store = store
@@ -434,7 +448,7 @@ class _Loader:
         self._versions = SqlVersions()
         self._kinds = Kinds()
         self._projects = _Projects(units, store, settings.state_folder)
-        self._online: OnlineStore | None = opened(
+        self._online: OnlineStore | None = open_online(
             settings.online, settings.state_folder, reads_only=True
         )
 

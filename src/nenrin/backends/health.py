@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nenrin.backends.compute.fork import can_fork
 from nenrin.backends.compute.probing import probe
-from nenrin.backends.online.opened import opened
+from nenrin.backends.online.opening import open_online
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.migrate import NEWEST
@@ -22,8 +22,14 @@ _PATIENCE = 1.0  # seconds that the database may be held by others
 _RESTORE = "bring a backup back into another folder: nenrin -C FOLDER restore FROM"
 
 
-def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
-    """Database, schema, ledger, content store and clock of a folder whose database is at ``url``."""
+def state_of(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[Finding]:
+    """Database, schema, ledger, content folder and clock of a folder whose database is at ``url``.
+
+    Args:
+        url: of the database.
+        store: the folder with the content; None where it is elsewhere.
+        now: business time.
+    """
     states = SqliteStates(url, _PATIENCE)
     try:
         size = states.path.stat().st_size
@@ -38,7 +44,7 @@ def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
             do=f"let this user read and write {states.path.parent}",
         )
         return
-    if size == 0 and Path(store).is_dir():
+    if size == 0 and store is not None and store.is_dir():
         yield Finding(
             name="database",
             health="fail",
@@ -68,7 +74,7 @@ def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
 def online_of(named: str, state_folder: Path) -> Iterator[Finding]:
     """Whether the online store answers, where one is set."""
     try:
-        store = opened(named, state_folder, reads_only=True)
+        store = open_online(named, state_folder, reads_only=True)
         if store is None:
             return
         store.get_many("doctor", [b"asked"])
@@ -140,7 +146,7 @@ def _schema(found: str) -> Finding:
     )
 
 
-def _ledger(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
+def _ledger(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[Finding]:
     with Database(url, read_only=True) as units:
         report = Audit(units).verify()
         newest = {
@@ -161,7 +167,7 @@ def _ledger(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
         yield Finding(
             name="ledger", found=f"{events} events in {len(report.chains)} chains, which hold"
         )
-    if events and not Path(store).is_dir():
+    if events and store is not None and not store.is_dir():
         yield Finding(
             name="content",
             health="fail",

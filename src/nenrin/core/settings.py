@@ -29,7 +29,10 @@ class Settings(BaseSettings):
     database_url: str = Field(
         "", description="state and ledger; empty: .nenrin/state.db in the folder"
     )
-    store_url: str = Field("", description="content by digest; empty: .nenrin/store in the folder")
+    store_url: str = Field(
+        "",
+        description="content by digest: a folder, or s3://BUCKET/PREFIX; empty: .nenrin/store in the folder",
+    )
     online: str = Field(
         "",
         description="online features: sqlite, or redis://HOST:PORT/DATABASE; empty: in the memory of"

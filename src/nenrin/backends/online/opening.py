@@ -9,7 +9,7 @@ from nenrin.backends.online.sqlite import SqliteOnlineStore
 from nenrin.core.errors import RequestError
 
 
-def opened(
+def open_online(
     named: str, state_folder: Path, *, reads_only: bool = False
 ) -> SqliteOnlineStore | RedisOnlineStore | None:
     """The store, which is not asked yet; None where none is named.
