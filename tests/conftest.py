@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from nenrin.testing.object_store import ObjectStoreServer, object_store_server
+from nenrin.testing.postgres import PostgresServer, postgres_server
 
 settings.register_profile(
     "repeatable",
@@ -31,4 +32,11 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStoreServer]:
     """A real S3 server, started by the first test that needs one; tests keep apart by prefixes."""
     with object_store_server(tmp_path_factory.mktemp("object-store")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests that ask for it; each takes a schema of its own."""
+    with postgres_server() as server:
         yield server

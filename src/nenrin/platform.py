@@ -25,13 +25,13 @@ from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.backends.health import online_of, project_of, state_of
 from nenrin.backends.online.opening import open_online
-from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.gates import SqlMarks, SqlVerdicts
 from nenrin.backends.sql.jobs import SqlJobs
 from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
 from nenrin.backends.sql.monitoring import SqlAlarms
+from nenrin.backends.sql.moving import Moved, move, states_of
 from nenrin.backends.sql.pipelines import SqlResults
 from nenrin.backends.sql.project import SqlRevisions
 from nenrin.backends.sql.pruning import SqlRetained
@@ -133,11 +133,9 @@ class Platform:
         self.checkpoints = Checkpoints(
             self.units, settings.state_folder / "keys", self.calendar.now
         )
-        states = SqliteStates(settings.database)
-        retained = SqlRetained(self.units, states)
-        self.pruning = Pruning(self.units, self.store, retained, timer.epoch)
+        self.pruning = Pruning(self.units, self.store, SqlRetained(self.units), timer.epoch)
         self.backups = Backups(
-            states,
+            states_of(settings.database),
             self.store,
             settings.state_folder / "scratch",
             lambda: iso(self.calendar.now()),
@@ -338,9 +336,10 @@ def restore_folder(source: Path, settings: Settings, told: Told) -> Restored:
         NenrinError: see :func:`nenrin.core.restore.restore`.
     """
     store = open_store(settings.store, settings.state_folder)
-    states = SqliteStates(settings.database)
+    states = states_of(settings.database)
     folder = settings.state_folder
-    manifest = restore(source, folder, states.path, states, store, (PREDICTIONS,), told)
+    with states.incoming() as database:
+        manifest = restore(source, folder, database, states, store, (PREDICTIONS,), told)
     with Database(settings.database) as units:
         report = Audit(units).verify()
         sources = _unpack_project(units, store, settings)
@@ -367,6 +366,24 @@ def _unpack_project(units: Database, store: ContentStore, settings: Settings) ->
         (settings.folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, settings.folder / name)
     return tuple(names)
+
+
+class MovedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What was copied into another database, and the audit of its ledger there."""
+
+    moved: Moved
+    audit: AuditReport
+
+
+def move_to_server(settings: Settings, to: str) -> MovedState:
+    """Copy the state of a folder's own file into the server's database ``to``, and walk its ledger.
+
+    Raises:
+        NenrinError: see :func:`nenrin.backends.sql.moving.move`.
+    """
+    moved = move(settings.own_database, to)
+    with Database(to) as units:
+        return MovedState(moved=moved, audit=Audit(units).verify())
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):

@@ -182,6 +182,17 @@ def test_only_what_changed_is_written() -> None:
     assert folder.bring(again) == 0
 
 
+def test_a_state_whose_place_is_not_known_yet_waits_for_it() -> None:
+    known, folder = stream(1), Folder()
+    folder.bring(folder.keep(state_of(known.head(40))))
+    digest = folder.content.put(state_of(known).dumps())
+    assert folder.bring(digest) == 0
+    with pytest.raises(UnavailableError):
+        folder.open(digest)
+    folder.places[digest] = 2
+    assert folder.bring(digest) > 0
+
+
 def test_says_how_far_it_is() -> None:
     folder, told = Folder(), []
     digest = folder.keep(state_of(stream(1)))

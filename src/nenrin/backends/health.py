@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from nenrin.backends.compute.fork import can_fork
@@ -10,6 +10,7 @@ from nenrin.backends.compute.probing import probe
 from nenrin.backends.online.opening import open_online
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.database import Database
+from nenrin.backends.sql.engines import is_server
 from nenrin.backends.sql.migrate import NEWEST
 from nenrin.core.audit import Audit
 from nenrin.core.environment import is_backtest
@@ -30,12 +31,36 @@ def state_of(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[F
         store: the folder with the content; None where it is elsewhere.
         now: business time.
     """
+    schema = yield from (_server(url) if is_server(url) else _file(url, store))
+    if schema is None:
+        return
+    yield _schema(schema)
+    if schema == NEWEST:
+        yield from _ledger(url, store, now)
+
+
+def _server(url: str) -> Generator[Finding, None, str | None]:
+    """What keeps a server's database from being used; else its schema."""
+    try:
+        with Database(url, read_only=True) as units:
+            schema = units.schema()
+    except NenrinError as error:
+        yield _told("database", error)
+        return None
+    if schema:
+        return schema
+    yield Finding(name="database", found="there is none yet")
+    return None
+
+
+def _file(url: str, store: Path | None) -> Generator[Finding, None, str | None]:
+    """What keeps a file from being used; else its schema."""
     states = SqliteStates(url, _PATIENCE)
     try:
         size = states.path.stat().st_size
     except FileNotFoundError:
         yield Finding(name="database", found="there is none yet")
-        return
+        return None
     except OSError as error:
         yield Finding(
             name="database",
@@ -43,7 +68,7 @@ def state_of(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[F
             found=f"cannot be looked at: {error}",
             do=f"let this user read and write {states.path.parent}",
         )
-        return
+        return None
     if size == 0 and store is not None and store.is_dir():
         yield Finding(
             name="database",
@@ -51,13 +76,13 @@ def state_of(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[F
             found=f"{states.path} is empty, and there is content of before",
             do=_RESTORE,
         )
-        return
+        return None
     try:
         wrong = states.check(states.path)
         schema = states.schema(states.path)
     except NenrinError as error:
         yield _told("database", error)
-        return
+        return None
     if wrong:
         yield Finding(
             name="database",
@@ -65,10 +90,8 @@ def state_of(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[F
             found=f"SQLite finds it damaged: {wrong[0]}",
             do=_RESTORE,
         )
-        return
-    yield _schema(schema)
-    if schema == NEWEST:
-        yield from _ledger(url, store, now)
+        return None
+    return schema
 
 
 def online_of(named: str, state_folder: Path) -> Iterator[Finding]:

@@ -50,6 +50,7 @@ COMMANDS = {
     "prune": Entry("prune", "Make room: what nothing names, and old results of steps.", _CARE),
     "backup": Entry("backup", "Copy state and content, while everything runs.", _CARE),
     "restore": Entry("backup", "Bring a backup back, into a folder without state.", _CARE),
+    "migrate": Entry("migrate", "Move state into PostgreSQL.", _CARE),
 }
 
 

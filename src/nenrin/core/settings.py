@@ -27,7 +27,8 @@ class Settings(BaseSettings):
         environments.DEFAULT, description="the environment that commands act on"
     )
     database_url: str = Field(
-        "", description="state and ledger; empty: .nenrin/state.db in the folder"
+        "",
+        description="state and ledger, postgresql://user@host/name; empty: .nenrin/state.db in the folder",
     )
     store_url: str = Field(
         "",
@@ -85,7 +86,12 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy URL of state and ledger."""
-        return self.database_url or f"sqlite:///{self.state_folder / 'state.db'}"
+        return self.database_url or self.own_database
+
+    @property
+    def own_database(self) -> str:
+        """The URL of the file that keeps state and ledger where no other database is set."""
+        return f"sqlite:///{self.state_folder / 'state.db'}"
 
     @property
     def store(self) -> str:

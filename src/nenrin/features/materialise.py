@@ -70,8 +70,8 @@ class Materialiser:
         Args:
             environment: whose they are.
             states: their digests.
-            places: gives the place of each among all states of the environment, from 1 on; one that has none
-                loses to every other.
+            places: gives the place of each among all states of the environment, from 1 on. One whose event is
+                not sealed yet has none, and is left for the next time.
             ends: by dataset, the instant that most questions will not lie before, microseconds: the newest at
                 which something of it became known, or earlier.
             progress: told how far it is.
@@ -79,13 +79,13 @@ class Materialiser:
         Raises:
             UnavailableError: the store does not answer. What is written stays, and is not written again.
         """
-        missing = [state for state in dict.fromkeys(states) if self._lacks(environment, state)]
+        missing = {state for state in states if self._lacks(environment, state)}
         if not missing:
             return 0
         order = places()
         return sum(
-            self._put(environment, state, order.get(state, 0), ends, progress)
-            for state in sorted(missing, key=lambda state: order.get(state, 0))
+            self._put(environment, state, order[state], ends, progress)
+            for state in sorted(missing & order.keys(), key=lambda state: order[state])
         )
 
     def _lacks(self, environment: str, state: str) -> bool:
@@ -130,9 +130,12 @@ class Materialiser:
         first = writing.begun(begun, note)
         if keys is None:
             keys = np.arange(len(writing.index.keys))
-            if newest is not None or not first:
+            if newest is not None or (begun is not None and first is None):
                 self._store.drop(space)
-                note, first = writing.state, 0
+                note, first = writing.state, None
+        if first is None:
+            first = 0
+            self._store.put_newer(space, [(_PROGRESS, writing.step(0), note)])
         for start in range(first, keys.size, _BATCH):
             self._store.put_newer(space, writing.entries(keys[start : start + _BATCH]))
             done = min(start + _BATCH, keys.size)
@@ -172,10 +175,10 @@ class _Writing(msgspec.Struct, frozen=True, kw_only=True):
         """The version of the note that so many keys are written."""
         return (self.place << _COUNT_BITS) + done
 
-    def begun(self, found: tuple[int, bytes] | None, note: bytes) -> int:
-        """How many keys an earlier process had written, if what it left is this note."""
+    def begun(self, found: tuple[int, bytes] | None, note: bytes) -> int | None:
+        """How many keys an earlier process had written, if what it left is this note; else None."""
         if found is None or found[1] != note or found[0] >> _COUNT_BITS != self.place:
-            return 0
+            return None
         return found[0] - self.step(0)
 
 

@@ -49,6 +49,15 @@ heads = Table(
     Column("hash", Text, nullable=False),
 )
 
+# what units have committed and has no place in the chain yet, a row a unit; always empty on SQLite
+unsealed = Table(
+    "unsealed",
+    metadata,
+    Column("position", _Position, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("events", Text, nullable=False),
+)
+
 
 def _records(name: str) -> Table:
     return Table(
