@@ -34,6 +34,11 @@ class Settings(BaseSettings):
         "",
         description="content by digest: a folder, or s3://BUCKET/PREFIX; empty: .nenrin/store in the folder",
     )
+    online: str = Field(
+        "",
+        description="online features: sqlite, or redis://HOST:PORT/DATABASE; empty: in the memory of"
+        " every data plane",
+    )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
     token: SecretStr | None = Field(
