@@ -266,6 +266,8 @@ class Platform:
     def materialise(self, environment: str, progress: Progress | None = None) -> int:
         """Bring the feature states that are served into the online store; how many keys were written.
 
+        Of several processes one fills it at a time.
+
         Raises:
             UnavailableError: the store does not answer; what is served stays as it is.
         """
@@ -273,13 +275,16 @@ class Platform:
             return 0
         now, back = self.calendar.now(), max(self.serving.looks_back(environment), 0)
         ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
-        return self._materialiser.bring(
-            environment,
-            self.serving.feature_states(environment),
-            lambda: self.serving.places_of_states(environment),
-            ends,
-            progress,
-        )
+        with self._leases.hold(f"online/{environment}") as ours:
+            if not ours:
+                return 0
+            return self._materialiser.bring(
+                environment,
+                self.serving.feature_states(environment),
+                lambda: self.serving.places_of_states(environment),
+                ends,
+                progress,
+            )
 
     def _started(self) -> Executor:
         """The executor; its workers start when work first needs them."""

@@ -74,7 +74,7 @@ class Explaining:
         fit = here.versions.get(version)
         if fit is None:
             raise NotFoundError("it is not registered here")
-        if fit.kind != "model":
+        if "columns" not in fit.facts:
             raise RequestError(f"a version of the kind {fit.kind} has no features that are weighed")
         rows = self._replay.engine(here.environment).newest(f"rows:{fit.name}")
         folder, trained = self._training(here, fit, found.deployment)
