@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,77 @@ def test_leaving_waits_for_the_work_of_others(settings: Settings, opened: Opened
         assert opened.last.projects.started.wait(5)
         threading.Timer(0.2, opened.last.projects.gate.set).start()
     assert opened.last.projects.gate.is_set()
+
+
+def test_leaving_waits_until_others_have_what_they_came_for(
+    settings: Settings, opened: Opened
+) -> None:
+    got: list[str] = []
+
+    def other() -> None:
+        with connect(settings, opened) as second:
+            got.append(second.work("/api/run", None, lambda said: None)["revision"])
+            threading.Event().wait(0.5)  # longer than an idle holder takes to end
+            got.append(second.get("/api/status")["environment"])
+
+    with connect(settings, opened) as first:
+        assert first.get("/api/health")["ready"]
+        opened.last.projects.gate.clear()
+        thread = threading.Thread(target=other)
+        thread.start()
+        assert opened.last.projects.started.wait(5)
+        opened.last.projects.gate.set()
+    assert got == ["revision-1", "dev"]
+    thread.join(5)
+
+
+def test_who_has_not_asked_yet_is_waited_for(settings: Settings, opened: Opened) -> None:
+    others = ExitStack()
+
+    def ask_and_leave() -> None:
+        with others:
+            client.post("/api/run")
+
+    with connect(settings, opened):
+        client = others.enter_context(connect(settings, opened))
+        threading.Timer(0.5, ask_and_leave).start()
+    assert opened.last.projects.started.is_set()
+
+
+def test_who_comes_while_it_leaves_holds_the_folder_next(
+    settings: Settings, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own: list[bool] = []
+
+    def other() -> None:
+        with connect(settings, opened) as second:
+            second.work("/api/run", None, lambda said: None)
+            own.append(second.own)
+
+    thread = threading.Thread(target=other)
+    close = Holder.close
+
+    def slow(holder: Holder) -> None:
+        if not thread.ident:
+            thread.start()
+            thread.join(0.2)  # it would find the socket in that time
+        close(holder)
+
+    monkeypatch.setattr(Holder, "close", slow)
+    with connect(settings, opened) as first:
+        assert first.get("/api/health")["ready"]
+    thread.join(10)
+    assert own == [True]
+
+
+def test_one_that_hangs_is_not_waited_for(
+    settings: Settings, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nenrin.api.holder._PARTING", 0.05)
+    with ExitStack() as others:
+        with connect(settings, opened):
+            others.enter_context(connect(settings, opened))
+        assert opened.last.closed
 
 
 # httpcore2 leaves the socket of a refused connection to the garbage collector

@@ -164,7 +164,8 @@ class Client:
 def connect(settings: Settings, hold: Hold, timer: Timer | None = None) -> Iterator[Client]:
     """A client of the process that holds the folder; this process becomes it if there is none.
 
-    While it lasts other commands may use it too; on leaving, work that they started is waited for.
+    While it lasts other commands may use it too; on leaving, they are waited for, and so is the work that
+    they started.
 
     Args:
         settings: says which folder.
@@ -183,8 +184,9 @@ def connect(settings: Settings, hold: Hold, timer: Timer | None = None) -> Itera
             with hold(settings, lock), _http(path) as http:
                 yield Client(http, settings.environment, own=True)
             return
-        if _listens(path):
-            with _http(path) as http:
+        there = _reached(path)
+        if there is not None:
+            with there, _http(path) as http:  # the holder stays while somebody is connected
                 yield Client(http, settings.environment)
             return
         timer.sleep(_PAUSE)
@@ -201,14 +203,15 @@ def _http(path: Path) -> httpx2.Client:
     return httpx2.Client(transport=transport, base_url="http://nenrin", timeout=600)
 
 
-def _listens(path: Path) -> bool:
-    """Whether somebody accepts connections there; a socket file alone may be a dead process'."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(str(path))
-        except OSError:
-            return False
-    return True
+def _reached(path: Path) -> socket.socket | None:
+    """A connection, if somebody accepts it; a socket file alone may be a dead process'."""
+    there = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        there.connect(str(path))
+    except OSError:
+        there.close()
+        return None
+    return there
 
 
 def _gone() -> UnavailableError:

@@ -21,6 +21,9 @@ from nenrin.platform import Platform
 
 Opener = Callable[[Settings], Platform]
 
+_LOOK = 0.01  # seconds between two looks whether others are still connected
+_PARTING = 10.0  # seconds that they may stay without work: one that hangs is not waited for
+
 
 class Holder:
     """Serves a folder's control application on its socket, from a thread of this process.
@@ -99,8 +102,19 @@ class Holder:
         trace: TracebackType | None,
     ) -> None:
         if kind is None or not issubclass(kind, KeyboardInterrupt):
-            self.works.drain()  # what other commands started here is theirs, not ours to end
+            self._drain()
+            self.path.unlink(missing_ok=True)  # who comes now waits for the lock
+            self._drain()  # who came a moment before is served
         self.close()
+
+    def _drain(self) -> None:
+        """Wait until what other commands started here has ended, and they have fetched it and left."""
+        pause = threading.Event()
+        for _ in range(int(_PARTING / _LOOK)):
+            self.works.drain()
+            pause.wait(_LOOK)
+            if not self._server.server_state.connections and self.works.drain(0):
+                return
 
 
 def _listen(path: Path) -> socket.socket:
