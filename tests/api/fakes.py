@@ -218,10 +218,17 @@ RING: dict[str, Any] = {
     "standings": {"history": {"twin": "version-0", "ok": True, "mean": -0.01}},
     "verdicts": [
         {
-            **{"id": f"verdict-{recipe}", "recipe": recipe, "judged": "version-0"},
-            **{"ships": "version-1", "against": {"champion": "version-0"}, "outcome": "better"},
-            **{"compared": "paired", "admitted": admitted, "reason": f"{admitted}, it said"},
-            **{"checks": {"not worse": "pass"}, "numbers": {"champion.mean": -0.01}},
+            "id": f"verdict-{recipe}",
+            "recipe": recipe,
+            "judged": "version-0",
+            "ships": "version-1",
+            "against": {"champion": "version-0"},
+            "outcome": "better",
+            "compared": "paired",
+            "admitted": admitted,
+            "reason": f"{admitted}, it said",
+            "checks": {"not worse": "pass"},
+            "numbers": {"champion.mean": -0.01},
         }
         for recipe, admitted in (("history", True), ("trailing 90d", False))
     ],
@@ -231,8 +238,14 @@ RING: dict[str, Any] = {
         {"at": "2013-01-01T10:00:00Z", "what": "promoted", "reason": "fast lane", "weight": 100}
     ],
     "watch": {
-        **{"against": "version-0", "margin": 0.01, "cap": 0.1, "opened": "2013-01-01T10:00:00Z"},
-        **{"closed": "2013-01-03T10:00:00Z", "outcome": "alarm", "blocks": 9, "wealth": 21.5},
+        "against": "version-0",
+        "margin": 0.01,
+        "cap": 0.1,
+        "opened": "2013-01-01T10:00:00Z",
+        "closed": "2013-01-03T10:00:00Z",
+        "outcome": "alarm",
+        "blocks": 9,
+        "wealth": 21.5,
         "rolled_back": {"to": "version-0", "bad": ["version-1"], "probation": ["history"]},
     },
     "outcome": "rolled back",
