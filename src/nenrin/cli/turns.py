@@ -15,12 +15,13 @@ Ring = Mapping[str, Any]
 
 
 def turns(rings: Sequence[Ring]) -> RenderableType:
-    """A line for each turn."""
+    """A line for each turn; the deployment is named where there are several."""
+    several = len({ring["deployment"] for ring in rings}) > 1
     return table(
         [{**ring, "why": _why(ring)} for ring in rings],
         ("ring", "ring", number),
         ("at", "at", when),
-        ("deployment", "deployment", plain),
+        *([("deployment", "deployment", plain)] if several else []),
         ("trigger", "trigger", plain),
         ("chosen", "recipe", plain),
         ("ships", "version", plain),
