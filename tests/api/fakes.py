@@ -200,6 +200,59 @@ class Serving:
         return {"path": f"/v2/models/{name}/infer", "body": {}, "records": [{"carrier": "O'Hare"}]}
 
 
+RING: dict[str, Any] = {
+    "ring": 1,
+    "at": "2013-01-01T09:00:00Z",
+    "trigger": "alarm",
+    "evidence": {
+        "alarm": "calibration",
+        "at": "2013-01-01T05:00:00Z",
+        "text": "predictions are off by +0.0500",
+        "numbers": {"bias": 0.05},
+    },
+    "data": {"flights": {"load": "data-1", "rows": "a" * 64}},
+    "fits": {
+        "history": {"version": "version-1", "flaws": []},
+        "trailing 90d": {"version": "version-2", "flaws": ["it answers NaN"]},
+    },
+    "standings": {"history": {"twin": "version-0", "ok": True, "mean": -0.01}},
+    "verdicts": [
+        {
+            "id": f"verdict-{recipe}",
+            "recipe": recipe,
+            "judged": "version-0",
+            "ships": "version-1",
+            "against": {"champion": "version-0"},
+            "outcome": "better",
+            "compared": "paired",
+            "admitted": admitted,
+            "reason": f"{admitted}, it said",
+            "checks": {"not worse": "pass"},
+            "numbers": {"champion.mean": -0.01},
+        }
+        for recipe, admitted in (("history", True), ("trailing 90d", False))
+    ],
+    "chosen": "history",
+    "ships": "version-1",
+    "rollout": [
+        {"at": "2013-01-01T10:00:00Z", "what": "promoted", "reason": "fast lane", "weight": 100}
+    ],
+    "watch": {
+        "against": "version-0",
+        "margin": 0.01,
+        "cap": 0.1,
+        "opened": "2013-01-01T10:00:00Z",
+        "closed": "2013-01-03T10:00:00Z",
+        "outcome": "alarm",
+        "blocks": 9,
+        "wealth": 21.5,
+        "rolled_back": {"to": "version-0", "bad": ["version-1"], "probation": ["history"]},
+    },
+    "outcome": "rolled back",
+    "value": 1234.0,
+}
+
+
 class SimpleRoute(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     variants: list[dict[str, Any]]
@@ -260,9 +313,7 @@ class Loop:
         }
 
     def rings(self, environment: str, deployment: str | None = None) -> list[dict[str, Any]]:
-        return [
-            {"ring": 1, "deployment": deployment or "delay", "outcome": "served", "verdict": {}}
-        ]
+        return [{**RING, "deployment": deployment or "delay"}]
 
     def backtests(self) -> list[dict[str, Any]]:
         return [{"id": "b0"}, {"id": "b1"}] if self.made else []

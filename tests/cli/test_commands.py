@@ -19,6 +19,7 @@ READS = [
     ("status", "--level"),
     ("rings",),
     ("rings", "delay"),
+    ("rings", "1"),
     ("data", "list"),
     ("data", "show", "flights"),
     ("data", "profile", "flights"),
@@ -65,6 +66,45 @@ def test_what_a_table_shows(run: Run) -> None:
         "content",
     ]
     assert rows[0].split() == ["flights", "2", "12", "0", "0", "2013-01-01", "00:00Z", "a" * 12]
+
+
+def test_a_line_of_a_ring_is_short_and_its_number_has_everything(run: Run) -> None:
+    lines = run("rings").out
+    assert "1 of 2 admitted; trailing 90d False, it said" in " ".join(lines.split())
+    assert "champion.mean" not in lines
+    out = " ".join(run("rings", "1").out.split())
+    for said in (
+        "ring 1 delay, 2013-01-01 09:00Z, rolled back",
+        "trigger alarm, calibration at 2013-01-01 05:00Z: predictions are off by +0.0500 (bias 0.05)",
+        "data flights, data-1, rows known then aaaaaaaaaaaa",
+        "fit trailing 90d, version-2, refused: it answers NaN",
+        "stands history, twin version-0, ok yes, mean -0.01",
+        "numbers champion.mean -0.01",
+        "promoted, 100 %, fast lane",
+        "9 blocks, evidence 21.5, rolled back to version-0, bad version-1",
+        "value 1,234",
+    ):
+        assert said in out.replace("│", "").replace("  ", " "), said
+
+
+def test_a_ring_that_is_not_there_is_an_error(run: Run) -> None:
+    told = run("rings", "99")
+    assert told.code != 0
+    assert "there is no ring 99 here" in told.err
+    assert "nenrin rings" in told.err
+
+
+def test_a_deployment_says_nothing_of_a_freeze_that_never_was(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept(**freeze: object) -> str:
+        plain = {"name": "delay", "frozen": bool(freeze), "frozen_since": 0, "thawed": 0}
+        monkeypatch.setattr(run.platform.serving, "show", lambda *_: plain | freeze)
+        return run("deployments", "show", "delay").out
+
+    assert "thawed" not in kept()
+    assert "since" not in kept()
+    assert "frozen since  2013-01-01 00:00Z" in kept(frozen_since=1_356_998_400_000_000)
 
 
 def test_the_plan_says_what_would_run(run: Run) -> None:

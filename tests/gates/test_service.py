@@ -49,6 +49,9 @@ def test_a_verdict_is_kept_with_its_event(service, units):
     ((kind, subject, body),) = units.recorded
     assert (kind, subject) == ("verdict.given", verdict.id)
     assert (body["admitted"], body["outcome"], body["ships"]) == (True, "better", "v2")
+    assert body["numbers"] == verdict.numbers
+    assert body["numbers"]["champion.mean"] == pytest.approx(-0.02)
+    assert body["checks"] == {check.name: check.outcome for check in verdict.checks} != {}
 
 
 def test_the_event_covers_every_number(service, units):

@@ -65,6 +65,8 @@ def test_a_refresh_of_what_serves_ships_without_a_comparison() -> None:
     pending = deployed.state.pending
     assert (pending.version, pending.stages) == ("h-6", (100,))
     assert {artefact.version for artefact, _ in step.fits} == {"h-6", "t-6"}
+    assert told["fits"] == {"history": "h-6", "trailing 30d": "t-6"}
+    assert told["verdicts"] == [verdict.id]
     assert deployed.state.next_look == step.at + 7 * DAY
     assert deployed.state.last_look == step.at
 

@@ -120,6 +120,8 @@ def test_a_look_fills_every_slot_by_the_fast_lane() -> None:
     (told,) = lines(step, "look.taken")
     assert [verdict.judged for verdict in step.verdicts] == ["h-5", "t-5"]
     assert [verdict.ships for verdict in step.verdicts] == ["h-6", "t-6"]
+    (told,) = lines(step, "look.taken")
+    assert told["verdicts"] == [verdict.id for verdict in step.verdicts]
     assert [verdict.against["champion"] for verdict in step.verdicts] == ["h-5", "t-5"]
     pending = found.state.pending
     assert pending.version == told["ships"] != before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from nenrin.core.ledger import GENESIS, Event, seal
-from nenrin.loop.rings import rings
+from nenrin.loop.rings import brief, rings
 
 
 def chain(*told: tuple[str, str, dict[str, Any]]) -> list[Event]:
@@ -26,14 +26,43 @@ def chain(*told: tuple[str, str, dict[str, Any]]) -> list[Event]:
     return events
 
 
-def look(ships: str | None, ring: int = 1) -> tuple[str, str, dict[str, Any]]:
+Told = tuple[str, str, dict[str, Any]]
+
+
+def look(ships: str | None, ring: int = 1, **more: Any) -> Told:
     body = {"ring": ring, "trigger": "schedule", "chosen": "history", "ships": ships}
-    return "look.taken", "delay", body
+    return "look.taken", "delay", body | more
 
 
-def verdict(*, admitted: bool = True) -> tuple[str, str, dict[str, Any]]:
-    body = {"admitted": admitted, "outcome": "undecided", "reason": "so it was", "numbers": {}}
-    return "verdict.given", "v", body
+def verdict(name: str = "v", *, admitted: bool = True, ships: str = "a") -> Told:
+    body = {
+        "deployment": "delay",
+        "judged": "twin",
+        "ships": ships,
+        "against": {"champion": "old"},
+        "outcome": "undecided",
+        "compared": "paired",
+        "admitted": admitted,
+        "reason": "so it was",
+        "checks": {"not worse": "pass" if admitted else "fail"},
+        "numbers": {"champion.mean": 0.25},
+        "digest": "d",
+    }
+    return "verdict.given", name, body
+
+
+def registered(version: str, rows: str = "r") -> Told:
+    parents = ["recipe:history", "look:2021-01-01T00:00:00Z", f"data:flights:{rows}"]
+    return "version.registered", version, {"parents": parents, "revision": "revision-1"}
+
+
+def loaded(dataset: str, load: str) -> Told:
+    return "dataset.loaded", dataset, {"id": load}
+
+
+def alarm(kind: str, bias: float, subject: str = "delay", cause: str = "calibration") -> Told:
+    body = {"kind": cause, "subject": subject, "text": f"off by {bias}", "numbers": {"bias": bias}}
+    return f"alarm.{kind}", cause, body
 
 
 def route(version: str, weight: int = 100) -> tuple[str, str, dict[str, Any]]:
@@ -49,10 +78,27 @@ def closed(version: str, outcome: str) -> tuple[str, str, dict[str, Any]]:
 
 
 def test_a_ring_has_its_verdict_rollout_and_outcome() -> None:
-    told = [verdict(), look("a"), route("a", 20), route("a"), closed("a", "replaced")]
+    made = {"fits": {"history": "a"}, "verdicts": ["v"]}
+    told = [verdict(), look("a", **made), route("a", 20), route("a"), closed("a", "replaced")]
     (ring,) = rings(chain(*told))
     assert (ring["trigger"], ring["chosen"], ring["ships"]) == ("schedule", "history", "a")
-    assert ring["verdict"] == {"admitted": True, "outcome": "undecided", "reason": "so it was"}
+    (given,) = ring["verdicts"]
+    assert given == {
+        "recipe": "history",
+        "id": "v",
+        "judged": "twin",
+        "ships": "a",
+        "against": {"champion": "old"},
+        "outcome": "undecided",
+        "compared": "paired",
+        "admitted": True,
+        "reason": "so it was",
+        "checks": {"not worse": "pass"},
+        "numbers": {"champion.mean": 0.25},
+    }
+    (short,) = brief(ring)["verdicts"]
+    assert (short["id"], short["reason"]) == ("v", "so it was")
+    assert not {"checks", "numbers"} & short.keys()
     assert [(step["what"], step["weight"]) for step in ring["rollout"]] == [
         ("canary", 20),
         ("promoted", 100),
@@ -97,10 +143,102 @@ def test_a_version_rolled_back_by_hand_is_not_served() -> None:
     ]
 
 
-def test_the_verdict_is_the_looks_own() -> None:
-    found = rings(chain(verdict(admitted=False), look(None), look("a", 2), route("a")))
-    assert found[0]["verdict"]["admitted"] is False
-    assert found[1]["verdict"] == {}
+def test_the_verdicts_are_the_looks_own() -> None:
+    by_hand = verdict("by hand", ships="z")
+    told = [verdict("v", admitted=False), look(None, verdicts=["v"]), by_hand, look("a", 2)]
+    first, second = rings(chain(*told))
+    assert [(each["id"], each["admitted"]) for each in first["verdicts"]] == [("v", False)]
+    assert second["verdicts"] == []
+
+
+def test_a_mixture_has_the_verdict_of_every_slot() -> None:
+    fits = {"history": "a", "trailing 90d": "b"}
+    given = [verdict("v"), verdict("w", ships="b", admitted=False), verdict("x", ships="anchor-1")]
+    told = [*given, look("mix", fits=fits, verdicts=["v", "w", "x"])]
+    (ring,) = rings(chain(*told))
+    assert [(each["recipe"], each["admitted"]) for each in ring["verdicts"]] == [
+        ("history", True),
+        ("trailing 90d", False),
+        ("anchor", True),
+    ]
+
+
+def test_a_look_that_changes_nothing_takes_nothing_from_the_ring_before() -> None:
+    again = look("mix", 2, champion="mix", chosen=None)
+    told = [look("mix"), route("mix"), again, closed("mix", "over")]
+    kept = look("mix", 3, champion="mix")
+    assert [ring["outcome"] for ring in rings(chain(*told, kept))] == [
+        "watched to the end",
+        "refused",
+        "unchanged",
+    ]
+
+
+def test_a_ring_has_the_loads_and_the_rows_of_its_fits() -> None:
+    fits = {"fits": {"history": "a"}}
+    told = [
+        *[loaded("flights", "data-1"), loaded("other", "data-9")],
+        *[registered("a", "r1"), look("a", **fits)],
+        *[loaded("flights", "data-2"), ("look.blocked", "delay", {"trigger": "schedule"})],
+    ]
+    taken, blocked = rings(chain(*told))
+    assert taken["data"] == {"flights": {"load": "data-1", "rows": "r1"}}
+    assert blocked["data"] == {"flights": {"load": "data-2"}, "other": {"load": "data-9"}}
+    opened = ("backtest.opened", "delay", {"data": {"flights": "data-7"}})
+    (ring,) = rings(chain(opened, registered("a", "r3"), look("a", **fits)))
+    assert ring["data"] == {"flights": {"load": "data-7", "rows": "r3"}}
+
+
+def test_a_fit_that_was_refused_says_why() -> None:
+    refused = ("fit.refused", "b", {"recipe": "trailing 90d", "flaws": ["it answers NaN"]})
+    (ring,) = rings(chain(refused, look("a", fits={"history": "a", "trailing 90d": "b"})))
+    assert ring["fits"] == {
+        "history": {"version": "a", "flaws": []},
+        "trailing 90d": {"version": "b", "flaws": ["it answers NaN"]},
+    }
+
+
+def test_what_set_a_ring_off() -> None:
+    told = [
+        *[registered("a"), look("a", trigger="first", labels=70)],
+        look("b", 2),
+        *[alarm("opened", 0.04), alarm("opened", 0.9, "other"), alarm("opened", 0.8, "w", "nulls")],
+        *[alarm("updated", 0.05), look("c", 3, trigger="alarm")],
+        look("d", 4, trigger="new labels", labels=80),
+        look("e", 5, trigger="new labels", labels=90),
+    ]
+    found = [ring["evidence"] for ring in rings(chain(*told))]
+    assert found[0] == {"revision": "revision-1"}
+    assert found[1] == {"after": "1970-01-01T02:00:00Z"}
+    assert found[2] == {
+        "alarm": "calibration",
+        "at": "1970-01-01T07:00:00Z",
+        "text": "off by 0.05",
+        "numbers": {"bias": 0.05},
+    }
+    assert found[4] == {"labels": 90, "before": 80}
+
+
+def test_a_ring_has_its_watch() -> None:
+    opened = ("watch.opened", "a", {"ref": "old", "margin": 0.01, "cap": 0.1, "ring": 1})
+    ended = ("watch.closed", "a", {"outcome": "alarm", "blocks": 12, "wealth": 33.0, "ref": "old"})
+    back = {"to": "old", "bad": ["a"], "probation": ["history"], "wealth": 33.0}
+    told = [look("a"), opened, ended, ("rollout.rolled_back", "a", back)]
+    (ring,) = rings(chain(*told))
+    assert ring["watch"] == {
+        "against": "old",
+        "margin": 0.01,
+        "cap": 0.1,
+        "opened": "1970-01-01T02:00:00Z",
+        "closed": "1970-01-01T03:00:00Z",
+        "outcome": "alarm",
+        "blocks": 12,
+        "wealth": 33.0,
+        "rolled_back": {"to": "old", "bad": ["a"], "probation": ["history"]},
+    }
+    assert ring["outcome"] == "rolled back"
+    (plain,) = rings(chain(look("a"), route("a")))
+    assert plain["watch"] is None
 
 
 def test_only_those_of_a_deployment() -> None:

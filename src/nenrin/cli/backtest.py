@@ -26,7 +26,9 @@ Inject = Annotated[
     list[str] | None,
     typer.Option(
         metavar="FAULT:DATE",
-        help="A fault and a day: scrambled_fit, shifted_fit, staying_bug, one_recipe_only.",
+        help="A fault and a day. Of fits: scrambled_fit, shifted_fit, staying_bug, one_recipe_only. Of data: "
+        "sensor_stuck:COLUMN, null_burst:COLUMN, schema_change:COLUMN, late_labels:3d, empty_day, "
+        "duplicate_load.",
     ),
 ]
 Without = Annotated[

@@ -13,6 +13,8 @@ from nenrin.core.errors import RequestError
 
 app = commands()
 
+_FREEZE = ("frozen_since", "frozen_why", "thawed")
+
 Name = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
 Named = Annotated[
     str | None, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name; or --all.")
@@ -44,7 +46,7 @@ def show_(name: Name, env: Env = None, as_json: AsJson = False) -> None:
     nenrin deployments show delay
     """
     with session(env) as client:
-        show(client.get(f"/api/deployments/{name}"), as_json, facts)
+        show(client.get(f"/api/deployments/{name}"), as_json, _deployment)
 
 
 @app.command()
@@ -126,6 +128,13 @@ def _set_frozen(
     with session(env) as client:
         path = f"/api/deployments/{verb}" if every else f"/api/deployments/{name}/{verb}"
         show(client.post(path, body), as_json, facts)
+
+
+def _deployment(deployment: dict[str, Any]) -> RenderableType:
+    """As it is kept, but for a freeze and a thaw that never were; their instants as people write them."""
+    kept = {name: value for name, value in deployment.items() if name not in _FREEZE}
+    known = {name: deployment[name] for name in _FREEZE if deployment.get(name)}
+    return facts(kept | {name: when(value) for name, value in known.items()})
 
 
 def _deployments(deployments: list[dict[str, Any]]) -> RenderableType:

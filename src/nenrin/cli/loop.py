@@ -13,6 +13,8 @@ from nenrin.cli.console import number, plain, show, table, when
 from nenrin.cli.maturity import maturity
 from nenrin.cli.outcome import adopted
 from nenrin.cli.session import AsJson, Env, commands, session
+from nenrin.cli.turns import in_full, turns
+from nenrin.core.errors import NotFoundError
 
 app = commands()
 
@@ -43,8 +45,13 @@ def status(
 
 @app.command()
 def rings(
-    deployment: Annotated[
-        str | None, typer.Argument(help="Of this deployment only.", show_default=False)
+    which: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DEPLOYMENT|NUMBER",
+            help="Of this deployment only; or the turn of this number, in full.",
+            show_default=False,
+        ),
     ] = None,
     env: Env = None,
     as_json: AsJson = False,
@@ -54,9 +61,17 @@ def rings(
     [bold]Example[/]
 
     nenrin rings delay
+
+    nenrin rings 14
     """
     with session(env) as client:
-        show(client.get("/api/rings", deployment=deployment), as_json, _rings)
+        if which is None or not which.isdecimal():
+            show(client.get("/api/rings", deployment=which), as_json, turns)
+            return
+        found = [ring for ring in client.get("/api/rings") if ring["ring"] == int(which)]
+        if not found:
+            raise NotFoundError(f"there is no ring {which} here", hint="see them: nenrin rings")
+        show(found, as_json, in_full)
 
 
 @app.command()
@@ -153,30 +168,3 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Text(f"{name}: frozen since {since}, {why}: nothing changes by itself", "yellow")
         for held in deployment.get("held") or ():
             yield Text(f"  held: {held}", style="yellow")
-
-
-def _rings(rings: list[dict[str, Any]]) -> RenderableType:
-    return table(
-        [{**ring, "why": _why(ring)} for ring in rings],
-        ("ring", "ring", number),
-        ("at", "at", when),
-        ("deployment", "deployment", plain),
-        ("trigger", "trigger", plain),
-        ("chosen", "recipe", plain),
-        ("ships", "version", plain),
-        ("outcome", "outcome", plain),
-        *([("value", "value", _worth)] if any("value" in ring for ring in rings) else []),
-        ("why", "why", plain),
-        empty="the loop has not turned here yet; a backtest has rings of its own: --env backtest/ID",
-    )
-
-
-def _worth(value: Any) -> str:
-    """Money, without its cents."""
-    return "" if value is None else f"{value:,.0f}"
-
-
-def _why(ring: Mapping[str, Any]) -> str:
-    """The verdict's reason, or what of the data kept the look from training."""
-    broken = [check["text"] for check in ring.get("checks") or ()]
-    return "; ".join(dict.fromkeys(broken)) or plain((ring.get("verdict") or {}).get("reason"))

@@ -72,6 +72,8 @@ class GatesService:
                 "compared": verdict.compared,
                 "admitted": verdict.admitted,
                 "reason": verdict.reason,
+                "checks": {check.name: check.outcome for check in verdict.checks},
+                "numbers": verdict.numbers,
                 "digest": digest(msgspec.to_builtins(verdict)),
             },
         )

@@ -158,6 +158,7 @@ class Adopting:
         both = State.loads(serving.dumps())  # the challenger and its members are strangers there
         both.artefacts = {**state.artefacts, **both.artefacts}
         both.shares = {**state.shares, **both.shares}
+        both.bad = list(dict.fromkeys([*both.bad, *state.bad]))
         deployed = open_deployed(prepared, now, LIVE, both)
         verdict = judge(
             deployment=prepared.declared.name,

@@ -83,8 +83,7 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
     if ships and deployed.mixes:
         begin_shares(deployed)
         ships = together(deployed, slots, at, step).version
-    step.record(
-        "look.taken",
+    step.record_look(
         deployed.name,
         {
             "ring": state.rings,

@@ -32,7 +32,7 @@ def take_look(deployed: Deployed, at: int, step: Step) -> None:
     else:
         found = (fill if deployed.mixes else elect)(deployed, at, step)
     told = {"ring": state.rings, "trigger": trigger, "champion": champion, **found.told}
-    step.record("look.taken", deployed.name, {**told, "ships": found.ships})
+    step.record_look(deployed.name, {**told, "ships": found.ships})
     if found.ships and found.ships != champion:
         decide(deployed, found.ships, at, canary=found.canary)
 

@@ -124,6 +124,14 @@ class Step(msgspec.Struct, kw_only=True):
         """Add an event."""
         self.lines.append(Line(kind=kind, subject=subject, body=body))
 
+    def record_look(self, subject: str, body: dict[str, Any]) -> None:
+        """Add the event of a look, which names the step's fits by recipe and its verdicts."""
+        made = {
+            "fits": {artefact.recipe: artefact.version for artefact, _ in self.fits},
+            "verdicts": [verdict.id for verdict in self.verdicts],
+        }
+        self.record("look.taken", subject, body | made)
+
 
 class Journal(Protocol):
     """Keeps what the loop did: events, state, versions and routes, in one unit of work a step."""

@@ -243,7 +243,7 @@ class LoopService:
         return {"version": version, "status": "bad", "reason": reason, "left": left}
 
     def rings(self, environment: str, deployment: str | None = None) -> list[dict[str, Any]]:
-        """Every turn of the loop: trigger, race, verdict, rollout, outcome; oldest first."""
+        """Every turn of the loop (:func:`nenrin.loop.rings.rings`); oldest first."""
         return rings(self._units.events(environment), deployment)
 
     def status(self, environment: str) -> dict[str, Any]:

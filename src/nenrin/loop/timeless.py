@@ -23,6 +23,7 @@ from nenrin.loop.ports import Fitted, Order, Prepared, Step
 from nenrin.loop.state import Artefact, Segment, State
 from nenrin.loop.unchanged import fits_the_same
 from nenrin.serving.router import key_hashes
+from nenrin.stats.betting import clip_of
 from nenrin.stats.metrics import METRICS
 from nenrin.training.table import FOLDS
 
@@ -96,7 +97,7 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
         "chosen": order.recipe.name,
         "ships": artefact.version if verdict.admitted else None,
     }
-    step.record("look.taken", prepared.declared.name, body)
+    step.record_look(prepared.declared.name, body)
     if verdict.admitted:
         _serve(state, artefact, change, step)
         state.code = prepared.project
@@ -181,6 +182,7 @@ def _evidence(
         champion=_against_champion(prepared, state, y, held_out, answers),
         baseline=compare(gap, unit="row"),
         probation=artefact.recipe in state.probation,
+        slack=_slack(prepared, state, y, answers) if state.champion else 0.0,
         rows=int(np.count_nonzero(known)),
         leak=max(aucs.values(), default=np.nan),
         metrics={
@@ -190,6 +192,12 @@ def _evidence(
             }
         },
     )
+
+
+def _slack(prepared: Prepared, state: State, y: np.ndarray, answers: ContentStore) -> float:
+    """What probation forgives: a twentieth of the clip, by the champion's losses on rows unseen by it."""
+    losses = prepared.task.row_loss(y, _held_out(prepared, state, state.champion, answers))
+    return clip_of(prepared.task.loss, losses) / 20
 
 
 def _usual(prepared: Prepared) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from nenrin.core.unit import Units
 from nenrin.data.service import DataService
 from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Progress
+from nenrin.loop.rings import brief
 from nenrin.loop.service import LoopService
 from nenrin.project.came_of import about, plain_verdict
 from nenrin.project.changes import changes
@@ -198,7 +199,7 @@ class ProjectService:
             "what": "deployment",
             "environment": environment,
             **lines[what],
-            "last ring": rings[-1] if rings else None,
+            "last ring": brief(rings[-1]) if rings else None,
             "events": about(list(self._units.events(environment)), what)[-10:],
         }
 

@@ -61,7 +61,7 @@ def level(here: Here) -> Json:
 
 @router.get("/rings")
 def rings(here: Here, deployment: str | None = None) -> Json:
-    """Every turn of the loop: trigger, run, verdict, rollout, outcome."""
+    """Every turn of the loop: trigger, data, fits, verdicts, rollout, watch, outcome, value."""
     return Json(here.platform.loop.rings(here.environment, deployment))
 
 
