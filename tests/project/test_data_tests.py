@@ -50,14 +50,15 @@ def test_days_without_rows_are_volume_and_freshness_once() -> None:
     assert kinds == ["volume", "freshness"]
 
 
-def test_of_a_cause_the_newest_page_is_told() -> None:
-    rows = frame(nulls=15)  # a page, after a ticket
-    few = (pl.int_range(pl.len()) >= 20 * (DAYS - 2)) & (pl.int_range(pl.len()) % 20 < 8)
-    rows = rows.with_columns(number=pl.when(few).then(None).otherwise("number"))
+@pytest.mark.parametrize(("nulls", "told"), [((2, 8), 0.4), ((15, 8), 0.75), ((15, 16), 0.8)])
+def test_of_a_cause_the_newest_page_is_told_else_the_newest_ticket(
+    nulls: tuple[int, int], told: float
+) -> None:
+    at = np.arange(20 * DAYS)
+    few = sum((at // 20 == DAYS - 2 + day) & (at % 20 < count) for day, count in enumerate(nulls))
+    rows = frame().with_columns(number=pl.when(pl.Series(few > 0)).then(None).otherwise("number"))
     [finding] = of(weather=rows).findings((DAYS - 7) * DAY, DAYS * DAY)
-    assert finding.severity == "page"
-    [finding] = of(weather=rows.head(20 * (DAYS - 1))).findings((DAYS - 7) * DAY, (DAYS - 1) * DAY)
-    assert (finding.severity, finding.numbers) == ("ticket", {"number": 0.4})
+    assert finding.numbers == {"number": told}
 
 
 def burst(begins: int, lasts: int, days: int = 90) -> DataTests:
@@ -107,6 +108,15 @@ def test_what_stays_for_three_weeks_is_usual_from_then_on() -> None:
     stays = burst(40 * DAY, 50 * DAY)
     assert looks(stays, 40 * DAY) == [[], *[["nulls"]] * 4, []]
     assert sum(map(len, looks(stays, 40 * DAY, 50, apart=1))) == 22
+
+
+def test_while_a_fault_becomes_usual_others_are_found() -> None:
+    known = np.arange(0, 90 * DAY, HOUR // 5)
+    day = known // DAY
+    columns = {"x": np.where(day >= 40, np.nan, 1.0), "y": np.where(day == 65, np.nan, 1.0)}
+    tests = of(rows=pl.DataFrame({**columns, "__event__": known, "__known__": known}))
+    [finding] = tests.findings(63 * DAY, 70 * DAY)
+    assert finding.columns == ("y",)
 
 
 def test_an_empty_local_day_is_a_page() -> None:
