@@ -8,7 +8,7 @@ import pytest
 
 from nenrin.core.instants import DAY, HOUR
 from nenrin.monitoring.alarms import Finding
-from nenrin.monitoring.data_tests import check_day, check_freshness, no_rows
+from nenrin.monitoring.data_tests import check_day, check_freshness, no_rows, reference_of
 from nenrin.monitoring.day_profile import DayProfile, profile_days
 
 CARRIERS = np.array(["UA", "DL", "AA", "B6", "WN", "F9", "YV", "HA"])
@@ -97,6 +97,21 @@ def test_a_tenth_of_nulls_where_there_were_none_is_a_ticket():
     (finding,) = broken(lambda day: day.with_columns(tenth))
     assert (finding.kind, finding.severity) == ("nulls", "ticket")
     assert finding.numbers["temp"] == pytest.approx(0.1, abs=0.01)
+
+
+@pytest.mark.parametrize("nulls", [400, 494, 495, 499, 600])
+def test_a_ticket_of_nulls_does_not_explain_a_day_of_nothing_else(nulls):
+    def day(at, nulls):
+        x = np.where(np.arange(1000) < nulls, np.nan, 1.0)
+        [profile] = profile_days(pl.DataFrame({"x": x}), np.full(1000, at), np.full(1000, at * DAY))
+        return profile
+
+    before = [day(at, 0) for at in range(28)]
+    [part] = check_day("weather", before, day(28, nulls))
+    assert part.severity == ("page" if nulls >= 495 else "ticket")
+    known = reference_of([*before, day(28, nulls)], {28} if part.severity == "page" else ())
+    [whole] = check_day("weather", known, day(29, 1000))
+    assert whole.severity == "page"
 
 
 def test_a_day_without_rows_is_a_page():

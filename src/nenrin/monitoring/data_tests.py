@@ -3,13 +3,13 @@
 A day is compared with the reference days as they were, worst day included, so that seasons,
 weekdays and random day effects are known from the reference. Something must then be beyond twice
 the worst of these days and a floor, and rarer than the error budget of all tests of the day
-together: few rows alarm nobody.
+together: few rows alarm nobody. Days that were themselves found broken are no reference.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 
 import msgspec
@@ -23,6 +23,7 @@ REFERENCE_DAYS = 28
 FEWEST_REFERENCE_DAYS = 7
 ERROR_BUDGET = 0.01  # false alarms a day and dataset, over all columns
 NULLS_FLOOR = 0.01
+NULLS_PAGE = (1 - NULLS_FLOOR) / 2  # from here on twice as much and the floor is all there is
 NEW_FLOOR = 0.005
 
 
@@ -55,6 +56,19 @@ def check_day(dataset: str, reference: Sequence[DayProfile], today: DayProfile) 
         *_new_values(dataset, days, today, seen),
         *_ranges(dataset, days, today, seen),
     ]
+
+
+def reference_of(before: Sequence[DayProfile], broken: Collection[int]) -> Sequence[DayProfile]:
+    """The days that others are compared with: without the broken, unless fewer than seven are left.
+
+    So a fault is not measured against itself, and what stays for three weeks is usual from then on.
+
+    Args:
+        before: profiles of the 28 days before, in order.
+        broken: numbers of the days of which a page was found.
+    """
+    sound = [day for day in before if day.day not in broken]
+    return sound if len(sound) >= FEWEST_REFERENCE_DAYS else before
 
 
 def check_freshness(dataset: str, reference: Sequence[DayProfile], now: int) -> list[Finding]:
@@ -105,7 +119,8 @@ def _nulls(dataset: str, days: Sequence[DayProfile], today: DayProfile) -> list[
     moved = _bursts(counts, NULLS_FLOOR)
     if not moved:
         return []
-    severity: Severity = "page" if max(now for _, now in moved.values()) >= 0.5 else "ticket"
+    most = max(now for _, now in moved.values())
+    severity: Severity = "page" if most >= NULLS_PAGE else "ticket"
     return [_of_shares("nulls", dataset, "nulls", moved, severity)]
 
 

@@ -96,7 +96,8 @@ class Preparer:
         features = outputs[f"features:{model.declared.name}"]
         served = self._served(stages, deployment, task, features)
         frames = {d.declared.name: stages.frame(d.declared.name) for d in stages.datasets}
-        tests = DataTests(frames)
+        zone = model.rows.declared.tz or "UTC"
+        tests = DataTests(frames, {d.declared.name: d.declared.tz or zone for d in stages.datasets})
         stages.forget()
         return Prepared(
             declared=deployment.declared,
