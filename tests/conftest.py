@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from nenrin.testing.ray_nodes import RayNodes, ray_nodes
 
 settings.register_profile(
     "repeatable",
@@ -22,3 +25,10 @@ settings.load_profile("repeatable")  # for more: pytest --hypothesis-profile=tho
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("NENRIN_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
+    """A real Ray cluster of two nodes, ``a`` and ``b``, started by the first test that needs one."""
+    with ray_nodes(tmp_path_factory.mktemp("ray"), "a", "b") as nodes:
+        yield nodes

@@ -344,9 +344,10 @@ class StartedProcessContract:
         flag = tmp_path / "flag"
         running = project.start("sleep", str(flag))
         wait_until(flag.exists)
+        pid = wait_until(lambda: running.pid)
         heard = running.heard
         wait_until(lambda: running.heard > heard)
-        os.kill(running.pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
         SystemTimer().sleep(0.2)
         heard = running.heard
         SystemTimer().sleep(3.5)
