@@ -11,6 +11,7 @@ import os
 import pickle
 import queue
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -21,6 +22,7 @@ import msgspec
 from nenrin.backends.compute.fork import ForkExecutor, can_fork
 from nenrin.backends.compute.node import scratch_folder
 from nenrin.backends.compute.spawn import SpawnExecutor
+from nenrin.backends.compute.task_worker import BEAT
 from nenrin.core.errors import NenrinError, StepError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
@@ -88,6 +90,8 @@ def follow(data: bytes) -> Iterator[bytes]:
     """Run a function in a process of its own; say what is heard of it, at last what came of it."""
     order: NodeOrder = pickle.loads(data)
     assert order.task is not None
+    # How Ray interrupts what is cancelled; ignored where Ray was started from a shell's background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         running = _host(order.setup).start(order.task, order.call)
     except Exception as error:  # noqa: BLE001 - as above
@@ -96,7 +100,7 @@ def follow(data: bytes) -> Iterator[bytes]:
     try:
         while not running.over:
             yield pickle.dumps(running.heard())
-    finally:  # Ray interrupts what is cancelled
+    finally:
         running.end()
 
 
@@ -184,18 +188,21 @@ class _Started:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _taken(self) -> list[Said]:
+        """What is said next, and soon after; nothing where the task was only seen to compute."""
         timer, said = SystemTimer(), list[Said]()
-        until = None
-        while until is None or (left := until - timer.wall()) > 0:
+        before, until = self._running.heard, float("inf")
+        while (left := until - timer.wall()) > 0:
             try:
-                one = self._said.get(timeout=None if until is None else left)
+                one = self._said.get(timeout=min(left, BEAT))
             except queue.Empty:
-                break
+                if self._running.heard > before:
+                    break
+                continue
             if one is None:
                 self.over = True
                 break
             said.append(one)
-            until = until or timer.wall() + _TOGETHER
+            until = min(until, timer.wall() + _TOGETHER)
         return said
 
     def _translated(self, text: str) -> str:
