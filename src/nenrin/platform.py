@@ -14,9 +14,7 @@ from typing import Any, Self
 import msgspec
 
 from nenrin.backends.blobs.local import LocalStore
-from nenrin.backends.compute.fork import ForkExecutor, can_fork
-from nenrin.backends.compute.in_process import InProcessExecutor
-from nenrin.backends.compute.spawn import SpawnExecutor
+from nenrin.backends.compute.opening import Place, open_executor, room
 from nenrin.backends.health import project_of, state_of
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.data import SqlDatasetVersions
@@ -37,7 +35,6 @@ from nenrin.core.checkpoints import Checkpoints
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
-from nenrin.core.jobs import Room
 from nenrin.core.pruning import Pruning
 from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
@@ -99,6 +96,12 @@ class Platform:
         self.units = Database(settings.database)
         self.store: ContentStore = LocalStore(settings.store)
         self._executor: Executor | None = None
+        self._place = Place(
+            executor=settings.executor,
+            workers=settings.workers,
+            store=settings.store_url,
+            log=settings.state_folder / "workers.log",
+        )
         self._starting = threading.Lock()
         self._notes: list[str] = []
         timer = self._timer = SystemTimer()
@@ -233,30 +236,14 @@ class Platform:
         """The executor; its workers start when work first needs them."""
         with self._starting:
             if self._executor is None:
-                settings = self.settings
-                if settings.workers == 0:
-                    self._executor = InProcessExecutor(self.store, project_attributes)
-                else:
-                    open_store = partial(LocalStore, Path(settings.store))
-                    log = settings.state_folder / "workers.log"
-                    self._executor = (
-                        ForkExecutor(
-                            settings.workers,
-                            open_store,
-                            project_attributes,
-                            log=log,
-                            note=self._notes.append,
-                        )
-                        if can_fork()
-                        else SpawnExecutor(
-                            settings.workers, open_store, project_attributes, log=log
-                        )
-                    )
+                opened = partial(LocalStore, Path(self.settings.store))
+                self._executor = open_executor(
+                    self._place, self.store, opened, project_attributes, self._notes.append
+                )
             return self._executor
 
     def _dispatcher(self, environment: str) -> Dispatcher:
         """What runs the jobs of one run."""
-        workers = self.settings.workers or 1
         return Dispatcher(
             units=self.units,
             jobs=self._jobs,
@@ -264,7 +251,7 @@ class Platform:
             calendar=self.calendar,
             timer=self._timer,
             environment=environment,
-            machine=Room(cpus=float(workers), memory=_memory(), jobs=4 * workers),
+            machine=room(self._place, self._started),
             scratch=self.settings.state_folder / "scratch",
             worker=f"{os.getpid()}",
             logs=self.logs,
@@ -277,11 +264,6 @@ class Platform:
 
     def _worker_cpu(self) -> float:
         return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())
-
-
-def _memory() -> int:
-    """Bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

@@ -30,6 +30,11 @@ class Settings(BaseSettings):
         "", description="state and ledger; empty: .nenrin/state.db in the folder"
     )
     store_url: str = Field("", description="content by digest; empty: .nenrin/store in the folder")
+    executor: str = Field(
+        "",
+        description="where steps, fits and trials run; ray://HOST:PORT: on the cluster of that head, "
+        "ray: on the cluster that this machine is a node of; empty: here",
+    )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
     token: SecretStr | None = Field(

@@ -118,7 +118,7 @@ def ray_nodes(folder: Path, *names: str) -> Iterator[RayNodes]:
 
 def _short(folder: Path) -> Path:
     """A folder for Ray's sockets, whose paths may not have more than 107 bytes."""
-    return Path("/tmp", f"ray-{os.getpid()}-{folder.name}")  # noqa: S108 - gone with the node
+    return Path("/tmp", f"ray-{os.getpid()}-{folder.name}")
 
 
 def _wait(log: Path, process: subprocess.Popen[bytes]) -> None:

@@ -234,7 +234,13 @@ class StartContract:
 
 
 class StartedProcessContract:
-    """What executors promise of tasks that have a process of their own."""
+    """What executors promise of tasks that have a process of their own.
+
+    Attributes:
+        orphans: functions that run when their executor's process is killed, as many as run at a time.
+    """
+
+    orphans: tuple[str, ...] = ("compute", "sleep", "child_grows")
 
     def test_has_a_group_and_one_thread_of_its_own(self, project: _Project) -> None:
         """Another process for every task."""
@@ -399,6 +405,7 @@ class StartedProcessContract:
     ) -> None:
         """However it ended: here by SIGKILL, while native code runs and while children do."""
         script = [sys.executable, "-c", _ORPHANS, pickle.dumps(maker).hex(), str(project.folder)]
+        script += self.orphans
         with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as parent:
             assert parent.stdout is not None
             pids = [int(pid) for pid in parent.stdout.readline().split()]
@@ -418,9 +425,9 @@ executor = make()
 heard = []
 started = [
     executor.start(Task(name=name, project=Path(folder), said=heard.append), call, folder, name)
-    for name in ("compute", "sleep", "child_grows")
+    for name in sys.argv[3:]
 ]
-while sum(isinstance(said, Beat) for said in heard) < 6:
+while sum(isinstance(said, Beat) for said in heard) < 2 * len(started):
     time.sleep(0.01)
 pids = {pid for task in started for pid in footprint.tree(task.pid)}
 print(*pids, flush=True)

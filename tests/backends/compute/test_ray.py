@@ -47,6 +47,8 @@ def executor(maker: Callable[[], RayExecutor]) -> Iterator[RayExecutor]:
 class TestRayExecutor(
     ExecutorContract, WorkerProcessContract, StartContract, StartedProcessContract
 ):
+    orphans = ("compute", "child_grows")  # a core a node
+
     def test_works_in_its_scratch_folder(self, executor: Executor, tmp_path: Path) -> None:
         """One of the node's own, which is gone with the task."""
         task = Task(name="folders", scratch=tmp_path)

@@ -12,7 +12,7 @@ from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.core.errors import RequestError
 from nenrin.core.instants import duration
-from nenrin.project.steps import size
+from nenrin.pipelines.needs import size
 
 router = APIRouter(prefix="/api", tags=["system"])
 
