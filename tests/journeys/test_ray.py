@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -74,14 +75,14 @@ def project() -> str:
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Shell:
-    return a_project(tmp_path / "project", RATE="2")
-
-
-def a_project(folder: Path, **variables: str) -> Shell:
+    """A project whose data are loaded: the instant of that is part of what rows are."""
+    folder = tmp_path / "here"
     folder.mkdir()
     customers(600).write_csv(folder / "customers.csv")
     (folder / "project.py").write_text(project())
-    return Shell(folder, variables)
+    shell = Shell(folder, {"RATE": "2"})
+    shell("data", "load", "customers")
+    return shell
 
 
 def on(nodes: RayNodes, tmp_path: Path) -> dict[str, str]:
@@ -110,18 +111,20 @@ def marks(nodes: RayNodes, what: str) -> dict[str, int]:
 def test_two_nodes_give_what_this_machine_gives(
     ray_cluster: RayNodes, shell: Shell, tmp_path: Path
 ) -> None:
-    here = a_project(tmp_path / "here", RATE="2")
-    expected = here("run", "--json", NENRIN_WORKERS="2").json
-    given = shell("run", "--json", **on(ray_cluster, tmp_path)).json
+    there = Shell(tmp_path / "there", shell.variables)
+    shutil.copytree(shell.folder, there.folder)
+    (there.folder / ".nenrin" / "store").rename(tmp_path / "bucket")
+    expected = shell("run", "--json", NENRIN_WORKERS="2").json
+    given = there("run", "--json", **on(ray_cluster, tmp_path)).json
     assert given["steps"] == expected["steps"]
     assert given["steps"]["total"] == "110"
-    assert remembered(shell.folder) == remembered(here.folder)
+    assert remembered(there.folder) == remembered(shell.folder)
     assert all(marks(ray_cluster, "fan").values())
     assert all(marks(ray_cluster, "trial").values())
-    assert not (shell.folder / ".nenrin" / "store").exists()
+    assert not (there.folder / ".nenrin" / "store").exists()
     for name in ("a", "b"):
         assert list((ray_cluster.folder(name) / "nenrin" / "revisions").glob("*/project.py"))
-    again = shell("run", "--json", **on(ray_cluster, tmp_path)).json
+    again = there("run", "--json", **on(ray_cluster, tmp_path)).json
     assert again["steps"] == given["steps"]
     assert again["ran"] == []
 
