@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from nenrin.testing.object_store import ObjectStoreServer, object_store_server
+from nenrin.testing.postgres import PostgresServer, postgres_server
 from nenrin.testing.ray_nodes import RayNodes, ray_nodes
 
 settings.register_profile(
@@ -23,7 +25,7 @@ settings.load_profile("repeatable")  # for more: pytest --hypothesis-profile=tho
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith("NENRIN_")]:
+    for name in [name for name in os.environ if name.startswith(("NENRIN_", "AWS_"))]:
         monkeypatch.delenv(name)
 
 
@@ -32,3 +34,17 @@ def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
     """A real Ray cluster of two nodes, ``a`` and ``b``, started by the first test that needs one."""
     with ray_nodes(tmp_path_factory.mktemp("ray"), "a", "b") as nodes:
         yield nodes
+
+
+@pytest.fixture(scope="session")
+def object_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStoreServer]:
+    """A real S3 server, started by the first test that needs one; tests keep apart by prefixes."""
+    with object_store_server(tmp_path_factory.mktemp("object-store")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all tests that ask for it; each takes a schema of its own."""
+    with postgres_server() as server:
+        yield server

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -13,16 +14,23 @@ from typing import Any, Self
 
 import msgspec
 
-from nenrin.backends.blobs.local import LocalStore
+from nenrin.backends.blobs.opening import (
+    examine_store,
+    is_remote,
+    open_store,
+    probe_store,
+    store_at,
+)
 from nenrin.backends.compute.opening import Place, open_executor, room
 from nenrin.backends.health import project_of, state_of
-from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
+from nenrin.backends.sql.engines import is_server
 from nenrin.backends.sql.gates import SqlMarks, SqlVerdicts
 from nenrin.backends.sql.jobs import SqlJobs
+from nenrin.backends.sql.leases import SqlLeases
 from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
-from nenrin.backends.sql.monitoring import SqlAlarms
+from nenrin.backends.sql.moving import Moved, move, states_of
 from nenrin.backends.sql.pipelines import SqlResults
 from nenrin.backends.sql.project import SqlRevisions
 from nenrin.backends.sql.pruning import SqlRetained
@@ -32,9 +40,11 @@ from nenrin.core.audit import Audit, AuditReport
 from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
+from nenrin.core.digest import digest
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
+from nenrin.core.leases import Alone, Leases
 from nenrin.core.pruning import Pruning
 from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
@@ -44,12 +54,14 @@ from nenrin.core.unit import Unit
 from nenrin.data.service import DataService
 from nenrin.features.service import FeatureSet
 from nenrin.gates.service import GatesService
+from nenrin.integrations.exports import Exports
 from nenrin.loop.living import stands_at
 from nenrin.loop.service import LoopService
-from nenrin.monitoring.service import MonitoringService
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
+from nenrin.pipelines.packages import from_folders
+from nenrin.project.explaining import Explaining
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
@@ -76,10 +88,12 @@ class Platform:
     Attributes:
         settings: what it was opened with.
         units, store: ledger and state; content.
+        probe_store: refuses a store that does not keep its promises.
         calendar: business time.
         logs: what steps wrote.
-        data, registry, gates, serving, monitoring, loop, projects: the rooms' verbs.
+        data, registry, gates, serving, loop, projects: the rooms' verbs.
         maturity: assesses an environment.
+        exports: writes what containers and clusters run an environment from.
         audit, checkpoints, backups, pruning: those of looking after a folder.
 
     Args:
@@ -93,10 +107,11 @@ class Platform:
     ) -> None:
         self.settings = settings
         self.calendar = calendar or SystemCalendar()
+        self.store: ContentStore = open_store(settings.store, settings.state_folder)
         self.units = Database(settings.database)
-        self.store: ContentStore = LocalStore(settings.store)
+        self.probe_store = partial(probe_store, settings.store)
         self._executor: Executor | None = None
-        self._place = Place(
+        self._works = Place(
             executor=settings.executor,
             workers=settings.workers,
             store=settings.store_url,
@@ -106,6 +121,12 @@ class Platform:
         self._notes: list[str] = []
         timer = self._timer = SystemTimer()
         self._jobs = SqlJobs()
+        self._place = f"{socket.gethostname()}/{digest(str(settings.folder.absolute()))[:12]}/"
+        self._leases: Leases = (
+            SqlLeases(self.units, f"{self._place}{os.getpid()}")
+            if is_server(settings.database)
+            else Alone()
+        )
         self.logs = StepLogs(settings.state_folder / "logs")
         self.data = DataService(self.units, self.store, SqlDatasetVersions())
         self.registry = RegistryService(
@@ -113,16 +134,13 @@ class Platform:
         )
         self.gates = GatesService(self.units, SqlVerdicts(), SqlMarks())
         self.serving = ServingService(self.units, SqlDeployments())
-        self.monitoring = MonitoringService(self.units, SqlAlarms())
         self.audit = Audit(self.units)
         self.checkpoints = Checkpoints(
             self.units, settings.state_folder / "keys", self.calendar.now
         )
-        states = SqliteStates(settings.database)
-        retained = SqlRetained(self.units, states)
-        self.pruning = Pruning(self.units, self.store, retained, timer.epoch)
+        self.pruning = Pruning(self.units, self.store, SqlRetained(self.units), timer.epoch)
         self.backups = Backups(
-            states,
+            states_of(settings.database),
             self.store,
             settings.state_folder / "scratch",
             lambda: iso(self.calendar.now()),
@@ -159,6 +177,7 @@ class Platform:
             calendar=self.calendar,
             timer=timer,
             worker_cpu=self._worker_cpu,
+            leases=self._leases,
             projects=projects.attributes,
         )
         self.projects = ProjectService(
@@ -178,9 +197,11 @@ class Platform:
                 data=self.data,
                 units=self.units,
                 states=loop_states,
+                explaining=Explaining(replay, self._started),
                 calendar=self.calendar,
             ),
         )
+        self.exports = Exports(self.store, self.projects.follows, from_folders)
         self.maturity = Maturity(
             settings.folder.absolute(),
             settings.state_folder / PREDICTIONS,
@@ -203,12 +224,16 @@ class Platform:
         return platform
 
     def resume(self) -> None:
-        """End what a process before this one was at when it died: its jobs, and its attempts' folders.
+        """End what a process of this folder was at when it died: its jobs, and its attempts' folders.
 
-        Who asks for the same work again gets what was recorded, and new jobs for the rest.
+        Who asks for the same work again gets what was recorded, and new jobs for the rest. Other hosts' jobs
+        go on.
         """
         with self.units.read(self.settings.environment) as unit:
-            left = dict.fromkeys(job.run for job in self._jobs.open(unit))
+            open_ = self._jobs.open(unit)
+        # jobs of before places were noted have a number alone
+        ours = [job for job in open_ if job.worker.startswith(self._place) or "/" not in job.worker]
+        left = dict.fromkeys(job.run for job in ours)
         if left:
             with self.units.write(self.settings.environment, self.calendar.now()) as unit:
                 for run in left:
@@ -219,6 +244,7 @@ class Platform:
         """End the workers and close the database."""
         if self._executor is not None:
             self._executor.close()
+        self._leases.close()
         self.units.close()
 
     def __enter__(self) -> Self:
@@ -236,9 +262,10 @@ class Platform:
         """The executor; its workers start when work first needs them."""
         with self._starting:
             if self._executor is None:
-                opened = partial(LocalStore, Path(self.settings.store))
+                settings = self.settings
+                opened = partial(store_at, settings.store, settings.state_folder)
                 self._executor = open_executor(
-                    self._place, self.store, opened, project_attributes, self._notes.append
+                    self._works, self.store, opened, project_attributes, self._notes.append
                 )
             return self._executor
 
@@ -251,9 +278,9 @@ class Platform:
             calendar=self.calendar,
             timer=self._timer,
             environment=environment,
-            machine=room(self._place, self._started),
+            machine=room(self._works, self._started),
             scratch=self.settings.state_folder / "scratch",
-            worker=f"{os.getpid()}",
+            worker=f"{self._place}{os.getpid()}",
             logs=self.logs,
         )
 
@@ -268,7 +295,9 @@ class Platform:
 
 def examine(settings: Settings) -> Iterator[Finding]:
     """What is wrong with a folder's state and its project; holds nothing and changes nothing."""
-    yield from state_of(settings.database, settings.store, SystemCalendar().now)
+    content = None if is_remote(settings.store) else Path(settings.store)
+    yield from state_of(settings.database, content, SystemCalendar().now)
+    yield from examine_store(settings.store)
     yield from project_of(settings.folder.absolute())
 
 
@@ -278,17 +307,18 @@ def restore_folder(source: Path, settings: Settings, told: Told) -> Restored:
     Raises:
         NenrinError: see :func:`nenrin.core.restore.restore`.
     """
-    store = LocalStore(settings.store)
-    states = SqliteStates(settings.database)
+    store = open_store(settings.store, settings.state_folder)
+    states = states_of(settings.database)
     folder = settings.state_folder
-    manifest = restore(source, folder, states.path, states, store, (PREDICTIONS,), told)
+    with states.incoming() as database:
+        manifest = restore(source, folder, database, states, store, (PREDICTIONS,), told)
     with Database(settings.database) as units:
         report = Audit(units).verify()
         sources = _unpack_project(units, store, settings)
     return Restored(manifest=manifest, audit=report, sources=sources)
 
 
-def _unpack_project(units: Database, store: LocalStore, settings: Settings) -> tuple[str, ...]:
+def _unpack_project(units: Database, store: ContentStore, settings: Settings) -> tuple[str, ...]:
     """The files of the active revision, where the folder has no project; which they are."""
     with units.read(settings.environment) as unit:
         active = SqlRevisions().latest(unit)
@@ -310,6 +340,24 @@ def _unpack_project(units: Database, store: LocalStore, settings: Settings) -> t
     return tuple(names)
 
 
+class MovedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What was copied into another database, and the audit of its ledger there."""
+
+    moved: Moved
+    audit: AuditReport
+
+
+def move_to_server(settings: Settings, to: str) -> MovedState:
+    """Copy the state of a folder's own file into the server's database ``to``, and walk its ledger.
+
+    Raises:
+        NenrinError: see :func:`nenrin.backends.sql.moving.move`.
+    """
+    moved = move(settings.own_database, to)
+    with Database(to) as units:
+        return MovedState(moved=moved, audit=Audit(units).verify())
+
+
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
     """What a backup brought back: what it held, the audit of its ledger, the project's files."""
 
@@ -322,7 +370,7 @@ def plane_parts(settings: PlaneSettings) -> PlaneParts:
     """The data plane's adapters, made in its own process: reads only, from files on this machine."""
     opened = Settings.read(folder=settings.folder, environment=settings.environment)
     units = Database(opened.database, read_only=True)
-    store = LocalStore(opened.store)
+    store = store_at(opened.store, opened.state_folder)
     timer, calendar = SystemTimer(), SystemCalendar()
     return PlaneParts(
         routes=_Routes(units, settings.environment, calendar),
@@ -381,7 +429,7 @@ class _Loader:
     """Opens versions and feature states from the content store."""
 
     def __init__(
-        self, units: Database, store: LocalStore, environment: str, state_folder: Path
+        self, units: Database, store: ContentStore, environment: str, state_folder: Path
     ) -> None:
         self._units = units
         self._store = store

@@ -240,7 +240,16 @@ class Loop:
             "since": "2013-01-01T00:00:00.5Z",
             "watch": watch,
             "probation": ["trailing 90d"],
-            "alarm_since": "2013-01-02T00:00:00Z",
+            "alarms": [
+                {
+                    "cause": "calibration",
+                    "subject": "delay",
+                    "severity": "page",
+                    "since": "2013-01-02T00:00:00Z",
+                    "text": "predictions are off by +0.031 on average (se 0.004)",
+                }
+            ],
+            "shift_waits": "9 of 21 closed days",
         }
         return {
             "environment": environment,
@@ -364,6 +373,11 @@ class FakePlatform:
         self.logs = StepLogs(settings.state_folder / "logs")
         self.calendar = SimpleNamespace(now=lambda: 7)
         self.closed = False
+        self.lies: Exception | None = None
+
+    def probe_store(self) -> None:
+        if self.lies is not None:
+            raise self.lies
 
     def close(self) -> None:
         self.closed = True

@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from nenrin.api.app import create_app
+from nenrin.core.errors import RefusedError
 from nenrin.core.settings import Settings
 from tests.api.fakes import FakePlatform, project_error
 
@@ -159,6 +160,15 @@ def test_a_parameter_that_no_route_takes_is_refused(http: TestClient) -> None:
     assert "environment" in answer.json()["error"]["hint"]
     assert http.get("/api/work").json() == []
     assert http.get("/api/status?environment=prod").status_code == 200
+
+
+def test_nothing_is_applied_on_a_store_that_lies(http: TestClient, platform: FakePlatform) -> None:
+    platform.lies = RefusedError("it took a second create", hint="use another store")
+    name = http.post("/api/apply").json()["work"]
+    http.get(f"/api/work/{name}/events")
+    told = http.get(f"/api/work/{name}").json()
+    assert (told["state"], told["error"]["code"]) == ("failed", "refused")
+    assert not platform.projects.started.is_set()
 
 
 def test_work_that_failed_has_its_error(http: TestClient) -> None:

@@ -128,7 +128,13 @@ def test_the_status_says_what_needs_to_be_known(run: Run) -> None:
     assert "dev at 2013-01-01 00:00Z, its calendar stands at the end of the data" in out
     assert "predictions: 0 answered" in out
     frozen = ("frozen since 2013-01-02 00:00Z, the release", "held: look for a better version")
-    for news in ("watched against version-0", "alarm since", "on probation", *frozen):
+    for news in (
+        "watched against version-0",
+        "alarm since 2013-01-02 00:00Z: predictions are off",
+        "9 of 21 closed days",
+        "on probation",
+        *frozen,
+    ):
         assert news in out
 
 

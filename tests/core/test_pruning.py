@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nenrin.core.pruning import GRACE, Old, Pruning
+from nenrin.core.store import Blob
 from nenrin.core.unit import Unit
 from nenrin.testing.stores import MemoryStore, MemoryUnits
 
@@ -23,8 +24,9 @@ class Dated(MemoryStore):
         super().__init__()
         self.at: dict[str, float] = {}
 
-    def written(self, digest: str) -> float:
-        return self.at.get(digest, 0.0)
+    def blobs(self) -> Iterator[Blob]:
+        for each in super().blobs():
+            yield each._replace(written=self.at.get(each.digest, 0.0))
 
 
 class Retained:

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from nenrin.core.settings import Settings
+from nenrin.platform import Platform
 from tests.journeys.shell import CHURN, Done, Shell, customers
 
 COMMANDS = [
     *("init", "demo", "plan", "run", "backtest", "up", "status", "rings", "why", "apply", "adopt"),
     *("backtest export", "data list", "data show", "data load", "data profile"),
     *("models list", "models show", "gates check", "audit verify"),
+    *("export container", "export kubernetes", "export kserve"),
     *("deployments list", "deployments show", "deployments promote", "deployments rollback"),
 ]
 
@@ -146,6 +149,25 @@ def test_a_plan_before_and_after_a_run(ran: Shell, planned: Done) -> None:
     nodes = {node["name"]: node for node in changed["deployments"][0]["nodes"]}
     assert nodes["rows:churned"]["does"] == "runs"
     assert "project.py:11: for _ in range(300)" in nodes["features:churned"]["why"]
+
+
+def test_another_environment_keeps_what_was_applied_to_it(ran: Shell) -> None:
+    ran.here("apply", "--env", "steady")
+    with Platform.open(Settings.read(folder=ran.folder, workers=0)) as platform:
+        applied = platform.projects.follows("steady")
+    ran.project.write_text(CHURN.replace("range(300)", "range(99)"))
+    try:
+        champion = ran.here("status", "--env", "steady", "--json").json["deployments"][0][
+            "champion"
+        ]
+        promote = ("deployments", "promote", "churned", champion, "--env", "steady")
+        assert "serves" in ran.here(*promote, code=5).err  # it has read the project to say so
+        with Platform.open(Settings.read(folder=ran.folder, workers=0)) as platform:
+            assert platform.loop.tick("steady") == 0
+            assert platform.projects.follows("steady") == applied
+            assert len(platform.units.find("steady", kind="revision.activated")) == 1
+    finally:
+        ran.project.write_text(CHURN)
 
 
 def test_apply_says_what_changes_and_activates(ran: Shell) -> None:

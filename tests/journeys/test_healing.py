@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from nenrin.backends.blobs.local import LocalStore
+from nenrin.core.errors import UnavailableError
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
 from tests.journeys.crashing import children
@@ -67,6 +69,21 @@ def test_a_version_that_cannot_be_read_is_replaced_by_the_last_good_one(shell: S
     with _platform(shell) as platform:
         assert platform.registry.get("dev", second).status == "bad"
         assert platform.loop.heal("dev") == []
+
+
+def test_a_store_that_is_away_makes_nothing_bad(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(store: LocalStore, digest: str) -> None:
+        raise UnavailableError("the object store does not answer as it should: SlowDown")
+
+    with _platform(shell) as platform:
+        before = platform.units.head("dev")
+        monkeypatch.setattr(LocalStore, "verify", away)
+        (said,) = platform.loop.heal("dev")
+        assert said.startswith("not all that is served was looked at: the object store does not")
+        assert platform.units.head("dev") == before
+        assert "bad" not in {version.status for version in platform.registry.list("dev")}
 
 
 def test_what_is_frozen_or_has_nothing_better_is_told(shell: Shell) -> None:

@@ -42,6 +42,12 @@ def ask(up: Up, row: dict[str, Any]) -> str:
     return str(found)
 
 
+def parts_of(told: dict[str, Any]) -> float:
+    """What the parts of an answer add up to."""
+    rest = told.get("unexplained", 0.0) + told.get("recalibration", 0.0)
+    return float(told["base"] + sum(each["contribution"] for each in told["contributions"]) + rest)
+
+
 def loads(shell: Shell, number: int) -> dict[str, str]:
     """Ids of the loads of that number, by dataset."""
     listed = shell.here("data", "list", "--json").json
@@ -67,6 +73,16 @@ def test_one_answer_and_everything_behind_it(shell: Shell) -> None:
         [verdict] = mixture["admitted by"]["verdicts"]
         assert shell("why", verdict, "--json").json["admitted"]
         assert told["label"]["state"] == "row not loaded"
+        moved = told["moved by"]
+        assert parts_of(moved) == pytest.approx(told["answer"], abs=1e-9)
+        [part] = moved["contributions"]
+        assert (part["feature"], part["value"]) == ("x", row["x"])
+        assert (part["contribution"] > 0) == (row["x"] > 0)
+        assert moved["unexplained"] == 0
+        assert moved["says"] == ""
+        assert {each["version"] for each in moved["members"]} == {fit["version"] for fit in fits}
+        for each in moved["members"]:
+            assert parts_of(each) == pytest.approx(each["answer"], abs=1e-9)
 
         for dataset in first:
             shell("data", "load", dataset, "--backfill")
@@ -74,7 +90,8 @@ def test_one_answer_and_everything_behind_it(shell: Shell) -> None:
         assert (label["label"], label["state"]) == (float(yes), "in time")
         assert label["from"]["number"] == 2
         printed = shell("why", asked).out
-        for said in (f"answered by  agree, champion {by['version']}", first["answers"], "in time:"):
+        who = f"answered by  agree, champion {by['version']}"
+        for said in (who, "moved by  starts at", first["answers"], "in time:"):
             assert said in printed
 
     came = shell.here("why", by["version"], "--json").json
@@ -83,6 +100,12 @@ def test_one_answer_and_everything_behind_it(shell: Shell) -> None:
     assert (member["answered"]["alone"], member["answered"]["as a member"]) == (0, 1)
     assert by["version"] in [holder["version"] for holder in member["held by"]]
     assert came["served"][0]["deployment"] == "agree"
+
+    shell.here("run")
+    [deployment] = shell.here("status", "--json").json["deployments"]
+    assert deployment["champion"] != by["version"]
+    again = shell.here("why", asked, "--json").json
+    assert again["moved by"]["contributions"] == moved["contributions"]
 
 
 def test_a_load_names_what_was_trained_on_it(shell: Shell) -> None:

@@ -65,6 +65,7 @@ def test_one_request_gets_one_blended_answer_and_the_log_says_of_whom(shell: She
         logged = ask(up)
         assert logged["version"] == first["champion"]
         assert [member["slot"] for member in logged["members"]] == SLOTS
+        signed(up, first["champion"])
         shell("data", "load", "questions", "--backfill")
         shell("data", "load", "answers", "--backfill")
         wait_for(lambda: status_of(up)["champion"] != first["champion"], 60)
@@ -75,6 +76,24 @@ def test_one_request_gets_one_blended_answer_and_the_log_says_of_whom(shell: She
         assert moved != pytest.approx(dict.fromkeys(SLOTS, 1 / 3))
         assert sum(moved.values()) == pytest.approx(1)
     assert "holds" in shell.here("audit", "verify").out
+
+
+def signed(up: Up, version: str) -> None:
+    """The mixture has a model's signature, and refuses what does not fit it."""
+    metadata = up.get("/v2/models/agree").json()
+    assert metadata["versions"] == [version]
+    inputs = {column["name"]: column["datatype"] for column in metadata["inputs"]}
+    assert inputs == {"id": "INT64", "asked": "BYTES", "x": "FP64"}
+    outputs = {column["name"]: column["datatype"] for column in metadata["outputs"]}
+    assert outputs == {"probability": "FP64", "version": "BYTES", "prediction_id": "BYTES"}
+    body = up.get("/api/deployments/agree/example").json()["body"]
+    [x] = [column for column in body["inputs"] if column["name"] == "x"]
+    text = {**x, "datatype": "BYTES", "data": ["a text"]}
+    others = [column for column in body["inputs"] if column is not x]
+    for columns in ([], [text], [{**x, "shape": [2]}]):
+        refused = up.post("/v2/models/agree/infer", {"inputs": [*others, *columns]})
+        assert refused.status_code == 400, refused.text
+        assert "'x'" in refused.json()["error"]
 
 
 def status_of(up: Up) -> dict[str, Any]:

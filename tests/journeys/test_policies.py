@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,22 @@ def test_policies_stand_side_by_side_and_share_what_they_can(shell: Shell) -> No
     assert again["total"]["other_slow"]["fits"] > first["total"]["other_slow"]["fits"]
     page = (shell.folder / ".nenrin" / "reports" / f"{again['id']}.html").read_text()
     assert "other.py:slow" in page
+
+
+def test_what_was_predicted_once_is_not_asked_again_and_changes_nothing(shell: Shell) -> None:
+    asked = ("backtest", "--from", "2024-03-10", "--json", "--policy", "frozen")
+    struck = shell.here(*asked, "--inject", "scrambled_fit:2024-03-10").json
+    plain, again = shell.here(*asked).json, shell.here(*asked).json
+    assert struck["cost"]["cpu"]["predict"] > 0
+    assert again["cost"]["cpu"]["predict"] == 0  # only what is computed is counted
+    assert again["predictions"] == plain["predictions"]
+    alone = Shell(shell.folder / "alone", shell.variables)
+    alone.folder.mkdir()
+    for name in ("project.py", "other.py", "questions.parquet", "answers.parquet"):
+        shutil.copy(shell.folder / name, alone.folder)
+    clean = alone.here(*asked).json  # where no faulty fit was ever asked
+    assert clean["ledger_head"] == plain["ledger_head"] == again["ledger_head"]
+    assert struck["total"]["loop"]["log_loss"] > clean["total"]["loop"]["log_loss"]
 
 
 @pytest.mark.parametrize(

@@ -138,10 +138,11 @@ def test_bias_beyond_three_errors_and_two_hundredths_opens_and_resolves_an_alarm
     assert opened
     assert resolved
     found = told(steps, "alarm.opened")
-    assert [(at, body["bias"]) for at, _, body in found] == opened
-    assert {(subject, body["floor"]) for _, subject, body in found} == {("calibration", 0.02)}
-    found = told(steps, "alarm.resolved")
-    assert [(at, body["bias"]) for at, _, body in found] == resolved
+    found = [each for each in told(steps, "alarm.opened") if each[1] == "calibration"]
+    assert [(at, body["numbers"]["bias"]) for at, _, body in found] == opened
+    assert {body["numbers"]["floor"] for _, _, body in found} == {0.02}
+    found = [each for each in told(steps, "alarm.resolved") if each[1] == "calibration"]
+    assert [(at, body["numbers"]["bias"]) for at, _, body in found] == resolved
 
 
 def test_an_alarm_pulls_the_look_to_the_next_morning_not_within_three_days() -> None:

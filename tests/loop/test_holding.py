@@ -34,7 +34,14 @@ from tests.loop.world import (
 DAYS = 60
 TABLE, X = row_table(DAYS, 80)
 END = local_midnight(BEGIN + timedelta(days=DAYS), ZONE)
-CLOSED = {"day.closed", "alarm.opened", "alarm.resolved", "watch.closed", "ticket.opened"}
+CLOSED = {
+    "day.closed",
+    "alarm.opened",
+    "alarm.updated",
+    "alarm.resolved",
+    "watch.closed",
+    "ticket.opened",
+}
 
 
 def _lived() -> Deployed:

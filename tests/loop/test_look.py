@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from nenrin.loop.faults import Injection
 from nenrin.loop.look import take_look
 from nenrin.loop.ports import Step
 from nenrin.loop.race import ANCHOR
+from nenrin.monitoring.alarms import Finding
 from tests.loop.world import BEGIN, Told, day_mean, lines, row_table, sound, stand
 
 TABLE, X = row_table(95, 120)
@@ -37,6 +39,10 @@ def made(
     known = {name: GOOD for name, _, _ in fitted} | {"h-6": GOOD, "t-6": GOOD} | dict(answers)
     trainer = Told(known, coming or {"history": ["h-6"], "trailing 30d": ["t-6"]})
     return stand(TABLE, trainer, fitted, look=look, champion=champion, **more)
+
+
+def page(kind: str, text: str) -> Finding:
+    return Finding(kind=kind, subject="rows", severity="page", text=text)
 
 
 def look(deployed: Deployed) -> tuple[Step, dict[str, Any]]:
@@ -230,21 +236,43 @@ def test_a_flawed_fit_of_another_recipe_does_not_keep_the_chosen_back() -> None:
 
 def test_broken_data_blocks_a_look_and_the_next_one_is_a_week_later() -> None:
     deployed = made({})
-    deployed.checks = lambda start, end: [{"text": f"{(end - start) // DAY} days"}]
+    deployed.checks = lambda start, end: [
+        page("volume", f"{(end - start) // DAY} days"),
+        page("nulls", "x is null"),
+        page("nulls", "y is null"),
+        msgspec.structs.replace(page("nulls", "a few nulls"), severity="ticket"),
+    ]
     at = deployed.state.next_look
     step, told = look(deployed)
     assert not told
-    assert lines(step, "look.blocked") == [{"trigger": "schedule", "checks": [{"text": "7 days"}]}]
-    assert lines(step, "alarm.opened")
+    (blocked,) = lines(step, "look.blocked")
+    assert blocked["trigger"] == "schedule"
+    assert [check["text"] for check in blocked["checks"]] == ["7 days", "x is null", "y is null"]
+    opened = [
+        (line.subject, line.body["text"]) for line in step.lines if line.kind == "alarm.opened"
+    ]
+    assert opened == [("rows volume", "7 days"), ("rows nulls", "y is null")]  # one a cause
     assert not step.fits
     assert deployed.state.next_look == at + 7 * DAY
     again = Step(at=at + 7 * DAY)
     take_look(deployed, again.at, again)
-    assert not lines(again, "alarm.opened")  # it is open already
+    assert not lines(again, "alarm.opened")  # they are open already
+    assert [body["seen"] for body in lines(again, "alarm.updated")] == [2, 2]
     deployed.checks = lambda start, end: []
     step, told = look(deployed)
-    assert lines(step, "alarm.resolved")
+    assert {body["kind"] for body in lines(step, "alarm.resolved")} == {"nulls", "volume"}
+    assert deployed.state.alarms == []
     assert told["ships"] == "h-6"
+
+
+def test_a_ticket_opens_an_alarm_and_keeps_nothing_out() -> None:
+    deployed = made({})
+    ticket = msgspec.structs.replace(page("new values", "a new carrier"), severity="ticket")
+    deployed.checks = lambda start, end: [ticket]
+    step, told = look(deployed)
+    assert told["ships"] == "h-6"
+    assert not lines(step, "look.blocked")
+    assert [body["severity"] for body in lines(step, "alarm.opened")] == ["ticket"]
 
 
 def test_a_look_that_an_alarm_pulled_leaves_the_grid_alone() -> None:

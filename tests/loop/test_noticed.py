@@ -16,7 +16,8 @@ ZONE = "America/New_York"
 BEGIN = local_midnight(date(2013, 7, 29), ZONE)
 FAULT = ("null_burst:temp:2013-07-29", "2013-07-29")
 BROKEN = {"checks": [{"text": "weather: temp: 80% nulls"}]}
-BIAS = {"bias": 0.05, "se": 0.01}
+NULLS = {"text": "weather: temp: 80% nulls"}
+BIAS = {"text": "predictions are off by +0.05 on average (se 0.01)"}
 
 
 def played(*events: tuple[int, str, str, dict[str, Any]]) -> Played:
@@ -33,7 +34,7 @@ def test_the_first_sign_counts() -> None:
         played(
             (BEGIN - DAY, "alarm.opened", "calibration", BIAS),
             (BEGIN + HOUR, "day.closed", "2013-07-28", {}),
-            (BEGIN + 52 * HOUR, "alarm.opened", "data", BROKEN),
+            (BEGIN + 52 * HOUR, "alarm.opened", "weather nulls", NULLS),
             (BEGIN + 52 * HOUR, "look.blocked", "delay", BROKEN),
         ),
         [FAULT],
@@ -47,13 +48,13 @@ def test_the_first_sign_counts() -> None:
             "noticed": iso(BEGIN + 52 * HOUR),
             "hours": 52.0,
             "by": "alarm.opened",
-            "subject": "data",
+            "subject": "weather nulls",
             "text": "weather: temp: 80% nulls",
         }
     ]
     (said,) = sentences(found, {})
     assert said.startswith(
-        f"{FAULT[0]}: first noticed 52 h after it began, by alarm.opened of data"
+        f"{FAULT[0]}: first noticed 52 h after it began, by alarm.opened of weather nulls"
     )
 
 

@@ -21,6 +21,7 @@ from nenrin.loop.comparators import comparators
 from nenrin.loop.deployed import Deployed, Options
 from nenrin.loop.faults import Injection
 from nenrin.loop.report import Scored, differences, history_of, labels_came, tables
+from nenrin.monitoring.alarms import Finding
 from nenrin.testing.stores import MemoryUnits
 from tests.loop.world import (
     BEGIN,
@@ -33,6 +34,7 @@ from tests.loop.world import (
     table_of,
 )
 
+NULLS = Finding(kind="nulls", subject="rows", severity="page", text="half of x is null")
 DAYS, A_DAY = 130, 100
 LOOK = BEGIN + timedelta(days=60)
 
@@ -136,7 +138,7 @@ def test_data_that_is_broken_blocks_the_look_and_says_so() -> None:
     table, x = row_table(90, A_DAY)
     made = deployed(table, FakeTrainer(table, x), look=LOOK)
     broken = local_instant(LOOK + timedelta(days=7), _clock(), ZONE)
-    made.checks = lambda start, end: [{"text": "half of x is null"}] if end == broken else []
+    made.checks = lambda start, end: [NULLS] if end == broken else []
     journal = ListJournal()
     until = local_midnight(BEGIN + timedelta(days=90), ZONE)
     Backtest(made, journal, until, comparators(made, until, None)).play(lambda at: None)

@@ -198,7 +198,7 @@ def test_what_happened_is_counted_and_told() -> None:
     told = {"to": "a", "bad": ["b"], "probation": ["history"], "wealth": 23.4}
     back.record("rollout.rolled_back", "b", told)
     alarm = step(5)
-    alarm.record("alarm.opened", "calibration", {"bias": 0.031, "se": 0.004})
+    alarm.record("alarm.opened", "calibration", {"text": "off by +0.0310"})
     lines, counts = history_of(
         Played(
             lo=0,

@@ -116,6 +116,9 @@ class FakeTrainer:
         """Probabilities."""
         return [self._answer(self._offsets[model], self.x[lo:hi]) for lo, hi in spans]
 
+    def keep(self) -> None:
+        """Nothing is remembered."""
+
     def _answer(self, offset: float, x: np.ndarray) -> np.ndarray:
         answer: np.ndarray = 1 / (1 + np.exp(-(offset + x))) if self.binary else offset + x
         return answer
@@ -153,6 +156,9 @@ class Told:
     def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """The told answers."""
         return [self.answers[model][lo:hi] for lo, hi in spans]
+
+    def keep(self) -> None:
+        """Nothing is remembered."""
 
 
 class ListJournal:

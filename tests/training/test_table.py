@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from nenrin.core.errors import IntegrityError
 from nenrin.core.instants import DAY, HOUR
 from nenrin.data.declare import dataset
 from nenrin.training.asking import ask
+from nenrin.training.columns import FeatureColumn
 from nenrin.training.declare import Model, model
 from nenrin.training.labels import Labels
 from nenrin.training.table import FOLDS, RowTable, Selection
@@ -192,3 +194,41 @@ def _declared(folder: Path) -> Model:
     declared = load_project(folder)["boosted"]
     assert isinstance(declared, Model)
     return declared
+
+
+def test_what_a_model_sees_of_rows_is_told_by_their_features(folder: Path) -> None:
+    table = table_of(_declared(folder))
+    told = table.digest_within(100, 200)
+    assert table.digest_within(100, 201) != told
+    assert table.digest_within(101, 201) != told
+    later = dataclasses.replace(table, known=table.known + 1, labels=_table([], [], []).labels)
+    assert later.digest_within(100, 200) == told  # no model sees those
+    for place, column in enumerate(table.columns):
+        values = column.values.copy()
+        values[150] = values[150] + 1 if column.kind != "string" else -1
+        changed = dataclasses.replace(column, values=values)
+        columns = (*table.columns[:place], changed, *table.columns[place + 1 :])
+        other = dataclasses.replace(table, columns=columns)
+        assert other.digest_within(100, 200) != told, column.name
+        assert other.digest_within(0, 150) == table.digest_within(0, 150)
+
+
+def test_texts_that_other_rows_bring_change_no_digest() -> None:
+    few, many = (np.array(codes, dtype=np.int32) for codes in ([1, 0], [2, 0, 1]))
+    short = _with_columns(FeatureColumn("t", "string", few, None, ("a", "b")))
+    long = _with_columns(FeatureColumn("t", "string", many, None, ("a", "aa", "b")))
+    assert short.digest_within(0, 2) == long.digest_within(0, 2)
+
+
+def test_it_is_told_which_column_has_the_gap() -> None:
+    zero, gap = np.zeros(1, dtype=np.int64), np.array([True])
+    whole = [FeatureColumn(name, "integer", zero, None) for name in "ab"]
+    holed = [FeatureColumn(name, "integer", zero, gap) for name in "ab"]
+    one, other = _with_columns(holed[0], whole[1]), _with_columns(whole[0], holed[1])
+    assert one.digest_within(0, 1) != other.digest_within(0, 1)
+    assert one.digest_before(9, 9) != other.digest_before(9, 9)
+
+
+def _with_columns(*columns: FeatureColumn) -> RowTable:
+    n = len(columns[0].values)
+    return dataclasses.replace(_table([0] * n, [0] * n, []), columns=columns)

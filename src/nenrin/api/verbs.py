@@ -39,6 +39,7 @@ def _run(platform: Platform, asked: Asked, progress: Progress) -> Any:
 
 
 def _apply(platform: Platform, asked: Asked, progress: Progress) -> Any:
+    platform.probe_store()
     return platform.projects.apply(asked.environment, progress=progress)
 
 

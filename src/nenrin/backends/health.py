@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 from nenrin.backends.compute.fork import can_fork
 from nenrin.backends.compute.probing import probe
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.database import Database
+from nenrin.backends.sql.engines import is_server
 from nenrin.backends.sql.migrate import NEWEST
 from nenrin.core.audit import Audit
 from nenrin.core.environment import is_backtest
@@ -21,14 +22,44 @@ _PATIENCE = 1.0  # seconds that the database may be held by others
 _RESTORE = "bring a backup back into another folder: nenrin -C FOLDER restore FROM"
 
 
-def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
-    """Database, schema, ledger, content store and clock of a folder whose database is at ``url``."""
+def state_of(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[Finding]:
+    """Database, schema, ledger, content folder and clock of a folder whose database is at ``url``.
+
+    Args:
+        url: of the database.
+        store: the folder with the content; None where it is elsewhere.
+        now: business time.
+    """
+    schema = yield from (_server(url) if is_server(url) else _file(url, store))
+    if schema is None:
+        return
+    yield _schema(schema)
+    if schema == NEWEST:
+        yield from _ledger(url, store, now)
+
+
+def _server(url: str) -> Generator[Finding, None, str | None]:
+    """What keeps a server's database from being used; else its schema."""
+    try:
+        with Database(url, read_only=True) as units:
+            schema = units.schema()
+    except NenrinError as error:
+        yield _told("database", error)
+        return None
+    if schema:
+        return schema
+    yield Finding(name="database", found="there is none yet")
+    return None
+
+
+def _file(url: str, store: Path | None) -> Generator[Finding, None, str | None]:
+    """What keeps a file from being used; else its schema."""
     states = SqliteStates(url, _PATIENCE)
     try:
         size = states.path.stat().st_size
     except FileNotFoundError:
         yield Finding(name="database", found="there is none yet")
-        return
+        return None
     except OSError as error:
         yield Finding(
             name="database",
@@ -36,21 +67,21 @@ def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
             found=f"cannot be looked at: {error}",
             do=f"let this user read and write {states.path.parent}",
         )
-        return
-    if size == 0 and Path(store).is_dir():
+        return None
+    if size == 0 and store is not None and store.is_dir():
         yield Finding(
             name="database",
             health="fail",
             found=f"{states.path} is empty, and there is content of before",
             do=_RESTORE,
         )
-        return
+        return None
     try:
         wrong = states.check(states.path)
         schema = states.schema(states.path)
     except NenrinError as error:
         yield _told("database", error)
-        return
+        return None
     if wrong:
         yield Finding(
             name="database",
@@ -58,10 +89,8 @@ def state_of(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
             found=f"SQLite finds it damaged: {wrong[0]}",
             do=_RESTORE,
         )
-        return
-    yield _schema(schema)
-    if schema == NEWEST:
-        yield from _ledger(url, store, now)
+        return None
+    return schema
 
 
 def project_of(folder: Path) -> Iterator[Finding]:
@@ -125,7 +154,7 @@ def _schema(found: str) -> Finding:
     )
 
 
-def _ledger(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
+def _ledger(url: str, store: Path | None, now: Callable[[], int]) -> Iterator[Finding]:
     with Database(url, read_only=True) as units:
         report = Audit(units).verify()
         newest = {
@@ -146,7 +175,7 @@ def _ledger(url: str, store: str, now: Callable[[], int]) -> Iterator[Finding]:
         yield Finding(
             name="ledger", found=f"{events} events in {len(report.chains)} chains, which hold"
         )
-    if events and not Path(store).is_dir():
+    if events and store is not None and not store.is_dir():
         yield Finding(
             name="content",
             health="fail",

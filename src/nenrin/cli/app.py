@@ -45,10 +45,12 @@ COMMANDS = {
     "deployments": Entry("deployments", "What clients address: show, promote, roll back.", _ROOMS),
     "gates": Entry("gates", "What the gates would say.", _ROOMS),
     "audit": Entry("audit", "Whether the ledger is what was written.", _ROOMS),
+    "export": Entry("export", "For containers, Kubernetes, KServe.", _CARE),
     "doctor": Entry("doctor", "What may keep this machine or folder from working.", _CARE),
     "prune": Entry("prune", "Make room: what nothing names, and old results of steps.", _CARE),
     "backup": Entry("backup", "Copy state and content, while everything runs.", _CARE),
     "restore": Entry("backup", "Bring a backup back, into a folder without state.", _CARE),
+    "migrate": Entry("migrate", "Move state into PostgreSQL.", _CARE),
 }
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from nenrin.cli.console import facts, number, plain, short, when
+from nenrin.cli.moved import moved
 
 Told = Mapping[str, Any]
 _MOST = 12  # lines of one branch; --json has the rest
@@ -35,6 +36,7 @@ def _prediction(told: Told) -> RenderableType:
         who.add(_line("recalibrated", f"logits times {b:.4g}, plus {a:.4g}"))
     tree.add(_line("row", _values(told["row"])))
     tree.add(_line("the model saw", _values(told["features"])))
+    moved(tree, told["moved by"])
     for version in told["versions"]:
         _origins(tree.add(_titled(version)), version, told["environment"])
     tree.add(_label(told["label"], told["asked"]))

@@ -140,8 +140,11 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
             f"{name}: {watch['subject']} is watched against {watch['ref']}, "
             f"{watch['blocks']} blocks so far, evidence {plain(watch['evidence'])}"
         )
-    if deployment.get("alarm_since"):
-        yield Text(f"{name}: alarm since {when(deployment['alarm_since'])}", style="bold red")
+    for alarm in deployment.get("alarms") or ():
+        style = "bold red" if alarm["severity"] == "page" else "yellow"
+        yield Text(f"{name}: alarm since {when(alarm['since'])}: {alarm['text']}", style=style)
+    if waits := deployment.get("shift_waits"):
+        yield Text(f"{name}: prediction shift is not judged yet, {waits}", style="dim")
     if deployment.get("probation"):
         yield Text(f"{name}: on probation: {', '.join(deployment['probation'])}", style="yellow")
     if deployment["frozen"]:

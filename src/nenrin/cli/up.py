@@ -43,7 +43,7 @@ def up(
     def ready(url: str, platform: Platform) -> None:
         served = {
             "url": url,
-            "revision": platform.projects.snapshot(settings.environment).id,
+            "revision": _revision(platform, settings.environment),
             "environment": settings.environment,
             "deployments": [
                 {"name": deployment.name, "curl": _curl(url, deployment.name, platform, settings)}
@@ -58,6 +58,13 @@ def up(
     note("stopped")
 
 
+def _revision(platform: Platform, environment: str) -> str | None:
+    found = platform.projects.follows(environment)
+    if found is None:
+        note(f"nothing was applied to {environment} yet: nenrin apply --env {environment}")
+    return found.id if found else None
+
+
 def _curl(url: str, name: str, platform: Platform, settings: Settings) -> str:
     """A command that asks the deployment about a real row."""
     records = platform.serving.example(settings.environment, name)["records"]
@@ -70,7 +77,7 @@ def _curl(url: str, name: str, platform: Platform, settings: Settings) -> str:
 def _served(served: dict[str, Any]) -> Text:
     text = Text.assemble(
         *("serving ", (served["environment"], "bold"), " at ", (served["url"], "bold")),
-        f", revision {served['revision']}, at {stands(served['status'])}\n",
+        f", revision {served['revision'] or 'none'}, at {stands(served['status'])}\n",
     )
     for name in ("docs", "metrics", "v2/health/ready"):
         text.append(f"  {served['url']}/{name}\n", style="dim")

@@ -18,6 +18,7 @@ import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
@@ -90,8 +91,8 @@ class States(Protocol):
 class Place(Protocol):
     """Where a backup goes."""
 
-    def add(self, name: str, file: Path) -> tuple[str, int]:
-        """Copy a file; the digest and the number of bytes that were copied."""
+    def add(self, name: str, size: int, chunks: Iterator[bytes]) -> tuple[str, int]:
+        """Copy bytes; their digest, and how many they were."""
         ...
 
     def has(self, name: str) -> bool:
@@ -153,7 +154,7 @@ class Backups:
         state = made / STATE
         self._states.copy(state)
         checked(self._states, state)
-        digest, size = place.add(STATE, state)
+        digest, size = _add(place, STATE, state)
         names = sorted(reached(self._states.named(state), self._store))
         for number, name in enumerate(names):
             told("content", number, len(names), "")
@@ -164,7 +165,7 @@ class Backups:
             copy(made / folder)
             for file in sorted(path for path in (made / folder).rglob("*") if path.is_file()):
                 name = file.relative_to(made).as_posix()
-                files[name], more = place.add(name, file)
+                files[name], more = _add(place, name, file)
                 size += more
         manifest = Manifest(
             format=FORMAT,
@@ -177,21 +178,19 @@ class Backups:
             files=files,
         )
         (made / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
-        place.add(MANIFEST, made / MANIFEST)
+        _add(place, MANIFEST, made / MANIFEST)
         told("content", len(names), len(names), "")
         return manifest
 
     def _blob(self, place: Place, name: str) -> int:
-        path = self._store.file(name)
-        if place.has(blob(name)):
-            return path.stat().st_size
-        found, size = place.add(blob(name), path)
-        if found != name:
-            raise IntegrityError(
-                f"the content kept as {name} has changed",
-                where=str(path),
-                hint="restore it from an older backup; nenrin doctor finds more of its kind",
-            )
+        size = self._store.size(name)
+        if not place.has(blob(name)):
+            found, size = place.add(blob(name), size, self._store.chunks(name))
+            if found != name:
+                raise IntegrityError(
+                    f"the content kept as {name} has changed",
+                    hint="restore it from an older backup; nenrin doctor finds more of its kind",
+                )
         return size
 
 
@@ -213,6 +212,11 @@ def checked(states: States, state: Path) -> None:
             where=str(state),
             hint="restore an older backup: nenrin restore FROM",
         )
+
+
+def _add(place: Place, name: str, file: Path) -> tuple[str, int]:
+    with file.open("rb") as source:
+        return place.add(name, file.stat().st_size, iter(partial(source.read, _CHUNK), b""))
 
 
 @contextmanager
@@ -245,14 +249,14 @@ class _Folder:
         root.mkdir(parents=True, exist_ok=True)
         self._root = root
 
-    def add(self, name: str, file: Path) -> tuple[str, int]:
+    def add(self, name: str, size: int, chunks: Iterator[bytes]) -> tuple[str, int]:
         """Written beside and renamed, so that what is there is whole."""
         target = self._root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f"{target.name}.part")
         hasher, size = blake3(), 0
-        with file.open("rb") as source, part.open("wb") as copy:
-            while chunk := source.read(_CHUNK):
+        with part.open("wb") as copy:
+            for chunk in chunks:
                 hasher.update(chunk)
                 size += len(chunk)
                 copy.write(chunk)
@@ -272,14 +276,13 @@ class _Archive:
     def __init__(self, archive: tarfile.TarFile) -> None:
         self._archive = archive
 
-    def add(self, name: str, file: Path) -> tuple[str, int]:
+    def add(self, name: str, size: int, chunks: Iterator[bytes]) -> tuple[str, int]:
         """Appended; nobody's, so that equal content is equal whoever writes it."""
         entry = tarfile.TarInfo(name)
-        with file.open("rb") as source:
-            reading = _Reading(source)
-            entry.size = file.stat().st_size
-            self._archive.addfile(entry, reading)
-        return reading.hasher.hexdigest(), entry.size
+        entry.size = size
+        reading = _Reading(chunks)
+        self._archive.addfile(entry, reading)
+        return reading.hasher.hexdigest(), size
 
     def has(self, name: str) -> bool:
         """A file that is being written has nothing from before."""
@@ -287,14 +290,18 @@ class _Archive:
 
 
 class _Reading:
-    """A file that is digested as it is read."""
+    """Chunks as a file that is digested as it is read."""
 
-    def __init__(self, file: object) -> None:
-        self._file = file
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._left = b""
         self.hasher = blake3()
 
-    def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
-        data: bytes = self._file.read(size)  # type: ignore[attr-defined]
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes: ``size`` of them unless they end before, all that are left if negative."""
+        while (size < 0 or len(self._left) < size) and (chunk := next(self._chunks, b"")):
+            self._left += chunk
+        end = len(self._left) if size < 0 else size
+        data, self._left = self._left[:end], self._left[end:]
         self.hasher.update(data)
         return data

@@ -62,7 +62,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         state: where it stands.
         attempt: number of the newest attempt; 0 before the first.
         lost: attempts that ended with their worker, not with the work.
-        worker: who holds the lease, or held it last.
+        worker: who holds the lease, or held it last; before the first, whose run it is.
         ready: seconds since 1970 before which it is not taken (backoff).
         output: digest of what it gave; empty unless done.
         error: what the newest failed attempt said: message, where, hint.

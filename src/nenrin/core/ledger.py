@@ -55,7 +55,6 @@ def seal(
     The environment's own name is left out of the hash: two backtests that decide the same have the same
     head, whatever they are called.
     """
-    payload = canonical([sequence, at, kind, subject, body])
     return Event(
         environment=environment,
         sequence=sequence,
@@ -63,8 +62,14 @@ def seal(
         kind=kind,
         subject=subject,
         body=body,
-        hash=digest_bytes(previous.encode() + payload),
+        hash=chained(previous, sequence, at, kind, subject, canonical(body)),
     )
+
+
+def chained(previous: str, sequence: int, at: int, kind: str, subject: str, body: bytes) -> str:
+    """The chain hash of the event that follows ``previous``, its body given in canonical bytes."""
+    payload = canonical([sequence, at, kind, subject, msgspec.Raw(body)])
+    return digest_bytes(previous.encode() + payload)
 
 
 class Kept(msgspec.Struct, frozen=True):

@@ -8,15 +8,13 @@ of tables (Parquet, Arrow) and archives are compressed, hold people's rows, and 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Set
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Set
 
 from nenrin.core.errors import IntegrityError, NotFoundError
 from nenrin.core.store import ContentStore
 
 _DIGEST = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
 _CLOSED = (b"PAR1", b"ARROW1", b"PK\x03\x04", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
-_CHUNK = 2**20
 _OVERLAP = 65  # a digest that two chunks share, and the letter before it
 
 
@@ -44,31 +42,31 @@ def reached(
         IntegrityError: content that is named has changed, so that what it named is not known.
     """
     found: set[str] = set(known)
-    waiting = {name for name in names if name not in found and store.has(name)}
+    there = set(store.digests())  # one list: to a store far away each question is a journey
+    waiting = (set(names) & there) - found
     while waiting:
         name = waiting.pop()
         found.add(name)
         try:
-            named = _named_by(store.file(name))
+            named = _named_by(store.chunks(name))
         except NotFoundError:
             continue  # it was there a moment ago
         except IntegrityError:
             if not lenient:
                 raise
             continue
-        waiting |= {other for other in named - found if store.has(other)}
+        waiting |= (named & there) - found
     return found
 
 
-def _named_by(path: Path) -> set[str]:
+def _named_by(chunks: Iterator[bytes]) -> set[str]:
     named: set[str] = set()
-    with path.open("rb") as file:
-        before = file.read(_CHUNK)
-        if before.startswith(_CLOSED):
-            return named
-        while before:
-            after = file.read(_CHUNK)
-            # the end of this chunk is read again with the next one, which shows where its digest ends
-            named |= digests_in(before + after[:_OVERLAP])
-            before = before[-_OVERLAP:] + after if after else b""
+    before = next(chunks, b"")
+    if before.startswith(_CLOSED):
+        return named
+    while before:
+        after = next(chunks, b"")
+        # the end of this chunk is read again with the next one, which shows where its digest ends
+        named |= digests_in(before + after[:_OVERLAP])
+        before = before[-_OVERLAP:] + after if after else b""
     return named

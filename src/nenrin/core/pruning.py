@@ -77,7 +77,7 @@ class _Marked(NamedTuple):
 
 
 class Pruning:
-    """Prunes one folder. To be used while nothing else writes to it.
+    """Prunes one folder. To be used while nothing else writes to its state.
 
     Args:
         units, store: state and content.
@@ -114,9 +114,15 @@ class Pruning:
         Raises:
             IntegrityError: content that more than results name has changed: what it names is not known.
         """
-        sizes = {digest: self._store.size(digest) for digest in self._store.digests()}
+        blobs = list(self._store.blobs())
+        sizes = {each.digest: each.size for each in blobs}
         marked = self._marked(sizes, before, budget)
-        waste = self._unnamed(sizes, marked.names)
+        limit = self._epoch() - GRACE
+        waste = [
+            each.digest
+            for each in blobs
+            if each.digest not in marked.names and each.written < limit
+        ]
         kept = sum(sizes.values()) - sum(sizes[digest] for digest in waste)
         found = Waste(
             blobs=len(waste),
@@ -128,18 +134,12 @@ class Pruning:
             over=max(0, kept - budget) if budget is not None else 0,
         )
         if not dry_run and (found.blobs or found.results or found.jobs):
-            self._drop(environment, at, marked.without, waste, found)
+            # results first: a kill in between leaves content that nothing names, never the reverse
+            with self._units.write(environment, at) as unit:
+                self._retained.drop(unit, marked.without)
+                unit.record("content.pruned", "store", msgspec.to_builtins(found))
+            self._store.sweep(waste, limit)
         return found
-
-    def _drop(
-        self, environment: str, at: int, results: list[str], waste: list[str], found: Waste
-    ) -> None:
-        """Results first: a kill in between leaves content that nothing names, never the reverse."""
-        with self._units.write(environment, at) as unit:
-            self._retained.drop(unit, results)
-            unit.record("content.pruned", "store", msgspec.to_builtins(found))
-        for digest in waste:
-            self._store.remove(digest)
 
     def _marked(self, sizes: dict[str, int], before: int | None, budget: int | None) -> _Marked:
         old = self._retained.results()
@@ -161,11 +161,3 @@ class Pruning:
         # a result that was damaged runs again where it is wanted: it need not name anything
         names = reached(self._retained.named(without), self._store, needed, lenient=True)
         return _Marked(without, names, sum(sizes.get(name, 0) for name in names))
-
-    def _unnamed(self, sizes: dict[str, int], names: set[str]) -> list[str]:
-        limit = self._epoch() - GRACE
-        return [
-            digest
-            for digest in sizes
-            if digest not in names and self._store.written(digest) < limit
-        ]

@@ -27,9 +27,13 @@ class Settings(BaseSettings):
         environments.DEFAULT, description="the environment that commands act on"
     )
     database_url: str = Field(
-        "", description="state and ledger; empty: .nenrin/state.db in the folder"
+        "",
+        description="state and ledger, postgresql://user@host/name; empty: .nenrin/state.db in the folder",
     )
-    store_url: str = Field("", description="content by digest; empty: .nenrin/store in the folder")
+    store_url: str = Field(
+        "",
+        description="content by digest: a folder, or s3://BUCKET/PREFIX; empty: .nenrin/store in the folder",
+    )
     executor: str = Field(
         "",
         description="where steps, fits and trials run; ray://HOST:PORT: on the cluster of that head, "
@@ -82,7 +86,12 @@ class Settings(BaseSettings):
     @property
     def database(self) -> str:
         """The SQLAlchemy URL of state and ledger."""
-        return self.database_url or f"sqlite:///{self.state_folder / 'state.db'}"
+        return self.database_url or self.own_database
+
+    @property
+    def own_database(self) -> str:
+        """The URL of the file that keeps state and ledger where no other database is set."""
+        return f"sqlite:///{self.state_folder / 'state.db'}"
 
     @property
     def store(self) -> str:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from nenrin.core.errors import IntegrityError, NotFoundError
+
+
+class Blob(NamedTuple):
+    """One thing that a store keeps: its digest, bytes, and when it was put last (seconds since 1970)."""
+
+    digest: str
+    size: int
+    written: float
 
 
 class ContentStore(Protocol):
@@ -48,20 +56,33 @@ class ContentStore(Protocol):
         """
         ...
 
-    def written(self, digest: str) -> float:
-        """When ``digest`` was put last, seconds since 1970.
-
-        Raises:
-            NotFoundError: nothing is kept under that digest.
-        """
-        ...
-
-    def remove(self, digest: str) -> None:
-        """Let go of ``digest``; only :mod:`nenrin.core.pruning` knows when nothing names it."""
+    def blobs(self) -> Iterator[Blob]:
+        """What is kept, and when it was put last, sorted by digest."""
         ...
 
     def digests(self) -> Iterator[str]:
         """Every digest kept, sorted."""
+        ...
+
+    def remove(self, digest: str) -> None:
+        """Let go of ``digest``, which is damaged."""
+        ...
+
+    def sweep(self, digests: Iterable[str], before: float) -> list[str]:
+        """Let go of those that were put last before ``before``, seconds since 1970; which they were.
+
+        Safe while others put: what somebody puts while it is swept is there once ``put`` returns.
+        Only :mod:`nenrin.core.pruning` knows what nothing names.
+        """
+        ...
+
+    def chunks(self, digest: str) -> Iterator[bytes]:
+        """The bytes of ``digest`` piece by piece; compared when the last one has been given.
+
+        Raises:
+            NotFoundError: nothing is kept under that digest.
+            IntegrityError: the bytes are not those that were kept.
+        """
         ...
 
     def file(self, digest: str) -> Path:

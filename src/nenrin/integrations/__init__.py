@@ -1,1 +1,1 @@
-"""Other people's formats and tools, each behind a room's port; none is built yet."""
+"""Other people's formats and tools: container images, Kubernetes, KServe."""

@@ -13,7 +13,7 @@ from nenrin.gates.verdict import Verdict
 from nenrin.loop.evidence import JUDGED_DAYS, gather
 from nenrin.loop.freezing import LIVE
 from nenrin.loop.holding import refuse_frozen
-from nenrin.loop.journal import LoopStates, share
+from nenrin.loop.journal import LoopStates, keep, read, share
 from nenrin.loop.living import Living
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared
@@ -61,7 +61,7 @@ class Adopting:
         serving = self._living.state(into, name)
         if serving is not None:
             self._challenge(report, into, prepared, state, serving)
-        state.now = now
+        state.now, state.written = now, serving.written if serving else 0
         segment = lead(state, state.champion, now)
         with self._units.write(into, now) as unit:
             refuse_frozen(self._serving.current(unit, name))
@@ -71,7 +71,7 @@ class Adopting:
                 self._gates.keep(unit, verdict)
             self._deploy(unit, prepared, state.champion, f"adopted from backtest {report['id']}")
             share(self._serving, unit, name, segment)
-            self._states.put(unit, name, state.dumps())
+            keep(self._states, unit, name, state)
             body = {"backtest": report["id"], "ledger_head": report["ledger_head"]}
             unit.record("deployment.adopted", name, body)
         return {
@@ -84,12 +84,12 @@ class Adopting:
 
     def _state(self, report: dict[str, Any], source: str, name: str) -> State:
         with self._units.read(source) as unit:
-            data = self._states.get(unit, name)
-        if data is None:
+            state = read(self._states, unit, name)
+        if state is None:
             raise NotFoundError(
                 f"backtest {report['id']} kept no state", hint="run it again: nenrin backtest"
             )
-        return State.loads(data)
+        return state
 
     def _register(self, unit: Unit, source: str, prepared: Prepared) -> int:
         """Bring every version of the backtest along, the bad ones as bad."""

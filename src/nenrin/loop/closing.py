@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from nenrin.core.digest import digest_arrays
-from nenrin.core.instants import DAY, NEVER, iso
+from nenrin.core.instants import DAY, NEVER
+from nenrin.loop.alarming import watch_answers
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.fitting import refit
 from nenrin.loop.mixture import fits_of
@@ -18,7 +19,6 @@ from nenrin.loop.rollout import reroute, roll_back
 from nenrin.loop.schedule import next_at
 from nenrin.loop.sharing import move_shares
 from nenrin.loop.watching import close_watch, read_block
-from nenrin.monitoring.calibration_alarm import calibration_alarm
 
 
 def close_block(deployed: Deployed, at: int, step: Step) -> None:
@@ -72,41 +72,17 @@ def _close_day(deployed: Deployed, day: int, at: int, step: Step) -> None:
     step.record("day.closed", ground.day_name(day), body)
     if deployed.options.frozen is None:
         reroute(deployed, at, step)
-    _calibration(deployed, at, step)
+    if watch_answers(deployed, at, step) and state.pulled == NEVER and deployed.trains:
+        _pull(deployed, at)
     _age(deployed, at, step)
 
 
-def _calibration(deployed: Deployed, at: int, step: Step) -> None:
-    """Open, keep or resolve the calibration alarm; an open one pulls the next look forward."""
-    state, ground = deployed.state, deployed.ground
-    begun = ground.day_at(state.segments[0].start)
-    days = [day for day in deployed.closed_days(7) if day >= begun]
-    means = np.array([_bias(deployed, day) for day in days], dtype=np.float64)
-    finding = calibration_alarm(means, floor=deployed.bias_floor)
-    if finding.alarm and state.alarm == NEVER:
-        state.alarm = at
-        step.record(
-            "alarm.opened",
-            "calibration",
-            {"bias": finding.mean, "se": finding.se, "floor": finding.floor, "days": len(days)},
-        )
-    elif not finding.alarm and state.alarm != NEVER:
-        body = {"opened": iso(state.alarm), "bias": finding.mean}
-        step.record("alarm.resolved", "calibration", body)
-        state.alarm = NEVER
-    if finding.alarm and state.pulled == NEVER and deployed.trains:
-        candidate = next_at(deployed, at)
-        if candidate - state.last_look >= deployed.options.cooldown:
-            state.pulled = candidate
-
-
-def _bias(deployed: Deployed, day: int) -> float:
-    ground = deployed.ground
-    lo, hi = ground.day_rows(day)
-    closing = ground.day_closing(day, deployed.state.settle)
-    rest = ground.labels(lo, hi, closing) - deployed.served(lo, hi).p
-    finite = rest[np.isfinite(rest)]
-    return float(np.mean(finite)) if len(finite) else float("nan")
+def _pull(deployed: Deployed, at: int) -> None:
+    """Pull the next look forward, unless that is too soon after the last."""
+    state = deployed.state
+    candidate = next_at(deployed, at)
+    if candidate - state.last_look >= deployed.options.cooldown:
+        state.pulled = candidate
 
 
 def _age(deployed: Deployed, at: int, step: Step) -> None:

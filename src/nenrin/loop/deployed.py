@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import msgspec
 import numpy as np
 
+from nenrin.core.errors import IntegrityError, NotFoundError, UnavailableError
 from nenrin.core.instants import DAY, HOUR, NEVER
 from nenrin.gates.policy import Policy
 from nenrin.loop.declare import DeploymentSpec, Recipe
@@ -21,10 +21,12 @@ from nenrin.loop.race import ANCHOR
 from nenrin.loop.scores import Scores
 from nenrin.loop.served import Answers, Counter
 from nenrin.loop.state import Artefact, Blend, State
+from nenrin.monitoring.alarms import Finding
 from nenrin.serving.router import Member
 from nenrin.stats.betting import clip_of
+from nenrin.stats.shift import day_points
 
-Checks = Callable[[int, int], list[dict[str, Any]]]
+Checks = Callable[[int, int], list[Finding]]
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +68,7 @@ class Deployed:
         counter: answers rows by the routes of their time.
         metrics: what the gate is told of beside the loss.
         policy: the gate's rules.
-        checks: the data tests that fail on what became known between two instants.
+        checks: what the data tests find in what became known between two instants.
         options: how the loop is run.
         state: what it remembers; changed by the steps.
         trains: whether a fit learns from the rows.
@@ -102,6 +104,7 @@ class Deployed:
         self.options = options
         self.state = state
         self.trains = trains
+        self._points: dict[int, np.ndarray] = {}
         self.judged: Judged | None = None  # the rows that a look held out, for people
         self.column_aucs: dict[
             str, float
@@ -148,6 +151,21 @@ class Deployed:
     def served(self, lo: int, hi: int, *, raw: bool = False) -> Answers:
         """What requests for the rows ``lo:hi`` were answered; ``raw``: before recalibration."""
         return self.counter.answer(self.state.segments, self.state.artefacts, lo, hi, raw=raw)
+
+    def answer_points(self, day: int) -> np.ndarray:
+        """What a closed day's requests were answered, as points (:func:`nenrin.stats.shift.day_points`).
+
+        Empty where nothing was, or where a model of then can no longer be read: a monitor stops nothing.
+        Asked for once and kept, as the routes of a closed day change no more.
+        """
+        if day not in self._points:
+            try:
+                p = self.served(*self.ground.day_rows(day)).p
+            except (IntegrityError, NotFoundError, UnavailableError):
+                return np.empty(0)
+            finite = p[np.isfinite(p)]
+            self._points[day] = day_points(finite) if len(finite) else finite
+        return self._points[day]
 
     def answers(self, blend: Blend, lo: int, hi: int) -> np.ndarray:
         """What the members of a blend answer for the rows ``lo:hi``, float64 (hi - lo,)."""

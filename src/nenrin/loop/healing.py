@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from nenrin.core.errors import IntegrityError, NenrinError, NotFoundError, UnavailableError
 from nenrin.core.store import ContentStore, whole
 from nenrin.core.unit import Units
-from nenrin.loop.journal import LoopStates, share
+from nenrin.loop.journal import LoopStates, keep, read, share
 from nenrin.loop.marking import Marking
 from nenrin.loop.ports import Replay
 from nenrin.loop.promoting import leave
-from nenrin.loop.state import State
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.router import Variant
@@ -55,16 +54,21 @@ class Healing:
         self._marking = marking
 
     def heal(self, environment: str) -> list[str]:
-        """Look at everything that is served, and mend what can be mended; a sentence for each of it."""
-        return [
-            said
-            for deployment in self._serving.list(environment)
-            for said in (
-                *self._left(environment, deployment),
-                *self._rerouted(environment, self._serving.show(environment, deployment.name)),
-                *self._rebuilt(environment, deployment.name),
-            )
-        ]
+        """Look at everything that is served, and mend what can be mended; a sentence for each of it.
+
+        A store that is away says nothing of what is in it: then nothing is mended, and nothing marked bad.
+        """
+        said: list[str] = []
+        try:
+            for deployment in self._serving.list(environment):
+                said += self._left(environment, deployment)
+                said += self._rerouted(
+                    environment, self._serving.show(environment, deployment.name)
+                )
+                said += self._rebuilt(environment, deployment.name)
+        except UnavailableError as error:
+            said.append(f"not all that is served was looked at: {error.message}")
+        return said
 
     def restarted(self, environment: str, worker: str, why: str) -> None:
         """Record that a worker died and was started again."""
@@ -106,13 +110,12 @@ class Healing:
         with self._units.write(environment, self._instant(environment)) as unit:
             self._serving.rollback(unit, name, reason=why, to=version, features=features)
             self._registry.mark_bad(unit, lost, why)
-            data = self._states.get(unit, name)
-            if data is not None:
-                state = State.loads(data)
+            state = read(self._states, unit, name)
+            if state is not None:
                 for fit in leave(state, lost, version, unit.at):
                     self._registry.mark_bad(unit, fit, why)
                 share(self._serving, unit, name, state.segments[-1])
-                self._states.put(unit, name, state.dumps())
+                keep(self._states, unit, name, state)
             unit.record("healed.rerouted", name, {"from": lost, "to": version, "why": why})
         yield f"{name} was routed to {version}: {why}"
 
@@ -157,6 +160,6 @@ class Healing:
     def _readable(self, environment: str, version: str) -> bool:
         try:
             self._store.verify(self._registry.get(environment, version).content)
-        except (IntegrityError, NotFoundError, UnavailableError):
+        except (IntegrityError, NotFoundError):
             return False
         return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from nenrin.core.errors import ConflictError
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
@@ -63,7 +65,7 @@ class LoopJournal:
 
         Raises:
             ConflictError: the step changes who answers, nobody asked for that by name, and the deployment
-                was frozen meanwhile.
+                was frozen meanwhile; or the state was changed meanwhile.
         """
         with self._units.write(self._environment, step.at) as unit:
             for _, fit in step.fits:
@@ -95,12 +97,12 @@ class LoopJournal:
                 self._thawed(unit, by_hand)
                 self._route(unit, step.route, step.why, bool(step.bad), state.anchor)
                 share(self._serving, unit, self._served.deployment, step.route)
-            self._states.put(unit, self._served.deployment, state.dumps())
+            keep(self._states, unit, self._served.deployment, state)
 
     def remember(self, state: State, at: int) -> None:
         """Keep the state alone: nothing happened that the ledger should know."""
         with self._units.write(self._environment, at) as unit:
-            self._states.put(unit, self._served.deployment, state.dumps())
+            keep(self._states, unit, self._served.deployment, state)
 
     def _thawed(self, unit: Unit, by_hand: bool) -> None:
         now = self._serving.current(unit, self._served.deployment)
@@ -188,6 +190,34 @@ class Journals:
             states=self.states,
             store=self.store,
         )
+
+
+def read(states: LoopStates, unit: Unit, deployment: str) -> State | None:
+    """The state of a deployment; None before the first."""
+    data = states.get(unit, deployment)
+    return None if data is None else State.loads(data)
+
+
+class _Written(msgspec.Struct):
+    written: int = 0
+
+
+def keep(states: LoopStates, unit: Unit, deployment: str, state: State) -> None:
+    """Write a state in place of the one that it was made from.
+
+    Raises:
+        ConflictError: another thread or another host has written since.
+    """
+    kept = states.get(unit, deployment)
+    before = msgspec.json.decode(kept, type=_Written).written if kept else 0
+    if before != state.written:
+        raise ConflictError(
+            f"the loop of {deployment!r} went on meanwhile: nothing is changed",
+            hint="look at nenrin status, and do it again",
+            where=deployment,
+        )
+    state.written += 1
+    states.put(unit, deployment, state.dumps())
 
 
 def share(serving: ServingService, unit: Unit, deployment: str, segment: Segment) -> None:

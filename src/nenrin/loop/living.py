@@ -22,6 +22,7 @@ from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
 from nenrin.gates.leak import LEAKS
+from nenrin.loop.alarming import told_alarms
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
 from nenrin.loop.first import code_look, hold_out
@@ -38,7 +39,7 @@ from nenrin.loop.holding import (
     stays_frozen,
     unsaid,
 )
-from nenrin.loop.journal import LoopJournal, LoopStates, share
+from nenrin.loop.journal import LoopJournal, LoopStates, keep, read, share
 from nenrin.loop.marking import Marking
 from nenrin.loop.mixture import blend_of, recipes_of
 from nenrin.loop.opening import open_deployed
@@ -210,8 +211,8 @@ class Living:
 
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
         """Serve what was served before, at once; the recipe of what is left is on probation."""
-        state = self.state(environment, deployment)
         with self._units.write(environment, self.instant(environment)) as unit:
+            state = read(self._states, unit, deployment)
             before = self._serving.current(unit, deployment)
             to = _earlier(state) if before and not before.previous else None
             done = self._serving.rollback(unit, deployment, reason="rolled back by hand", to=to)
@@ -220,7 +221,7 @@ class Living:
             if state is not None:
                 bad += leave(state, left, done.champion, unit.at)
                 share(self._serving, unit, deployment, state.segments[-1])
-                self._states.put(unit, deployment, state.dumps())
+                keep(self._states, unit, deployment, state)
             for version in bad:
                 self._registry.mark_bad(unit, version, "rolled back by hand")
         return {"deployment": deployment, "champion": done.champion, **stays_frozen(done)}
@@ -379,8 +380,7 @@ class Living:
     def state(self, environment: str, deployment: str) -> State | None:
         """What the loop remembers of a deployment there; None before its first look."""
         with self._units.read(environment) as unit:
-            data = self._states.get(unit, deployment)
-        return None if data is None else State.loads(data)
+            return read(self._states, unit, deployment)
 
     def _must(self, environment: str, deployment: str) -> State:
         state = self.state(environment, deployment)
@@ -439,7 +439,7 @@ def _told(state: State) -> dict[str, Any]:
         "recalibration": msgspec.to_builtins(state.recalibration),
         "next_look": _when(min(state.next_look, state.pulled)),
         "probation": state.probation,
-        "alarm_since": _when(state.alarm),
+        **told_alarms(state),
         "watch": {
             "subject": watch.subject,
             "ref": watch.ref,

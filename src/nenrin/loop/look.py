@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nenrin.core.instants import DAY, NEVER, iso
+from nenrin.core.instants import DAY, NEVER
+from nenrin.loop.alarming import watch_data
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.electing import elect
 from nenrin.loop.ports import Step
@@ -43,13 +44,11 @@ def _trigger(deployed: Deployed, at: int) -> str:
 
 
 def _broken_data(deployed: Deployed, at: int, step: Step) -> list[dict[str, Any]]:
-    """Data tests that fail on what became known in the last 7 days; they block the refresh."""
-    state = deployed.state
-    failed = deployed.checks(at - 7 * DAY, at)
-    if failed and state.broken == NEVER:
-        state.broken = at
-        step.record("alarm.opened", "data", {"checks": failed})
-    elif not failed and state.broken != NEVER:
-        step.record("alarm.resolved", "data", {"opened": iso(state.broken)})
-        state.broken = NEVER
-    return failed
+    """Data tests that found a page in what became known in the last 7 days; they block the refresh."""
+    found = deployed.checks(at - 7 * DAY, at)
+    watch_data(deployed, found, at, step)
+    return [
+        {"cause": finding.kind, "subject": finding.subject, "text": finding.text}
+        for finding in found
+        if finding.severity == "page"
+    ]

@@ -9,10 +9,9 @@ from collections.abc import Callable
 
 from nenrin.core.errors import RefusedError
 from nenrin.core.unit import Unit, Units
-from nenrin.loop.journal import LoopStates, share
+from nenrin.loop.journal import LoopStates, keep, read, share
 from nenrin.loop.mixture import blend_of, seat
 from nenrin.loop.promoting import extend
-from nenrin.loop.state import State
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.service import ServingService
@@ -58,11 +57,10 @@ class Marking:
 
     def _leaves(self, unit: Unit, deployment: Deployment, version: str) -> bool:
         """Take a version out of a deployment; whether it was a member there."""
-        data = self._states.get(unit, deployment.name)
-        if data is None:
+        state = read(self._states, unit, deployment.name)
+        if state is None:
             _refuse_last(deployment, version, [v.version for v in deployment.route.variants])
             return False
-        state = State.loads(data)
         if version not in state.artefacts:
             return False
         state.bad = list(dict.fromkeys([*state.bad, version]))
@@ -84,7 +82,7 @@ class Marking:
         if member:
             segment = extend(state, unit.at, state.segments[-1].variants)
             share(self._serving, unit, deployment.name, segment)
-        self._states.put(unit, deployment.name, state.dumps())
+        keep(self._states, unit, deployment.name, state)
         return member
 
 

@@ -13,6 +13,7 @@ from nenrin.gates.policy import Policy
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.declare import DeploymentSpec, Recipe
 from nenrin.loop.state import Artefact, Segment, State
+from nenrin.monitoring.alarms import Finding
 from nenrin.registry.kinds.mixture import Mixture
 from nenrin.serving.signature import RequestSignature
 from nenrin.training.table import RowTable
@@ -94,6 +95,10 @@ class Trainer(Protocol):
         """Predictions of ``model`` for the table's rows ``lo:hi`` of each span, float64 (hi - lo,)."""
         ...
 
+    def keep(self) -> None:
+        """Remember every score so far: nothing that is remembered is asked of a model again."""
+        ...
+
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
     """An event to be recorded: ``kind``, ``subject`` and plain ``body``."""
@@ -162,7 +167,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         project: digest of everything but data that results depend on.
         data: the data version of each dataset.
         rows: name of the rows' dataset.
-        checks: the data tests that fail on what became known between two instants.
+        checks: what the data tests find in what became known between two instants.
         end: the instant up to which both rows and labels are known: the lesser of their newest.
         newest: the newest instant at which anything of the data became known.
         trains: whether a fit learns from the rows; a model from a file is the same whenever it is fitted.
@@ -180,7 +185,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     data: dict[str, str]
     rows: str
-    checks: Callable[[int, int], list[dict[str, Any]]]
+    checks: Callable[[int, int], list[Finding]]
     end: int
     newest: int
     trains: bool = True

@@ -110,6 +110,7 @@ class Replayer:
         others = self._others(chosen, deployed)
         backtest = Backtest(deployed, self._journal, chosen.until, others)
         played = backtest.play(calendar.move, progress)
+        prepared.trainer.keep()
         if progress:
             progress("report", 0, 1, "")
         scored = Scored(deployed.ground, played, prepared.task.loss)

@@ -216,13 +216,6 @@ def told(kind: str, body: dict[str, Any]) -> str:
     return _TOLD[kind][1](body)
 
 
-def _alarm(body: dict[str, Any]) -> str:
-    if "bias" in body:
-        bias, se = figure(body["bias"], plus=True), figure(body["se"])
-        return f"predictions are off by {bias} on average (se {se})"
-    return _failed(body)
-
-
 def _failed(body: dict[str, Any]) -> str:
     return "; ".join(str(check["text"]) for check in body["checks"])
 
@@ -234,7 +227,7 @@ _TOLD: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
             f"the watch's evidence reached {body['wealth']:.0f}: {body['to']} serves again"
         ),
     ),
-    "alarm.opened": ("alarm", _alarm),
+    "alarm.opened": ("alarm", lambda body: str(body["text"])),
     "look.blocked": ("blocked", lambda body: f"no refresh, the data is broken: {_failed(body)}"),
     "fault.injected": (
         "fault",

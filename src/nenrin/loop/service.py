@@ -9,6 +9,7 @@ from typing import Any
 from nenrin.core.calendar import Calendar
 from nenrin.core.environment import checked, is_backtest, of_backtest
 from nenrin.core.errors import RequestError
+from nenrin.core.leases import Leases
 from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import Timer
@@ -37,6 +38,7 @@ class LoopService:
         replay: makes deployments ready.
         projects: the project of each revision, for kinds that need a callable of it.
         worker_cpu: CPU seconds of all workers so far.
+        leases: which of several processes turns an environment's loop by itself.
         others: the rooms' services and ports.
     """
 
@@ -57,7 +59,9 @@ class LoopService:
         timer: Timer,
         worker_cpu: Callable[[], float],
         projects: Projects,
+        leases: Leases,
     ) -> None:
+        self._leases = leases
         journals = Journals(units, registry, gates, serving, states, store)
         self._units = units
         self._replay = replay
@@ -196,8 +200,9 @@ class LoopService:
             return self._living.turn(environment, prepared, progress)
 
     def tick(self, environment: str) -> int:
-        """Do what is due in an environment; how many steps changed something."""
-        return self._living.tick(environment)
+        """Do what is due, unless another process is at it; how many steps changed something."""
+        with self._leases.hold(f"loop/{environment}") as ours:
+            return self._living.tick(environment) if ours else 0
 
     def heal(self, environment: str) -> list[str]:
         """Mend what is served and cannot be read; a sentence for each (:mod:`nenrin.loop.healing`)."""

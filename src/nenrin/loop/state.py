@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 
 from nenrin.core.instants import NEVER
+from nenrin.monitoring.alarms import Alarm
+from nenrin.monitoring.prediction_shift import Shifts
 from nenrin.serving.router import Member
 from nenrin.stats.betting import Wealth
 from nenrin.stats.platt import Platt
@@ -135,8 +137,10 @@ class State(msgspec.Struct, kw_only=True):
         stages_left: percentages of the canary in progress.
         stage_at: when the next of them begins; ``NEVER`` when there is none.
         watch: the open watch.
-        alarm: since when calibration has been off; ``NEVER`` when it is not.
-        broken: since when data tests have blocked looks; ``NEVER`` when they do not.
+        alarms: the open ones.
+        shifts: what the comparison of answers remembers from day to day.
+        compared: days of answers that were compared with how many before them when a day closed last;
+            None before the first did.
         ticketed: versions for which an age ticket was opened.
         struck: injected faults that have struck.
         code: digest of the project that the slots were fitted by.
@@ -144,6 +148,7 @@ class State(msgspec.Struct, kw_only=True):
         labels: labelled rows at the newest fit, where rows have no time.
         held: changes that a freeze holds and that the ledger was told of: kind to what it was then.
         held_out: version to the digest of its cross-validated answers, where rows have no time.
+        written: how often it has been written: who writes what it did not read last is refused.
     """
 
     settle: int
@@ -171,8 +176,9 @@ class State(msgspec.Struct, kw_only=True):
     stages_left: tuple[int, ...] = ()
     stage_at: int = NEVER
     watch: Watch | None = None
-    alarm: int = NEVER
-    broken: int = NEVER
+    alarms: list[Alarm] = []
+    shifts: Shifts = Shifts()
+    compared: tuple[int, int] | None = None
     ticketed: list[str] = []
     struck: list[str] = []
     code: str = ""
@@ -180,6 +186,7 @@ class State(msgspec.Struct, kw_only=True):
     labels: int = 0
     held: dict[str, str] = {}
     held_out: dict[str, str] = {}
+    written: int = 0
 
     def twin(self, recipe: str) -> Artefact | None:
         """The newest fit of ``recipe`` that is not marked bad."""

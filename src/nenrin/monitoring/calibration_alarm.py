@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 
+from nenrin.core.figures import figure
+from nenrin.monitoring.alarms import Finding
 from nenrin.stats.intervals import day_mean_interval
 
 DAYS = 7
@@ -28,6 +30,14 @@ class CalibrationFinding(msgspec.Struct, frozen=True, kw_only=True):
     se: float
     days: int
     floor: float
+
+    def told(self, deployment: str) -> Finding:
+        """The same for people and the ledger; a page, for it pulls a look forward."""
+        off = f"predictions are off by {figure(self.mean, plus=True)} on average (se {figure(self.se)})"
+        numbers = {"bias": self.mean, "se": self.se, "floor": self.floor, "days": float(self.days)}
+        return Finding(
+            kind="calibration", subject=deployment, severity="page", text=off, numbers=numbers
+        )
 
 
 def calibration_alarm(bias_days: np.ndarray, *, floor: float = FLOOR) -> CalibrationFinding:

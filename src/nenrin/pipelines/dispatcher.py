@@ -113,7 +113,7 @@ class Dispatcher:
         self._commits[job.id] = commit
         self._runs.add(job.run)
         with self._unit() as unit:
-            self._jobs.add(unit, [job])
+            self._jobs.add(unit, [msgspec.structs.replace(job, worker=self._worker)])
 
     def whole(
         self, wanted: Sequence[tuple[Job, Commit]], watching: Watching | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import msgspec
@@ -58,8 +59,12 @@ class Engine:
         self, name: str, parts: Mapping[str, Any], output: str, cpu: float, **told: str
     ) -> None:
         """Keep a step's output under its key, and as the newest of its name (:meth:`remember_in`)."""
-        with self._units.write(self._environment, self._calendar.now()) as unit:
+        with self.writing() as unit:
             self.remember_in(unit, name, parts, output, cpu, **told)
+
+    def writing(self) -> AbstractContextManager[Unit]:
+        """A unit of work in which several steps are remembered."""
+        return self._units.write(self._environment, self._calendar.now())
 
     def remember_in(
         self,

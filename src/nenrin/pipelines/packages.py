@@ -97,6 +97,12 @@ def installed() -> tuple[str, ...]:
     )
 
 
+def from_folders() -> tuple[str, ...]:
+    """``name==version`` of those installed from a folder of somebody's: no index has them as they are."""
+    found = [each for each in distributions() if _origin(each).dir_info is not None]
+    return tuple(sorted(f"{_canonical(each.name)}=={each.version}" for each in found))
+
+
 def _bringing(module: str) -> set[str]:
     """Distributions among whose files a module is; importlib's own answer reads all files of all of them."""
     if _spec(module) is None:

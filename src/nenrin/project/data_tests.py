@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import polars as pl
 from msgspec.structs import replace
 
 from nenrin.core.instants import DAY
+from nenrin.monitoring.alarms import Finding
 from nenrin.monitoring.data_tests import REFERENCE_DAYS, check_day, check_freshness, no_rows
 from nenrin.monitoring.day_profile import DayProfile, profile_days
 
 
 class DataTests:
     """Tests of a deployment's datasets over stretches of known time.
-
-    Only findings that are worth waking somebody block a refresh: rows that stopped, half a column null.
 
     Args:
         frames: the datasets' stored rows, with ``__known__``.
@@ -29,9 +27,9 @@ class DataTests:
             name: frame.get_column("__known__").to_numpy() for name, frame in frames.items()
         }
 
-    def failures(self, start: int, end: int) -> list[dict[str, Any]]:
-        """What is broken in the days that ended between two instants, oldest first."""
-        found = []
+    def findings(self, start: int, end: int) -> list[Finding]:
+        """What is wrong in the days that ended between two instants, each dataset's oldest first."""
+        found: list[Finding] = []
         for name, profiles in self._profiles.items():
             before = {day: profile for day, profile in profiles.items() if (day + 1) * DAY <= end}
             for day in range(-(-start // DAY), end // DAY):
@@ -41,11 +39,7 @@ class DataTests:
                 elif reference:
                     found += check_day(name, reference, no_rows(day, reference[-1].newest))
             found += check_freshness(name, self._recent(name, before, end), end)
-        return [
-            {"cause": finding.kind, "subject": finding.subject, "text": finding.text}
-            for finding in found
-            if finding.severity == "page"
-        ]
+        return found
 
     def _recent(self, name: str, before: Mapping[int, DayProfile], end: int) -> list[DayProfile]:
         """The days before ``end``, the last of them with the newest row of the day that is not over."""

@@ -111,7 +111,7 @@ class Preparer:
             project=self._revision.digest,
             data={name: version.id for name, version in sorted(stages.versions.items())},
             rows=model.rows.declared.name,
-            checks=tests.failures,
+            checks=tests.findings,
             end=min(stages.versions[name].bound for name in _of_rows(model)),
             newest=max(version.bound for version in stages.versions.values()),
             trains=model.declared.imported is None,
@@ -208,10 +208,15 @@ def gate_policy(folder: Path, declared: DeploymentSpec) -> Policy:
     rules = declared.gates
     if not rules:
         return read_policy()
-    path = folder / rules
-    if "\n" not in rules and path.is_file():
+    if is_file_of(folder, rules):
+        path = folder / rules
         return read_policy(path.read_text("utf-8"), str(path))
     return read_policy(rules, declared.where)
+
+
+def is_file_of(folder: Path, rules: str) -> bool:
+    """Whether ``gates=`` names a file of the project."""
+    return bool(rules) and "\n" not in rules and (folder / rules).is_file()
 
 
 def _check_faults(faults: Sequence[DataFault], frames: Mapping[str, pl.DataFrame]) -> None:

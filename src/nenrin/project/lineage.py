@@ -21,6 +21,7 @@ from nenrin.loop.living import stands_at
 from nenrin.loop.state import State
 from nenrin.project import came_of
 from nenrin.project.ancestry import Ancestry
+from nenrin.project.explaining import Explaining
 from nenrin.project.labelled import Closing, label_of
 from nenrin.project.made_from import Loads, made_from
 from nenrin.project.replay import ProjectReplay, Revisions
@@ -40,6 +41,7 @@ class Lineage:
         replay: reads earlier revisions, and has what remembers steps.
         revisions: keeps the project's.
         states: the loop's memory, which knows when blocks close.
+        explaining: takes answers apart.
         others: the rooms' services and ports.
     """
 
@@ -54,6 +56,7 @@ class Lineage:
         data: DataService,
         units: Units,
         states: LoopStates,
+        explaining: Explaining,
         calendar: Calendar,
     ) -> None:
         self._predictions = predictions
@@ -64,10 +67,11 @@ class Lineage:
         self._data = data
         self._units = units
         self._states = states
+        self._explaining = explaining
         self._calendar = calendar
 
     def prediction(self, environment: str, what: str) -> dict[str, Any]:
-        """Who answered a logged prediction, from what, what came of it, and the chain down to the data.
+        """Who answered a logged prediction, what moved it, what came of it, and the chain down to the data.
 
         Raises:
             NotFoundError: the log has no such id; says what became of the predictions that it lacks.
@@ -77,6 +81,7 @@ class Lineage:
         if found is None:
             raise _not_logged(what, counted)
         here = self._reading(self._home(environment, found))
+        moved_by = self._explaining.begin(here, found)  # in a worker, while the rest is read
         answered = [found.version, *dict.fromkeys(part.version for part in found.members)]
         return {
             "what": "prediction",
@@ -93,6 +98,7 @@ class Lineage:
             "versions": [here.of(each) for each in answered],
             "label": self._label(here, found),
             "log": msgspec.to_builtins(counted),
+            "moved by": moved_by(),
         }
 
     def version(self, environment: str, what: str) -> dict[str, Any] | None:

@@ -43,6 +43,11 @@ class MadeFrom(msgspec.Struct, frozen=True, kw_only=True):
         """The instant of the look, microseconds UTC."""
         return to_us(datetime.fromisoformat(self.look))
 
+    @property
+    def cut(self) -> int:
+        """The instant of the cut-off, microseconds UTC."""
+        return to_us(datetime.fromisoformat(self.cutoff))
+
 
 def made_from(parents: Sequence[str]) -> MadeFrom:
     """The parents of a version, read."""

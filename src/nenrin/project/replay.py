@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from nenrin.core import environment as environments
 from nenrin.core.calendar import Calendar
 from nenrin.core.digest import derived_id
 from nenrin.core.errors import NenrinError
@@ -26,7 +27,7 @@ from nenrin.pipelines.engine import Engine, Planned
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.ports import Results
 from nenrin.pipelines.source import SourceReader
-from nenrin.project.graph import Preparer, gate_policy
+from nenrin.project.graph import Preparer, gate_policy, is_file_of
 from nenrin.project.loader import FILE, Project, load_project
 from nenrin.project.own_graph import OwnGraph
 from nenrin.project.policy_file import declared_in
@@ -128,6 +129,18 @@ class ProjectReplay:
         with self._units.read(environment) as unit:
             return self._revisions.latest(unit)
 
+    def _due(self, environment: str, *, anew: bool) -> tuple[Project, Revision]:
+        """The code that an environment goes by.
+
+        The default environment follows the working folder; any other one keeps what was applied to it,
+        until ``anew`` a run or an apply brings the folder as it is now.
+        """
+        active = self.active(environment)
+        if anew or active is None or environment == environments.DEFAULT:
+            project = self.load()
+            return project, self.snapshot(environment, project)
+        return self.unpacked(active), active
+
     def prepare(
         self,
         environment: str,
@@ -137,10 +150,9 @@ class ProjectReplay:
         progress: Progress | None,
         faults: Sequence[DataFault] = (),
     ) -> Prepared:
-        """Snapshot the folder and make a deployment ready (see :class:`nenrin.loop.ports.Replay`)."""
-        project = self.load()
+        """Make a deployment ready by the code that is due (see :class:`nenrin.loop.ports.Replay`)."""
+        project, revision = self._due(environment, anew=load)
         chosen = project.deployment(deployment)
-        revision = self.snapshot(environment, project)
         if progress:
             progress("snapshot", 1, 1, revision.id)
         return self._preparer(environment, project, revision).prepare(
@@ -317,7 +329,9 @@ class ProjectReplay:
 def _files(project: Project) -> list[str]:
     """Files that are inputs: imported models, what steps declare. Data files are read by their own bytes."""
     models = [model.declared.imported for model in project.models.values()]
+    rules = {deployment.declared.gates for deployment in project.deployments.values()}
     return [
+        *[path for path in sorted(rules) if is_file_of(project.folder, path)],
         *[imported.path for imported in models if imported is not None],
         *[file for step in project.steps.values() for file in step.declared.files],
     ]

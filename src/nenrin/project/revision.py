@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -68,7 +68,7 @@ def snapshot(folder: Path, store: ContentStore, files: Sequence[str | Path] = ()
         ProjectError: a declared file is missing, or outside the folder.
     """
     folder = folder.resolve()
-    source = store.put(_archive(folder, sorted(_sources(folder))))
+    source = store.put(archive({path: (folder / path).read_bytes() for path in _sources(folder)}))
     declared = tuple(
         sorted({_declared(folder, Path(file), store) for file in files}, key=lambda file: file.path)
     )
@@ -134,6 +134,23 @@ def unpack(revision: Revision, store: ContentStore, into: Path) -> Path:
     return target
 
 
+def contents(revision: Revision, store: ContentStore) -> dict[str, bytes]:
+    """Every file of the revision: its path, its content."""
+    declared = {file.path: store.get(file.digest) for file in revision.files}
+    return {**dict(_entries(store.get(revision.source))), **declared}
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """A tar archive of files by their paths, whose bytes follow from these alone."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as written:
+        for path, data in sorted(files.items()):
+            entry = tarfile.TarInfo(path)  # time 0, nobody's, mode 0644
+            entry.size = len(data)
+            written.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
 def code_of(revision: Revision, store: ContentStore) -> Code:
     """What a revision's digest covers, part by part, so that a changed one can be explained to the line."""
     parts, texts = {"python": revision.python}, {}
@@ -163,18 +180,6 @@ def _sources(folder: Path) -> Iterator[str]:
         for name in names:
             if name.endswith(".py") and not name.startswith("."):
                 yield (here / name).relative_to(folder).as_posix()
-
-
-def _archive(folder: Path, paths: Sequence[str]) -> bytes:
-    """A tar archive whose bytes follow from paths and contents alone."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for path in paths:
-            data = (folder / path).read_bytes()
-            entry = tarfile.TarInfo(path)  # time 0, nobody's, mode 0644
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def _extract(archive: bytes, into: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from nenrin.core import environment as environments
 from nenrin.core.errors import NotFoundError, ProjectError
 from nenrin.core.instants import iso
 from nenrin.core.store import ContentStore
@@ -67,6 +68,12 @@ class ProjectService:
     def snapshot(self, environment: str) -> Revision:
         """Keep the working folder as a revision and make it the environment's active one."""
         return self._replay.snapshot(environment, self.load())
+
+    def follows(self, environment: str) -> Revision | None:
+        """The revision that an environment goes by: of the default one the folder as it is now."""
+        if environment == environments.DEFAULT:
+            return self.snapshot(environment)
+        return self._replay.active(environment)
 
     def plan(self, environment: str) -> dict[str, Any]:
         """The graph of every deployment, what a run would do with each node, and what it changes."""

@@ -21,6 +21,7 @@ from nenrin.pipelines.dispatcher import Commit, Dispatcher, Watching
 from nenrin.pipelines.engine import GONE, Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.ports import StepResult
+from nenrin.project.answers import RememberedAnswers
 from nenrin.project.trials import RememberedTrials
 from nenrin.registry.version import version_id
 from nenrin.training.artefact import describe
@@ -60,6 +61,7 @@ class _Rows:
         self._store = store
         self._table = table
         self._before: dict[tuple[int, int], str] = {}
+        self._within: dict[tuple[int, int], str] = {}
 
     @cached_property
     def columns(self) -> set[tuple[str, str]]:
@@ -71,6 +73,12 @@ class _Rows:
         if (cutoff, at) not in self._before:
             self._before[cutoff, at] = self._opened.digest_before(cutoff, at)
         return self._before[cutoff, at]
+
+    def within(self, lo: int, hi: int) -> str:
+        """Digest of what a model sees of the rows ``lo:hi``."""
+        if (lo, hi) not in self._within:
+            self._within[lo, hi] = self._opened.digest_within(lo, hi)
+        return self._within[lo, hi]
 
     @cached_property
     def _opened(self) -> RowTable:
@@ -131,6 +139,7 @@ class GraphTrainer:
         self._engine = engine
         self._store = store
         self._rows = _Rows(store, table)
+        self._answers = RememberedAnswers(engine, store, code, revision)
 
     def on_table(self, table: str) -> GraphTrainer:
         """The same trainer over another row table, counting costs together."""
@@ -198,15 +207,23 @@ class GraphTrainer:
         return {(column.name, column.kind) for column in read} <= self._rows.columns
 
     def scores(self, model: str, spans: Sequence[tuple[int, int]]) -> list[np.ndarray]:
-        """Predictions for the rows of each span."""
-        jobs = [
-            ScoreJob(model=model, table=self._table, lo=lo, hi=hi, project=self._folder)
-            for lo, hi in spans
-        ]
-        futures = [self._executor.submit(score, job) for job in jobs]
-        answers = [self._shown_where(future.result) for future in futures]
-        self.costs.predict += sum(answer.predict_cpu for answer in answers)
-        return [answer.p for answer in answers]
+        """Predictions for the rows of each span; asked of the model where they are not remembered."""
+        rows = [self._rows.within(lo, hi) for lo, hi in spans]
+        jobs = {
+            seen: ScoreJob(model=model, table=self._table, lo=lo, hi=hi, project=self._folder)
+            for seen, (lo, hi) in zip(rows, spans, strict=True)
+            if not self._answers.has(model, seen)
+        }
+        futures = {seen: self._executor.submit(score, job) for seen, job in jobs.items()}
+        for seen, future in futures.items():
+            answer = self._shown_where(future.result)
+            self.costs.predict += answer.predict_cpu
+            self._answers.add(model, seen, answer.p, answer.predict_cpu)
+        return [self._answers.get(model, seen) for seen in rows]
+
+    def keep(self) -> None:
+        """Remember what was scored."""
+        self._answers.keep()
 
     def _recalled(self, parts: dict[str, Any]) -> StepResult | None:
         known = self._engine.remembered("fit", parts)
@@ -305,14 +322,10 @@ class GraphTrainer:
                 "params": order.params,
                 "cutoff": iso(order.cutoff),
                 "container": made.container,
-                **self._file(),
+                **_file(self._declared),
             },
             cpu=found.cpu,
         )
-
-    def _file(self) -> dict[str, str]:
-        imported = self._declared.declared.imported
-        return {} if imported is None else {"file": imported.path}
 
     def _shown_where(self, give: Callable[[], T]) -> T:
         """What ``give`` gives; its errors point into the project's own folder, not into the revision's."""
@@ -357,6 +370,11 @@ class GraphTrainer:
             "known_by": order.at,
             "without_folds": list(order.without_folds),
         }
+
+
+def _file(model: Model) -> dict[str, str]:
+    imported = model.declared.imported
+    return {} if imported is None else {"file": imported.path}
 
 
 def _seed(parts: dict[str, Any]) -> int:

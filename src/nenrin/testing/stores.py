@@ -14,7 +14,7 @@ import contextlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ import pytest
 from nenrin.core.digest import canonical, digest_bytes
 from nenrin.core.errors import ConflictError, IntegrityError, NotFoundError
 from nenrin.core.ledger import GENESIS, Event, Kept, seal, verify
-from nenrin.core.store import ContentStore
+from nenrin.core.store import Blob, ContentStore
 from nenrin.core.unit import Units
 
 
@@ -66,18 +66,30 @@ class MemoryStore:
         """How many bytes ``digest`` has."""
         return len(self.get(digest))
 
-    def written(self, digest: str) -> float:
-        """Nobody knows: long ago."""
-        self.get(digest)
-        return 0.0
+    def blobs(self) -> Iterator[Blob]:
+        """What is kept; when it was put last nobody knows: long ago."""
+        for digest in self.digests():
+            yield Blob(digest, len(self._blobs[digest]), 0.0)
+
+    def digests(self) -> Iterator[str]:
+        """Every digest kept, sorted."""
+        yield from sorted(self._blobs)
 
     def remove(self, digest: str) -> None:
         """Let go of ``digest``."""
         self._blobs.pop(digest, None)
 
-    def digests(self) -> Iterator[str]:
-        """Every digest kept, sorted."""
-        yield from sorted(self._blobs)
+    def sweep(self, digests: Iterable[str], before: float) -> list[str]:
+        """Let go of those that were put last before ``before``."""
+        old = {each.digest for each in self.blobs() if each.written < before}
+        gone = [digest for digest in digests if digest in old]
+        for digest in gone:
+            self.remove(digest)
+        return gone
+
+    def chunks(self, digest: str) -> Iterator[bytes]:
+        """The bytes of ``digest``, in one piece."""
+        yield self.get(digest)
 
     def file(self, digest: str) -> Path:
         """A temporary file with these bytes."""
@@ -215,11 +227,37 @@ class ContentStoreContract:
         store.remove(digest)
         store.remove(digest)
         assert not store.has(digest)
-        for ask in (store.size, store.written, store.get):
+        for ask in (store.size, store.get, store.file):
             with pytest.raises(NotFoundError):
                 ask(digest)
         assert store.put(b"twice") == digest
         assert store.get(digest) == b"twice"
+
+    def test_a_sweep_spares_what_was_put_lately(self, store: ContentStore) -> None:
+        """And takes of the rest what it was given, whether it is there or not."""
+        old, gone, other = (store.put(data) for data in (b"old", b"gone", b"other"))
+        store.remove(gone)
+        (first,) = (each.written for each in store.blobs() if each.digest == old)
+        assert store.sweep([gone, old], first) == []
+        assert store.has(old)
+        later = max(each.written for each in store.blobs()) + 1
+        assert store.sweep([gone, old], later) == [old]
+        assert list(store.digests()) == [other]
+        assert store.get(store.put(b"old")) == b"old"
+
+    def test_gives_bytes_piece_by_piece(self, store: ContentStore) -> None:
+        """Also many of them, which no one request would take."""
+        data = bytes(range(251)) * 80_000
+        digest = store.put(data)
+        assert b"".join(store.chunks(digest)) == data
+        assert list(store.chunks(store.put(b""))) in ([], [b""])
+        with pytest.raises(NotFoundError):
+            list(store.chunks("0" * 64))
+
+    def test_lists_what_is_kept(self, store: ContentStore) -> None:
+        """With its size, sorted."""
+        put = {store.put(b"x" * size): size for size in (0, 7, 100)}
+        assert [(each.digest, each.size) for each in store.blobs()] == sorted(put.items())
 
     def test_lists_digests_sorted(self, store: ContentStore) -> None:
         """In the same order whatever the order of puts."""

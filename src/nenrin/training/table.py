@@ -172,11 +172,19 @@ class RowTable:
         Rows and labels that come later change nothing, nor do texts that only they bring.
         """
         n = self.between(np.iinfo(np.int64).min, cutoff)[1]
-        columns = [column.narrowed(slice(0, n)).take(slice(0, n)) for column in self.columns]
-        arrays = [self.asked[:n], self.fold[:n], self.labels_at(known_by, 0, n)]
-        arrays += [column.values for column in columns]
+        return self._digest(
+            slice(0, n), self.asked[:n], self.fold[:n], self.labels_at(known_by, 0, n)
+        )
+
+    def digest_within(self, lo: int, hi: int) -> str:
+        """Digest of what a model sees of the rows ``lo`` to ``hi``: their features, and nothing else."""
+        return self._digest(slice(lo, hi))
+
+    def _digest(self, rows: slice, *others: np.ndarray) -> str:
+        columns = [column.take(rows).narrowed(slice(None)) for column in self.columns]
+        arrays = [*others, *(column.values for column in columns)]
         arrays += [column.mask for column in columns if column.mask is not None]
-        specs = [[column.name, column.kind, list(column.vocabulary)] for column in columns]
+        specs = [[c.name, c.kind, c.mask is not None, list(c.vocabulary)] for c in columns]
         return digest([specs, digest_arrays(*arrays)])
 
     def dumps(self) -> bytes:

@@ -72,6 +72,19 @@ def test_says_that_content_cannot_be_read(
         store.get(digest)
 
 
+def test_a_disk_that_has_lost_it_is_damage(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = store.put(b"a ring")
+
+    def lost(path: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_bytes", lost)
+    with pytest.raises(IntegrityError, match=digest):
+        store.get(digest)
+
+
 def test_kept_files_cannot_be_written_by_mistake(store: LocalStore) -> None:
     assert store.file(store.put(b"a ring")).stat().st_mode & 0o222 == 0
 

@@ -7,7 +7,6 @@ from msgspec.structs import replace
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.gates import SqlVerdicts
-from nenrin.backends.sql.monitoring import SqlAlarms
 from nenrin.backends.sql.pipelines import SqlResults
 from nenrin.backends.sql.project import SqlRevisions
 from nenrin.backends.sql.registry import SqlAliases, SqlVersions
@@ -16,8 +15,6 @@ from nenrin.data.ports import DatasetVersions
 from nenrin.data.versions import DatasetVersion
 from nenrin.gates.ports import Verdicts
 from nenrin.gates.verdict import Check, Verdict
-from nenrin.monitoring.alarms import Alarm, Finding
-from nenrin.monitoring.ports import Alarms
 from nenrin.pipelines.ports import Results, StepResult
 from nenrin.project.revision import DeclaredFile, Revision
 from nenrin.registry.ports import Aliases, Versions
@@ -80,21 +77,6 @@ def test_verdicts(units: Database) -> None:
         assert verdicts.get(unit, "verdict-1") == verdict
         assert verdicts.all(unit, "service") == verdicts.all(unit) == [verdict]
         assert verdicts.all(unit, "other") == []
-
-
-def test_alarms(units: Database) -> None:
-    alarms: Alarms = SqlAlarms()
-    finding = Finding(kind="nulls", subject="flights", text="half of tailnum is null")
-    alarm = Alarm(id="alarm-1", finding=finding, opened=1, updated=1)
-    with units.write("dev", 1) as unit:
-        alarms.put(unit, alarm)
-        assert alarms.all(unit, "flights", standing=True) == [alarm]
-        gone = replace(alarm, resolved=5)
-        alarms.put(unit, gone)
-        assert alarms.get(unit, "alarm-1") == gone
-        assert alarms.all(unit, "flights", standing=True) == []
-        assert alarms.all(unit) == [gone]
-        assert alarms.all(unit, "weather") == []
 
 
 def test_deployments(units: Database) -> None:

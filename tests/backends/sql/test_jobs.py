@@ -1,8 +1,6 @@
-"""Jobs on SQLite: the contract, and what is left when a process dies."""
+"""Jobs: the contract, and what is left when a process dies."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +17,8 @@ class TestSqlJobs(JobsContract):
         return SqlJobs()
 
 
-def test_leases_outlive_their_process(tmp_path: Path) -> None:
-    jobs, url = SqlJobs(), f"sqlite:///{tmp_path / 'state.db'}"
+def test_leases_outlive_their_process(url: str) -> None:
+    jobs = SqlJobs()
     with Database(url) as units, units.write("dev", 0) as unit:
         jobs.add(unit, [job(1), job(2)])
         jobs.claim(unit, "first", ROOM, 0.0, 10.0)

@@ -16,9 +16,9 @@ _WRITE = """
 import sys
 from nenrin.backends.blobs.local import LocalStore
 from nenrin.backends.sql.database import Database
-folder, environment = sys.argv[1:]
+folder, environment, url = sys.argv[1:]
 store = LocalStore(folder + "/store")
-with Database(f"sqlite:///{folder}/state.db") as units:
+with Database(url) as units:
     for number in range(1_000_000):
         content = store.put(b"content %d" % number)
         with units.write(environment, number) as unit:
@@ -29,10 +29,10 @@ with Database(f"sqlite:///{folder}/state.db") as units:
 
 
 @pytest.mark.parametrize("environment", ["dev", "backtest/b-1"])
-def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, environment: str) -> None:
+def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, environment: str, url: str) -> None:
     acknowledged = -1
     with subprocess.Popen(
-        [sys.executable, "-c", _WRITE, str(tmp_path), environment],
+        [sys.executable, "-c", _WRITE, str(tmp_path), environment, url],
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
@@ -42,7 +42,7 @@ def test_what_was_acknowledged_survives_a_kill(tmp_path: Path, environment: str)
                 process.kill()
             acknowledged = int(line) if line.endswith("\n") else acknowledged
     store = LocalStore(tmp_path / "store")
-    with Database(f"sqlite:///{tmp_path / 'state.db'}") as units:
+    with Database(url) as units:
         events = list(units.events(environment))
         assert verify(events)[1] == []
         assert len(events) % 2 == 0

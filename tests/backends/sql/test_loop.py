@@ -32,12 +32,12 @@ def test_a_backtest_that_is_run_again_replaces_its_report(units: Database) -> No
         assert [body["loss"] for body in backtests.all(unit)] == [0.4, None]
 
 
-def test_a_step_of_the_loop_costs_less_than_a_millisecond(units: Database) -> None:
+def test_a_step_of_the_loop_costs_less_than_a_millisecond(in_file: Database) -> None:
     states, timer, best = SqlLoopStates(), SystemTimer(), 1.0
     for _ in range(3):
         began = timer.cpu()
         for at in range(200):
-            with units.write("backtest/b-1", at) as unit:
+            with in_file.write("backtest/b-1", at) as unit:
                 states.put(unit, "service", b"x" * 4000)
                 unit.record("day.closed", "service", {"loss": 0.5})
         best = min(best, (timer.cpu() - began) / 200)

@@ -10,7 +10,7 @@ import pytest
 
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.records import Records
-from nenrin.backends.sql.schema import alarms
+from nenrin.backends.sql.schema import verdicts
 from nenrin.core.errors import DataError, NotFoundError
 from nenrin.testing.stores import MemoryUnits
 
@@ -24,7 +24,7 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
 
 @pytest.fixture
 def notes() -> Records[Note]:
-    return Records(alarms, Note)
+    return Records(verdicts, Note)
 
 
 def test_gives_back_what_was_kept(units: Database, notes: Records[Note]) -> None:
@@ -35,7 +35,7 @@ def test_gives_back_what_was_kept(units: Database, notes: Records[Note]) -> None
     with units.read("dev") as unit:
         assert notes.must(unit, "n-1") == note
         assert notes.get(unit, "n-2") is None
-        with pytest.raises(NotFoundError, match="no alarm n-2 in dev"):
+        with pytest.raises(NotFoundError, match="no verdict n-2 in dev"):
             notes.must(unit, "n-2")
 
 

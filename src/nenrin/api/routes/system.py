@@ -12,6 +12,7 @@ from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.core.errors import RequestError
 from nenrin.core.instants import duration
+from nenrin.integrations.exports import Kind
 from nenrin.pipelines.needs import size
 
 router = APIRouter(prefix="/api", tags=["system"])
@@ -23,6 +24,16 @@ class Backup(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     to: str = Field(description="an absolute path", examples=["/backups/monday.tar"])
+
+
+class Export(BaseModel):
+    """What an environment is exported as, into which folder of this machine, and the image that pods run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind
+    to: str = Field(description="an absolute path", examples=["/deploy/delay"])
+    image: str = Field("", examples=["registry.example.com/team/delay:1"])
 
 
 class Prune(BaseModel):
@@ -57,6 +68,16 @@ def backup(here: Here, asked: Backup) -> Json:
         raise RequestError(f"{to} is no absolute path", where="to", hint="begin it with /")
     work = here.works.ask(here.asked("backup", to=asked.to))
     return Json(work.describe(), status_code=202)
+
+
+@router.post("/exports")
+def export(here: Here, asked: Export) -> Json:
+    """Write what a container, Kubernetes or KServe runs the environment's active revision from."""
+    to = Path(asked.to)
+    if not to.is_absolute():
+        raise RequestError(f"{to} is no absolute path", where="to", hint="begin it with /")
+    exports = here.platform.exports
+    return Json(exports.write(here.environment, asked.kind, to, asked.image))
 
 
 @router.post("/prune", status_code=202)

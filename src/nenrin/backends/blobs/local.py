@@ -8,19 +8,24 @@ each other.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from blake3 import blake3
 
 from nenrin.core.digest import digest_bytes, digest_file
 from nenrin.core.durable import sync
 from nenrin.core.errors import IntegrityError, NotFoundError, UnavailableError
+from nenrin.core.store import Blob
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNFINISHED = "unfinished"
+_CHUNK = 2**20
 _RESTORE = "restore it from a backup; without one, move .nenrin away and begin anew: nenrin run"
 
 
@@ -46,20 +51,14 @@ class LocalStore:
         """
         digest = digest_bytes(data)
         path = self._path(digest)
-        try:
+        with _writing(self._root):
             if path.exists():
                 with suppress(OSError):  # of another user, or read-only: it is there all the same
                     os.utime(path)  # pruning leaves alone what was put lately
             else:
-                self._write(path, data)
+                self._write(path, (data,))
             # also when another process has just put it: its entry may not be on the disk yet
             self._sync_folder(path.parent)
-        except OSError as error:
-            raise UnavailableError(
-                f"content cannot be kept: {error.strerror or error}",
-                hint="make room on the disk, or let nenrin write to the folder; then do it again",
-                where=str(self._root),
-            ) from error
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -99,24 +98,51 @@ class LocalStore:
         with self._reading(digest) as path:
             return path.stat().st_size
 
-    def written(self, digest: str) -> float:
-        """When ``digest`` was put last, seconds since 1970."""
-        with self._reading(digest) as path:
-            return path.stat().st_mtime
+    def blobs(self) -> Iterator[Blob]:
+        """What is kept, and when it was put last, sorted by digest."""
+        for path in self._paths():
+            with suppress(FileNotFoundError):  # it went while we looked
+                found = path.stat()
+                yield Blob(path.name, found.st_size, found.st_mtime)
+
+    def digests(self) -> Iterator[str]:
+        """Every digest kept, sorted."""
+        return (path.name for path in self._paths())
 
     def remove(self, digest: str) -> None:
         """Let go of ``digest``."""
         self._path(digest).unlink(missing_ok=True)
         self._compared.discard(digest)
 
-    def digests(self) -> Iterator[str]:
-        """Every digest kept, sorted."""
-        if not self._root.is_dir():
-            return
-        for shard in sorted(self._root.iterdir()):
-            if len(shard.name) == 2 and shard.is_dir():
-                names = (path.name for path in shard.iterdir())
-                yield from sorted(name for name in names if _DIGEST.fullmatch(name))
+    def sweep(self, digests: Iterable[str], before: float) -> list[str]:
+        """Let go of those that were put last before ``before``; one process writes to a folder."""
+        gone = []
+        for digest in digests:
+            with suppress(FileNotFoundError):
+                if self._path(digest).stat().st_mtime < before:
+                    self.remove(digest)
+                    gone.append(digest)
+        return gone
+
+    def chunks(self, digest: str) -> Iterator[bytes]:
+        """The bytes of ``digest`` piece by piece, compared in the end."""
+        hasher = blake3()
+        with self._reading(digest) as path, path.open("rb") as file:
+            while data := file.read(_CHUNK):
+                hasher.update(data)
+                yield data
+        if hasher.hexdigest() != digest:
+            raise _changed(digest, path)
+
+    def keep(self, digest: str, chunks: Iterable[bytes]) -> None:
+        """Keep bytes that ``chunks`` has compared with ``digest``; nothing where it raises.
+
+        Raises:
+            UnavailableError: the folder cannot be written.
+        """
+        with _writing(self._root):
+            self._write(self._path(digest), chunks)
+        self._compared.add(digest)
 
     def file(self, digest: str) -> Path:
         """The file with these bytes, to be read only; compared when this object is first asked for it.
@@ -131,6 +157,13 @@ class LocalStore:
             self.verify(digest)
         return path
 
+    def _paths(self) -> Iterator[Path]:
+        if not self._root.is_dir():
+            return
+        for shard in sorted(self._root.iterdir()):
+            if len(shard.name) == 2 and shard.is_dir():
+                yield from sorted(path for path in shard.iterdir() if _DIGEST.fullmatch(path.name))
+
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise self._missing(digest)
@@ -143,6 +176,8 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             raise self._missing(digest) from None
         except OSError as error:
+            if error.errno == errno.EIO:  # the disk has lost it
+                raise _changed(digest, self._path(digest)) from error
             raise UnavailableError(
                 f"the content kept as {digest} cannot be read: {error.strerror or error}",
                 hint="let nenrin read the folder; then do it again",
@@ -156,7 +191,7 @@ class LocalStore:
             where=str(self._root),
         )
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, path: Path, chunks: Iterable[bytes]) -> None:
         self._make_folder(path.parent)
         unfinished = self._root / _UNFINISHED
         unfinished.mkdir(exist_ok=True)
@@ -164,7 +199,7 @@ class LocalStore:
         written = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                file.writelines(chunks)
                 file.flush()
                 if self._durable:
                     os.fsync(file.fileno())
@@ -183,6 +218,18 @@ class LocalStore:
     def _sync_folder(self, folder: Path) -> None:
         if self._durable:
             sync(folder)
+
+
+@contextmanager
+def _writing(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(
+            f"content cannot be kept: {error.strerror or error}",
+            hint="make room on the disk, or let nenrin write to the folder; then do it again",
+            where=str(root),
+        ) from error
 
 
 def _changed(digest: str, path: Path) -> IntegrityError:

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from nenrin.backends.blobs.local import LocalStore
+from nenrin.backends.blobs.opening import store_at
 from nenrin.core.digest import digest
 from nenrin.core.errors import NotFoundError, RefusedError
 from nenrin.core.store import ContentStore
@@ -38,7 +38,7 @@ def scratch_folder() -> Path:
 
 def store_of_node(place: str) -> ContentStore:
     """The content store that driver and nodes share, as this machine opens it."""
-    return LocalStore(place)
+    return store_at(place, node_folder())
 
 
 def revision_on_node(store: ContentStore, name: str) -> Path:

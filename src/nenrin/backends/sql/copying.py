@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -19,7 +19,6 @@ _UNREADABLE = (
     sqlite3.SQLITE_IOERR,
     sqlite3.SQLITE_CANTOPEN,
 )
-_NOTHING: Mapping[str, Set[str]] = {}
 
 
 class SqliteStates:
@@ -67,22 +66,19 @@ class SqliteStates:
                 return ""
         return str(row[0]) if row else ""
 
-    def named(self, state: Path, without: Mapping[str, Set[str]] = _NOTHING) -> set[str]:
-        """Every digest in any column of any table.
+    @contextmanager
+    def incoming(self) -> Iterator[Path]:
+        """A file that is the state when the block ends."""
+        yield self.path
 
-        ``without``: by table, rows that are left out, by their first column.
-        """
+    def named(self, state: Path) -> set[str]:
+        """Every digest in any column of any table."""
         named: set[str] = set()
         with _reading(state, self._patience) as connection:
             tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             for (table,) in tables.fetchall():
-                left_out = without.get(table, frozenset())
                 for row in connection.execute(f'SELECT * FROM "{table}"'):
-                    for value in () if row[0] in left_out else row:
-                        if isinstance(value, str):
-                            named |= digests_in(value.encode())
-                        elif isinstance(value, bytes):
-                            named |= digests_in(value)
+                    named |= digests_of(row)
         return named
 
     def heads(self, state: Path) -> dict[str, str]:
@@ -90,6 +86,17 @@ class SqliteStates:
         with _reading(state, self._patience) as connection:
             rows = connection.execute("SELECT environment, sequence, hash FROM heads")
             return {environment: f"{sequence}:{hash_}" for environment, sequence, hash_ in rows}
+
+
+def digests_of(row: Iterable[object]) -> set[str]:
+    """Every digest in the values of a row."""
+    named: set[str] = set()
+    for value in row:
+        if isinstance(value, str):
+            named |= digests_in(value.encode())
+        elif isinstance(value, bytes):
+            named |= digests_in(value)
+    return named
 
 
 @contextmanager

@@ -3,79 +3,85 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
-from sqlalchemy import Engine
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from nenrin.backends.sql import ledger
-from nenrin.backends.sql.engines import reading_engine, sqlite_path, writing_engine
-from nenrin.backends.sql.group import GroupCommit
-from nenrin.backends.sql.migrate import migrate
+from nenrin.backends.sql.engines import engines_of
+from nenrin.backends.sql.migrate import migrate, schema_of
 from nenrin.backends.sql.unit import SqlUnit
 from nenrin.core import environment as environments
-from nenrin.core.errors import ConflictError, IntegrityError, UnavailableError
+from nenrin.core.errors import ConflictError
 from nenrin.core.ledger import Event, Kept
 
 _PAGE = 1000
+T = TypeVar("T")
 
 
 class Database:
-    """Opens units of work over one database file, and reads its ledger. Safe to use from many
-    threads, whose units are committed together where they are ready together.
+    """Opens units of work over one database, and reads its ledger. Safe to use from many threads.
 
-    Opening makes the file, or brings its schema up to date. Commits survive power loss, except
-    those of backtests, which survive a kill of the process and can be computed again.
+    Opening makes the schema, or brings it up to date. Commits survive power loss, except those of
+    backtests, which survive a kill of the process and can be computed again. What this process has
+    written, it reads; what others have, as soon as it is sealed.
 
     Args:
-        url: ``sqlite:////absolute/path/state.db``.
+        url: ``sqlite:////absolute/path/state.db``, or ``postgresql://user@host/database``.
         durable: ``False``: no commit waits for the disk (tests).
-        read_only: open an existing file for reading; ``write`` is refused.
+        read_only: open an existing database for reading; ``write`` is refused.
     """
 
     def __init__(self, url: str, *, durable: bool = True, read_only: bool = False) -> None:
-        path = sqlite_path(url)
-        self._sealer = ledger.SealInTransaction()
-        self._reader = reading_engine(path)
-        self._durable = writing_engine(path, durable=durable)
-        self._relaxed = writing_engine(path, durable=False)
+        self._engines = engines_of(url, durable=durable)
         self._read_only = read_only
-        self._turns = GroupCommit()
         self._writing: set[int] = set()
         if not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _explained():
-                migrate(self._durable)
+            self._engines.prepare()
+            try:
+                with self._explained():
+                    migrate(self._engines.durable, self._engines.alone)
+            except BaseException:
+                self.close()
+                raise
 
     @contextmanager
     def write(self, environment: str, at: int) -> Iterator[SqlUnit]:
         """A unit that commits when its block ends and rolls back when the block raises.
 
         Raises:
-            ConflictError: this thread has a unit open already, or the database is open read-only.
-            UnavailableError: the database cannot be written: full, locked by another process.
+            ConflictError: this thread has a unit open already, the database is open read-only, or
+                another change came first.
+            UnavailableError: the database cannot be written: full, locked by another process, away.
         """
         environments.checked(environment)
-        engine = self._writer(environment)
-        with self._alone_in_thread(), _explained(), self._turns.turn(engine) as connection:
-            unit = SqlUnit(connection, environment, at, self._sealer)
+        engines, unit = self._engines, None
+        with self._alone_in_thread(), self._explained():
             try:
-                yield unit
-                unit.seal()
+                with engines.turn(self._writer(environment)) as connection:
+                    unit = SqlUnit(connection, environment, at, engines.sealer, engines.alone)
+                    try:
+                        yield unit
+                        unit.hand_over()
+                    finally:
+                        unit.end()
             finally:
-                unit.end()
+                if unit is not None and unit.has_recorded:  # also where the answer was lost
+                    engines.sealer.committed()
 
     @contextmanager
     def read(self, environment: str) -> Iterator[SqlUnit]:
         """A unit that only reads, from one consistent snapshot."""
-        with _explained(), self._reader.begin() as connection:
+        with self._explained(), self._engines.reader.begin() as connection:
             yield SqlUnit(connection, environment, 0)
 
     def events(self, environment: str, after: int = 0) -> Iterator[Event]:
         """Sealed events with a sequence greater than ``after``, in order: a consumer's cursor."""
+        self._catch_up()
         while True:
             with self.read(environment) as unit:
                 found = ledger.page(unit.connection, environment, after=after, limit=_PAGE)
@@ -93,6 +99,7 @@ class Database:
         limit: int | None = None,
     ) -> list[Event]:
         """Sealed events of a kind, a subject, or both, in order; with a ``limit`` the newest."""
+        self._catch_up()
         with self.read(environment) as unit:
             found = ledger.page(
                 unit.connection, environment, kind=kind, subject=subject, limit=limit, newest=True
@@ -101,22 +108,41 @@ class Database:
 
     def head(self, environment: str) -> tuple[int, str]:
         """Sequence and hash of the newest sealed event; ``(0, GENESIS)`` before the first."""
+        self._catch_up()
         with self.read(environment) as unit:
             return ledger.head(unit.connection, environment)
 
     def environments(self) -> list[str]:
         """Every environment that has events, sorted."""
+        self._catch_up()
         with self.read(environments.DEFAULT) as unit:
             return ledger.environments(unit.connection)
 
     def kept(self) -> dict[str, Kept]:
         """What the state beside the ledger says of each environment that it has something of."""
+        self._catch_up()
         with self.read(environments.DEFAULT) as unit:
             return ledger.kept(unit.connection)
 
+    def fill(self, work: Callable[[Connection], T]) -> T:
+        """Let ``work`` write to all tables, in one transaction: for databases that nobody uses yet."""
+        engines = self._engines
+        with self._explained(), engines.turn(engines.durable) as connection:
+            engines.alone(connection, "schema")
+            found = work(connection)
+            engines.count_on(connection)
+        return found
+
+    def schema(self) -> str:
+        """The number of the database's schema; empty before there is one."""
+        with self._explained(), self._engines.reader.begin() as connection:
+            return schema_of(connection) or ""
+
     def close(self) -> None:
-        """Close every connection."""
-        for engine in (self._reader, self._durable, self._relaxed):
+        """Seal what is left, and close every connection."""
+        engines = self._engines
+        engines.sealer.close()
+        for engine in (engines.reader, engines.durable, engines.relaxed):
             engine.dispose()
 
     def __enter__(self) -> Self:
@@ -131,7 +157,24 @@ class Database:
         self.close()
 
     def _writer(self, environment: str) -> Engine:
-        return self._relaxed if environments.is_backtest(environment) else self._durable
+        engines = self._engines
+        return engines.relaxed if environments.is_backtest(environment) else engines.durable
+
+    def _catch_up(self) -> None:
+        """Let what this process wrote be sealed, before it reads the ledger."""
+        if not self._read_only:
+            with self._explained():
+                self._engines.sealer.catch_up()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            explained = self._engines.explained(error)
+            if explained is None:
+                raise
+            raise explained from error
 
     @contextmanager
     def _alone_in_thread(self) -> Iterator[None]:
@@ -151,20 +194,3 @@ class Database:
             yield
         finally:
             self._writing.discard(thread)
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise UnavailableError(
-            f"the database cannot be used: {error.orig}",
-            hint="make room if the disk is full, end whatever else holds the file; then do it again",
-        ) from error
-    except DatabaseError as error:
-        if type(error) is not DatabaseError:
-            raise
-        raise IntegrityError(
-            f"the database is damaged: {error.orig}", hint="restore it from a backup"
-        ) from error

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import ColumnElement, Row, and_, bindparam, delete, false, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_new
 
+from nenrin.backends.sql.engines import insert_new
 from nenrin.backends.sql.schema import jobs
-from nenrin.backends.sql.unit import connection_of
+from nenrin.backends.sql.unit import shared_connection_of
 from nenrin.core.jobs import Job, Room, fitting
 from nenrin.core.unit import Unit
 
@@ -32,13 +32,12 @@ class SqlJobs:
 
     def add(self, unit: Unit, jobs_: Sequence[Job]) -> None:
         """Take jobs. Those that wait or are leased stay as they are; those that are over begin anew."""
-        connection = connection_of(unit)
+        connection = shared_connection_of(unit)
         rows = [{**_columns(job), "until": 0.0} for job in jobs_]
         if rows:
             ids = [job.id for job in jobs_]
             connection.execute(delete(jobs).where(jobs.c.id.in_(ids), jobs.c.state.not_in(_OPEN)))
-            query = insert_new(jobs).on_conflict_do_nothing(index_elements=["id"])
-            connection.execute(query, rows)
+            connection.execute(insert_new(jobs), rows)
 
     def claim(
         self,
@@ -55,10 +54,11 @@ class SqlJobs:
             .where(jobs.c.state == "waiting", jobs.c.ready <= now)
             .order_by(jobs.c.rank, jobs.c.position)
             .limit(room.jobs)
+            .with_for_update(skip_locked=True)  # nothing on SQLite, where the unit is alone
         )
         if runs is not None:
             query = query.where(jobs.c.run.in_(list(runs)))
-        connection = connection_of(unit)
+        connection = shared_connection_of(unit)
         taken = fitting([_job(row) for row in connection.execute(query)], room)
         if taken:
             leased = {"state": "leased", "worker": worker, "until": until}
@@ -74,12 +74,12 @@ class SqlJobs:
         """Keep leases, pairs of job id and attempt, that are still held."""
         for job, attempt in leases:
             query = update(jobs).where(_held(job, attempt)).values(until=until)
-            connection_of(unit).execute(query)
+            shared_connection_of(unit).execute(query)
 
     def finish(self, unit: Unit, job: str, attempt: int, output: str) -> bool:
         """Mark a job done, if this attempt holds the lease; whether it does."""
         values = {"of": job, "at": attempt, "gave": output}
-        return connection_of(unit).execute(_FINISH, values).rowcount == 1
+        return shared_connection_of(unit).execute(_FINISH, values).rowcount == 1
 
     def fail(
         self, unit: Unit, job: str, attempt: int, error: dict[str, Any], again: float | None
@@ -91,7 +91,7 @@ class SqlJobs:
             "error": msgspec.json.encode(error).decode(),
         }
         query = update(jobs).where(_held(job, attempt)).values(change)
-        return connection_of(unit).execute(query).rowcount == 1
+        return shared_connection_of(unit).execute(query).rowcount == 1
 
     def release(
         self,
@@ -107,33 +107,33 @@ class SqlJobs:
         if before is not None:
             query = query.where(jobs.c.until < before)
         change = {"state": "waiting", "lost": jobs.c.lost + 1}
-        return connection_of(unit).execute(query.values(change)).rowcount
+        return shared_connection_of(unit).execute(query.values(change)).rowcount
 
     def cancel(self, unit: Unit, run: str) -> list[Job]:
         """End every job of a run that is not over; those that were leased."""
         leased = [job for job in self.of_run(unit, run) if job.state == "leased"]
         query = update(jobs).where(jobs.c.run == run, jobs.c.state.in_(_OPEN))
-        connection_of(unit).execute(query.values(state="cancelled"))
+        shared_connection_of(unit).execute(query.values(state="cancelled"))
         return leased
 
     def get(self, unit: Unit, job: str) -> Job | None:
         """The job of that id."""
-        row = connection_of(unit).execute(select(jobs).where(jobs.c.id == job)).first()
+        row = shared_connection_of(unit).execute(select(jobs).where(jobs.c.id == job)).first()
         return None if row is None else _job(row)
 
     def open(self, unit: Unit) -> list[Job]:
         """Every job that waits or is leased."""
         query = select(jobs).where(jobs.c.state.in_(_OPEN)).order_by(jobs.c.position)
-        return [_job(row) for row in connection_of(unit).execute(query)]
+        return [_job(row) for row in shared_connection_of(unit).execute(query)]
 
     def of_run(self, unit: Unit, run: str) -> list[Job]:
         """The jobs of a run, in the order in which they were added."""
         query = select(jobs).where(jobs.c.run == run).order_by(jobs.c.position)
-        return [_job(row) for row in connection_of(unit).execute(query)]
+        return [_job(row) for row in shared_connection_of(unit).execute(query)]
 
     def forget(self, unit: Unit, runs: Sequence[str]) -> None:
         """Let go of the jobs of runs that are over."""
-        connection_of(unit).execute(delete(jobs).where(jobs.c.run.in_(list(runs))))
+        shared_connection_of(unit).execute(delete(jobs).where(jobs.c.run.in_(list(runs))))
 
 
 def _held(job: Any, attempt: Any) -> ColumnElement[bool]:

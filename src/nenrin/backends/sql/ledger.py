@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -21,16 +21,16 @@ from sqlalchemy import (
 )
 
 from nenrin.backends.sql import schema
-from nenrin.backends.sql.schema import events, heads, metadata
+from nenrin.backends.sql.schema import events, heads, metadata, unsealed
 from nenrin.core.digest import canonical
 from nenrin.core.errors import IntegrityError
-from nenrin.core.ledger import GENESIS, Event, Kept, seal
+from nenrin.core.ledger import GENESIS, Event, Kept, chained
 
 _FIELDS = Event.__struct_fields__
 _STATE = [
     table
     for table in metadata.sorted_tables
-    if "environment" in table.c and table is not events and table is not heads
+    if "environment" in table.c and table not in (events, heads, unsealed)
 ]
 # what is written only together with an event of which it is the subject
 _TOLD = [
@@ -46,66 +46,119 @@ _TOLD = [
 _NOTED = select(heads).where(heads.c.environment == bindparam("name"))
 _NEWEST: dict[str, Any] = {"sequence": bindparam("newest"), "hash": bindparam("its_hash")}
 _NOTE_AGAIN = update(heads).where(heads.c.environment == bindparam("name")).values(_NEWEST)
+_WAITING = select(unsealed.c.environment, unsealed.c.events)
 _NOTE = insert(heads).values({"environment": bindparam("name"), **_NEWEST})
 
-Recorded = tuple[str, str, bytes]
-"""An event not yet sealed: its kind, its subject, its body in canonical bytes."""
+Recorded = tuple[int, str, str, bytes]
+"""An event not yet sealed: its instant, its kind, its subject, its body in canonical bytes."""
+
+
+Add = Callable[[Connection, list[dict[str, Any]]], None]
+"""Adds rows to the ledger's table."""
+
+_QUEUED = msgspec.json.Decoder(list[tuple[int, str, str, msgspec.Raw]])
 
 
 class Sealer(Protocol):
     """Gives recorded events their sequence and hash, in the order of commits.
 
-    Where one process writes, that can happen in the writing transaction. Where many write, it would
-    make them wait for each other, and one lease-holder seals behind them.
+    Where one process writes, that happens in the writing transaction. Where many write, it would make
+    them wait for each other, and one holder of a lease seals behind them
+    (:mod:`nenrin.backends.sql.sealing`).
     """
 
-    def seal(
-        self, connection: Connection, environment: str, at: int, recorded: Sequence[Recorded]
+    def hand_over(
+        self, connection: Connection, environment: str, recorded: Sequence[Recorded]
     ) -> None:
         """Take over what a unit recorded, in its transaction and just before it commits."""
+        ...
+
+    def committed(self) -> None:
+        """A transaction that handed events over has ended."""
+        ...
+
+    def catch_up(self) -> None:
+        """Return when everything that this process committed can be read."""
+        ...
+
+    def close(self) -> None:
+        """End what seals."""
         ...
 
 
 class SealInTransaction:
     """Seals at once, in a transaction that excludes all others that write (BEGIN IMMEDIATE)."""
 
-    def seal(
-        self, connection: Connection, environment: str, at: int, recorded: Sequence[Recorded]
+    def hand_over(
+        self, connection: Connection, environment: str, recorded: Sequence[Recorded]
     ) -> None:
-        """Add the events to the end of the environment's chain, and note the new end.
+        """Add the events to the end of the environment's chain, and note the new end."""
+        append(connection, environment, recorded)
 
-        The chain goes on from the end that was noted: where events were cut off, a gap stays.
-        """
-        noted = connection.execute(_NOTED, {"name": environment}).first()
-        sequence, previous = _noted(noted) if noted else head(connection, environment)
-        rows = []
-        for kind, subject, body in recorded:
-            sequence += 1
-            event = seal(
-                previous,
-                environment=environment,
-                sequence=sequence,
-                at=at,
-                kind=kind,
-                subject=subject,
-                body=msgspec.json.decode(body),
-            )
-            previous = event.hash
-            rows.append({**msgspec.structs.asdict(event), "body": body.decode()})
-        connection.execute(insert(events), rows)
-        connection.execute(
-            _NOTE_AGAIN if noted else _NOTE,
-            {"name": environment, "newest": sequence, "its_hash": previous},
+    def committed(self) -> None:
+        """They were sealed with it."""
+
+    def catch_up(self) -> None:
+        """Nothing is behind."""
+
+    def close(self) -> None:
+        """Nothing goes on."""
+
+
+def add_each(connection: Connection, rows: list[dict[str, Any]]) -> None:
+    """Add rows to the ledger's table, one after the other."""
+    connection.execute(insert(events), rows)
+
+
+def append(
+    connection: Connection, environment: str, recorded: Sequence[Recorded], add: Add = add_each
+) -> None:
+    """Add events to the end of an environment's chain, and note the new end; nobody else may meanwhile.
+
+    The chain goes on from the end that was noted: where events were cut off, a gap stays.
+    """
+    noted = connection.execute(_NOTED, {"name": environment}).first()
+    sequence, previous = _noted(noted) if noted else head(connection, environment)
+    rows = []
+    for at, kind, subject, body in recorded:
+        sequence += 1
+        previous = chained(previous, sequence, at, kind, subject, body)
+        rows.append(
+            {
+                "environment": environment,
+                "sequence": sequence,
+                "at": at,
+                "kind": kind,
+                "subject": subject,
+                "body": body.decode(),
+                "hash": previous,
+            }
         )
+    add(connection, rows)
+    connection.execute(
+        _NOTE_AGAIN if noted else _NOTE,
+        {"name": environment, "newest": sequence, "its_hash": previous},
+    )
 
 
-def recorded(kind: str, subject: str, body: dict[str, Any]) -> Recorded:
+def recorded(at: int, kind: str, subject: str, body: dict[str, Any]) -> Recorded:
     """An event as it is at this moment, whatever happens to ``body`` later.
 
     Raises:
         TypeError: the body holds something that is not a plain value, or a key that is no text.
     """
-    return kind, subject, canonical(body)
+    return at, kind, subject, canonical(body)
+
+
+def queued(recorded: Sequence[Recorded]) -> str:
+    """The events of a unit as a text, for the queue."""
+    rows = [(at, kind, subject, msgspec.Raw(body)) for at, kind, subject, body in recorded]
+    return msgspec.json.encode(rows).decode()
+
+
+def unqueued(events: str) -> list[Recorded]:
+    """The events behind a text of the queue."""
+    return [(at, kind, subject, bytes(body)) for at, kind, subject, body in _QUEUED.decode(events)]
 
 
 def head(connection: Connection, environment: str) -> tuple[int, str]:
@@ -145,16 +198,22 @@ def page(
 
 def environments(connection: Connection) -> list[str]:
     """Every environment that has events, sorted."""
-    column = events.c.environment
-    return list(connection.execute(select(column).distinct().order_by(column)).scalars())
+    found = connection.execute(select(events.c.environment).distinct()).scalars()
+    return sorted(found)  # not by the database, whose order of letters may be another
 
 
 def kept(connection: Connection) -> dict[str, Kept]:
     """What the tables beside the ledger say of each environment."""
     rows = union(*(select(table.c.environment) for table in _STATE))
     untold: dict[str, list[str]] = {name: [] for name in connection.execute(rows).scalars()}
+    waiting = {
+        (environment, subject)
+        for environment, recorded in connection.execute(_WAITING)
+        for _, _, subject, _ in unqueued(recorded)
+    }
     for environment, name in connection.execute(union_all(*map(_untold, _TOLD))):
-        untold[environment].append(name)
+        if (environment, name) not in waiting:
+            untold[environment].append(name)
     noted = {row.environment: _noted(row) for row in connection.execute(select(heads))}
     return {
         name: Kept(

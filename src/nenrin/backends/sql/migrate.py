@@ -7,22 +7,28 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, text
 
 from nenrin.backends.sql.schema import metadata
+from nenrin.backends.sql.unit import Alone
 from nenrin.core.errors import ConflictError
 
-NEWEST = "0003"
+NEWEST = "0005"
 
 _FOLDER = Path(__file__).parent / "migrations"
 _KNOWN = frozenset(f"{number:04}" for number in range(1, int(NEWEST) + 1))
 
 
-def migrate(engine: Engine) -> None:
+def migrate(engine: Engine, alone: Alone) -> None:
     """Make the schema, or bring it up to date, in one transaction; costs one look when it is.
+
+    Args:
+        engine: of the database.
+        alone: keeps other processes that open the same database waiting.
 
     Raises:
         ConflictError: the database was written by a newer nenrin.
     """
     with engine.begin() as connection:
-        found = _version(connection)
+        alone(connection, "schema")
+        found = schema_of(connection)
         if found == NEWEST:
             return
         if found is not None and found not in _KNOWN:
@@ -49,7 +55,8 @@ def _make(connection: Connection) -> None:
     connection.execute(text("INSERT INTO alembic_version VALUES (:newest)"), {"newest": NEWEST})
 
 
-def _version(connection: Connection) -> str | None:
+def schema_of(connection: Connection) -> str | None:
+    """The number of a database's schema, ``None`` before there is one."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

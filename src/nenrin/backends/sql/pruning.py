@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import msgspec
 from sqlalchemy import delete, func, select
 
-from nenrin.backends.sql.copying import SqliteStates
+from nenrin.backends.sql.copying import digests_of
 from nenrin.backends.sql.database import Database
-from nenrin.backends.sql.schema import jobs, step_results
+from nenrin.backends.sql.schema import jobs, metadata, step_results
 from nenrin.backends.sql.unit import connection_of
 from nenrin.core.environment import DEFAULT
 from nenrin.core.pruning import Old
@@ -23,9 +23,8 @@ _AT_A_TIME = 500
 class SqlRetained:
     """The ``Retained`` of :mod:`nenrin.core.pruning`."""
 
-    def __init__(self, units: Database, states: SqliteStates) -> None:
+    def __init__(self, units: Database) -> None:
         self._units = units
-        self._states = states
 
     def results(self) -> list[Old]:
         """Results that are not the newest of their step, oldest first.
@@ -48,7 +47,15 @@ class SqlRetained:
 
     def named(self, without: Sequence[str]) -> set[str]:
         """Every digest that the state names, the results of these keys left out."""
-        return self._states.named(self._states.path, {"step_results": set(without)})
+        left_out = set(without)
+        named: set[str] = set()
+        with self._units.read(DEFAULT) as unit:
+            connection = connection_of(unit).execution_options(yield_per=_AT_A_TIME)
+            for table in metadata.sorted_tables:
+                for row in connection.execute(select(table)):
+                    if table is not step_results or row.key not in left_out:
+                        named |= digests_of(row)
+        return named
 
     def ended_jobs(self) -> int:
         """How many jobs are over."""

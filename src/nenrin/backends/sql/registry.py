@@ -43,9 +43,8 @@ class SqlAliases:
     def all(self, unit: Unit, name: str) -> dict[str, str]:
         """Version ids by alias, sorted by alias."""
         table = schema.aliases
-        query = (
-            select(table.c.alias, table.c.version)
-            .where(table.c.environment == unit.environment, table.c.name == name)
-            .order_by(table.c.alias)
+        query = select(table.c.alias, table.c.version).where(
+            table.c.environment == unit.environment, table.c.name == name
         )
-        return {row.alias: row.version for row in connection_of(unit).execute(query)}
+        found = sorted(map(tuple, connection_of(unit).execute(query)))
+        return dict(found)

@@ -49,6 +49,15 @@ heads = Table(
     Column("hash", Text, nullable=False),
 )
 
+# what units have committed and has no place in the chain yet, a row a unit; always empty on SQLite
+unsealed = Table(
+    "unsealed",
+    metadata,
+    Column("position", _Position, primary_key=True),
+    Column("environment", Text, nullable=False),
+    Column("events", Text, nullable=False),
+)
+
 
 def _records(name: str) -> Table:
     return Table(
@@ -65,7 +74,6 @@ def _records(name: str) -> Table:
     )
 
 
-alarms = _records("alarms")
 backtests = _records("backtests")
 dataset_versions = _records("dataset_versions")
 deployments = _records("deployments")
@@ -88,6 +96,15 @@ loop_states = Table(
     Column("environment", Text, primary_key=True),
     Column("deployment", Text, primary_key=True),
     Column("body", LargeBinary, nullable=False),
+)
+
+# of what one of many processes does by itself: who, until when by the database's clock, seconds since 1970
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("until", Float, nullable=False),
 )
 
 # the cache of steps: a key names everything a result depends on, so environments share results

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -9,6 +10,9 @@ from sqlalchemy import Connection
 from nenrin.backends.sql.ledger import Recorded, Sealer, recorded
 from nenrin.core.errors import ConflictError
 from nenrin.core.unit import Unit
+
+Alone = Callable[[Connection, str], None]
+"""Waits until no other transaction has a name, and keeps it until this one ends."""
 
 
 class SqlUnit:
@@ -19,15 +23,22 @@ class SqlUnit:
         environment: the environment it belongs to.
         at: business instant of what it writes, microseconds UTC; 0 in a unit that reads.
         sealer: takes the events over before the commit; ``None`` in a unit that reads.
+        alone: takes the environment for the transaction, before the unit reads state.
     """
 
     def __init__(
-        self, connection: Connection, environment: str, at: int, sealer: Sealer | None = None
+        self,
+        connection: Connection,
+        environment: str,
+        at: int,
+        sealer: Sealer | None = None,
+        alone: Alone | None = None,
     ) -> None:
         self.connection = connection
         self._environment = environment
         self._at = at
         self._sealer = sealer
+        self._alone = alone
         self._recorded: list[Recorded] = []
 
     @property
@@ -52,12 +63,24 @@ class SqlUnit:
                 f"{kind} cannot be recorded in a unit that only reads, or has ended",
                 hint="record it inside `with units.write(environment, at)`",
             )
-        self._recorded.append(recorded(kind, subject, body))
+        self._recorded.append(recorded(self._at, kind, subject, body))
 
-    def seal(self) -> None:
+    @property
+    def has_recorded(self) -> bool:
+        """Whether there are events to commit."""
+        return bool(self._recorded)
+
+    def hand_over(self) -> None:
         """Hand the events over, just before the commit."""
         if self._sealer is not None and self._recorded:
-            self._sealer.seal(self.connection, self._environment, self._at, self._recorded)
+            self._sealer.hand_over(self.connection, self._environment, self._recorded)
+
+    def alone(self) -> Connection:
+        """The connection, with the environment to oneself until the unit ends."""
+        if self._alone is not None:
+            self._alone(self.connection, self._environment)
+            self._alone = None
+        return self.connection
 
     def end(self) -> None:
         """Nothing can be recorded any more."""
@@ -67,11 +90,26 @@ class SqlUnit:
 def connection_of(unit: Unit) -> Connection:
     """The transaction behind a unit that a room hands to its SQL adapter.
 
+    What a writing unit reads through it is still true when it writes.
+
     Raises:
         TypeError: the unit comes from another kind of ``Units``.
     """
+    return _sql(unit).alone()
+
+
+def shared_connection_of(unit: Unit) -> Connection:
+    """The same, for statements each of which is right whatever others write beside it.
+
+    Raises:
+        TypeError: the unit comes from another kind of ``Units``.
+    """
+    return _sql(unit).connection
+
+
+def _sql(unit: Unit) -> SqlUnit:
     if not isinstance(unit, SqlUnit):
         raise TypeError(
             f"an SQL adapter needs a unit of its own database, not {type(unit).__name__}"
         )
-    return unit.connection
+    return unit

@@ -116,7 +116,8 @@ def stale(facts: Facts) -> Sign | None:
 
 
 def _is_stale(event: Event) -> bool:
-    return any(check.get("cause") in STALE for check in event.body.get("checks") or ())
+    causes = [check.get("cause") for check in event.body.get("checks") or ()]
+    return any(cause in STALE for cause in [event.body.get("kind"), *causes])
 
 
 def judged(facts: Facts) -> Sign | None:

@@ -1,0 +1,84 @@
+"""A container's build context: a revision's sources, its locked packages, and a Dockerfile.
+
+The image holds what the revision holds, and nothing that changes: state, content and secrets are elsewhere.
+It runs as a user without rights, and writes below ``/app/.nenrin`` and ``/tmp`` alone.
+"""
+
+from __future__ import annotations
+
+from nenrin.project.revision import Revision
+
+PORT = 8080
+USER = 10001
+FOLDER = "/app"
+WRITABLE = {"state": f"{FOLDER}/.nenrin", "tmp": "/tmp"}
+
+_SYSTEM = {"lightgbm": "libgomp1"}  # what a slim image lacks, by the package that needs it
+
+
+def dockerfile(revision: Revision, environment: str) -> str:
+    """The Dockerfile of a revision's image.
+
+    Args:
+        revision: whose Python, packages and sources it holds.
+        environment: the environment that it serves.
+    """
+    names = {package.partition("==")[0] for package in revision.packages}
+    needed = sorted(system for name, system in _SYSTEM.items() if name in names)
+    lines = [
+        f"# {revision.id}: written by nenrin export container; write it anew instead of changing it.",
+        f"ARG PYTHON={revision.python}",
+        "FROM python:${PYTHON}-slim",
+        *_apt(needed),
+        f"RUN useradd --uid {USER} --no-create-home --home-dir {FOLDER} nenrin "
+        f"&& mkdir -p {WRITABLE['state']} && chown {USER}:{USER} {WRITABLE['state']}",
+        "COPY requirements.txt /build/",
+        "COPY wheels /build/wheels",
+        "RUN pip install --no-cache-dir --no-deps --find-links /build/wheels -r /build/requirements.txt",
+        f"ADD project.tar {FOLDER}/",
+        *(f"ENV {name}={value}" for name, value in variables(environment).items()),
+        f"WORKDIR {FOLDER}",
+        f"USER {USER}:{USER}",
+        f"EXPOSE {PORT}",
+        'ENTRYPOINT ["nenrin"]',
+        'CMD ["up"]',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def variables(environment: str) -> dict[str, str]:
+    """The settings that the image brings; addresses and secrets are the cluster's."""
+    return {
+        "NENRIN_FOLDER": FOLDER,
+        "NENRIN_ENVIRONMENT": environment,
+        "NENRIN_HOST": "0.0.0.0",
+        "NENRIN_PORT": str(PORT),
+        "NENRIN_LOG": "json",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": WRITABLE["tmp"],
+    }
+
+
+def requirements(revision: Revision) -> str:
+    """The locked packages, one a line."""
+    return "".join(f"{package}\n" for package in revision.packages)
+
+
+def context(revision: Revision, environment: str) -> dict[str, bytes]:
+    """The build context but for the project's own files: path to content."""
+    return {
+        "Dockerfile": dockerfile(revision, environment).encode(),
+        "requirements.txt": requirements(revision).encode(),
+        ".dockerignore": b".git\n**/__pycache__\n.nenrin\n",
+        "wheels/README.txt": b"Wheels of packages that no index has, nenrin's own where you built it.\n",
+    }
+
+
+def _apt(packages: list[str]) -> list[str]:
+    if not packages:
+        return []
+    return [
+        f"RUN apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)} "
+        "&& rm -rf /var/lib/apt/lists/*"
+    ]
