@@ -39,6 +39,10 @@ class Settings(BaseSettings):
         description="where steps, fits and trials run; ray://HOST:PORT: on the cluster of that head, "
         "ray: on the cluster that this machine is a node of; empty: here",
     )
+    node_folder: str = Field(
+        "",
+        description="where a node of a cluster keeps what it unpacks; empty: nenrin in the user's cache",
+    )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
     token: SecretStr | None = Field(
