@@ -4,9 +4,8 @@
 
 A step reads a polars frame of 100 rows, adds one to it and gives it back. nenrin's is a job in SQLite with a
 lease, in a forked process of its own with limits, its output in the content store and committed; the frame
-travels by its digest. Ray's is a task in a process that stays, the frame its argument; Ray's isolated one
-has a process of its own (``max_calls=1``, a fifth of the steps). The cost of one more is that of ``--steps``
-less that of one tenth, on a node of two cores, started here.
+travels by its digest. Ray's is a task in a process that stays, the frame its argument. The cost of one more
+is that of ``--steps`` less that of one tenth, on a node of two cores, started here.
 """
 
 from __future__ import annotations
@@ -100,11 +99,11 @@ def ours(folder: Path, executor: Executor, room: Room, steps: int) -> float:
     return took
 
 
-def rays(options: dict[str, Any], steps: int) -> float:
+def rays(steps: int) -> float:
     """Seconds of ``steps`` tasks of Ray's."""
     import ray
 
-    task = ray.remote(max_retries=0, **options)(one_more)
+    task = ray.remote(max_retries=0)(one_more)
     frame = pl.DataFrame({"value": range(ROWS)})
     began = time.perf_counter()
     frames = ray.get([task.remote(frame, number) for number in range(steps)])
@@ -134,22 +133,15 @@ def main() -> None:
         executor = stack.enter_context(closing(RayExecutor(nodes.address, store, load_nothing)))
         here = stack.enter_context(closing(ForkExecutor(2, store, load_nothing)))
         room = executor.room()
-        kinds: dict[str, tuple[int, Callable[[int], float]]] = {
-            OURS: (asked.steps, lambda steps: ours(folder, executor, room, steps)),
-            "nenrin's step on this machine": (
-                asked.steps,
-                lambda steps: ours(folder, here, room, steps),
-            ),
-            "Ray's task": (asked.steps, lambda steps: rays({}, steps)),
-            "Ray's task in a process of its own": (
-                max(10, asked.steps // 5),
-                lambda steps: rays({"max_calls": 1}, steps),
-            ),
+        kinds: dict[str, Callable[[int], float]] = {
+            OURS: lambda steps: ours(folder, executor, room, steps),
+            "nenrin's step on this machine": lambda steps: ours(folder, here, room, steps),
+            "Ray's task": rays,
         }
         found = {}
         print("| one more | ms (least, most) | nenrin's step on Ray to it |\n|---|---|---|")
-        for title, (steps, timed) in kinds.items():
-            costs = marginal(timed, steps, asked.repeats)
+        for title, timed in kinds.items():
+            costs = marginal(timed, asked.steps, asked.repeats)
             found[title] = median(costs)
             told = f"{found[OURS] / found[title]:.2f} x" if title != OURS else ""
             print(

@@ -12,19 +12,18 @@ from pathlib import Path
 from nenrin.backends.blobs.opening import store_at
 from nenrin.core.digest import digest
 from nenrin.core.errors import NotFoundError, RefusedError
+from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
 from nenrin.pipelines.packages import installed
 from nenrin.project.revision import Revision, found, unpack
 
-FOLDER = (
-    "NENRIN_NODE_FOLDER"  # where a node keeps what it has unpacked; by default the user's cache
-)
+FOLDER = "NENRIN_NODE_FOLDER"
 _SHOWN = 5  # differing packages that are named
 
 
 def node_folder() -> Path:
     """The folder in which this machine keeps what it has unpacked."""
-    given = os.environ.get(FOLDER)
+    given = Settings.read().node_folder
     cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(given or Path(cache, "nenrin")).absolute()
 
