@@ -22,7 +22,8 @@ from nenrin.backends.blobs.opening import (
     store_at,
 )
 from nenrin.backends.compute.opening import Place, open_executor, room
-from nenrin.backends.health import project_of, state_of
+from nenrin.backends.health import online_of, project_of, state_of
+from nenrin.backends.online.opening import open_online
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.engines import is_server
@@ -52,6 +53,9 @@ from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.core.unit import Unit
 from nenrin.data.service import DataService
+from nenrin.features.materialise import Materialiser, Progress
+from nenrin.features.online import OnlineFeatures
+from nenrin.features.ports import OnlineStore
 from nenrin.features.service import FeatureSet
 from nenrin.gates.service import GatesService
 from nenrin.integrations.exports import Exports
@@ -107,9 +111,11 @@ class Platform:
     ) -> None:
         self.settings = settings
         self.calendar = calendar or SystemCalendar()
+        self._online = open_online(settings.online, settings.state_folder)
         self.store: ContentStore = open_store(settings.store, settings.state_folder)
         self.units = Database(settings.database)
         self.probe_store = partial(probe_store, settings.store)
+        self._materialiser = Materialiser(self._online, self.store) if self._online else None
         self._executor: Executor | None = None
         self._works = Place(
             executor=settings.executor,
@@ -245,6 +251,8 @@ class Platform:
         if self._executor is not None:
             self._executor.close()
         self._leases.close()
+        if self._online is not None:
+            self._online.close()
         self.units.close()
 
     def __enter__(self) -> Self:
@@ -257,6 +265,24 @@ class Platform:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def materialise(self, environment: str, progress: Progress | None = None) -> int:
+        """Bring the feature states that are served into the online store; how many keys were written.
+
+        Raises:
+            UnavailableError: the store does not answer; what is served stays as it is.
+        """
+        if self._materialiser is None:
+            return 0
+        now, back = self.calendar.now(), max(self.serving.looks_back(environment), 0)
+        ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
+        return self._materialiser.bring(
+            environment,
+            self.serving.feature_states(environment),
+            lambda: self.serving.places_of_states(environment),
+            ends,
+            progress,
+        )
 
     def _started(self) -> Executor:
         """The executor; its workers start when work first needs them."""
@@ -298,6 +324,7 @@ def examine(settings: Settings) -> Iterator[Finding]:
     content = None if is_remote(settings.store) else Path(settings.store)
     yield from state_of(settings.database, content, SystemCalendar().now)
     yield from examine_store(settings.store)
+    yield from online_of(settings.online, settings.state_folder)
     yield from project_of(settings.folder.absolute())
 
 
@@ -368,13 +395,13 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 
 def plane_parts(settings: PlaneSettings) -> PlaneParts:
     """The data plane's adapters, made in its own process: reads only, from files on this machine."""
-    opened = Settings.read(folder=settings.folder, environment=settings.environment)
-    units = Database(opened.database, read_only=True)
-    store = store_at(opened.store, opened.state_folder)
+    found = Settings.read(folder=settings.folder, environment=settings.environment)
+    units = Database(found.database, read_only=True)
+    store = store_at(found.store, found.state_folder)
     timer, calendar = SystemTimer(), SystemCalendar()
     return PlaneParts(
         routes=_Routes(units, settings.environment, calendar),
-        loader=_Loader(units, store, settings.environment, opened.state_folder),
+        loader=_Loader(units, store, settings.environment, found),
         calendar=calendar,
         timer=timer,
     )
@@ -429,14 +456,17 @@ class _Loader:
     """Opens versions and feature states from the content store."""
 
     def __init__(
-        self, units: Database, store: ContentStore, environment: str, state_folder: Path
+        self, units: Database, store: ContentStore, environment: str, settings: Settings
     ) -> None:
         self._units = units
         self._store = store
         self._environment = environment
         self._versions = SqlVersions()
         self._kinds = Kinds()
-        self._projects = _Projects(units, store, state_folder)
+        self._projects = _Projects(units, store, settings.state_folder)
+        self._online: OnlineStore | None = open_online(
+            settings.online, settings.state_folder, reads_only=True
+        )
 
     def open(self, variant: Variant) -> RowAnswerer | Recalibrated:
         """The variant's version, ready to answer rows by its shares."""
@@ -460,5 +490,7 @@ class _Loader:
         return Recalibrated(rows, Platt(a=a, b=b))
 
     def features(self, digest: str) -> Features:
-        """The feature state kept under ``digest``."""
-        return FeatureSet.loads(self._store.get(digest))
+        """The feature state kept under ``digest``; where an online store is set, read from there."""
+        if self._online is None:
+            return FeatureSet.loads(self._store.get(digest))
+        return OnlineFeatures(self._store.file(digest), self._online, self._environment, digest)

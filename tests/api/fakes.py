@@ -382,6 +382,9 @@ class FakePlatform:
     def close(self) -> None:
         self.closed = True
 
+    def materialise(self, environment: str, progress: Any = None) -> int:
+        return 0
+
 
 def step_error() -> StepError:
     return StepError("delay raised ValueError: no", where="project.py:12", hint="look at line 12")

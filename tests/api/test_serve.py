@@ -17,8 +17,8 @@ import pytest
 
 from nenrin.api.client import connect
 from nenrin.api.folder import predictions_folder
-from nenrin.api.serve import serve
-from nenrin.core.errors import ConflictError, RefusedError
+from nenrin.api.serve import _Online, serve
+from nenrin.core.errors import ConflictError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from tests.api.fakes import FakePlatform
@@ -118,3 +118,20 @@ def test_a_port_in_use_names_another(settings: Settings) -> None:
 def test_a_folder_is_served_once(settings: Settings) -> None:
     with FolderLock(settings.state_folder), pytest.raises(ConflictError, match="writes to"):
         _serve(settings)
+
+
+def test_a_store_that_is_away_is_said_once_and_again_when_it_goes_again() -> None:
+    away = UnavailableError("the store is away", where="redis://a", hint="see to it")
+    turns: list[Exception | None] = [away, away, None, away]
+
+    class Turning:
+        def materialise(self, environment: str) -> None:
+            error = turns.pop(0)
+            if error is not None:
+                raise error
+
+    said: list[str] = []
+    online = _Online(Turning(), "dev", said.append)  # type: ignore[arg-type]
+    for _ in range(4):
+        online.fill()
+    assert said == ["the store is away (redis://a); see to it"] * 2

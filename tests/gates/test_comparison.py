@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 
-from nenrin.gates.comparison import admits, compare
+from nenrin.gates.comparison import compare
+from nenrin.gates.evidence import Change, Evidence, read_policy
 
 BETTER = np.array([-0.02, -0.01, -0.03, -0.02])
 MIXED = np.array([-0.02, 0.03, -0.03, 0.021])
@@ -37,20 +39,29 @@ def test_days_that_do_not_count_for_both_are_left_out():
     assert compare(np.insert(BETTER, 2, np.nan)) == compare(BETTER)
 
 
+def lets_in(e: np.ndarray | None, change: Change = "refresh", **more: Any) -> bool:
+    """Whether the default policy does, by the comparison with the champion alone."""
+    evidence = Evidence(change=change, champion=compare(e), **more)
+    return all(check.admits for check in read_policy().check(evidence.numbers()))
+
+
 def test_a_refresh_goes_out_unless_it_is_worse():
-    assert [admits(compare(e)) for e in (BETTER, MIXED, -BETTER, None)] == [True, True, False, True]
+    assert [lets_in(e) for e in (BETTER, MIXED, -BETTER, None)] == [True, True, False, True]
 
 
 def test_the_anchor_must_be_better():
-    ok = [admits(compare(e), anchor=True) for e in (BETTER, MIXED, -BETTER, None)]
+    ok = [lets_in(e, "anchor") for e in (BETTER, MIXED, -BETTER, None)]
     assert ok == [True, False, False, False]
 
 
-def test_probation_asks_for_no_harm_on_average():
-    ok = [admits(compare(e), probation=True) for e in (BETTER, MIXED, -BETTER, None, BETTER[:2])]
+@pytest.mark.parametrize(("change", "probation"), [("refresh", True), ("recipe", False)])
+def test_probation_and_another_recipe_ask_for_no_harm_on_average(change: Change, probation: bool):
+    ok = [
+        lets_in(e, change, probation=probation) for e in (BETTER, MIXED, -BETTER, None, BETTER[:2])
+    ]
     assert ok == [True, True, False, False, False]
-    assert not admits(compare(MIXED + 0.0051), probation=True)
-    assert admits(compare(MIXED + 0.0051), probation=True, slack=0.01)
+    assert not lets_in(MIXED + 0.0051, change, probation=probation)
+    assert lets_in(MIXED + 0.0051, change, probation=probation, slack=0.01)
 
 
 def test_rows_are_units_where_there_is_no_time():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nenrin.gates.comparison import admits, compare
+from nenrin.gates.comparison import SLACK, Comparison, compare
 from nenrin.gates.evidence import DECLARED, CalibrationEvidence, Evidence, read_policy
 from nenrin.gates.judge import judge
 from nenrin.gates.sanity import Flaw
@@ -33,6 +33,15 @@ def verdict_of(evidence: Evidence, **changes: object) -> Verdict:
 
 def failed(evidence: Evidence) -> list[str]:
     return [check.name for check in verdict_of(evidence).checks if not check.admits]
+
+
+def admits(found: Comparison, *, anchor: bool, probation: bool) -> bool:
+    """The rule as it is written in docs/loop.md."""
+    if found.verdict == "none":
+        return not (anchor or probation)
+    if anchor:
+        return found.verdict == "better"
+    return found.mean <= SLACK if probation else found.verdict != "worse"
 
 
 days = st.lists(st.floats(-0.1, 0.1), min_size=0, max_size=8).map(np.array)

@@ -27,6 +27,9 @@ def test_a_folder_that_works_and_each_thing_that_breaks_it(tmp_path: Path) -> No
     assert {finding["health"] for finding in found.values()} == {"ok"}
     assert "in 1 chains, which hold" in found["ledger"]["found"]
 
+    away = Shell(tmp_path, {"NENRIN_ONLINE": "redis://127.0.0.1:1/0"})
+    assert "does not answer" in _findings(away, 1)["online store"]["found"]
+
     (tmp_path / "project.py").write_text(f"import not_there\n{CHURN}")
     told = _findings(shell, 1)["project"]
     assert "not_there" in told["found"]

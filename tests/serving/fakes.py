@@ -82,8 +82,10 @@ class Constant:
 class Echo:
     """Feature state that hands on the raw row and when it was asked."""
 
-    def row(self, raw: dict[str, Any], asked: int) -> dict[str, Any]:
-        return {**raw, "asked": asked}
+    waits = False
+
+    def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
+        return [{**row, "asked": at} for row, at in zip(raw, asked, strict=True)]
 
 
 class FakeLoader:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -132,3 +133,40 @@ def test_answers_are_checked(answer: Any, says: str) -> None:
 
 def test_texts_are_answers_too() -> None:
     assert runtime(Says(["late"])).compute(question()).values == ["late"]
+
+
+class Waiting(Echo):
+    """Features of another process, which is away when there are many rows."""
+
+    waits = True
+
+    def __init__(self) -> None:
+        self.threads: list[int] = []
+
+    def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
+        self.threads.append(threading.get_ident())
+        if len(raw) == 7:
+            raise UnavailableError("away")
+        return super().rows(raw, asked)
+
+
+def test_features_that_wait_never_hold_up_the_loop() -> None:
+    features = Waiting()
+    loaded = runtime(Constant(0.25), features)
+    loaded.warm(question())
+    asyncio.run(loaded.answer(question()))
+    assert features.threads[-1] != threading.get_ident()
+
+
+def test_what_is_away_is_asked_once_for_a_batch() -> None:
+    features = Waiting()
+    loaded = runtime(Constant(0.5, seconds=0.02), features)
+
+    async def ask() -> list[Any]:
+        asked = [question(), question(3), question(4)]
+        return await asyncio.gather(*map(loaded.answer, asked), return_exceptions=True)
+
+    first, *others = asyncio.run(ask())
+    assert first.values == [0.5]
+    assert [type(other) for other in others] == [UnavailableError, UnavailableError]
+    assert len(features.threads) == 2

@@ -2,17 +2,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
 from nenrin.core.errors import ConflictError, NotFoundError
+from nenrin.core.instants import HOUR
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
 from nenrin.serving.signature import RequestSignature
-from tests.serving.fakes import EXAMPLE, SIGNATURE
+from tests.serving.fakes import EXAMPLE, SIGNATURE, deployment
 
 
 class Memory:
@@ -31,6 +34,13 @@ class Memory:
 
     def record(self, kind: str, subject: str, body: dict[str, Any]) -> None:
         self.events.append((kind, subject, body))
+
+    def find(self, environment: str, *, subject: str) -> list[Any]:
+        return [
+            SimpleNamespace(sequence=sequence, body=body)
+            for sequence, (_, about, body) in enumerate(self.events, 1)
+            if about == subject
+        ]
 
     def put(self, unit: Memory, deployment: Deployment) -> None:
         self.kept[deployment.name] = deployment
@@ -211,3 +221,22 @@ def test_example(service: ServingService) -> None:
         "FP64",
         "BYTES",
     ]
+
+
+def test_feature_states_keep_the_place_at_which_they_were_named_first(
+    service: ServingService, memory: Memory
+) -> None:
+    service.canary(memory, "delay", "v2", 20, reason="new code", features="s2")
+    service.set_features(memory, "delay", {"v1": "s3"})
+    assert service.feature_states("dev") == {"s2", "s3"}
+    assert service.places_of_states("dev") == {"s1": 1, "s2": 2, "s3": 3}
+
+
+def test_questions_that_are_asked_before_their_row_look_back(
+    service: ServingService, memory: Memory
+) -> None:
+    assert service.looks_back("dev") == 0
+    memory.kept["early"] = deployment(
+        "v1", name="early", request=msgspec.structs.replace(SIGNATURE, shift=-HOUR)
+    )
+    assert service.looks_back("dev") == HOUR

@@ -104,6 +104,16 @@ def test_an_example_of_an_older_signature_is_passed_over() -> None:
     assert setting.versions() == ["v0.1"]
 
 
+def test_an_example_older_than_what_an_online_store_keeps_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RequestError("asked too early")
+
+    monkeypatch.setattr("tests.serving.fakes.Echo.rows", refuse)
+    assert Setting(ListedRoutes(deployment("v0.1", features="s1"))).versions() == ["v0.1"]
+
+
 def test_a_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     setting = Setting(ListedRoutes(deployment("gone")))
     setting.table.refresh()

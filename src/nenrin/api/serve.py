@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.process import BaseProcess
 from types import FrameType
 
@@ -20,7 +21,7 @@ import httpx2
 from nenrin.api.folder import control_socket, predictions_folder
 from nenrin.api.holder import Holder, Opener
 from nenrin.core import logs
-from nenrin.core.errors import RefusedError, UnavailableError
+from nenrin.core.errors import NenrinError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
@@ -179,8 +180,9 @@ def _serve(
     ready: Callable[[str, Platform], None],
     say: Callable[[str], None],
 ) -> None:
+    online = _Online(holder.platform, environment, say)
     beat = threading.Thread(
-        target=_beat, args=(holder, environment, stop), name="nenrin-beat", daemon=True
+        target=_beat, args=(holder, environment, online, stop), name="nenrin-beat", daemon=True
     )
     try:
         for healed in holder.platform.loop.heal(environment):
@@ -227,12 +229,45 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def _beat(holder: Holder, environment: str, stop: threading.Event) -> None:
-    """Let the loop look at what is due, again and again; never while other work runs."""
-    while not stop.wait(_BEAT):
+class _Online:
+    """Keeps the online store, if there is one, at what is served; a problem is said once."""
+
+    def __init__(self, platform: Platform, environment: str, say: Callable[[str], None]) -> None:
+        self._platform = platform
+        self._environment = environment
+        self._say = say
+        self._said = ""
+
+    def fill(self) -> None:
+        """Bring there what it lacks; where that fails, the next beat tries again."""
+        try:
+            self._platform.materialise(self._environment)
+        except NenrinError as error:
+            if error.message != self._said:
+                self._say(f"{error.message} ({error.where}); {error.hint}")
+            self._said = error.message
+        else:
+            self._said = ""
+
+
+def _beat(holder: Holder, environment: str, online: _Online, stop: threading.Event) -> None:
+    """Let the loop look at what is due, again and again; never while other work runs.
+
+    An online store is filled first: the plane may be waiting for what it holds.
+    """
+    due = online.fill
+    while True:
         try:
             with logs.about(environment=environment):
-                holder.works.between(lambda: holder.platform.loop.tick(environment))
+                holder.works.between(due)
         except Exception:  # noqa: BLE001 - the next tick may do better
             if not stop.is_set():
                 _LOG.exception("a tick of the loop failed")
+        due = partial(_turn, holder.platform, environment, online)
+        if stop.wait(_BEAT):
+            return
+
+
+def _turn(platform: Platform, environment: str, online: _Online) -> None:
+    platform.loop.tick(environment)
+    online.fill()

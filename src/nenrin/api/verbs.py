@@ -10,7 +10,7 @@ import msgspec
 
 from nenrin.api.unfinished import Asked
 from nenrin.api.work import Progress
-from nenrin.core.errors import NotFoundError
+from nenrin.core.errors import NotFoundError, UnavailableError
 from nenrin.project.label_texts import new_label_texts
 
 if TYPE_CHECKING:
@@ -35,12 +35,24 @@ def do(platform: Platform, asked: Asked, progress: Progress) -> Any:
 
 
 def _run(platform: Platform, asked: Asked, progress: Progress) -> Any:
-    return platform.projects.run(asked.environment, progress=progress)
+    return _online(platform, asked, progress, platform.projects.run(asked.environment, progress))
 
 
 def _apply(platform: Platform, asked: Asked, progress: Progress) -> Any:
     platform.probe_store()
-    return platform.projects.apply(asked.environment, progress=progress)
+    return _online(platform, asked, progress, platform.projects.apply(asked.environment, progress))
+
+
+def _online(
+    platform: Platform, asked: Asked, progress: Progress, done: dict[str, Any]
+) -> dict[str, Any]:
+    """Bring what is served now into the online store; one that is away takes nothing from what was done."""
+    try:
+        platform.materialise(asked.environment, progress)
+    except UnavailableError as error:
+        note = f"{error.message} ({error.where}): planes answer by what it held, until nenrin up fills it"
+        return {**done, "notes": [*done["notes"], note]}
+    return done
 
 
 def _backtest(platform: Platform, asked: Asked, progress: Progress) -> Any:

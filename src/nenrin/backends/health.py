@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nenrin.backends.compute.fork import can_fork
 from nenrin.backends.compute.probing import probe
+from nenrin.backends.online.opening import open_online
 from nenrin.backends.sql.copying import SqliteStates
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.engines import is_server
@@ -91,6 +92,20 @@ def _file(url: str, store: Path | None) -> Generator[Finding, None, str | None]:
         )
         return None
     return schema
+
+
+def online_of(named: str, state_folder: Path) -> Iterator[Finding]:
+    """Whether the online store answers, where one is set."""
+    try:
+        store = open_online(named, state_folder, reads_only=True)
+        if store is None:
+            return
+        store.get_many("doctor", [b"asked"])
+        store.close()
+    except NenrinError as error:
+        yield _told("online store", error)
+    else:
+        yield Finding(name="online store", found="answers")
 
 
 def project_of(folder: Path) -> Iterator[Finding]:

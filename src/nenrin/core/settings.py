@@ -43,6 +43,11 @@ class Settings(BaseSettings):
         "",
         description="where a node of a cluster keeps what it unpacks; empty: nenrin in the user's cache",
     )
+    online: str = Field(
+        "",
+        description="online features: sqlite, or redis://HOST:PORT/DATABASE; empty: in the memory of"
+        " every data plane",
+    )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
     token: SecretStr | None = Field(

@@ -16,10 +16,10 @@ import polars as pl
 from nenrin.data.times import EVENT, KNOWN
 from nenrin.features import archive
 from nenrin.features.arrays import NO_INSTANT, Ints
-from nenrin.features.compiled import row_function
 from nenrin.features.keys import KeyTable, repeated
 from nenrin.features.kinds import physical
 from nenrin.features.newest import Newest
+from nenrin.features.one_row import OneRow
 from nenrin.features.polars_expr import feature_columns
 from nenrin.features.traced import Traced
 from nenrin.features.tree import Column, walk
@@ -29,7 +29,7 @@ from nenrin.features.windows import Events, SlidingWindow, superseded
 class ViewIndex:
     """The features of a traced view with ``by=`` columns, point in time.
 
-    Args:
+    Attributes:
         traced: the view.
         keys: the different keys.
         frame: the physical columns that the features read of the newest row.
@@ -46,10 +46,10 @@ class ViewIndex:
         windows: Mapping[int, SlidingWindow],
     ) -> None:
         self.traced = traced
-        self._keys = keys
-        self._frame = frame
-        self._newest = newest
-        self._windows = windows
+        self.keys = keys
+        self.frame = frame
+        self.newest = newest
+        self.windows = windows
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,22 +88,25 @@ class ViewIndex:
                 null.
         """
         traced = self.traced
-        groups = self._keys.numbers(keys)
+        groups = self.keys.numbers(keys)
         leaves: list[pl.Series] = [pl.Series("__asked__", asked)]
         found = pl.Series(np.zeros(asked.size, dtype=np.bool_))
-        if self._newest is not None:
-            rows = self._newest.rows_at(groups, asked, traced.ttl)
+        if self.newest is not None:
+            rows = self.newest.rows_at(groups, asked, traced.ttl)
             found = pl.Series(rows >= 0)
             picked = pl.Series(rows).set(~found, None)
-            leaves += [column.gather(picked) for column in self._frame]
+            leaves += [column.gather(picked) for column in self.frame]
         for i, window in enumerate(traced.windows):
-            sums = self._windows[window.span].column(i, window, groups, asked)
+            sums = self.windows[window.span].column(i, window, groups, asked)
             leaves.append(sums.alias(f"__window_{i}__"))
         features = feature_columns(pl.DataFrame(leaves), traced.features)
         nulls = pl.Series(asked == NO_INSTANT)
         for name in traced.by:
             nulls |= keys[name].is_null()
-        gone = {name: nulls | ~found if name in self._of_row else nulls for name in traced.features}
+        gone = {
+            name: nulls | ~found if name in self._one_row.of_row else nulls
+            for name in traced.features
+        }
         return features.select(_emptied(features[name], gone[name]) for name in traced.features)
 
     def row(self, keys: Mapping[str, Any], asked: int) -> dict[str, Any]:
@@ -117,38 +120,25 @@ class ViewIndex:
         key = [keys[name] for name in traced.by]
         if None in key or asked == NO_INSTANT:
             return dict.fromkeys(traced.features)
-        group = self._keys.number(key)
-        leaves: dict[str, Any] = {
-            f"__window_{i}__": self._windows[window.span].value(i, window, group, asked)
+        group = self.keys.number(key)
+        sums = [
+            self.windows[window.span].value(i, window, group, asked)
             for i, window in enumerate(traced.windows)
-        }
-        found = -1
-        if self._newest is not None:
-            found = self._newest.row_at(group, asked, traced.ttl)
-            leaves |= {c.name: None if found < 0 else c[found] for c in self._frame}
-        features: dict[str, Any] = self._function(leaves)
-        return features if found >= 0 else features | dict.fromkeys(self._of_row)
+        ]
+        found = -1 if self.newest is None else self.newest.row_at(group, asked, traced.ttl)
+        values = None if found < 0 else [column[found] for column in self.frame]
+        return self._one_row.features(values, sums)
 
     @cached_property
-    def _function(self) -> Any:
-        return row_function(self.traced.features, self.traced.view)
-
-    @cached_property
-    def _of_row(self) -> frozenset[str]:
-        """The features that read the newest row, and are null if there is none."""
-        stored = self.traced.columns
-        return frozenset(
-            name
-            for name, node in self.traced.features.items()
-            if any(isinstance(n, Column) and n.name in stored for n in walk(node))
-        )
+    def _one_row(self) -> OneRow:
+        return OneRow(self.traced)
 
     def dumps(self) -> bytes:
         """The index as bytes, for the process that answers requests."""
-        frames = {"keys": self._keys.keys, "frame": self._frame}
-        if self._newest is not None:
-            frames |= self._newest.frames()
-        for span, window in self._windows.items():
+        frames = {"keys": self.keys.keys, "frame": self.frame}
+        if self.newest is not None:
+            frames |= self.newest.frames()
+        for span, window in self.windows.items():
             frames |= window.frames(f"window {span}")
         return archive.pack(self.traced.stored(), frames)
 

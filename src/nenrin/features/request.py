@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -134,3 +134,19 @@ _READ: Mapping[Kind, Any] = {
     "instant": _instant,
     "date": _date,
 }
+
+
+def physical_row(columns: Sequence[RequestColumn], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """A request's values of ``columns`` as physical values; members that nobody reads are passed over.
+
+    Raises:
+        RequestError: a column is missing, or its value is not of its kind.
+    """
+    missing = [column.name for column in columns if column.name not in raw]
+    if missing:
+        wanted = ", ".join(column.name for column in columns)
+        raise RequestError(
+            f"the request has no {', '.join(missing)}",
+            hint=f"send {wanted}; null where a value is unknown",
+        )
+    return {column.name: column.physical(raw[column.name]) for column in columns}

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 import polars as pl
 
-from nenrin.core.errors import IntegrityError, NotFoundError, ProjectError, RequestError
+from nenrin.core.errors import IntegrityError, NotFoundError, ProjectError
 from nenrin.data.declare import Dataset
 from nenrin.features.arrays import Ints
 from nenrin.features.by_row import RowFunction
@@ -16,7 +16,7 @@ from nenrin.features.declare import FeatureView
 from nenrin.features.every_column import every_column
 from nenrin.features.index import ViewIndex
 from nenrin.features.kinds import Kind, kind_of
-from nenrin.features.request import RequestColumn
+from nenrin.features.request import RequestColumn, physical_row
 from nenrin.features.request_view import RequestView
 from nenrin.features.trace import trace
 from nenrin.features.traced import Traced
@@ -56,14 +56,15 @@ class FeatureSet:
         parts: the views by name, in the model's order.
     """
 
+    waits = False
     _KINDS: ClassVar[Mapping[str, Any]] = {
         kind.__name__: kind for kind in (ViewIndex, RequestView, RowFunction)
     }
 
     def __init__(self, columns: Sequence[RequestColumn], parts: Mapping[str, Part]) -> None:
         self.columns_read = tuple(columns)
-        self._parts = dict(parts)
-        _refuse_doubles(self._parts)
+        self.parts = dict(parts)
+        _refuse_doubles(self.parts)
 
     @classmethod
     def build(
@@ -114,7 +115,7 @@ class FeatureSet:
     @property
     def names(self) -> tuple[str, ...]:
         """All features, in declared order."""
-        return tuple(name for part in self._parts.values() for name in part.names)
+        return tuple(name for part in self.parts.values() for name in part.names)
 
     @property
     def request_columns(self) -> dict[str, pl.DataType]:
@@ -124,7 +125,7 @@ class FeatureSet:
     @property
     def by_row(self) -> dict[str, str]:
         """The views that could not be traced and run row by row, with the reason and its line."""
-        parts = self._parts.items()
+        parts = self.parts.items()
         return {name: part.reason for name, part in parts if isinstance(part, RowFunction)}
 
     def columns(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
@@ -134,7 +135,7 @@ class FeatureSet:
             rows: the request columns at least, as the dataset's frame has them.
             asked: int64[n] microseconds; ``NO_INSTANT`` for a row without an instant.
         """
-        found = [part.at(rows, asked) for part in self._parts.values()]
+        found = [part.at(rows, asked) for part in self.parts.values()]
         return pl.concat(found, how="horizontal")
 
     def row(self, raw: Mapping[str, Any], asked: int) -> dict[str, Any]:
@@ -147,21 +148,19 @@ class FeatureSet:
         Raises:
             RequestError: a column is missing, or its value is not of its kind.
         """
-        missing = [column.name for column in self.columns_read if column.name not in raw]
-        if missing:
-            raise RequestError(
-                f"the request has no {', '.join(missing)}",
-                hint=f"send {', '.join(self.request_columns)}; null where a value is unknown",
-            )
-        values = {column.name: column.physical(raw[column.name]) for column in self.columns_read}
+        values = physical_row(self.columns_read, raw)
         found: dict[str, Any] = {}
-        for part in self._parts.values():
+        for part in self.parts.values():
             found |= part.row(values, asked)
         return found
 
+    def rows(self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
+        """:meth:`row` of each of n requests."""
+        return [self.row(*each) for each in zip(raw, asked, strict=True)]
+
     def dumps(self) -> bytes:
         """Everything that answers requests, as bytes; the same bytes for the same data and declarations."""
-        views = [(name, type(part).__name__, part.dumps()) for name, part in self._parts.items()]
+        views = [(name, type(part).__name__, part.dumps()) for name, part in self.parts.items()]
         return msgspec.msgpack.encode(_Stored(self.columns_read, tuple(views)))
 
     @classmethod

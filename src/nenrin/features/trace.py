@@ -99,6 +99,7 @@ def trace(view: FeatureView, schema: pl.Schema, tz: str | None) -> Traced:
     }
     return Traced(
         view=declared.name,
+        dataset=view.dataset.declared.name,
         by=by,
         key=view.dataset.declared.key,
         ttl=declared.ttl,

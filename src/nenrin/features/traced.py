@@ -15,6 +15,7 @@ class Traced(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         view: the view's name.
+        dataset: name of the dataset, of a view with ``by``.
         by: columns that join it to a model's rows, with their kinds; empty for a view over the request.
         key: columns that identify a row of its dataset (versions of one row share them).
         ttl: microseconds until a row is too old; None: never.
@@ -27,6 +28,7 @@ class Traced(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     view: str
+    dataset: str = ""
     by: dict[str, Kind] = {}
     key: tuple[str, ...] = ()
     ttl: int | None = None

@@ -69,23 +69,3 @@ def compare(e: np.ndarray | None, unit: Unit = "day") -> Comparison:
     elif mean - ONE_SIDED_5 * se > 0.0:
         verdict = "worse"
     return Comparison(mean=mean, se=se, days=days, verdict=verdict, unit=unit)
-
-
-def admits(
-    comparison: Comparison, *, anchor: bool = False, probation: bool = False, slack: float = SLACK
-) -> bool:
-    """Whether a twin lets its recipe's refresh take the place of what it was compared with.
-
-    Args:
-        comparison: the twin against what is served.
-        anchor: the recipe is the anchor, which must have been shown to be better.
-        probation: the recipe was rolled back last, and must be no worse on average than ``slack``.
-        slack: mean difference that probation forgives; .005 nat, a twentieth of the clip elsewhere.
-    """
-    if comparison.verdict == "none":
-        return not (anchor or probation)
-    if anchor:
-        return comparison.verdict == "better"
-    if probation:
-        return comparison.mean <= slack
-    return comparison.verdict != "worse"

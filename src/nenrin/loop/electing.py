@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from nenrin.gates.evidence import Change
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.fitting import refit
 from nenrin.loop.ports import Step
@@ -13,24 +14,24 @@ def elect(deployed: Deployed, at: int, step: Step) -> Outcome:
     """Race the recipes, fit every one anew, and choose the version to serve, if any."""
     contest = _race(deployed)
     standings = _standings(deployed, contest)
-    chosen = next((standing for standing in standings if standing.ok), None)
-    subject = chosen or standings[0]
-    switch = _switches(deployed, subject.recipe)
     names = [recipe.name for recipe in deployed.declared.recipes]
     fitted, flaws = refit(deployed, names, at, step)
+    if not standings:  # all that is declared is new: its first fits are twins at the next look
+        return Outcome(ships=None, canary=False, told={"chosen": None})
+    chosen = next((standing for standing in standings if standing.ok), None)
+    subject = chosen or standings[0]
     anchor = subject.recipe == ANCHOR
     verdict = verdict_on(
         deployed,
         subject,
         subject.twin.version if anchor else fitted[subject.recipe].version,
-        "anchor" if anchor else "recipe" if switch else "refresh",
         flaws.get(subject.recipe, ()),
         at,
     )
     step.verdicts.append(verdict)
     return Outcome(
         ships=verdict.ships if verdict.admitted and chosen is not None else None,
-        canary=switch,
+        canary=subject.evidence.change == "recipe",
         told={
             "best": contest.best,
             "elected": contest.elected,
@@ -41,26 +42,30 @@ def elect(deployed: Deployed, at: int, step: Step) -> Outcome:
     )
 
 
-def _switches(deployed: Deployed, recipe: str) -> bool:
-    """Whether serving the recipe's refresh would change to another recipe; the anchor has its own rule."""
-    return recipe not in (deployed.current_recipe, ANCHOR)
+def _change(deployed: Deployed, recipe: str) -> Change:
+    """What it would be to serve the recipe's refresh."""
+    if recipe == ANCHOR:
+        return "anchor"
+    return "refresh" if recipe == deployed.current_recipe else "recipe"
 
 
 def _race(deployed: Deployed) -> Race:
     days = deployed.closed_days(28)
-    names = [*[recipe.name for recipe in deployed.declared.recipes], ANCHOR]
-    return race({name: deployed.record(name, days) for name in names}, deployed.current_recipe)
+    current = deployed.current_recipe  # which may be declared no more
+    names = dict.fromkeys([*(r.name for r in deployed.declared.recipes), current, ANCHOR])
+    return race({name: deployed.record(name, days) for name in names}, current)
 
 
 def _standings(deployed: Deployed, contest: Race) -> list[Standing]:
     """The elected recipe, then the others by their mean loss; the anchor only if it is the elected."""
     champion = deployed.artefact(deployed.state.champion)
+    declared = {*(recipe.name for recipe in deployed.declared.recipes), ANCHOR}
     others = [r.name for r in deployed.declared.recipes if r.name != contest.elected]
     if contest.means:
         others.sort(key=lambda name: contest.means[name])
     return [
         standing
         for name in [contest.elected, *others]
-        if (standing := standing_of(deployed, name, champion, switch=_switches(deployed, name)))
-        is not None
+        if name in declared
+        and (standing := standing_of(deployed, name, champion, _change(deployed, name))) is not None
     ]

@@ -42,8 +42,8 @@ def first_look(deployed: Deployed, at: int, step: Step) -> None:
     code_look(deployed, None, at, step)
 
 
-def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) -> None:
-    """Judge the project's code by its twin, and decide its promotion if the gate admits it.
+def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) -> bool:
+    """Judge the project's code by its twin, and decide its promotion if the gate admits it; whether it does.
 
     Args:
         deployed: the deployment by the new code; its slots begin anew.
@@ -57,6 +57,7 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
     if not deployed.trains or state.next_look == NEVER:  # the code before trained, or did not
         state.next_look, state.pulled = grid_look(deployed, at), NEVER
     tuned_from, judged_from = hold_out(deployed, at)
+    before, params = state.fits, state.params
     state.params = deployed.trainer.tune(at, tuned_from, judged_from)
     twin, fit = _twin(deployed, judged_from, at)
     days = _days(deployed, twin, at)
@@ -64,7 +65,6 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
     deployed.judged = _shown(deployed, twin, days)
     names = [recipe.name for recipe in deployed.declared.recipes]
     verdict = _judge(deployed, former, twin, evidence, at)
-    before = state.fits
     slots: dict[str, str] = {}
     if verdict.admitted:
         state.fits = {}
@@ -95,10 +95,11 @@ def code_look(deployed: Deployed, former: Deployed | None, at: int, step: Step) 
         },
     )
     if not ships:
-        state.fits = before
-        return
+        state.fits, state.params = before, params
+        return False
     state.probation = []
     decide(deployed, ships, at, canary=former is not None)
+    return True
 
 
 def hold_out(deployed: Deployed, at: int) -> tuple[int, int]:

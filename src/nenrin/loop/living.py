@@ -263,12 +263,13 @@ class Living:
 
     def _timed(self, environment: str, prepared: Prepared, now: int) -> dict[str, Any]:
         """Turn a deployment whose rows have a time."""
-        state = self.state(environment, prepared.declared.name)
+        name = prepared.declared.name
+        state = self.state(environment, name)
         journal = self._journal(environment, prepared)
-        options = self.freezing.options(environment, prepared.declared.name)
-        deployed = open_deployed(prepared, now, options, state)
+        options = self.freezing.options(environment, name)
+        deployed = judged_by = open_deployed(prepared, now, options, state)
         steps = []
-        if state is not None and state.champion and state.code != prepared.project:
+        if state is not None and _is_new(state, prepared):
             params = deployed.trainer.tune(now, *hold_out(deployed, now))
             rows = len(prepared.table)
             if fits_the_same(deployed.trainer, deployed.declared, state, params, rows):
@@ -276,10 +277,15 @@ class Living:
                 journal.remember(state, now)
             elif options.frozen is not None:
                 found = [*held(state, now), new_code(prepared.project)]
-                return _hold(journal, deployed.name, state, found, options.frozen, now)
+                return _hold(journal, name, state, found, options.frozen, now)
             else:
                 steps.append(self._new_code(deployed, prepared, now))
-                journal.commit(steps[0], deployed.state)
+                journal.commit(steps[0], state)
+        if state is not None and state.refused == prepared.project:
+            by = self._registry.get(environment, state.champion).revision
+            prepared = _by_what_serves(self._replay, environment, prepared, by)
+            journal = self._journal(environment, prepared)
+            deployed = open_deployed(prepared, now, options, state)
         loop = Loop(deployed, journal, now)
         steps += loop.tick(min(now, int(deployed.ground.table.asked[-1])))
         skip_missed_looks(deployed, now)
@@ -287,11 +293,11 @@ class Living:
         if (deployed.state.table, deployed.state.now) != (prepared.table_digest, now):
             deployed.state.table, deployed.state.now = prepared.table_digest, now
             journal.remember(deployed.state, now)
-        judged = deployed.judged
+        judged = judged_by.judged
         return _told_turn(
             steps,
             evaluate(judged, prepared.task.kind, prepared.task.metric) if judged else None,
-            deployed.column_aucs,
+            judged_by.column_aucs,
         )
 
     def _new_code(self, deployed: Deployed, prepared: Prepared, now: int) -> Step:
@@ -299,9 +305,11 @@ class Living:
         state = deployed.state
         old = self._replay.on_table(prepared, state.table) if state.table else prepared
         former = open_deployed(old, now, LIVE, State.loads(state.dumps()))
-        state.code = prepared.project
         step = Step(at=now)
-        code_look(deployed, former, now, step)
+        if code_look(deployed, former, now, step):
+            state.code = prepared.project
+        else:
+            state.refused = prepared.project
         return step
 
     def _timeless(self, environment: str, prepared: Prepared, now: int) -> dict[str, Any]:
@@ -311,6 +319,9 @@ class Living:
             self.state(environment, name),
             self.freezing.options(environment, name).frozen,
         )
+        if state is not None and state.refused == prepared.project:
+            by = self._registry.get(environment, state.champion).revision
+            prepared = _by_what_serves(self._replay, environment, prepared, by)
         if state is not None and frozen is not None:
             change, labelled = change_due(prepared, state, now)
             found = {None: [], "code": [new_code(prepared.project)]}.get(
@@ -361,7 +372,9 @@ class Living:
         revision = self._registry.get(environment, version).revision
         if revision in ("", prepared.served.revision):
             return prepared.served.features
-        return self._replay.features(environment, revision, prepared.declared.name)
+        return self._replay.by_revision(
+            environment, revision, prepared.declared.name
+        ).served.features
 
     def _stands(self, environment: str) -> int | None:
         """The instant at which an environment's calendar stands; None: it goes with the machine's."""
@@ -390,6 +403,20 @@ class Living:
                 hint="run it first: nenrin run, or nenrin adopt",
             )
         return state
+
+
+def _by_what_serves(
+    replay: Replay, environment: str, prepared: Prepared, revision: str
+) -> Prepared:
+    """The deployment by the code that serves, of ``revision``: code that was refused fits nothing."""
+    if revision in ("", prepared.served.revision):
+        return prepared
+    return replay.by_revision(environment, revision, prepared.declared.name)
+
+
+def _is_new(state: State, prepared: Prepared) -> bool:
+    """Whether the code is another than that which serves, and than that which was refused last."""
+    return bool(state.champion) and prepared.project not in (state.code, state.refused)
 
 
 def _hold(

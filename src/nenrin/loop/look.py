@@ -8,10 +8,13 @@ from nenrin.core.instants import DAY, NEVER
 from nenrin.loop.alarming import watch_data
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.electing import elect
+from nenrin.loop.fitting import refit
 from nenrin.loop.ports import Step
 from nenrin.loop.rollout import decide
 from nenrin.loop.schedule import grid_look
 from nenrin.loop.slots import fill
+from nenrin.loop.standing import Outcome
+from nenrin.loop.state import State
 
 
 def take_look(deployed: Deployed, at: int, step: Step) -> None:
@@ -24,11 +27,26 @@ def take_look(deployed: Deployed, at: int, step: Step) -> None:
         return
     state.rings += 1
     champion = state.champion
-    found = (fill if deployed.mixes else elect)(deployed, at, step)
+    if _in_canary(state):
+        found = _fitted_only(deployed, at, step)
+    else:
+        found = (fill if deployed.mixes else elect)(deployed, at, step)
     told = {"ring": state.rings, "trigger": trigger, "champion": champion, **found.told}
     step.record("look.taken", deployed.name, {**told, "ships": found.ships})
     if found.ships and found.ships != champion:
         decide(deployed, found.ships, at, canary=found.canary)
+
+
+def _in_canary(state: State) -> bool:
+    """Whether something goes out stage by stage, or is about to: nothing else then goes out beside it."""
+    return bool(state.stages_left) or (state.pending is not None and state.pending.stages[0] < 100)
+
+
+def _fitted_only(deployed: Deployed, at: int, step: Step) -> Outcome:
+    """Twins for the next look; nothing goes out."""
+    refit(deployed, [recipe.name for recipe in deployed.declared.recipes], at, step)
+    told = {"chosen": None, "waits": "a canary is on its way"}
+    return Outcome(ships=None, canary=False, told=told)
 
 
 def _trigger(deployed: Deployed, at: int) -> str:

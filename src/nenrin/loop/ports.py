@@ -225,8 +225,8 @@ class Replay(Protocol):
         """The same deployment over another row table: the one that its former code was scored on."""
         ...
 
-    def features(self, environment: str, revision: str, deployment: str) -> str:
-        """Digest of the feature state over the newest data by the code of an earlier revision."""
+    def by_revision(self, environment: str, revision: str, deployment: str) -> Prepared:
+        """The deployment over the newest data, by the code of an earlier revision."""
         ...
 
     def loaded(self, environment: str) -> tuple[str, ...]:

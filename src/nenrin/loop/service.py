@@ -61,10 +61,8 @@ class LoopService:
         projects: Projects,
         leases: Leases,
     ) -> None:
-        self._leases = leases
         journals = Journals(units, registry, gates, serving, states, store)
-        self._units = units
-        self._replay = replay
+        self._units, self._replay, self._leases = units, replay, leases
         self._replays = Replays(
             environment,
             units=units,

@@ -22,6 +22,24 @@ def begin_shares(deployed: Deployed) -> None:
     }
 
 
+def join_shares(deployed: Deployed) -> None:
+    """Give slots that have no share yet an equal part of the whole, taken from the others in proportion.
+
+    So a recipe joins that was declared later; where one version served until now, all slots share alike.
+    """
+    state = deployed.state
+    if state.anchor not in state.shares:
+        begin_shares(deployed)
+        return
+    before = state.shares[state.anchor]
+    new = [recipe.name for recipe in deployed.declared.recipes if recipe.name not in before]
+    slots = len(before) + len(new)
+    joined = {slot: share * len(before) / slots for slot, share in before.items()}
+    joined |= dict.fromkeys(new, 1 / slots)
+    if new:
+        state.shares = {**state.shares, state.anchor: joined}
+
+
 def move_shares(deployed: Deployed, day: int) -> dict[str, float]:
     """Move the shares of the slots that serve by their day mean losses, the losses before recalibration.
 

@@ -12,7 +12,7 @@ from nenrin.loop.deployed import Deployed
 from nenrin.loop.fitting import refit
 from nenrin.loop.mixture import compose
 from nenrin.loop.ports import Step
-from nenrin.loop.sharing import begin_shares
+from nenrin.loop.sharing import join_shares
 from nenrin.loop.standing import Outcome, Standing, standing_of, verdict_on
 from nenrin.loop.state import Artefact
 
@@ -25,15 +25,12 @@ def fill(deployed: Deployed, at: int, step: Step) -> Outcome:
     fitted, flaws = refit(deployed, names, at, step)
     slots, chosen = dict(state.slots), []
     for name, standing in standings.items():
-        verdict = verdict_on(
-            deployed, standing, fitted[name].version, "refresh", flaws.get(name, ()), at
-        )
+        verdict = verdict_on(deployed, standing, fitted[name].version, flaws.get(name, ()), at)
         step.verdicts.append(verdict)
-        if standing.ok and verdict.admitted:
+        if verdict.admitted:
             slots[name] = fitted[name].version
             chosen.append(name)
-    if state.anchor not in state.shares:
-        begin_shares(deployed)  # until now one version was served
+    join_shares(deployed)
     ships = together(deployed, slots, at, step).version if slots else None
     return Outcome(
         ships=ships,
@@ -64,4 +61,4 @@ def _standing(deployed: Deployed, name: str) -> Standing | None:
     state = deployed.state
     empty = state.champion if name in state.probation else ""
     served = state.slots.get(name, empty)
-    return standing_of(deployed, name, deployed.artefact(served) if served else None)
+    return standing_of(deployed, name, deployed.artefact(served) if served else None, "refresh")

@@ -7,13 +7,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nenrin.gates.comparison import Comparison, admits, compare
-from nenrin.gates.evidence import Change
+from nenrin.gates.evidence import Change, Evidence
 from nenrin.gates.judge import judge
 from nenrin.gates.sanity import Flaw
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.deployed import Deployed
-from nenrin.loop.evidence import JUDGED_DAYS, against, gather
+from nenrin.loop.evidence import JUDGED_DAYS, gather
 from nenrin.loop.race import ANCHOR
 from nenrin.loop.state import Artefact
 
@@ -25,19 +24,19 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
         recipe: its name, or ``anchor``.
         twin: what judges it.
         served: what its refresh would replace: the champion, or what its slot serves; None: an empty slot.
-        evidence: the twin against that.
-        ok: whether its refresh may go out.
+        evidence: all that the gate may ask of the twin.
+        ok: whether the gate lets its refresh go out, if the fit is sound.
     """
 
     recipe: str
     twin: Artefact
     served: Artefact | None
-    evidence: Comparison
+    evidence: Evidence
     ok: bool
 
     def as_dict(self) -> dict[str, Any]:
         """As a look's event keeps it."""
-        found = self.evidence
+        found = self.evidence.champion
         return {
             "twin": self.twin.version,
             "ok": self.ok,
@@ -57,57 +56,36 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def standing_of(
-    deployed: Deployed, recipe: str, served: Artefact | None, *, switch: bool = False
+    deployed: Deployed, recipe: str, served: Artefact | None, change: Change
 ) -> Standing | None:
-    """Judge a recipe by its twin against what serves; None where it has no twin.
-
-    A refresh has the presumption of being better. A ``switch`` to another recipe has not, for what serves
-    could stay: it is judged like one on probation.
-    """
+    """Judge a recipe by its twin against what serves; None where it has no twin."""
     state = deployed.state
     twin = deployed.artefact(state.anchor) if recipe == ANCHOR else state.twin(recipe)
     if twin is None:
         return None
-    evidence = (
-        against(deployed, twin, served, deployed.closed_days(JUDGED_DAYS))
-        if served
-        else compare(None)
+    evidence = gather(
+        deployed,
+        twin,
+        deployed.closed_days(JUDGED_DAYS),
+        champion=served,
+        change=change,
+        probation=recipe in state.probation,
     )
-    ok = admits(
-        evidence,
-        anchor=recipe == ANCHOR,
-        probation=switch or recipe in state.probation,
-        slack=deployed.cap() / 20,
-    )
+    ok = all(check.admits for check in deployed.policy.check(evidence.numbers()))
     return Standing(recipe=recipe, twin=twin, served=served, evidence=evidence, ok=ok)
 
 
 def verdict_on(
-    deployed: Deployed,
-    standing: Standing,
-    ships: str,
-    change: Change,
-    flaws: tuple[Flaw, ...],
-    at: int,
+    deployed: Deployed, standing: Standing, ships: str, flaws: tuple[Flaw, ...], at: int
 ) -> Verdict:
     """The gate's verdict on shipping the fit ``ships`` of a recipe that stands so."""
-    state, served = deployed.state, standing.served
-    evidence = gather(
-        deployed,
-        standing.twin,
-        deployed.closed_days(JUDGED_DAYS),
-        champion=served,
-        change=change,
-        probation=standing.recipe in state.probation,
-        flaws=flaws,
-    )
-    against_ = {"champion": served.version} if served else {}
+    against = {"champion": standing.served.version} if standing.served else {}
     return judge(
         deployment=deployed.name,
         judged=standing.twin.version,
         ships=ships,
-        against={**against_, "anchor": state.anchor, "baseline": "prior"},
-        evidence=evidence,
+        against={**against, "anchor": deployed.state.anchor, "baseline": "prior"},
+        evidence=msgspec.structs.replace(standing.evidence, flaws=flaws),
         policy=deployed.policy,
         at=at,
     )

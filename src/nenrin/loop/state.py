@@ -144,6 +144,7 @@ class State(msgspec.Struct, kw_only=True):
         ticketed: versions for which an age ticket was opened.
         struck: injected faults that have struck.
         code: digest of the project that the slots were fitted by.
+        refused: digest of the project whose code the gate refused last: looks go by the code that serves.
         table: digest of the row table that they are scored on.
         labels: labelled rows at the newest fit, where rows have no time.
         held: changes that a freeze holds and that the ledger was told of: kind to what it was then.
@@ -182,6 +183,7 @@ class State(msgspec.Struct, kw_only=True):
     ticketed: list[str] = []
     struck: list[str] = []
     code: str = ""
+    refused: str = ""
     table: str = ""
     labels: int = 0
     held: dict[str, str] = {}

@@ -61,6 +61,7 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
         return None
     state = state or State(settle=0, next_block=0, next_day=0, next_look=NEVER)
     step = Step(at=now)
+    before = state.params
     if change != "refresh":
         state.params = _tuned(prepared, now)
     order = Order(recipe=prepared.declared.recipes[0], at=now, cutoff=now + 1, params=state.params)
@@ -85,7 +86,7 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
     _enter(state, artefact, fit, step)
     state.held_out = {**state.held_out, artefact.version: answers.put(_kept(prepared, held_out))}
     state.rings += 1
-    state.last_look, state.code, state.table = now, prepared.project, prepared.table_digest
+    state.last_look, state.table = now, prepared.table_digest
     state.labels, state.now = labelled, now
     body = {
         "ring": state.rings,
@@ -98,6 +99,9 @@ def turn(prepared: Prepared, state: State | None, now: int, answers: ContentStor
     step.record("look.taken", prepared.declared.name, body)
     if verdict.admitted:
         _serve(state, artefact, change, step)
+        state.code = prepared.project
+    elif change == "code":
+        state.refused, state.params = prepared.project, before
     known, how = np.isfinite(y), HOW if prepared.trains else HOW_BROUGHT
     judged = Judged(y=y[known], p=held_out[known], baseline=baseline[known], days=None, how=how)
     evaluation = evaluate(judged, prepared.task.kind, prepared.task.metric)
@@ -129,7 +133,7 @@ def _change(prepared: Prepared, state: State | None, labelled: int, now: int) ->
     """What there is to do: nothing yet served, code that fits another model, or enough new labels."""
     if state is None or not state.champion:
         return "first"
-    if state.code != prepared.project:
+    if prepared.project not in (state.code, state.refused):
         params = _tuned(prepared, now)
         rows = len(prepared.table)
         if not fits_the_same(prepared.trainer, prepared.declared, state, params, rows):

@@ -19,7 +19,7 @@ from nenrin.loop.state import State
 def fits_the_same(
     trainer: Trainer, declared: DeploymentSpec, state: State, params: dict[str, Any], rows: int
 ) -> bool:
-    """Whether the trainer's code fits anew what is served, the champion or its canary.
+    """Whether the trainer's code fits anew all that is served, by the champion or by its canary.
 
     Fits are the same by their bytes, or by their answers to every row, to the bit: the bytes of a pickled
     object hold line numbers too.
@@ -34,21 +34,19 @@ def fits_the_same(
     if params != state.params:
         return False
     canaries = [version for version, _ in state.segments[-1].variants] if state.segments else []
-    served = [
-        state.artefacts[fit]
-        for version in dict.fromkeys([state.champion, *canaries])
-        for fit in fits_of(state.artefacts[version])
-    ]
     recipes = {recipe.name: recipe for recipe in declared.recipes}
-    known = [old for old in served if old.recipe in recipes]
-    orders = [
-        Order(recipe=recipes[old.recipe], at=old.look, cutoff=old.cutoff, params=params)
-        for old in known
-    ]
-    fits = trainer.fit(orders)
-    return any(
-        _alike(trainer, fit.model, old.model, rows) for fit, old in zip(fits, known, strict=True)
-    )
+
+    def alike(version: str) -> bool:
+        served = [state.artefacts[fit] for fit in fits_of(state.artefacts[version])]
+        known = [old for old in served if old.recipe in recipes]
+        orders = [
+            Order(recipe=recipes[old.recipe], at=old.look, cutoff=old.cutoff, params=params)
+            for old in known
+        ]
+        fits = zip(trainer.fit(orders), known, strict=True)
+        return bool(known) and all(_alike(trainer, fit.model, old.model, rows) for fit, old in fits)
+
+    return any(alike(version) for version in dict.fromkeys([state.champion, *canaries]))
 
 
 def _alike(trainer: Trainer, model: str, old: str, rows: int) -> bool:

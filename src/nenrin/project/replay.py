@@ -182,19 +182,18 @@ class ProjectReplay:
             trainer=trainer.on_table(table) if isinstance(trainer, GraphTrainer) else trainer,
         )
 
-    def features(self, environment: str, revision: str, deployment: str) -> str:
-        """Digest of the feature state over the newest data by the code of an earlier revision."""
+    def by_revision(self, environment: str, revision: str, deployment: str) -> Prepared:
+        """The deployment over the newest data, by the code of an earlier revision."""
         with self._units.read(environment) as unit:
             found = self._revisions.get(unit, revision)
         project = self.unpacked(found)
-        prepared = self._preparer(environment, project, found).prepare(
+        return self._preparer(environment, project, found).prepare(
             environment,
             project.deployment(deployment),
             load=False,
             now=self._calendar.now(),
             progress=None,
         )
-        return prepared.served.features
 
     def loaded(self, environment: str) -> tuple[str, ...]:
         """The ids of the newest loads of an environment."""

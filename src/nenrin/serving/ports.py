@@ -41,14 +41,27 @@ class Answerer(Protocol):
 
 
 class Features(Protocol):
-    """Loaded feature state: raw request columns in, the model's columns out."""
+    """Raw request columns in, the model's columns out.
 
-    def row(self, raw: dict[str, Any], asked: int) -> dict[str, Any]:
-        """The features of one row as they were known at ``asked`` (microseconds UTC).
+    Attributes:
+        waits: whether an answer waits for another process: then no event loop asks for it.
+    """
+
+    @property
+    def waits(self) -> bool:
+        """See above."""
+        ...
+
+    def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
+        """The features of n rows, each as they were known when it is asked (microseconds UTC).
 
         Args:
             raw: the request's columns, plain values; times are aware ``datetime`` in UTC.
-            asked: the instant of the question.
+            asked: the instants of the questions.
+
+        Raises:
+            RequestError: a row cannot be answered.
+            UnavailableError: what holds the values does not answer.
         """
         ...
 

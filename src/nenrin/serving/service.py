@@ -256,6 +256,24 @@ class ServingService:
         with self._units.read(environment) as unit:
             return self._deployments.all(unit)
 
+    def feature_states(self, environment: str) -> set[str]:
+        """Digests of the feature states that routes name."""
+        variants = [v for each in self.list(environment) for v in each.route.variants]
+        return {variant.features for variant in variants if variant.features}
+
+    def looks_back(self, environment: str) -> int:
+        """How long before the time of their row questions are asked at most, microseconds (``at=``)."""
+        return max((-each.request.shift for each in self.list(environment)), default=0)
+
+    def places_of_states(self, environment: str) -> dict[str, int]:
+        """For each feature state that was ever served, the sequence of the event that named it first."""
+        places: dict[str, int] = {}
+        for each in self.list(environment):
+            for event in self._units.find(environment, subject=each.name):
+                for variant in event.body.get("route", []):
+                    places.setdefault(variant["features"], event.sequence)
+        return places
+
     def show(self, environment: str, name: str) -> Deployment:
         """One deployment.
 

@@ -58,6 +58,7 @@ class Runtime:
         self.version = variant.version
         self._answerer = answerer
         self._features = features
+        self._waits = features is not None and features.waits
         self._timer = timer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._queue: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
@@ -77,10 +78,7 @@ class Runtime:
             seen = (
                 [dict(row) for row in question.rows]
                 if features is None
-                else [
-                    features.row(row, asked)
-                    for row, asked in zip(question.rows, question.asked, strict=True)
-                ]
+                else features.rows(question.rows, question.asked)
             )
             values = _checked(self._answerer.answer_rows(seen), len(seen))
         except NenrinError:
@@ -115,7 +113,8 @@ class Runtime:
             StepError: as :meth:`compute`.
         """
         rows = len(question.rows)
-        if not self._busy and max(self._call_seconds, rows * self._row_seconds) <= INLINE_SECONDS:
+        seconds = max(self._call_seconds, rows * self._row_seconds)
+        if not (self._busy or self._waits) and seconds <= INLINE_SECONDS:
             return self.compute(question)
         if self._queued_rows and self._queued_rows + rows > QUEUE_ROWS:
             raise UnavailableError(
@@ -164,6 +163,8 @@ class Runtime:
         if len(questions) > 1:
             try:
                 return list(_split(self.compute(_joined(questions)), questions))
+            except UnavailableError as error:
+                return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
         return [self._compute_safely(question) for question in questions]

@@ -194,12 +194,13 @@ class RouteTable:
         answerer = self._loader.open(variant)
         features = self._loader.features(variant.features) if variant.features else None
         runtime = Runtime(variant, answerer, features, self._timer)
+        now = self._calendar.now() if live.stands_at is None else live.stands_at
         try:
             rows = reader.records([live.deployment.example])
+            runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
         except RequestError:
-            return runtime  # the example is of an older signature: it says nothing of this version
-        now = self._calendar.now() if live.stands_at is None else live.stands_at
-        runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
+            # of an older signature, or older than what an online store keeps: it says nothing
+            return runtime
         return runtime
 
 

@@ -1,0 +1,1 @@
+"""Online stores: newest values by key, beside the content store."""
