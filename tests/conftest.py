@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, settings
 
 from nenrin.testing.object_store import ObjectStoreServer, object_store_server
 from nenrin.testing.postgres import PostgresServer, postgres_server
+from nenrin.testing.ray_nodes import RayNodes, ray_nodes
 
 settings.register_profile(
     "repeatable",
@@ -26,6 +27,13 @@ settings.load_profile("repeatable")  # for more: pytest --hypothesis-profile=tho
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("NENRIN_", "AWS_"))]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
+    """A real Ray cluster of two nodes, ``a`` and ``b``, started by the first test that needs one."""
+    with ray_nodes(tmp_path_factory.mktemp("ray"), "a", "b") as nodes:
+        yield nodes
 
 
 @pytest.fixture(scope="session")

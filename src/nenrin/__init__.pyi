@@ -9,6 +9,7 @@ from nenrin.loop.declare import every as every
 from nenrin.loop.declare import history as history
 from nenrin.loop.declare import trailing as trailing
 from nenrin.loop.worth import value as value
+from nenrin.pipelines.needs import resources as resources
 from nenrin.project.steps import map as map  # noqa: A004
 from nenrin.project.steps import step as step
 from nenrin.training.declare import import_model as import_model

@@ -21,9 +21,7 @@ from nenrin.backends.blobs.opening import (
     probe_store,
     store_at,
 )
-from nenrin.backends.compute.fork import ForkExecutor, can_fork
-from nenrin.backends.compute.in_process import InProcessExecutor
-from nenrin.backends.compute.spawn import SpawnExecutor
+from nenrin.backends.compute.opening import Place, open_executor, room
 from nenrin.backends.health import online_of, project_of, state_of
 from nenrin.backends.online.opening import open_online
 from nenrin.backends.sql.data import SqlDatasetVersions
@@ -47,7 +45,6 @@ from nenrin.core.digest import digest
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
-from nenrin.core.jobs import Room
 from nenrin.core.leases import Alone, Leases
 from nenrin.core.pruning import Pruning
 from nenrin.core.restore import restore
@@ -120,6 +117,12 @@ class Platform:
         self.probe_store = partial(probe_store, settings.store)
         self._materialiser = Materialiser(self._online, self.store) if self._online else None
         self._executor: Executor | None = None
+        self._works = Place(
+            executor=settings.executor,
+            workers=settings.workers,
+            store=settings.store_url,
+            log=settings.state_folder / "workers.log",
+        )
         self._starting = threading.Lock()
         self._notes: list[str] = []
         timer = self._timer = SystemTimer()
@@ -291,27 +294,14 @@ class Platform:
         with self._starting:
             if self._executor is None:
                 settings = self.settings
-                if settings.workers == 0:
-                    self._executor = InProcessExecutor(self.store, project_attributes)
-                else:
-                    opened = partial(store_at, settings.store, settings.state_folder)
-                    log = settings.state_folder / "workers.log"
-                    self._executor = (
-                        ForkExecutor(
-                            settings.workers,
-                            opened,
-                            project_attributes,
-                            log=log,
-                            note=self._notes.append,
-                        )
-                        if can_fork()
-                        else SpawnExecutor(settings.workers, opened, project_attributes, log=log)
-                    )
+                opened = partial(store_at, settings.store, settings.state_folder)
+                self._executor = open_executor(
+                    self._works, self.store, opened, project_attributes, self._notes.append
+                )
             return self._executor
 
     def _dispatcher(self, environment: str) -> Dispatcher:
         """What runs the jobs of one run."""
-        workers = self.settings.workers or 1
         return Dispatcher(
             units=self.units,
             jobs=self._jobs,
@@ -319,7 +309,7 @@ class Platform:
             calendar=self.calendar,
             timer=self._timer,
             environment=environment,
-            machine=Room(cpus=float(workers), memory=_memory(), jobs=4 * workers),
+            machine=room(self._works, self._started),
             scratch=self.settings.state_folder / "scratch",
             worker=f"{self._place}{os.getpid()}",
             logs=self.logs,
@@ -332,11 +322,6 @@ class Platform:
 
     def _worker_cpu(self) -> float:
         return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())
-
-
-def _memory() -> int:
-    """Bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

@@ -294,7 +294,9 @@ def test_a_step_that_is_killed(shell: Shell, body: str, says: str, at: str, do: 
 
 def test_a_step_that_uses_too_much_memory(shell: Shell) -> None:
     body = "kept = [bytes([n % 7]) * 10_000_000 for n in range(90)]; time.sleep(5)"
-    shell.project.write_text(STEPS.format(options='memory="300MB"', body=body))
+    shell.project.write_text(
+        STEPS.format(options='resources=nr.resources(memory="300MB")', body=body)
+    )
     done = shell.here("run", code=10)
     _told(shell, done, says="may use 300 MB", at="kept = [", do="let it use more memory")
     _mended(shell)

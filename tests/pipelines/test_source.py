@@ -70,7 +70,11 @@ def test_what_decides_must_count(
         ("project.py", "@nr.step\ndef report", "\n\n\n@nr.step\n\ndef report"),
         ("project.py", "scale(flights) + n", "(scale( flights )  +  n)"),
         ("project.py", "return report", "return [report]"),
-        ("project.py", "@nr.step\ndef report", '@nr.step(timeout="10m", memory="1GB")\ndef report'),
+        (
+            "project.py",
+            "@nr.step\ndef report",
+            '@nr.step(timeout="10m", resources=nr.resources(cpus=2))\ndef report',
+        ),
         ("project.py", "@nr.step\ndef other", '@nr.step(cache=False, env=["A"])\ndef other'),
         (
             "project.py",

@@ -45,7 +45,7 @@ def test_holds_sources_and_declared_files(project: Path, tmp_path: Path) -> None
     revision = snapshot(project, store, ["data/customers.csv"])
     assert [file.path for file in revision.files] == ["data/customers.csv"]
     folder = unpack(revision, store, tmp_path / "unpacked")
-    assert folder == tmp_path / "unpacked" / revision.id
+    assert folder == tmp_path / "unpacked" / revision.digest
     assert paths(folder) == ["data/customers.csv", "features/sky.py", "project.py"]
     for path in paths(folder):
         assert (folder / path).read_bytes() == (project / path).read_bytes()
@@ -132,7 +132,7 @@ def test_unpacks_once(project: Path, tmp_path: Path) -> None:
     (folder / "project.py").write_text("touched")
     assert unpack(revision, store, tmp_path / "unpacked") == folder
     assert (folder / "project.py").read_text() == "touched"
-    assert [path.name for path in folder.parent.iterdir()] == [revision.id]
+    assert [path.name for path in folder.parent.iterdir()] == [revision.digest]
 
 
 def test_an_unpacking_that_fails_leaves_nothing(project: Path, tmp_path: Path) -> None:

@@ -36,10 +36,11 @@ class Retries(msgspec.Struct, frozen=True):
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """What a job takes of a machine: cores, and bytes of memory that it may use (None: no limit)."""
+    """What a job takes of a machine: cores, bytes of memory that it may use (None: no limit), GPUs."""
 
     cpus: float = 1.0
     memory: int | None = None
+    gpus: float = 0.0
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         seed: what numpy, random and torch are seeded with.
         priority: higher is taken first; among equals the oldest.
         needs: what it takes of a machine.
+        env: environment variables that it reads, as they are where its run is.
         timeout: seconds that an attempt may take; None: any.
         retries: how often a failed attempt is made again.
         state: where it stands.
@@ -75,6 +77,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     priority: int = 0
     needs: Needs = Needs()
+    env: tuple[str, ...] = ()
     timeout: float | None = None
     retries: Retries = Retries()
     state: JobState = "waiting"
@@ -87,11 +90,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Room(msgspec.Struct, frozen=True):
-    """What is free on a machine: cores, bytes of memory, and how many jobs may be taken at once."""
+    """What is free: cores, bytes of memory, how many jobs may be taken at once, GPUs."""
 
     cpus: float
     memory: int
     jobs: int
+    gpus: float = 0.0
 
 
 def fitting(waiting: Sequence[Job], room: Room) -> list[Job]:
@@ -100,12 +104,12 @@ def fitting(waiting: Sequence[Job], room: Room) -> list[Job]:
     None overtakes one that does not fit: a job that needs much would wait for ever. One that needs more than
     the machine has is taken when all of it is free, since ``room`` is then as large as it gets.
     """
-    cpus, memory, taken = room.cpus, room.memory, list[Job]()
+    cpus, memory, gpus, taken = room.cpus, room.memory, room.gpus, list[Job]()
     for job in waiting:
-        asked = job.needs.memory or 0
-        if len(taken) >= room.jobs or job.needs.cpus > cpus or asked > memory:
+        needs, asked = job.needs, job.needs.memory or 0
+        if len(taken) >= room.jobs or needs.cpus > cpus or asked > memory or needs.gpus > gpus:
             break
-        cpus, memory = cpus - job.needs.cpus, memory - asked
+        cpus, memory, gpus = cpus - needs.cpus, memory - asked, gpus - needs.gpus
         taken.append(job)
     return taken
 

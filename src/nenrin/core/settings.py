@@ -34,6 +34,15 @@ class Settings(BaseSettings):
         "",
         description="content by digest: a folder, or s3://BUCKET/PREFIX; empty: .nenrin/store in the folder",
     )
+    executor: str = Field(
+        "",
+        description="where steps, fits and trials run; ray://HOST:PORT: on the cluster of that head, "
+        "ray: on the cluster that this machine is a node of; empty: here",
+    )
+    node_folder: str = Field(
+        "",
+        description="where a node of a cluster keeps what it unpacks; empty: nenrin in the user's cache",
+    )
     online: str = Field(
         "",
         description="online features: sqlite, or redis://HOST:PORT/DATABASE; empty: in the memory of"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import shutil
 from collections.abc import Callable, Sequence
@@ -194,12 +195,13 @@ class Dispatcher:
     def _free(self) -> Room:
         """What the jobs that run leave; all of it where none does, however much the next one needs."""
         if not self._attempts:
-            return Room(cpus=float("inf"), memory=2**62, jobs=1)
+            return Room(cpus=float("inf"), memory=2**62, jobs=1, gpus=float("inf"))
         needs = [attempt.job.needs for attempt in self._attempts.values()]
         return Room(
             cpus=self._machine.cpus - sum(need.cpus for need in needs),
             memory=self._machine.memory - sum(need.memory or 0 for need in needs),
             jobs=self._machine.jobs - len(needs),
+            gpus=self._machine.gpus - sum(need.gpus for need in needs),
         )
 
     def _begin(self, job: Job) -> None:
@@ -210,7 +212,10 @@ class Dispatcher:
             name=job.name,
             project=Path(job.project) if job.project else None,
             seed=job.seed,
+            cpus=job.needs.cpus,
+            gpus=job.needs.gpus,
             memory=job.needs.memory,
+            environ={name: os.environ.get(name) for name in job.env},
             timeout=job.timeout,
             scratch=scratch,
             said=lambda said: self._logs.heard(job, said),

@@ -22,15 +22,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ProjectLoader = Callable[[Path], Mapping[str, object]]
+Find = Callable[[ContentStore, str], Path]
 Announce = Callable[[str, str], None]
 
 
-def _unheard(_said: object) -> None:
+def unheard(_said: object) -> None:
     """Nobody listens."""
 
 
 def _quietly(where: str, hint: str) -> None:
     """Announce to nobody."""
+
+
+def as_named(_store: ContentStore, project: str) -> Path:
+    """Finds projects where their names say: on the machine that has unpacked them."""
+    return Path(project)
 
 
 class Line(msgspec.Struct, frozen=True):
@@ -61,22 +67,28 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: what people call it.
         project: the unpacked revision whose code it runs, imported beforehand where that can be done; its
-            frames are the user's own. None: no project's.
+            frames are the user's own. None: no project's. Its folder bears the revision's digest, by which
+            another machine finds it.
+        cpus, gpus: what it keeps busy, for executors that look for a machine with room.
         memory: bytes that its processes may use; None: any.
         timeout: seconds that it may take, its start included; None: any.
         scratch: its working folder; None: that of this process.
         seed: what numpy, random and torch are seeded with.
+        environ: variables that it finds set so, or not at all (None), whatever its machine has.
         said: hears what it writes and reports, from another thread, in order: all of it before the result
             is there. What it raises is ignored.
     """
 
     name: str
     project: Path | None = None
+    cpus: float = 1.0
+    gpus: float = 0.0
     memory: int | None = None
     timeout: float | None = None
     scratch: Path | None = None
     seed: int = 0
-    said: Callable[[Said], None] = _unheard
+    environ: Mapping[str, str | None] = {}
+    said: Callable[[Said], None] = unheard
 
 
 class Running(Protocol[T]):
@@ -132,14 +144,16 @@ class WorkerContext:
         *,
         timer: Timer | None = None,
         announce: Announce = _quietly,
-        said: Callable[[Said], None] = _unheard,
+        said: Callable[[Said], None] = unheard,
         scratch: Path | None = None,
+        find: Find = as_named,
     ) -> None:
         self.store = store
         self.scratch = scratch
         self.timer = timer or SystemTimer()
         self._said = said
         self._load_project = load_project
+        self._find = find
         self._announce = announce
         self._kept: dict[str, OrderedDict[str, Any]] = {}
 
@@ -149,13 +163,21 @@ class WorkerContext:
         vars(other).update(scratch=task.scratch, _said=task.said)
         return other
 
-    def project(self, folder: str) -> Mapping[str, object]:
-        """The attributes of the project module in ``folder``, imported once a worker.
+    def project(self, name: str) -> Mapping[str, object]:
+        """The attributes of the project module of an unpacked revision, imported once a worker.
+
+        Args:
+            name: the folder, as whoever asked for the work has it: on another machine only its last part
+                counts, the revision's digest.
 
         Raises:
             ProjectError: the project file cannot be imported.
         """
-        return self.cached("project", folder, lambda: self._load_project(Path(folder)), keep=4)
+        return self.cached("project", name, lambda: self._load_project(self.folder(name)), keep=4)
+
+    def folder(self, name: str) -> Path:
+        """Where this machine has the files of a project, by the name that :meth:`project` takes."""
+        return self.cached("folder", name, lambda: self._find(self.store, name), keep=4)
 
     def cached(self, kind: str, key: str, make: Callable[[], T], *, keep: int) -> T:
         """What ``make`` gives for ``key``, made once; of each kind the ``keep`` last used stay."""

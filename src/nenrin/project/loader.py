@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ from nenrin.training.declare import Model
 
 FILE = "project.py"
 _NAME = "nenrin_project_"
+_DIGEST = re.compile(r"[0-9a-f]{64}")  # names the folder of an unpacked revision
 _FOLDERS: set[str] = set()  # of every project that this process has imported
 _COPY = (
     "workers import a copy of the *.py files: read other files inside functions, "
@@ -226,7 +228,7 @@ def imported(path: Path) -> ModuleType:
         ProjectError: the file is no Python, or raises when it is imported.
         MissingExtraError: it imports a library that is not installed.
     """
-    name = f"{_NAME}{digest(str(path.resolve()))[:12]}"
+    name = _name_of(path)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ProjectError("the file cannot be imported", where=str(path))
@@ -257,6 +259,13 @@ def imported(path: Path) -> ModuleType:
     finally:
         sys.path.remove(folder)
     return module
+
+
+def _name_of(path: Path) -> str:
+    """The module's name: of an unpacked revision the same wherever it lies, since pickles hold it."""
+    revision = path.name == FILE and _DIGEST.fullmatch(path.parent.name)
+    told = path.parent.name if revision else str(path.resolve())
+    return f"{_NAME}{digest(told)[:12]}"
 
 
 def _forget_others(folder: str) -> None:

@@ -152,6 +152,7 @@ class OwnGraph:
             seed=int(digest([spec.name, dict(read), item])[:8], 16),
             priority=spec.priority,
             needs=spec.needs,
+            env=spec.env,
             timeout=spec.timeout,
             retries=spec.retries,
         )

@@ -90,7 +90,7 @@ def run_step(context: WorkerContext, payload: Any) -> StepOutput:
     job = msgspec.convert(payload, StepJob)
     found = context.project(job.project)
     step = next(s for s in found.values() if isinstance(s, Step) and s.declared.name == job.step)
-    project = Path(job.project)
+    project = context.folder(job.project)
     if context.scratch is not None:
         _lay_out(step.declared.files, project, context.scratch)
     arguments = _arguments(context, job, step.declared.over)
@@ -99,7 +99,10 @@ def run_step(context: WorkerContext, payload: Any) -> StepOutput:
         value = _guarded(step, "raised", project, lambda: step(**arguments))
     context.entering("")
     kept: StepOutput = _guarded(
-        step, "returned what cannot be kept:", project, lambda: _kept(context.store, job, value)
+        step,
+        "returned what cannot be kept:",
+        project,
+        lambda: _kept(context.store, job, str(project), value),
     )
     return msgspec.structs.replace(kept, undeclared=_undeclared(step, seen))
 
@@ -119,17 +122,17 @@ def _guarded(step: Step, what: str, project: Path, call: Callable[[], Any]) -> A
         ) from error
 
 
-def _kept(store: ContentStore, job: StepJob, value: Any) -> StepOutput:
+def _kept(store: ContentStore, job: StepJob, project: str, value: Any) -> StepOutput:
     """Keep a value, or its elements."""
     shown = _ADDRESS.sub("", repr(value))[:SHOWN]
     if not job.spread:
         data = cloudpickle.dumps(value)
-        return StepOutput(value=store.put(data), shown=shown, code=_classes([data], job.project))
+        return StepOutput(value=store.put(data), shown=shown, code=_classes([data], project))
     if not isinstance(value, (list, tuple)):
         raise TypeError(f"a list is wanted, one element a call, not {type(value).__name__}")
     parts = [cloudpickle.dumps(element) for element in value]
     items = tuple(store.put(part) for part in parts)
-    return StepOutput(items=items, shown=shown, code=_classes(parts, job.project))
+    return StepOutput(items=items, shown=shown, code=_classes(parts, project))
 
 
 def _classes(pickles: list[bytes], project: str) -> str:

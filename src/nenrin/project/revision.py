@@ -14,12 +14,13 @@ from pathlib import Path
 
 import msgspec
 
-from nenrin.core.digest import derived_id, digest, digest_bytes
+from nenrin.core.digest import canonical, derived_id, digest_bytes
 from nenrin.core.errors import IntegrityError, ProjectError
 from nenrin.core.store import ContentStore
 from nenrin.pipelines.packages import installed
 from nenrin.pipelines.source import Code
 
+_Covered = tuple[str, tuple[tuple[str, str], ...], str, tuple[str, ...]]
 _SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
 
 
@@ -35,7 +36,8 @@ class Revision(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         id: derived from the digest.
-        digest: over sources, declared files, Python and packages: what a run can depend on.
+        digest: over sources, declared files, Python and packages: what a run can depend on. The content
+            store keeps all that under it, so that whoever knows the digest can unpack the revision.
         source: digest of a tar archive of every ``*.py`` below the folder.
         files: declared files, by path.
         python: version of the interpreter.
@@ -71,8 +73,8 @@ def snapshot(folder: Path, store: ContentStore, files: Sequence[str | Path] = ()
         sorted({_declared(folder, Path(file), store) for file in files}, key=lambda file: file.path)
     )
     python, packages = platform.python_version(), installed()
-    covered = digest(
-        [source, [[file.path, file.digest] for file in declared], python, list(packages)]
+    covered = store.put(
+        canonical([source, [[file.path, file.digest] for file in declared], python, list(packages)])
     )
     commit, dirty = commit_of(folder)
     return Revision(
@@ -87,14 +89,31 @@ def snapshot(folder: Path, store: ContentStore, files: Sequence[str | Path] = ()
     )
 
 
+def found(digest: str, store: ContentStore) -> Revision:
+    """The revision of a digest, as far as that covers it.
+
+    Raises:
+        NotFoundError: the store does not have it.
+    """
+    source, files, python, packages = msgspec.json.decode(store.get(digest), type=_Covered)
+    return Revision(
+        id=derived_id("revision", digest),
+        digest=digest,
+        source=source,
+        files=tuple(DeclaredFile(*file) for file in files),
+        python=python,
+        packages=packages,
+    )
+
+
 def unpack(revision: Revision, store: ContentStore, into: Path) -> Path:
-    """The folder ``into/<id>`` with the revision's files; made whole, or not at all.
+    """The folder ``into/<digest>`` with the revision's files; made whole, or not at all.
 
     Raises:
         IntegrityError: the archive holds what ``snapshot`` never writes.
         NotFoundError: the store does not have its contents.
     """
-    target = into / revision.id
+    target = into / revision.digest
     if target.is_dir():
         return target
     into.mkdir(parents=True, exist_ok=True)

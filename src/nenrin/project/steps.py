@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, overload
 
@@ -12,9 +11,7 @@ import msgspec
 from nenrin.core.errors import ProjectError
 from nenrin.core.instants import SECOND, duration
 from nenrin.core.jobs import Needs, Retries
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(kB|MB|GB|TB)")
-_BYTES = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+from nenrin.pipelines.needs import checked
 
 
 class StepSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,8 +69,7 @@ def step(
     on: Sequence[type[BaseException]] = (),
     backoff: str = "1s",
     timeout: str | None = None,
-    memory: str | None = None,
-    cpus: float = 1,
+    resources: Needs = Needs(),  # noqa: B008 - immutable
     priority: int = 0,
     cache: bool | str = True,
     files: Sequence[str] = (),
@@ -97,8 +93,7 @@ def step(
             on (exception classes): what is worth another attempt; ``OSError`` by default.
             backoff (str): time before the second attempt, doubled before each further one; ``"1s"``.
             timeout (str): time that an attempt may take, such as ``"10m"``.
-            memory (str): memory that it may use, such as ``"2GB"``; a step that uses more is ended.
-            cpus (float): cores that it keeps busy; 1 by default.
+            resources: what it takes of a machine, ``nr.resources(cpus=2, memory="2GB")``; a core by default.
             priority (int): higher runs first; 0 by default.
             cache (bool or str): False: run every time; ``"1d"``: what was given is good for a day.
             files (paths): files that it reads, relative to the project file.
@@ -159,24 +154,26 @@ def _options(given: dict[str, Any], where: str) -> dict[str, Any]:
     Raises:
         ProjectError: one is not known, or its value does not fit.
     """
-    unknown = set(given) - set(_READERS) - {"retries", "on", "backoff", "cpus", "memory"}
+    unknown = set(given) - set(_READERS) - {"retries", "on", "backoff", "resources"}
     if unknown:
         raise ProjectError(
             f"a step has no option {sorted(unknown)[0]!r}",
-            hint="one of cache, timeout, memory, cpus, retries, on, backoff, priority, files, env",
+            hint="one of cache, timeout, resources, retries, on, backoff, priority, files, env; "
+            "cores and memory: resources=nr.resources(cpus=2, memory='2GB')",
             where=where,
         )
     try:
         read = [_READERS[name](value) for name, value in given.items() if name in _READERS]
         found = {name: value for part in read for name, value in part.items()}
-        return {**found, "retries": _retries(given), "needs": _needs(given)}
+        needs = checked(given.get("resources", Needs()), where)
+        return {**found, "retries": _retries(given), "needs": needs}
     except ProjectError as error:
         error.where = error.where or where
         raise
     except (TypeError, ValueError) as error:
         raise ProjectError(
             f"an option of the step is wrong: {error}",
-            hint='for example timeout="10m", memory="2GB", retries=3, cache=False',
+            hint='for example timeout="10m", retries=3, cache=False',
             where=where,
         ) from error
 
@@ -188,25 +185,6 @@ def _retries(given: dict[str, Any]) -> Retries:
         backoff=duration(given.get("backoff", "1s")) / SECOND,
         on=tuple(kind.__name__ for kind in kinds),
     )
-
-
-def _needs(given: dict[str, Any]) -> Needs:
-    memory = given.get("memory")
-    return Needs(float(given.get("cpus", 1)), None if memory is None else size(memory))
-
-
-def size(text: str) -> int:
-    """Bytes of a size such as ``"512MB"`` or ``"2GB"``.
-
-    Raises:
-        ProjectError: the text is not a size.
-    """
-    found = _SIZE.fullmatch(text.strip())
-    if found is None:
-        raise ProjectError(
-            f"{text!r} is not a size", hint='write a number and one of kB, MB, GB, TB: "2GB"'
-        )
-    return int(float(found[1]) * _BYTES[found[2]])
 
 
 def _cache(value: bool | str) -> dict[str, Any]:

@@ -299,6 +299,7 @@ class GraphTrainer:
             call=call,
             payload=payload,
             project=self._folder,
+            needs=self._declared.declared.needs,
             seed=_seed(parts),
         )
 

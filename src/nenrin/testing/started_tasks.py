@@ -234,7 +234,13 @@ class StartContract:
 
 
 class StartedProcessContract:
-    """What executors promise of tasks that have a process of their own."""
+    """What executors promise of tasks that have a process of their own.
+
+    Attributes:
+        orphans: functions that run when their executor's process is killed, as many as run at a time.
+    """
+
+    orphans: tuple[str, ...] = ("compute", "sleep", "child_grows")
 
     def test_has_a_group_and_one_thread_of_its_own(self, project: _Project) -> None:
         """Another process for every task."""
@@ -344,9 +350,10 @@ class StartedProcessContract:
         flag = tmp_path / "flag"
         running = project.start("sleep", str(flag))
         wait_until(flag.exists)
+        pid = wait_until(lambda: running.pid)
         heard = running.heard
         wait_until(lambda: running.heard > heard)
-        os.kill(running.pid, signal.SIGSTOP)
+        os.kill(pid, signal.SIGSTOP)
         SystemTimer().sleep(0.2)
         heard = running.heard
         SystemTimer().sleep(3.5)
@@ -398,6 +405,7 @@ class StartedProcessContract:
     ) -> None:
         """However it ended: here by SIGKILL, while native code runs and while children do."""
         script = [sys.executable, "-c", _ORPHANS, pickle.dumps(maker).hex(), str(project.folder)]
+        script += self.orphans
         with subprocess.Popen(script, stdout=subprocess.PIPE, text=True) as parent:
             assert parent.stdout is not None
             pids = [int(pid) for pid in parent.stdout.readline().split()]
@@ -417,9 +425,9 @@ executor = make()
 heard = []
 started = [
     executor.start(Task(name=name, project=Path(folder), said=heard.append), call, folder, name)
-    for name in ("compute", "sleep", "child_grows")
+    for name in sys.argv[3:]
 ]
-while sum(isinstance(said, Beat) for said in heard) < 6:
+while sum(isinstance(said, Beat) for said in heard) < 2 * len(started):
     time.sleep(0.01)
 pids = {pid for task in started for pid in footprint.tree(task.pid)}
 print(*pids, flush=True)

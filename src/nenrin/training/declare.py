@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nenrin.core.errors import ProjectError
+from nenrin.core.jobs import Needs
 from nenrin.data.declare import Column, Comparison, Dataset, Shifted
+from nenrin.pipelines.needs import checked
 from nenrin.training.checks import check_baseline, check_sources, check_tune
 from nenrin.training.metrics import check_metric, check_task
 from nenrin.training.spaces import Space
@@ -50,6 +52,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
         drop: columns of the rows that are no features, where ``features=`` is left out.
         task: ``binary`` or ``regression``; ``None`` is inferred from the label.
         imported: the file it comes from, where nothing is trained.
+        needs: what a fit or a trial takes of a machine.
         where: ``file:line`` of the declaration.
     """
 
@@ -60,6 +63,7 @@ class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
     drop: tuple[str, ...] = ()
     task: str | None = None
     imported: Imported | None = None
+    needs: Needs = Needs()
     where: str = ""
 
 
@@ -170,6 +174,7 @@ def model(
     drop: Sequence[str] = (),
     at: Column | Shifted | None = None,
     task: str | None = None,
+    resources: Needs = Needs(),  # noqa: B008 - immutable
 ) -> Callable[[Callable[..., Any]], Model]:
     """Declare the decorated function, which takes rows and returns a fitted model.
 
@@ -184,11 +189,13 @@ def model(
         drop: columns of the rows that are no features; only without ``features``.
         at: when the prediction is asked for, as a column of the rows, ``flights.sched_dep - "2h"``.
         task: ``binary`` or ``regression``; inferred from the label when left out.
+        resources: what each fit and each trial takes of a machine, ``nr.resources(cpus=2, memory="8GB")``.
 
     Raises:
         ProjectError: an argument is not of its kind, or does not fit another; says file and line.
     """
     where = _caller()
+    needs = checked(resources, where)
     check_sources(rows, label, features, drop, at, where)
     check_task(task, where)
     check_metric(metric, task, where)
@@ -204,6 +211,7 @@ def model(
             tune=spaces,
             drop=tuple(drop),
             task=task,
+            needs=needs,
             where=where,
         )
         views = None if features is None else tuple(features)

@@ -209,7 +209,7 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
     """Select the rows, call the model function and write down what it returns."""
     model = find_model(context, job)
     if model.declared.imported is not None:
-        return _brought(job, model, table)
+        return _brought(context, job, model, table)
     selected = _select(model, job, table)
     columns = tuple(column.narrowed(selected.indices) for column in table.columns)
     where = _where(model)
@@ -229,7 +229,7 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
             task=job.task.kind,
             container=container,
             columns=tuple(column.spec for column in columns),
-            project=Path(job.project),
+            project=context.folder(job.project),
             labelled=container == "pandas",
         )
     return Fitted(
@@ -237,11 +237,12 @@ def train(context: WorkerContext, job: FitJob, table: RowTable, meter: Meter) ->
     )
 
 
-def _brought(job: FitJob, model: Model, table: RowTable) -> Fitted:
+def _brought(context: WorkerContext, job: FitJob, model: Model, table: RowTable) -> Fitted:
     """A model that the project brings along: no row is read for it."""
     where = model.declared.where
     specs = [column.spec for column in table.columns]
-    brought = bring(model, Path(job.project), specs, job.task.kind)
+    project = context.folder(job.project)
+    brought = bring(model, project, specs, job.task.kind)
     with blaming(where):
         data = dump(
             brought.model,
@@ -250,7 +251,7 @@ def _brought(job: FitJob, model: Model, table: RowTable) -> Fitted:
             task=job.task.kind,
             container=brought.container,
             columns=brought.columns,
-            project=Path(job.project),
+            project=project,
             positive=brought.positive,
         )
     return Fitted(

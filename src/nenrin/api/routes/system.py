@@ -13,7 +13,7 @@ from nenrin.api.errors import Json
 from nenrin.core.errors import RequestError
 from nenrin.core.instants import duration
 from nenrin.integrations.exports import Kind
-from nenrin.project.steps import size
+from nenrin.pipelines.needs import size
 
 router = APIRouter(prefix="/api", tags=["system"])
 

@@ -25,7 +25,7 @@ class TasksApart:
         cpu: CPU seconds by process id of the tasks that have ended.
 
     Args:
-        setup: how workers open the store and load projects, pickled.
+        setup: how workers open the store, load projects and find them, pickled.
     """
 
     def __init__(self, setup: bytes) -> None:
@@ -50,6 +50,7 @@ class TasksApart:
             project=task.project,
             scratch=task.scratch,
             seed=task.seed,
+            environ=task.environ,
             data=None if footprint.WATCHED else task.memory,
             call=pickle.dumps((function, args, kwargs), protocol=5),
         )

@@ -18,7 +18,14 @@ from nenrin.backends.compute.fork_server import IDLE
 from nenrin.backends.compute.servers import IMPORTS, CannotForkError, Servers
 from nenrin.backends.compute.spawn import SpawnExecutor, spawned
 from nenrin.core.store import ContentStore
-from nenrin.pipelines.executor import ProjectLoader, Running, Task, WorkerContext
+from nenrin.pipelines.executor import (
+    Find,
+    ProjectLoader,
+    Running,
+    Task,
+    WorkerContext,
+    as_named,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,6 +55,7 @@ class ForkExecutor:
         workers: how many functions the pool runs at a time.
         open_store: makes the content store in each worker; must be picklable.
         load_project: imports a project from its folder; must be picklable.
+        find: where workers have a project, by the name that work has for it; must be picklable.
         log: file to which the workers' output is appended; ``None``: this process' standard error.
         note: told, once a project, why its tasks are spawned.
         idle: seconds without a task after which a server ends by itself.
@@ -59,12 +67,13 @@ class ForkExecutor:
         open_store: Callable[[], ContentStore],
         load_project: ProjectLoader,
         *,
+        find: Find = as_named,
         log: Path | None = None,
         note: Callable[[str], None] = _to_nobody,
         idle: float = IDLE,
     ) -> None:
-        setup = pickle.dumps((open_store, load_project))
-        self._pool = SpawnExecutor(workers, open_store, load_project, log=log)
+        setup = pickle.dumps((open_store, load_project, find))
+        self._pool = SpawnExecutor(workers, open_store, load_project, find=find, log=log)
         self._apart = TasksApart(setup)
         self._servers = Servers(setup, log, idle, note)
         atexit.register(self.close)

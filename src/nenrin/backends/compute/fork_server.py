@@ -35,7 +35,7 @@ class Greeting(msgspec.Struct, frozen=True):
 
     Attributes:
         path: where modules are found.
-        setup: how the store is opened and projects are loaded, pickled.
+        setup: how the store is opened, projects are loaded and found, pickled.
         project: the folder of the project; None: none.
         idle: seconds without a task after which it ends.
     """
@@ -103,7 +103,7 @@ def main(control: int, life: int) -> None:
 
 def _imported(greeting: Greeting) -> dict[Path, Mapping[str, object]] | None:
     sys.path.extend(entry for entry in greeting.path if entry not in sys.path)
-    _, load_project = pickle.loads(greeting.setup)
+    _, load_project, _ = pickle.loads(greeting.setup)
     if greeting.project is None:
         return {}
     try:

@@ -6,7 +6,7 @@ import pickle
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class TaskOrder(msgspec.Struct, frozen=True, kw_only=True):
         scratch: its working folder.
         seed: what global generators are seeded with.
         data: bytes that the kernel lets it use, where nobody can watch it; None: no such limit.
+        environ: variables that are set, or taken out (None), before anything else.
         call: function and arguments, pickled.
     """
 
@@ -52,6 +53,7 @@ class TaskOrder(msgspec.Struct, frozen=True, kw_only=True):
     scratch: Path | None
     seed: int
     data: int | None
+    environ: Mapping[str, str | None]
     call: bytes
 
 

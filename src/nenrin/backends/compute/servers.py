@@ -179,7 +179,7 @@ class Servers:
     """The servers that are kept, by project.
 
     Args:
-        setup: how workers open the store and load projects, pickled.
+        setup: how workers open the store, load projects and find them, pickled.
         log: file to which the servers' output is appended.
         idle: seconds without a task after which a server ends by itself.
         note: told once a project why its tasks are spawned.

@@ -29,7 +29,14 @@ from nenrin.backends.compute.messages import Entering, Outcome
 from nenrin.core.errors import ConflictError, WorkerLostError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
-from nenrin.pipelines.executor import ProjectLoader, Running, Task, WorkerContext
+from nenrin.pipelines.executor import (
+    Find,
+    ProjectLoader,
+    Running,
+    Task,
+    WorkerContext,
+    as_named,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,6 +56,7 @@ class SpawnExecutor:
         workers: how many run at a time.
         open_store: makes the content store in each worker; must be picklable.
         load_project: imports a project from its folder; must be picklable.
+        find: where workers have a project, by the name that work has for it; must be picklable.
         log: file to which the workers' output is appended; ``None``: this process' standard error.
     """
 
@@ -58,12 +66,13 @@ class SpawnExecutor:
         open_store: Callable[[], ContentStore],
         load_project: ProjectLoader,
         *,
+        find: Find = as_named,
         log: Path | None = None,
     ) -> None:
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
-        setup = pickle.dumps((open_store, load_project))
+        setup = pickle.dumps((open_store, load_project, find))
         self._apart = TasksApart(setup)
         self._handlers = [_Handler(self._tasks, setup, log) for _ in range(workers)]
         for handler in self._handlers:

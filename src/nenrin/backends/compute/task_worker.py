@@ -91,8 +91,12 @@ def _outcome(
 
 
 def _settle_in(order: TaskOrder) -> None:
-    """Paths, working folder, output by lines, and the limit that the kernel keeps."""
+    """Paths, variables, working folder, output by lines, and the limit that the kernel keeps."""
     sys.path.extend(entry for entry in order.path if entry not in sys.path)
+    for name, value in order.environ.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
     if order.scratch is not None:
         os.chdir(order.scratch)
     for stream in (sys.stdout, sys.stderr):
@@ -111,7 +115,7 @@ def _settle_in(order: TaskOrder) -> None:
 def _context(
     post: Post, order: TaskOrder, imported: Mapping[Path, Mapping[str, object]]
 ) -> WorkerContext:
-    open_store, load_project = pickle.loads(order.setup)
+    open_store, load_project, find = pickle.loads(order.setup)
 
     def announce(where: str, hint: str) -> None:
         post.send(Entering(where, hint))
@@ -122,6 +126,7 @@ def _context(
         announce=announce,
         said=post.send,
         scratch=order.scratch,
+        find=find,
     )
 
 

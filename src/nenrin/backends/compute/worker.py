@@ -14,7 +14,7 @@ from nenrin.backends.compute.messages import Entering, Outcome
 from nenrin.core.errors import NenrinError, StepError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
-from nenrin.pipelines.executor import ProjectLoader, WorkerContext
+from nenrin.pipelines.executor import Find, ProjectLoader, WorkerContext
 
 
 def main(descriptor: int) -> None:
@@ -23,8 +23,7 @@ def main(descriptor: int) -> None:
     connection: Connection[bytes, bytes] = Connection(descriptor)
     path = pickle.loads(connection.recv_bytes())
     sys.path.extend(entry for entry in path if entry not in sys.path)
-    open_store, load_project = pickle.loads(connection.recv_bytes())
-    context = _context(connection, open_store, load_project)
+    context = _context(connection, *pickle.loads(connection.recv_bytes()))
     while True:
         try:
             task = connection.recv_bytes()
@@ -41,11 +40,12 @@ def _context(
     connection: Connection[bytes, bytes],
     open_store: Callable[[], ContentStore],
     load_project: ProjectLoader,
+    find: Find,
 ) -> WorkerContext:
     def announce(where: str, hint: str) -> None:
         connection.send_bytes(pickle.dumps(Entering(where, hint)))
 
-    return WorkerContext(open_store(), load_project, announce=announce)
+    return WorkerContext(open_store(), load_project, announce=announce, find=find)
 
 
 def _run(context: WorkerContext, task: bytes) -> Outcome:
