@@ -7,6 +7,7 @@ stands for the base image, and what the Dockerfile installs is bound into it.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import socket
@@ -26,7 +27,7 @@ TOKEN = "a-token-of-enough-letters"
 SITE = Path(httpx2.__file__).parents[1]
 SOURCES = Path(nenrin.__file__).parents[1]
 
-ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+ALONE = ("unshare", "--mount", "--pid", "--fork")
 # $1 scratch, $2 user; a tmpfs holds what overlayfs needs, so that nothing of it is below its own lower layer
 ENTER = """
 set -e
@@ -108,7 +109,11 @@ def url(image: Path) -> Iterator[str]:
             pytest.fail(why)
         yield address
     finally:
-        process.send_signal(signal.SIGKILL)
+        # the first process of a namespace takes all others with it
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
+        process.kill()
         process.wait()
 
 
