@@ -76,8 +76,7 @@ def project(folder: Path) -> Path:
     text = EXAMPLE.read_text()
     for old, new in LIGHTER:
         text = text.replace(old, TWO if new == ONE else new)
-    text = text.replace("    return LGBM", "    mark()
-    return LGBM")
+    text = text.replace("    return LGBM", "    mark()\n    return LGBM")
     folder.mkdir()
     (folder / "project.py").write_text(text + UNTIL + MARK)
     (folder / "until.txt").write_text("2013-02-21")

@@ -236,6 +236,15 @@ def test_a_flawed_fit_of_another_recipe_does_not_keep_the_chosen_back() -> None:
     assert deployed.state.bad == ["t-6"]
 
 
+@pytest.mark.parametrize(("ago", "tested"), [(3, 7), (7, 7), (28, 28)])
+def test_no_day_between_two_looks_is_left_untested(ago: int, tested: int) -> None:
+    deployed, asked = made({}), []
+    deployed.checks = lambda start, end: asked.append((end - start) // DAY) or []
+    deployed.state.last_look = deployed.state.next_look - ago * DAY
+    look(deployed)
+    assert asked == [tested]
+
+
 def test_broken_data_blocks_a_look_and_the_next_one_is_a_week_later() -> None:
     deployed = made({})
     deployed.checks = lambda start, end: [

@@ -20,8 +20,9 @@ from nenrin.loop.state import State
 def take_look(deployed: Deployed, at: int, step: Step) -> None:
     """Decide a refresh at ``at``, on schedule or pulled forward by an alarm."""
     state = deployed.state
+    before = state.last_look
     trigger = _trigger(deployed, at)
-    broken = _broken_data(deployed, at, step)
+    broken = _broken_data(deployed, min(at - 7 * DAY, max(before, 0)), at, step)
     if broken:
         step.record("look.blocked", deployed.name, {"trigger": trigger, "checks": broken})
         return
@@ -61,9 +62,9 @@ def _trigger(deployed: Deployed, at: int) -> str:
     return trigger
 
 
-def _broken_data(deployed: Deployed, at: int, step: Step) -> list[dict[str, Any]]:
-    """Data tests that found a page in what became known in the last 7 days; they block the refresh."""
-    found = deployed.checks(at - 7 * DAY, at)
+def _broken_data(deployed: Deployed, since: int, at: int, step: Step) -> list[dict[str, Any]]:
+    """Data tests that found a page in what became known since then; they block the refresh."""
+    found = deployed.checks(since, at)
     watch_data(deployed, found, at, step)
     return [
         {"cause": finding.kind, "subject": finding.subject, "text": finding.text}
