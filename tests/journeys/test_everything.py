@@ -60,7 +60,7 @@ def parts(
             patched.setenv(name, value)  # nodes have them from where they are started
         with (
             postgres_server() as database,
-            valkey_server(folder / "valkey") as online,
+            valkey_server(tmp_path_factory.mktemp("valkey")) as online,
             ray_nodes(folder / "ray", "a", "b") as nodes,
         ):
             settings = {
@@ -135,14 +135,19 @@ def test_a_teams_parts_decide_as_a_folder_does(
 
 
 def test_what_breaks_on_the_way_changes_nothing(
-    parts: Parts, here: tuple[str, int, dict[str, float]], tmp_path: Path
+    parts: Parts,
+    here: tuple[str, int, dict[str, float]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, value in parts.objects.variables().items():
+        monkeypatch.setenv(name, value)
     with faulty_proxy(parts.objects.endpoint) as proxy:
         shell = on(parts, tmp_path, "storm", AWS_ENDPOINT_URL=proxy.address)
         parts.nodes.start("c")
 
         def strike() -> None:
-            proxy.delay = 0.2
+            proxy.delay = 0.01
             parts.nodes.kill("b")
             parts.database.crash()
             parts.database.start()

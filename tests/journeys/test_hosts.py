@@ -5,10 +5,9 @@ One turns the loop at a time; the other takes over when it dies; both answer, al
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +15,7 @@ from nenrin.backends.sql.database import Database
 from nenrin.core.errors import ConflictError
 from nenrin.core.leases import LEASE, Alone
 from nenrin.core.settings import Settings
+from nenrin.loop.journal import LoopJournal
 from nenrin.platform import Platform
 from nenrin.testing.object_store import ObjectStoreServer
 from nenrin.testing.postgres import PostgresServer, postgres_server
@@ -62,8 +62,8 @@ def told(shell: Shell, kind: str) -> int:
 def holder(server: PostgresServer, shell: Shell) -> str:
     """Who turns the loop: the process id."""
     schema = shell.variables["NENRIN_DATABASE_URL"].rpartition("%3D")[2]
-    ((name,),) = server.execute(f"SELECT holder FROM {schema}.leases WHERE name = 'loop/dev'")
-    return str(name).rpartition("/")[2]
+    found = server.execute(f"SELECT holder FROM {schema}.leases WHERE name = 'loop/dev'")
+    return str(found[0][0]).rpartition("/")[2] if found else ""
 
 
 def answers(up: Up) -> bool:
@@ -123,24 +123,22 @@ def test_two_that_both_believe_that_it_is_theirs_decide_once(
     for name, value in one.variables.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("nenrin.platform.SqlLeases", lambda *_: Alone())
-    together, ended = threading.Barrier(2), []
+    commit = LoopJournal.commit
+    turned: list[int] = []
 
-    def turn(platform: Platform) -> None:
-        together.wait()
-        try:
-            ended.append(platform.loop.tick("dev") > 0)
-        except ConflictError:
-            ended.append(False)
+    with (
+        Platform.open(Settings.read(folder=one.folder)) as frozen,
+        Platform.open(Settings.read(folder=two.folder)) as other,
+    ):
 
-    with ExitStack() as stack:
-        both = [
-            stack.enter_context(Platform.open(Settings.read(folder=host.folder)))
-            for host in (one, two)
-        ]
-        threads = [threading.Thread(target=turn, args=(platform,)) for platform in both]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert sorted(ended) == [False, True]
+        def late(journal: LoopJournal, *given: Any, **more: Any) -> None:
+            """The first decision is written only when another one has been taken."""
+            monkeypatch.setattr(LoopJournal, "commit", commit)
+            turned.append(other.loop.tick("dev"))
+            commit(journal, *given, **more)
+
+        monkeypatch.setattr(LoopJournal, "commit", late)
+        with pytest.raises(ConflictError, match="went on meanwhile"):
+            frozen.loop.tick("dev")
+    assert turned[0] > 0
     assert told(one, "verdict.given") == judged + 1
