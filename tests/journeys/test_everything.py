@@ -150,7 +150,6 @@ def test_what_breaks_on_the_way_changes_nothing(
             proxy.delay = 0.01
             parts.nodes.kill("b")
             parts.database.crash()
-            parts.database.start()
 
         storm = threading.Timer(12.0, strike)
         storm.start()
