@@ -21,6 +21,7 @@ import pytest
 
 from nenrin.backends.compute import footprint
 from nenrin.backends.compute.node import FOLDER
+from nenrin.core.digest import digest
 from nenrin.core.timer import SystemTimer
 
 INSTALL = 'pip install "nenrin[ray]"'
@@ -117,8 +118,8 @@ def ray_nodes(folder: Path, *names: str) -> Iterator[RayNodes]:
 
 
 def _short(folder: Path) -> Path:
-    """A folder for Ray's sockets, whose paths may not have more than 107 bytes."""
-    return Path("/tmp", f"ray-{os.getpid()}-{folder.name}")
+    """A folder for Ray's sockets, whose paths may not have more than 107 bytes; each node has its own."""
+    return Path("/tmp", f"ray-{digest(str(folder))[:12]}")
 
 
 def _wait(log: Path, process: subprocess.Popen[bytes]) -> None:
