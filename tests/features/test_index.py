@@ -17,19 +17,9 @@ from nenrin.core.instants import DAY, HOUR, MINUTE, NEVER, to_us
 from nenrin.features.index import ViewIndex
 from tests.features import reference
 from tests.features.makers import ask, index_of, instants, same
+from tests.features.streams import SCHEMA
 
 BIG = 2**53
-SCHEMA = {
-    "id": pl.Int64,
-    "place": pl.String,
-    "number": pl.Int64,
-    "value": pl.Float64,
-    "whole": pl.Int64,
-    "good": pl.Boolean,
-    "word": pl.String,
-    "__event__": pl.Int64,
-    "__known__": pl.Int64,
-}
 START = to_us(datetime(2013, 11, 3, 4, tzinfo=UTC))
 """An hour before the clocks of New York go back."""
 

@@ -21,8 +21,6 @@ from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
-from nenrin.gates.leak import LEAKS
-from nenrin.loop.alarming import told_alarms
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
 from nenrin.loop.first import code_look, hold_out
@@ -41,13 +39,14 @@ from nenrin.loop.holding import (
 )
 from nenrin.loop.journal import LoopJournal, LoopStates, keep, read, share
 from nenrin.loop.marking import Marking
-from nenrin.loop.mixture import blend_of, recipes_of
+from nenrin.loop.mixture import recipes_of
 from nenrin.loop.opening import open_deployed
 from nenrin.loop.ports import Prepared, Progress, Replay, Step
 from nenrin.loop.promoting import archived, evidence_for, lead, leave
 from nenrin.loop.rings import rings
 from nenrin.loop.schedule import skip_missed_looks
-from nenrin.loop.state import Blend, State
+from nenrin.loop.state import State
+from nenrin.loop.telling import calendar_words, canary_of, told_state, told_turn, warnings
 from nenrin.loop.timeless import NOTHING_TO_TRAIN, change_due, waits_for
 from nenrin.loop.timeless import turn as timeless_turn
 from nenrin.loop.turn import Loop
@@ -129,10 +128,10 @@ class Living:
             "metric": prepared.task.metric,
             "now": iso(now),
             "champion": state.champion or None,
-            "canary": _canary(state),
+            "canary": canary_of(state),
             "rows": len(prepared.table),
             "data": prepared.data,
-            "warnings": _warnings(prepared),
+            "warnings": warnings(prepared),
             "frozen": self.freezing.why(environment, prepared.declared.name),
             **turned,
         }
@@ -244,14 +243,14 @@ class Living:
                 **frozen_line(deployment, state, now),
             }
             if state is not None:
-                line |= {"rings": here[deployment.name], **_told(state)}
+                line |= {"rings": here[deployment.name], **told_state(state)}
             lines.append(line)
         sequence, head = self._units.head(environment)
         healed = [self._units.find(environment, kind=kind, limit=1) for kind in HEALED]
         return {
             "environment": environment,
             "now": iso(now),
-            "calendar": _calendar_words(stands),
+            "calendar": calendar_words(stands),
             "deployments": lines,
             "healed": [
                 {"at": iso(event.at), "action": event.kind, "what": event.subject, **event.body}
@@ -281,10 +280,9 @@ class Living:
             else:
                 steps.append(self._new_code(deployed, prepared, now))
                 journal.commit(steps[0], state)
-        if state is not None and state.refused == prepared.project:
-            by = self._registry.get(environment, state.champion).revision
-            prepared = _by_what_serves(self._replay, environment, prepared, by)
-            journal = self._journal(environment, prepared)
+        serving = _by_what_serves(self._replay, self._registry, environment, prepared, state)
+        if serving is not prepared:
+            prepared, journal = serving, self._journal(environment, serving)
             deployed = open_deployed(prepared, now, options, state)
         loop = Loop(deployed, journal, now)
         steps += loop.tick(min(now, int(deployed.ground.table.asked[-1])))
@@ -294,7 +292,7 @@ class Living:
             deployed.state.table, deployed.state.now = prepared.table_digest, now
             journal.remember(deployed.state, now)
         judged = judged_by.judged
-        return _told_turn(
+        return told_turn(
             steps,
             evaluate(judged, prepared.task.kind, prepared.task.metric) if judged else None,
             judged_by.column_aucs,
@@ -319,9 +317,7 @@ class Living:
             self.state(environment, name),
             self.freezing.options(environment, name).frozen,
         )
-        if state is not None and state.refused == prepared.project:
-            by = self._registry.get(environment, state.champion).revision
-            prepared = _by_what_serves(self._replay, environment, prepared, by)
+        prepared = _by_what_serves(self._replay, self._registry, environment, prepared, state)
         if state is not None and frozen is not None:
             change, labelled = change_due(prepared, state, now)
             found = {None: [], "code": [new_code(prepared.project)]}.get(
@@ -334,9 +330,9 @@ class Living:
             if state is not None and state.code != prepared.project:
                 state.code = prepared.project  # it makes no difference
                 self._journal(environment, prepared).remember(state, now)
-            return _told_turn([], None, {})
+            return told_turn([], None, {})
         self._journal(environment, prepared).commit(turned.step, turned.state)
-        return _told_turn([turned.step], turned.evaluation, turned.column_aucs)
+        return told_turn([turned.step], turned.evaluation, turned.column_aucs)
 
     def instant(self, environment: str) -> int:
         """Where an environment's calendar is."""
@@ -406,9 +402,16 @@ class Living:
 
 
 def _by_what_serves(
-    replay: Replay, environment: str, prepared: Prepared, revision: str
+    replay: Replay,
+    registry: RegistryService,
+    environment: str,
+    prepared: Prepared,
+    state: State | None,
 ) -> Prepared:
-    """The deployment by the code that serves, of ``revision``: code that was refused fits nothing."""
+    """The deployment by the code that serves where this code was refused, which then fits nothing."""
+    if state is None or state.refused != prepared.project:
+        return prepared
+    revision = registry.get(environment, state.champion).revision
     if revision in ("", prepared.served.revision):
         return prepared
     return replay.by_revision(environment, revision, prepared.declared.name)
@@ -427,80 +430,7 @@ def _hold(
     hold(deployment, state, found, frozen, step)
     if step.lines:
         journal.commit(step, state)
-    return _told_turn([step] if step.lines else [], None, {})
-
-
-def _warnings(prepared: Prepared) -> list[str]:
-    """What makes figures look better than they will be."""
-    table = prepared.table
-    labelled = table.answered < NEVER
-    late = table.answered[labelled] > table.asked[labelled]
-    if not prepared.timed or late.any():
-        return []
-    return [
-        f"label and features of {prepared.rows} share an instant, so nothing shows that the features were "
-        "there before the label; if it came later, say when (known=) or give it a dataset of its own"
-    ]
-
-
-def _told_turn(
-    steps: list[Step], evaluation: dict[str, Any] | None, aucs: dict[str, float]
-) -> dict[str, Any]:
-    """What a turn did, for people."""
-    verdicts = [verdict for step in steps for verdict in step.verdicts]
-    return {
-        "steps": [line.kind for step in steps for line in step.lines],
-        "verdict": msgspec.to_builtins(verdicts[-1]) if verdicts else None,
-        "evaluation": evaluation,
-        "column_aucs": aucs,
-        "leaking": [name for name, auc in aucs.items() if auc >= LEAKS],
-    }
-
-
-def _told(state: State) -> dict[str, Any]:
-    """The loop's memory, for people."""
-    watch = state.watch
-    return {
-        "recipe": state.artefacts[state.champion].recipe if state.champion else None,
-        "members": [msgspec.to_builtins(member) for member in _members(state)],
-        "recalibration": msgspec.to_builtins(state.recalibration),
-        "next_look": _when(min(state.next_look, state.pulled)),
-        "probation": state.probation,
-        **told_alarms(state),
-        "watch": {
-            "subject": watch.subject,
-            "ref": watch.ref,
-            "evidence": watch.wealth.mean,
-            "blocks": watch.blocks,
-        }
-        if watch
-        else None,
-    }
-
-
-def _canary(state: State) -> str | None:
-    """The version that goes out beside the champion, or is about to."""
-    if state.pending is not None and state.pending.stages[0] < 100:
-        return state.pending.version
-    variants = state.segments[-1].variants if state.segments else ()
-    return variants[-1][0] if len(variants) > 1 else None
-
-
-def _members(state: State) -> Blend:
-    """Who answers with which share, where a mixture serves."""
-    served = state.artefacts[state.champion].members if state.champion else ()
-    return blend_of(state, state.champion) if served else ()
-
-
-def _when(instant: int) -> str | None:
-    return None if instant == NEVER else iso(instant)
-
-
-def _calendar_words(stands: int | None) -> str:
-    """Where an environment's calendar stands, for people."""
-    if stands is None:
-        return "goes with this machine's"
-    return "stands at the end of the data until new data moves it"
+    return told_turn([step] if step.lines else [], None, {})
 
 
 def _earlier(state: State | None) -> str | None:
