@@ -16,7 +16,7 @@ from nenrin.project.ancestry import Ancestry
 from nenrin.project.made_from import MadeFrom, made_from
 from nenrin.project.replay import ProjectReplay
 from nenrin.registry.version import Version
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.prediction import Prediction
 from nenrin.stats.platt import Platt
 from nenrin.training.explanations import ExplainJob, Explanation, explain_each
 from nenrin.training.table import Selection

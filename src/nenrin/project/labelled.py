@@ -11,7 +11,7 @@ import polars as pl
 from nenrin.core.instants import NEVER, iso, spell
 from nenrin.data.declare import Dataset, Shifted
 from nenrin.data.service import DataService
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.prediction import Prediction
 from nenrin.training.asking import AskedRows, ask, row_keys
 from nenrin.training.blocks import Blocks
 from nenrin.training.declare import Model

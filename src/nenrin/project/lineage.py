@@ -26,8 +26,8 @@ from nenrin.project.labelled import Closing, label_of
 from nenrin.project.made_from import Loads, made_from
 from nenrin.project.replay import ProjectReplay, Revisions
 from nenrin.registry.service import RegistryService
-from nenrin.serving.livelog import Prediction
 from nenrin.serving.logged import Tally, answered_by, find_prediction, tally
+from nenrin.serving.prediction import Prediction
 from nenrin.serving.spans import spans
 
 PREFIX = "prediction-"
