@@ -205,6 +205,7 @@ class Platform:
                 states=loop_states,
                 explaining=Explaining(replay, self._started),
                 calendar=self.calendar,
+                deployments=SqlDeployments(),
             ),
         )
         self.exports = Exports(self.store, self.projects.follows, from_folders)

@@ -10,15 +10,12 @@ from collections import deque
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Member
-from nenrin.serving.segments import counts_of, folders, segments, whole_lines
-
-T = TypeVar("T")
+from nenrin.serving.segments import counts_of, decoded_line, folders, segments, whole_lines
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,11 +158,3 @@ def _newest_first(folder: Path) -> list[Path]:
 def _lines_with(segment: Path, wanted: bytes) -> Iterator[bytes]:
     """Whole lines of a segment that hold these bytes."""
     return (line for line in whole_lines(segment) if wanted in line)
-
-
-def decoded_line(decoder: msgspec.json.Decoder[T], line: bytes) -> T | None:
-    """A line, or None where a damaged disk left something else."""
-    try:
-        return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

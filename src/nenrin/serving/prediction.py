@@ -115,33 +115,44 @@ def predictions_of(answered: AnsweredRequest, masks: Masks) -> Iterator[Predicti
     Raises:
         OSError: the secret for personal fields cannot be read or made.
     """
-    deployment, rules = answered.deployment, answered.deployment.log
     rows = _dicts(answered.rows)
     features = rows if answered.features is None else _dicts(answered.features)
     latency = round(answered.latency * 1e3, 3)
-    masked = rules.masked
     for place, row in enumerate(rows):
         variant = answered.variants[answered.picked[place]]
-        key, seen = answered.keys[place], features[place]
-        if masked:
-            key = masks.key(key, deployment.request.key, row, rules.row)
-            row = masks.values(row, rules.row)  # noqa: PLW2901 - the plain one is not to be used again
-            seen = masks.values(seen, {**rules.row, **rules.features})
-        yield Prediction(
+        plain = Prediction(
             number=answered.first + place,
             id=answered.ids[place],
-            deployment=deployment.name,
+            deployment=answered.deployment.name,
             version=variant.version,
             variant=answered.picked[place],
-            key=key,
+            key=answered.keys[place],
             asked=answered.asked[place],
             at=answered.at,
             answer=answered.values[place],
             row=row,
-            features=seen,
+            features=features[place],
             members=variant.members,
             recalibration=variant.recalibration,
             latency_ms=latency,
             ages={} if answered.ages is None else dict(answered.ages[place]),
-            masked=masked,
         )
+        yield masked(plain, answered.deployment, masks)
+
+
+def masked(prediction: Prediction, deployment: Deployment, masks: Masks) -> Prediction:
+    """A prediction without what its deployment's rules call personal.
+
+    Raises:
+        OSError: the secret for personal fields cannot be read or made.
+    """
+    rules = deployment.log
+    if not rules.masked:
+        return prediction
+    return msgspec.structs.replace(
+        prediction,
+        key=masks.key(prediction.key, deployment.request.key, prediction.row, rules.row),
+        row=masks.values(prediction.row, rules.row),
+        features=masks.values(prediction.features, {**rules.row, **rules.features}),
+        masked=rules.masked,
+    )

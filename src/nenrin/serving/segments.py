@@ -13,10 +13,13 @@ import struct
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
 from nenrin.serving.prediction import Prediction
+
+T = TypeVar("T")
 
 COUNTERS = struct.Struct("=qqq")
 
@@ -71,7 +74,7 @@ def counts_of(folder: Path) -> Counts:
 def read_predictions(predictions: Path) -> Iterator[Prediction]:
     """Every prediction that was written, in order of the instants of their answers.
 
-    A line that a kill cut short is passed over.
+    A line that a kill cut short, or a damaged disk changed, is passed over.
     """
     return heapq.merge(*map(_read, folders(predictions)), key=attrgetter("at"))
 
@@ -85,6 +88,14 @@ def whole_lines(segment: Path) -> Iterator[bytes]:
                     yield line
     except FileNotFoundError:  # it was too old to be kept
         return
+
+
+def decoded_line(decoder: msgspec.json.Decoder[T], line: bytes) -> T | None:
+    """A line, or None where a damaged disk left something else."""
+    try:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def copy_log(predictions: Path, to: Path) -> None:
@@ -113,4 +124,6 @@ def _read(folder: Path) -> Iterator[Prediction]:
     decoder = msgspec.json.Decoder(Prediction)
     for segment in segments(folder):
         for line in whole_lines(segment):
-            yield decoder.decode(line)
+            found = decoded_line(decoder, line)
+            if found is not None:
+                yield found

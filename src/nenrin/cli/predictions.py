@@ -1,0 +1,140 @@
+"""``nenrin predictions``: what was answered, as the log has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import RenderableType
+
+from nenrin.api.client import Client
+from nenrin.cli.console import facts, plain, show, show_line, table
+from nenrin.cli.session import AsJson, Env, commands, session
+from nenrin.core.errors import RequestError
+from nenrin.core.instants import iso
+from nenrin.core.timer import SystemTimer
+
+app = commands()
+
+_LOOK = 0.5  # seconds between two looks of --follow
+_FORMS = ("parquet", "csv", "ndjson")
+
+Which = Annotated[
+    str | None, typer.Option("--deployment", metavar="NAME", help="Of this deployment only.")
+]
+
+
+@app.command()
+def tail(
+    number: Annotated[int, typer.Option("-n", min=0, max=1000, help="How many.")] = 10,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with those that come, until Ctrl-C.")
+    ] = False,
+    deployment: Which = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """The newest logged predictions, oldest first. With -f and --json, one object a line.
+
+    [bold]Examples[/]
+
+    nenrin predictions tail -n 20
+
+    nenrin predictions tail -f --deployment delay
+    """
+    with session(env) as client:
+        found = client.get("/api/predictions", number=number, deployment=deployment)
+        if not follow:
+            show(found["predictions"], as_json, _table)
+            return
+        _follow(client, found, deployment, as_json)
+
+
+@app.command("show")
+def show_(
+    prediction: Annotated[str, typer.Argument(metavar="ID", help="As the answer gave it.")],
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """One logged prediction; nenrin why says what stands behind it.
+
+    [bold]Example[/]
+
+    nenrin predictions show prediction-8e707d7802add18634945f2e
+    """
+    with session(env) as client:
+        show(client.get(f"/api/predictions/{prediction}"), as_json, _one)
+
+
+@app.command()
+def export(
+    to: Annotated[Path, typer.Option(metavar="FILE", help="Written as .parquet, .csv or .ndjson.")],
+    deployment: Which = None,
+    version: Annotated[
+        str | None, typer.Option(metavar="ID", help="Answered by it, or with a share of it.")
+    ] = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="Answered at or after it, UTC.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Answered before it, UTC.")
+    ] = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write logged predictions to one file, however many there are.
+
+    [bold]Example[/]
+
+    nenrin predictions export --to july.parquet --from 2026-07-01 --until 2026-08-01
+    """
+    form = to.suffix.removeprefix(".")
+    if form not in _FORMS or not to.absolute().parent.is_dir():
+        raise RequestError(
+            f"{to} cannot be written",
+            where="--to",
+            hint="name a file in a folder that is there, ending in .parquet, .csv or .ndjson",
+        )
+    asked = {"deployment": deployment, "version": version, "from": from_, "until": until}
+    with session(env) as client:
+        said = client.download("/api/predictions/export", to, form=form, **asked)
+    show({**said, "path": str(to)}, as_json, facts)
+
+
+def _follow(client: Client, found: Any, deployment: str | None, as_json: bool) -> None:
+    timer = SystemTimer()
+    try:
+        while True:
+            for prediction in found["predictions"]:
+                show_line(prediction, as_json, _line)
+            if not found["predictions"]:
+                timer.sleep(_LOOK)
+            found = client.get("/api/predictions", since=found["cursor"], deployment=deployment)
+    except KeyboardInterrupt:
+        return
+
+
+def _line(prediction: dict[str, Any]) -> str:
+    parts = [iso(prediction["at"]), prediction["deployment"], prediction["version"]]
+    took = prediction.get("latency_ms")
+    said = [*parts, prediction["key"] or "-", plain(prediction["answer"]), prediction["id"]]
+    return "  ".join([*said, *([] if took is None else [f"{took:.3g} ms"])])
+
+
+def _table(found: list[dict[str, Any]]) -> RenderableType:
+    return table(
+        found,
+        ("at", "answered", iso),
+        ("deployment", "deployment", plain),
+        ("version", "version", plain),
+        ("key", "key", plain),
+        ("answer", "answer", plain),
+        ("latency_ms", "ms", plain),
+        ("id", "id", plain),
+        empty="nothing is logged yet: nenrin up answers requests",
+    )
+
+
+def _one(found: dict[str, Any]) -> RenderableType:
+    return facts({**found, "asked": iso(found["asked"]), "at": iso(found["at"])})
