@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +10,10 @@ import typer
 from rich.console import RenderableType
 
 from nenrin.api.client import Client
-from nenrin.cli.console import facts, plain, show, show_line, table
+from nenrin.cli.console import facts, note, plain, show, show_line
 from nenrin.cli.session import AsJson, Env, commands, session
 from nenrin.core.errors import RequestError
-from nenrin.core.instants import iso
+from nenrin.core.instants import from_us, iso
 from nenrin.core.timer import SystemTimer
 
 app = commands()
@@ -45,10 +46,14 @@ def tail(
     """
     with session(env) as client:
         found = client.get("/api/predictions", number=number, deployment=deployment)
-        if not follow:
-            show(found["predictions"], as_json, _table)
+        if as_json and not follow:
+            show(found["predictions"], as_json, facts)
             return
-        _follow(client, found, deployment, as_json)
+        if not found["predictions"]:
+            note("nothing is logged yet: nenrin up answers requests")
+        _told(found, as_json)
+        if follow:
+            _follow(client, found, deployment, as_json)
 
 
 @app.command("show")
@@ -104,36 +109,29 @@ def export(
 
 def _follow(client: Client, found: Any, deployment: str | None, as_json: bool) -> None:
     timer = SystemTimer()
-    try:
+    with suppress(KeyboardInterrupt):
         while True:
-            for prediction in found["predictions"]:
-                show_line(prediction, as_json, _line)
-            if not found["predictions"]:
-                timer.sleep(_LOOK)
+            timer.sleep(_LOOK)
             found = client.get("/api/predictions", since=found["cursor"], deployment=deployment)
-    except KeyboardInterrupt:
-        return
+            _told(found, as_json)
+
+
+def _told(found: Any, as_json: bool) -> None:
+    for prediction in found["predictions"]:
+        show_line(prediction, as_json, _line)
 
 
 def _line(prediction: dict[str, Any]) -> str:
-    parts = [iso(prediction["at"]), prediction["deployment"], prediction["version"]]
+    """Whole ids, however narrow the screen: they are copied."""
     took = prediction.get("latency_ms")
-    said = [*parts, prediction["key"] or "-", plain(prediction["answer"]), prediction["id"]]
-    return "  ".join([*said, *([] if took is None else [f"{took:.3g} ms"])])
-
-
-def _table(found: list[dict[str, Any]]) -> RenderableType:
-    return table(
-        found,
-        ("at", "answered", iso),
-        ("deployment", "deployment", plain),
-        ("version", "version", plain),
-        ("key", "key", plain),
-        ("answer", "answer", plain),
-        ("latency_ms", "ms", plain),
-        ("id", "id", plain),
-        empty="nothing is logged yet: nenrin up answers requests",
-    )
+    said = [
+        f"{from_us(prediction['at']):%Y-%m-%d %H:%M:%S}Z",
+        prediction["id"],
+        f"{prediction['deployment']} {prediction['version']}",
+        f"{plain(prediction['answer'])} for {prediction['key'] or 'no key'}",
+        *([] if took is None else [f"{took:.3g} ms"]),
+    ]
+    return "  ".join(said)
 
 
 def _one(found: dict[str, Any]) -> RenderableType:
