@@ -40,15 +40,16 @@ def test_following_tells_what_comes(
     ids = answered(run, 2)
     waits = iter([1, 0, 2])
 
-    def sleep(_timer: SystemTimer, _seconds: float) -> None:
-        number = next(waits, None)
-        if number is None:
-            raise KeyboardInterrupt
-        if number:
-            ids.extend(answered(run, number))
+    class Waits(SystemTimer):
+        def sleep(self, seconds: float) -> None:
+            number = next(waits, None)
+            if number is None:
+                raise KeyboardInterrupt
+            if number:
+                ids.extend(answered(run, number))
 
     with monkeypatch.context() as patched:
-        patched.setattr("nenrin.cli.predictions.SystemTimer.sleep", sleep)
+        patched.setattr("nenrin.cli.predictions.SystemTimer", Waits)
         told = run("predictions", "tail", "-f", "-n", "1", *(["--json"] if as_json else []))
     assert told.code == 0
     lines = told.out.splitlines()
