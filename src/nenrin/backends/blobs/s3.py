@@ -63,6 +63,14 @@ class S3Store:
     def __reduce__(self) -> tuple[type[S3Store], tuple[str, Path]]:
         return S3Store, (self._url, self._folder)
 
+    def prepare(self) -> None:
+        """Make the client, which takes longer than a request; it connects with the first one.
+
+        Raises:
+            RequestError: the place is wrong.
+        """
+        self._sweeps  # noqa: B018 - made when it is first looked at, with the bucket
+
     def put(self, data: bytes) -> str:
         """Keep ``data`` and give its digest.
 
@@ -87,7 +95,10 @@ class S3Store:
             IntegrityError: the bytes are not those that were kept.
             UnavailableError: the store is away, and there is no copy.
         """
-        self.file(digest)
+        try:
+            return self._copies.get(digest)
+        except (NotFoundError, IntegrityError):
+            self.file(digest)
         return self._copies.get(digest)
 
     def has(self, digest: str) -> bool:
