@@ -209,9 +209,9 @@ def main() -> None:
         bench, store = Bench(folder, url), partial(store_of_node, url)
         executor = stack.enter_context(closing(RayExecutor(nodes.address, store, load_nothing)))
         here = stack.enter_context(closing(ForkExecutor(2, store, load_nothing)))
-        room = executor.room()
+        queue, room = executor.queue(), executor.room()
         kinds: dict[str, Callable[[int], float]] = {
-            OURS: lambda steps: bench.ours(executor, room, steps),
+            OURS: lambda steps: bench.ours(executor, queue, steps),
             "nenrin's step on this machine": lambda steps: bench.ours(here, room, steps),
             WARM: bench.by_digest,
             PLAIN: rays,

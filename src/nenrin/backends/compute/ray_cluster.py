@@ -48,6 +48,7 @@ T = TypeVar("T")
 
 _REACH = 5.0  # seconds in which the cluster's head has to answer
 _AGAIN = 5.0  # seconds for which what nodes have is known
+_QUEUED = 2
 _HANDLERS = 32  # functions that are with Ray at a time, at least
 
 
@@ -105,6 +106,16 @@ class RayExecutor:
             memory=int(sum(node.get("memory", 0.0) for node in nodes)),
             jobs=4 * max(1, int(cpus)),
             gpus=sum(node.get("GPU", 0.0) for node in nodes),
+        )
+
+    def queue(self) -> Room:
+        """What may be with Ray at a time: as much again as nodes have waits there, and begins at once."""
+        room = self.room()
+        return Room(
+            cpus=_QUEUED * room.cpus,
+            memory=_QUEUED * room.memory,
+            jobs=_QUEUED * room.jobs,
+            gpus=_QUEUED * room.gpus,
         )
 
     def submit(
