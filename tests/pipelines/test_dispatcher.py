@@ -70,6 +70,8 @@ class Pretending:
         self.started: list[Pretended] = []
 
     def start(self, task: Task, _function: Callable[..., Any], payload: Any) -> Pretended:
+        assert task.scratch is not None
+        task.scratch.mkdir(parents=True)
         self.started.append(Pretended(task, payload, self.clock))
         return self.started[-1]
 

@@ -219,7 +219,6 @@ class Dispatcher:
     def _begin(self, job: Job) -> None:
         lease = (job.id, job.attempt)
         scratch = self._scratch / f"{job.id}-{job.attempt}"
-        scratch.mkdir(parents=True, exist_ok=True)
         task = Task(
             name=job.name,
             project=Path(job.project) if job.project else None,

@@ -32,6 +32,7 @@ _REFRESH = GRACE / 4  # what was put longer ago is written again: a sweep sees t
 _SMALL = 2**16  # bytes that are sent without a look whether they are there
 _BATCH = 100
 _PAUSE = 0.1  # seconds between two looks whether a sweep is over
+_NOTE = "sweep.seen"  # in the folder of copies
 _RESTORE = "restore it from a backup; what can be made again is made by: nenrin run"
 
 
@@ -202,7 +203,7 @@ class S3Store:
 
     @cached_property
     def _sweeps(self) -> Sweeps:
-        return Sweeps(self._bucket, self._timer.epoch)
+        return Sweeps(self._bucket, self._timer.epoch, self._folder / _NOTE)
 
     def _write(self, key: str, data: bytes) -> None:
         """Have ``data`` there, and so that a sweep sees that it was put lately."""
