@@ -20,11 +20,11 @@ from nenrin.backends.sql.resting import ask_after_rest
 from nenrin.backends.sql.schema import metadata
 from nenrin.backends.sql.sealing import SealBehind
 from nenrin.core.errors import (
-    OvertakenError,
     DataError,
     MissingExtraError,
     NenrinError,
     NotFoundError,
+    OvertakenError,
     UnavailableError,
 )
 
