@@ -56,4 +56,4 @@ def kept(shell: Shell) -> int:
     """Of how many elements the results are remembered."""
     with contextlib.closing(sqlite3.connect(shell.folder / ".nenrin" / "state.db")) as found:
         bodies = [json.loads(body) for (body,) in found.execute("select body from step_results")]
-    return sum(1 for body in bodies if body["step"].startswith("slept["))
+    return len({body["step"] for body in bodies if body["step"].startswith("slept[")})

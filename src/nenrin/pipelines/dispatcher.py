@@ -182,15 +182,12 @@ class Dispatcher:
     def _unit(self) -> Any:
         return self._units.write(self._environment, self._calendar.now())
 
-    def _write(self) -> None:
-        """Write the jobs that were taken."""
+    def _claim(self) -> None:
+        """Write the jobs that were taken, and lease what fits."""
         if self._new:
             with self._unit() as unit:
                 self._jobs.add(unit, self._new)
             self._new.clear()
-
-    def _claim(self) -> None:
-        self._write()
         taken: list[Job] | None = None
         while taken != [] and len(self._attempts) < len(self._commits):
             room = self._free()
