@@ -47,7 +47,7 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
     values: Sequence[Any]
     rows: Rows
     features: Rows | None
-    latency: float
+    latency: float | None
     ages: Sequence[Mapping[str, float | None]] | None = None
 
 
@@ -117,7 +117,7 @@ def predictions_of(answered: AnsweredRequest, masks: Masks) -> Iterator[Predicti
     """
     rows = _dicts(answered.rows)
     features = rows if answered.features is None else _dicts(answered.features)
-    latency = round(answered.latency * 1e3, 3)
+    latency = None if answered.latency is None else round(answered.latency * 1e3, 3)
     for place, row in enumerate(rows):
         variant = answered.variants[answered.picked[place]]
         plain = Prediction(
