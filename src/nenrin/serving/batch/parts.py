@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -27,15 +27,14 @@ _ENDS = (".parquet", ".csv")
 _BAD = ".bad.ndjson"
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked whom. Who goes on with it asks the same versions, however routes changed meanwhile.
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked.
 
     Attributes:
         sources: the files, in the order in which they are read.
         name: the deployment or version, as it was given.
         version: the one version that answers; None: those of the route.
         log: whether the answers are logged, too.
-        live: the deployment, and the instant at which all is asked.
         part_rows: rows of a part.
     """
 
@@ -43,12 +42,19 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     version: str | None
     log: bool
-    live: LiveRoute
-    part_rows: int = PART_ROWS
+    part_rows: int
 
-    def asks_as(self, other: Plan) -> bool:
-        """Whether both ask the same; when, and of which route, is not compared."""
-        return msgspec.structs.replace(self, live=other.live) == other
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is asked, and whom: who goes on asks the same versions, however routes changed meanwhile.
+
+    Attributes:
+        asked: the question.
+        live: the deployment, and the instant at which all of it is asked.
+    """
+
+    asked: Asked
+    live: LiveRoute
 
 
 class Parts:
@@ -76,27 +82,30 @@ class Parts:
             raise ConflictError(
                 f"{to} is there", where="--output", hint="move it away, or name another file"
             )
+        self._plan = self.folder / "plan.json"
         self._lock = FolderLock(self.folder)
         self._lock.acquire()
 
-    def plan(self, make: Callable[[], Plan]) -> Plan:
-        """What was begun here; else ``make``'s plan, which is kept.
+    def begun(self, asked: Asked) -> Plan | None:
+        """The plan that was begun here, if one was.
 
         Raises:
-            ConflictError: what was begun here asks something else.
+            ConflictError: it asks something else.
         """
-        path, made = self.folder / "plan.json", make()
-        if not path.exists():
-            _write(path, msgspec.json.encode(made))
-            return made
-        kept = msgspec.json.decode(path.read_bytes(), type=Plan)
-        if not made.asks_as(kept):
+        if not self._plan.exists():
+            return None
+        kept = msgspec.json.decode(self._plan.read_bytes(), type=Plan)
+        if kept.asked != asked:
             raise ConflictError(
                 f"{self.folder} was begun from other files, or with other options",
                 where="--output",
                 hint="ask as before to go on with it, or remove that folder to begin anew",
             )
         return kept
+
+    def begin(self, plan: Plan) -> None:
+        """Keep a plan: from here on there is something to go on with."""
+        _write(self._plan, msgspec.json.encode(plan))
 
     def done(self, source: int) -> int:
         """How many parts of a source there are."""
@@ -145,6 +154,8 @@ class Parts:
     def close(self) -> None:
         """Let others have them."""
         self._lock.release()
+        if self.folder.exists() and not self._plan.exists():
+            shutil.rmtree(self.folder)  # nothing was begun
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -11,12 +11,12 @@ import msgspec
 import polars as pl
 
 from nenrin.core.calendar import Calendar
-from nenrin.core.errors import NotFoundError, RequestError
+from nenrin.core.errors import NotFoundError, RequestError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.serving.batch.asking import BadRow, answers
 from nenrin.serving.batch.frame import Table
 from nenrin.serving.batch.logging import BatchLog
-from nenrin.serving.batch.parts import Parts, Plan
+from nenrin.serving.batch.parts import PART_ROWS, Asked, Parts, Plan
 from nenrin.serving.batch.rows import Batch
 from nenrin.serving.batch.sources import Source, batches, rows_of, sources
 from nenrin.serving.plane.table import RouteTable, Served
@@ -87,6 +87,7 @@ class BatchPrediction:
     Args:
         routes, loader, calendar, timer: a plane's parts.
         predictions: folder of the prediction log.
+        part_rows: rows that are kept together, and asked again where a run was killed.
     """
 
     def __init__(
@@ -96,12 +97,14 @@ class BatchPrediction:
         calendar: Calendar,
         timer: Timer,
         predictions: Path,
+        part_rows: int = PART_ROWS,
     ) -> None:
         self._routes = routes
         self._loader = loader
         self._calendar = calendar
         self._timer = timer
         self._predictions = predictions
+        self._part_rows = part_rows
 
     def predict(self, wanted: Wanted, told: Told) -> Predicted:
         """Answer every row of the input, and write the answers in the order of the rows.
@@ -116,33 +119,36 @@ class BatchPrediction:
             ConflictError: the output is there, or was begun from something else.
             UnavailableError: a version does not load.
         """
-        with closing(Parts(wanted.output)) as parts:
-            plan = parts.plan(lambda: self._plan(wanted))
-            served = self._served(plan.live)
-            folder = self._predictions if plan.log else None
-            logging = BatchLog(folder, self._timer) if folder else nullcontext()
-            with logging as log:
-                return _Run(wanted, plan, parts, served, log, self._timer, told).to_the_end()
-
-    def _plan(self, wanted: Wanted) -> Plan:
-        live = _named(self._routes.routes(), wanted.name, wanted.version)
-        now = self._calendar.now() if live.stands_at is None else live.stands_at
-        return Plan(
+        asked = Asked(
             sources=tuple(sources(wanted.input)),
             name=wanted.name,
             version=wanted.version,
             log=wanted.log,
-            live=msgspec.structs.replace(live, stands_at=now),
+            part_rows=self._part_rows,
         )
+        with closing(Parts(wanted.output)) as parts:
+            begun = parts.begun(asked)
+            plan = begun or Plan(asked, self._live(wanted))
+            served = self._served(plan.live)
+            if begun is None:
+                parts.begin(plan)
+            logging = BatchLog(self._predictions, self._timer) if asked.log else nullcontext()
+            with logging as log:
+                return _Run(wanted, plan, parts, served, log, self._timer, told).to_the_end()
+
+    def _live(self, wanted: Wanted) -> LiveRoute:
+        """Who is asked, and when: as it is now, for all of the rows."""
+        live = _named(self._routes.routes(), wanted.name, wanted.version)
+        now = self._calendar.now() if live.stands_at is None else live.stands_at
+        return msgspec.structs.replace(live, stands_at=now)
 
     def _served(self, live: LiveRoute) -> Served:
         table = RouteTable(_Only(live), self._loader, self._calendar, self._timer)
         table.refresh()
+        # a plane would serve the champion in place of a challenger; here nobody waits for an answer
         problem = table.problems.get(live.deployment.name)
-        if (
-            problem
-        ):  # a plane would serve the champion in its place; nobody waits for an answer here
-            raise NotFoundError(
+        if problem:
+            raise UnavailableError(
                 f"deployment {live.deployment.name!r} does not load: {problem}",
                 where=live.deployment.name,
                 hint="nenrin status says what is wrong; --version names another version",
@@ -174,23 +180,23 @@ class _Run:
         told: Told,
     ) -> None:
         self._wanted = wanted
-        self._plan = plan
+        self._sources, self._part_rows = plan.asked.sources, plan.asked.part_rows
         self._parts = parts
         self._served = served
         self._log = log
         self._timer = timer
         self._told = told
         self._table = Table(
-            served.deployment, several=len(plan.sources) > 1, logged=log is not None
+            served.deployment, several=len(self._sources) > 1, logged=log is not None
         )
         self._versions = [runtime.version for runtime in served.runtimes]
         self._began = timer.wall()
         self._looked_at = self._resumed = 0
-        self._total = rows_of(plan.sources)
+        self._total = rows_of(self._sources)
 
     def to_the_end(self) -> Predicted:
         """Write the parts that are missing, and the output."""
-        for number, source in enumerate(self._plan.sources):
+        for number, source in enumerate(self._sources):
             self._source(number, source)
         versions = self._parts.rows(self._table.version)
         bad = self._parts.bad_rows()
@@ -215,12 +221,10 @@ class _Run:
     def _source(self, number: int, source: Source) -> None:
         """Write the parts of a source that are missing; one that has no rows has one part without any."""
         done = self._parts.done(number)
-        after = done * self._plan.part_rows
+        after = done * self._part_rows
         self._resumed += after
         self._looked_at += after
-        found = batches(
-            source, self._served.deployment.request, after=after, rows=self._plan.part_rows
-        )
+        found = batches(source, self._served.deployment.request, after=after, rows=self._part_rows)
         for part in found:
             self._part(number, done, source, part)
             done += 1
