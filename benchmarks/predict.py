@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 COLUMNS = 30
@@ -77,6 +76,10 @@ def model() -> bytes:
     )
 
 
+def print_nothing(stage: str, done: int, total: int, note: str = "") -> None:
+    """No progress is shown."""
+
+
 def answer(folder: Path, source: Path) -> dict[str, Any]:
     """Answer a file in this process."""
     from nenrin.core.calendar import SystemCalendar
@@ -118,7 +121,7 @@ def answer(folder: Path, source: Path) -> dict[str, Any]:
     here, timer = Here(), SystemTimer()
     batch = BatchPrediction(here, here, SystemCalendar(), timer, folder / "predictions")
     to = source.with_suffix(f".answers{source.suffix}")
-    done = batch.predict(Wanted(name="a", input=str(source), output=to), lambda *said, **more: None)
+    done = batch.predict(Wanted(name="a", input=str(source), output=to), print_nothing)
     to.unlink()
     return {
         "form": source.suffix[1:],

@@ -6,7 +6,7 @@ text that is no number where one is needed stays a text, so that whoever reads t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, Self
 
 import polars as pl
@@ -17,6 +17,9 @@ from nenrin.serving.signature import Kind, RequestField
 
 _NAIVE = "%Y-%m-%dT%H:%M:%S%.6f"
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+
+Values = Callable[[pl.DataFrame], dict[str, list[Any]]]
 
 
 class Batch(Protocol):
@@ -48,32 +51,35 @@ class Batch(Protocol):
 
 
 class Columns:
-    """Rows of a table.
+    """Rows of a table; plain values are made of it only as they are read.
 
     Args:
         numbers, last: see :class:`Batch`.
-        columns: values by name, one a row.
+        frame: the table.
+        values: its columns as plain values.
     """
 
     def __init__(
-        self, numbers: Sequence[int], columns: Mapping[str, Sequence[Any]], last: int
+        self, numbers: Sequence[int], frame: pl.DataFrame, values: Values, last: int
     ) -> None:
         self.numbers = numbers
         self.last = last
-        self._columns = columns
+        self._frame = frame
+        self._values = values
 
     def read(self, reader: RowReader) -> Sequence[Row]:
         """The rows, checked."""
-        return reader.columns(self._columns)
+        return reader.columns(self._values(self._frame))
 
     def part(self, start: int, stop: int) -> Self:
         """The rows from place ``start`` to before ``stop``."""
-        columns = {name: values[start:stop] for name, values in self._columns.items()}
-        return type(self)(self.numbers[start:stop], columns, self.last)
+        return type(self)(
+            self.numbers[start:stop], self._frame[start:stop], self._values, self.last
+        )
 
     def given(self) -> Any:
         """The first row as it stands in the file."""
-        return {name: values[0] for name, values in self._columns.items()}
+        return {name: values[0] for name, values in self._values(self._frame[:1]).items()}
 
 
 class Lines:
@@ -102,13 +108,13 @@ class Lines:
         return self._records[0]
 
 
-def of_table(frame: pl.DataFrame, fields: Iterable[RequestField]) -> dict[str, list[Any]]:
+def of_table(fields: Sequence[RequestField], frame: pl.DataFrame) -> dict[str, list[Any]]:
     """The columns of a frame that are read, as plain values."""
     return {field.name: _plain(frame[field.name]) for field in fields}
 
 
 def of_texts(
-    frame: pl.DataFrame, fields: Iterable[RequestField], separator: str
+    fields: Sequence[RequestField], separator: str, frame: pl.DataFrame
 ) -> dict[str, list[Any]]:
     """The columns of a frame of texts that are read, as the values that they spell.
 

@@ -6,6 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -159,17 +160,16 @@ def _table(source: Source, signature: RequestSignature, after: int, rows: int) -
     if texts:  # a blank line is no row
         blank = pl.all_horizontal(pl.all().is_null())
         wanted.append(blank.alias(_BLANK))
+    values = partial(of_texts, fields, separator) if texts else partial(of_table, fields)
     number = after + 1
     for frame in scan.select(wanted).slice(after).collect_batches(chunk_size=rows):
         numbers: Sequence[int] = range(number, number + frame.height)
+        rest = frame
         number += frame.height
         if texts:
             kept = (~frame[_BLANK]).arg_true()
-            numbers = [numbers[place] for place in kept]
-            read = of_texts(frame[kept], fields, separator)
-        else:
-            read = of_table(frame, fields)
-        yield Columns(numbers, read, last=number - 1)
+            numbers, rest = [numbers[place] for place in kept], frame[kept]
+        yield Columns(numbers, rest, values, last=number - 1)
 
 
 def _fields(
