@@ -11,10 +11,12 @@ from typing import Any
 import polars as pl
 import pytest
 
+from nenrin.backends.blobs.bucket import Bucket
 from nenrin.core.errors import DataError, RequestError
 from nenrin.serving.batch.sources import batches, rows_of, sources
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.signature import RequestSignature
+from nenrin.testing.object_store import ObjectStoreServer
 
 TYPES = {
     "id": pl.String(),
@@ -147,6 +149,27 @@ def test_what_an_input_names(tmp_path: Path) -> None:
             sources(str(tmp_path / missing))
     with pytest.raises(RequestError, match="of no kind"):
         sources(str(tmp_path / "notes.txt"))
+
+
+def test_a_bucket_is_read_from_any_row(
+    object_store: ObjectStoreServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in object_store.variables().items():
+        monkeypatch.setenv(name, value)
+    place = f"s3://{object_store.bucket}/batch"
+    for number, rows in enumerate([3, 4]):
+        table(rows).write_parquet(tmp_path / "part.parquet")
+        Bucket(place).write(f"{number}.parquet", (tmp_path / "part.parquet").read_bytes())
+    (source,) = sources(f"{place}/*.parquet")
+    found = list(batches(source, SIGNATURE, after=2, rows=10))
+    assert rows_of([source]) == 7
+    assert [row["id"] for row in found[0].read(READER)] == ["a2", "a0", "a1", "a2", "a3"]
+    (missing,) = sources(f"{place}/none.csv")
+    with pytest.raises(DataError, match="cannot be read"):
+        next(batches(missing, SIGNATURE, after=0, rows=10))
+    (lines,) = sources(f"{place}/a.ndjson")
+    with pytest.raises(RequestError, match="by lines"):
+        next(batches(lines, SIGNATURE, after=0, rows=10))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
