@@ -71,9 +71,11 @@ from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import unpack
+from nenrin.project.scoring import Scoring
 from nenrin.project.service import ProjectService
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.service import RegistryService
+from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
@@ -96,6 +98,7 @@ class Platform:
         calendar: business time.
         logs: what steps wrote.
         data, registry, gates, serving, loop, projects: the rooms' verbs.
+        scores: what is answered on a schedule.
         maturity: assesses an environment.
         exports: writes what containers and clusters run an environment from.
         audit, checkpoints, backups, pruning: those of looking after a folder.
@@ -208,6 +211,16 @@ class Platform:
                 deployments=SqlDeployments(),
             ),
         )
+        self.scores = Scoring(
+            replay.load,
+            replay.declared,
+            self._batch,
+            settings.folder.absolute(),
+            settings.state_folder / "scores",
+            data=self.data,
+            units=self.units,
+            calendar=self.calendar,
+        )
         self.exports = Exports(self.store, self.projects.follows, from_folders)
         self.maturity = Maturity(
             settings.folder.absolute(),
@@ -289,6 +302,22 @@ class Platform:
                 ends,
                 progress,
             )
+
+    def write_scores(
+        self, environment: str, progress: Progress | None = None
+    ) -> list[dict[str, Any]]:
+        """Write the scores that are due; of several processes one does it at a time."""
+        with self._leases.hold(f"scores/{environment}") as ours:
+            return self.scores.write(environment, progress) if ours else []
+
+    def _batch(self, environment: str) -> BatchPrediction:
+        return BatchPrediction(
+            _Routes(self.units, environment, self.calendar),
+            _Loader(self.units, self.store, environment, self.settings),
+            self.calendar,
+            self._timer,
+            self.settings.state_folder / PREDICTIONS,
+        )
 
     def _started(self) -> Executor:
         """The executor; its workers start when work first needs them."""
