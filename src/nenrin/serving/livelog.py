@@ -45,7 +45,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         id: the prediction's id, as the client got it.
         deployment: who was asked.
         version: who answered.
-        variant: index of the version in the route.
+        variant: index of the version in the route; -1: the version that the champion replaced, -2: the
+            declared constant.
         key: text of the row's key; empty when the client sent none.
         asked: the instant of the question, microseconds UTC.
         at: calendar instant of the answer, microseconds UTC.
@@ -54,6 +55,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         features: what the model saw.
         members: of a mixture, who answered with which share.
         recalibration: what the answer went through (see :class:`nenrin.serving.router.Variant`).
+        forced: the client named the version: such answers are no sample of the route's.
+        instead_of: the version that the row was dealt to, where it failed or was left out.
     """
 
     number: int
@@ -69,6 +72,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: dict[str, Any]
     members: tuple[Member, ...] = ()
     recalibration: tuple[float, float] | None = None
+    forced: bool = False
+    instead_of: str = ""
 
 
 class Counts(msgspec.Struct, frozen=True):

@@ -51,6 +51,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fields: every column that a client may send, keys first.
         key: names of the columns that identify a row; requests stick to a version by them.
+        sticky: the column, or else the header, that requests stick by instead; empty: the key.
         time: the column that says when the row is asked; without it the calendar's now counts.
         shift: microseconds from that column's instant to the instant asked (``at=time - "2h"``).
         zone: IANA time zone of naive times; UTC when it is None.
@@ -65,6 +66,13 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     zone: str | None = None
     output: str = "prediction"
     datatype: str = "FP64"
+    sticky: str = ""
+
+    @property
+    def sticky_header(self) -> str:
+        """The header that requests stick by; empty: they stick by a column."""
+        columns = {field.name for field in self.fields}
+        return "" if self.sticky in columns else self.sticky
 
     @classmethod
     def of(
@@ -78,6 +86,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         zone: str | None = None,
         output: str = "prediction",
         datatype: str = "FP64",
+        sticky: str = "",
     ) -> RequestSignature:
         """The signature of a model.
 
@@ -90,11 +99,13 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             zone: the dataset's time zone.
             output: what the answer is called.
             datatype: version 2 datatype of the answer.
+            sticky: the column or header that requests stick by; a column may be left out.
 
         Raises:
             ProjectError: a column has a type that JSON requests do not carry.
         """
-        names = dict.fromkeys([*key, *([time] if time else []), *needed])
+        by = [sticky] if sticky in known else []
+        names = dict.fromkeys([*key, *([time] if time else []), *by, *needed])
         types = {**known, **needed}
         fields = tuple(
             RequestField(name=name, kind=kind_of(name, types[name]), required=name in needed)
@@ -108,6 +119,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             zone=zone,
             output=output,
             datatype=datatype,
+            sticky=sticky,
         )
 
     def widened(self, other: RequestSignature) -> RequestSignature:

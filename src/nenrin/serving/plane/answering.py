@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from nenrin.core.errors import NenrinError
 from nenrin.serving.livelog import LiveLog, Prediction, prediction_id
-from nenrin.serving.plane.batching import Answer, Question, Runtime
+from nenrin.serving.plane.batching import Answer, Question
 from nenrin.serving.plane.rows import Row
 from nenrin.serving.plane.table import Served
 from nenrin.serving.router import key_text
@@ -38,17 +36,23 @@ class Asked(msgspec.Struct, frozen=True):
 
 
 async def answer(
-    served: Served, rows: Sequence[Row], log: LiveLog, *, version: str | None = None
+    served: Served,
+    rows: Sequence[Row],
+    log: LiveLog,
+    *,
+    version: str | None = None,
+    sticky: str | None = None,
 ) -> Answers:
     """Answer a request's rows, and have the answers logged.
 
-    A challenger that fails leaves its rows to the champion.
+    A version that fails leaves its rows to others (:mod:`nenrin.serving.plane.asking`).
 
     Args:
         served: the deployment.
         rows: what its reader made of the request.
         log: where predictions are kept.
         version: have this version answer, instead of the one that a key is dealt to.
+        sticky: what all rows stick by; None: each by its own.
 
     Raises:
         NotFoundError: ``version`` is not one of those that are served.
@@ -57,13 +61,25 @@ async def answer(
     question = served.questions(rows)
     keys = [_key(served, row) for row in rows]
     if version is None:
-        picked = _picked(served, keys, rows)
-        found = await _ask(served.runtimes, question, picked)
+        texts = [""] * len(rows)
+        if served.asking.by_key:
+            texts = [sticky or _text(served, key, row) for key, row in zip(keys, rows, strict=True)]
+        dealt = [served.router.pick(text) for text in texts]
+        picked = list(dealt)
+        found = await served.asking.ask(question, texts, picked)
     else:
-        index = served.index(version)
-        picked = [index] * len(rows)
-        found = await served.runtimes[index].answer(question)
-    return _logged(served, question, keys, picked, found, log)
+        dealt = picked = [served.index(version)] * len(rows)
+        found = await served.asking.forced(question, picked[0])
+    who = _Who(dealt, picked, forced=version is not None)
+    return _logged(served, question, keys, who, found, log)
+
+
+class _Who(msgspec.Struct, frozen=True):
+    """Who each row was dealt to, who answered it, and whether the client chose."""
+
+    dealt: list[int]
+    picked: list[int]
+    forced: bool
 
 
 def _key(served: Served, row: Row) -> str:
@@ -71,73 +87,34 @@ def _key(served: Served, row: Row) -> str:
     return "" if not parts or None in parts else key_text(parts)
 
 
-def _picked(served: Served, keys: list[str], rows: Sequence[Row]) -> list[int]:
-    """The runtime of every row; a row without a key sticks to a version by its content."""
-    if len(served.runtimes) == 1:
-        return [0] * len(rows)
-    return [
-        served.router.pick(key or msgspec.json.encode(row).decode())
-        for key, row in zip(keys, rows, strict=True)
-    ]
-
-
-async def _ask(runtimes: Sequence[Runtime], question: Question, picked: list[int]) -> Answer:
-    """Ask every row's runtime; ``picked`` is corrected where the champion had to step in."""
-    if picked.count(picked[0]) == len(picked):
-        return await _ask_one(runtimes, question, picked, range(len(picked)))
-    values: list[Any] = [None] * len(picked)
-    features: list[Row] = [{}] * len(picked)
-    places = [
-        [place for place, index in enumerate(picked) if index == group]
-        for group in sorted(set(picked))
-    ]
-    parts = await asyncio.gather(
-        *(_ask_one(runtimes, _part(question, group), picked, group) for group in places)
-    )
-    for group, part in zip(places, parts, strict=True):
-        for place, value, seen in zip(group, part.values, part.features, strict=True):
-            values[place], features[place] = value, seen
-    return Answer(features, values)
-
-
-async def _ask_one(
-    runtimes: Sequence[Runtime], question: Question, picked: list[int], places: Sequence[int]
-) -> Answer:
-    index = picked[places[0]]
-    try:
-        return await runtimes[index].answer(question)
-    except NenrinError:
-        if index == 0:
-            raise
-    for place in places:
-        picked[place] = 0
-    return await runtimes[0].answer(question)
-
-
-def _part(question: Question, places: Sequence[int]) -> Question:
-    return Question(
-        [question.rows[place] for place in places], [question.asked[place] for place in places]
-    )
+def _text(served: Served, key: str, row: Row) -> str:
+    """What a row sticks to its version by: the declared column, its key, else its content."""
+    by = row.get(served.deployment.request.sticky)
+    if by is not None:
+        return key_text([by])
+    return key or msgspec.json.encode(row).decode()
 
 
 def _logged(
     served: Served,
     question: Question,
     keys: list[str],
-    picked: list[int],
+    who: _Who,
     found: Answer,
     log: LiveLog,
 ) -> Answers:
     name, now = served.deployment.name, served.now
     answers = Answers(found.values, [], [])
     for place, row in enumerate(question.rows):
-        number, variant = log.issue(), served.runtimes[picked[place]].variant
+        index = who.picked[place]
+        number, variant = log.issue(), served.asking.variant(index)
+        dealt = served.asking.variant(who.dealt[place]).version
         prediction = Prediction(
             number=number,
             id=prediction_id(name, keys[place], question.asked[place], number),
             deployment=name,
             version=variant.version,
-            variant=picked[place],
+            variant=index,
             key=keys[place],
             asked=question.asked[place],
             at=now,
@@ -146,6 +123,8 @@ def _logged(
             features=found.features[place],
             members=variant.members,
             recalibration=variant.recalibration,
+            forced=who.forced,
+            instead_of="" if dealt == variant.version else dealt,
         )
         log.append(prediction)
         answers.versions.append(prediction.version)

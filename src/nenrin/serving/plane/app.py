@@ -29,6 +29,7 @@ from nenrin.serving.plane.table import RouteTable, Served
 
 POLL_SECONDS = 0.5
 LOADING_SECONDS = 10.0
+VERSION_HEADER = "X-Nenrin-Version"
 BODY_BYTES = 64 * 2**20
 
 _logger = logging.getLogger(__name__)
@@ -125,8 +126,10 @@ class Plane:
             served = self._table.only(name)
             known = served.deployment.name
             asked = read(content, served)
-            version = request.path_params.get("version")
-            answers = await answer(served, asked.rows, self._log, version=version)
+            version = request.path_params.get("version") or request.headers.get(VERSION_HEADER)
+            header = served.deployment.request.sticky_header
+            sticky = request.headers.get(header) if header else None
+            answers = await answer(served, asked.rows, self._log, version=version, sticky=sticky)
         except NenrinError as error:
             self._metrics.failed(known, protocol, error.status)
             raise

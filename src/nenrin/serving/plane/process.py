@@ -24,6 +24,7 @@ from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.drain import Draining, DrainingServer
+from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
@@ -111,7 +112,8 @@ def run_plane(
         logs.to_stderr(settings.log)
     log = LiveLog(settings.predictions)
     parts = parts_of(settings)
-    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
+    observer = Observer(settings.predictions / "observed.json", parts.timer)
+    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer)
     plane = Plane(table, log, ControlProxy(settings.control), parts.timer)
     app = Draining(plane.app(settings.token))
     config = uvicorn.Config(
@@ -126,6 +128,7 @@ def run_plane(
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     DrainingServer(config, app).run(sockets=[listener])
+    observer.close()
 
 
 def retire(predictions: Path, timer: Timer) -> int | None:
