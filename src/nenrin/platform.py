@@ -76,6 +76,7 @@ from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswere
 from nenrin.registry.service import RegistryService
 from nenrin.serving.livelog import copy_log
 from nenrin.serving.log import PredictionLog
+from nenrin.serving.observed import read_observed
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.recalibrated import Recalibrated
@@ -184,6 +185,7 @@ class Platform:
             timer=timer,
             worker_cpu=self._worker_cpu,
             leases=self._leases,
+            observe=partial(read_observed, settings.state_folder / PREDICTIONS),
             projects=projects.attributes,
         )
         self.projects = ProjectService(

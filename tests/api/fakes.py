@@ -274,6 +274,16 @@ class Loop:
         self.made: dict[str, Any] | None = None
         self.restarts: list[tuple[str, str]] = []
 
+    @property
+    def guarding(self) -> Loop:
+        return self
+
+    def guard(self, environment: str) -> list[str]:
+        return []
+
+    def show(self, environment: str, name: str) -> dict[str, Any]:
+        return {"safety": None, "breakers": []}
+
     def heal(self, environment: str) -> list[str]:
         return []
 

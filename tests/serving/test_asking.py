@@ -191,7 +191,7 @@ def test_a_split_is_counted_by_first_rows_and_keys_once(here: Here) -> None:
     here.loader.broken.clear()
     here.ask(mine[20], *theirs[:5])
     here.observer.close()
-    [split] = read_observed(here.folder, "delay").splits
+    [split] = read_observed(here.folder, "dev", "delay").splits
     assert (split.subject, split.against, split.share) == (CHALLENGER, CHAMPION, 0.5)
     assert (split.mine.dealt, split.mine.answered, split.mine.failed) == (16, 11, 5)
     assert (split.theirs.dealt, split.theirs.answered, split.theirs.failed) == (150, 150, 0)
@@ -252,6 +252,7 @@ def test_files_of_several_planes_add_up(here: Here) -> None:
     first = (here.folder / "observed.json").read_bytes()
     (here.folder / "observed-2.json").write_bytes(first)
     (here.folder / "observed-3.json").write_bytes(b"{torn")
-    [split] = read_observed(here.folder, "delay").splits
+    [split] = read_observed(here.folder, "dev", "delay").splits
     assert split.theirs.answered == 8
-    assert read_observed(here.folder, "other").splits == []
+    assert read_observed(here.folder, "dev", "other").splits == []
+    assert read_observed(here.folder, "prod", "delay").splits == []

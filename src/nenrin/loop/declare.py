@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from pathlib import Path
@@ -80,8 +81,10 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         settle: microseconds after which a block's labels count as complete; ``None`` is measured.
         gates: the gate policy's text or file; empty is the default policy.
         contract: data contract file; empty is the schema frozen at first load.
-        value: what an answer is worth in money; ``None`` is not said.
         where: ``file:line`` of the declaration.
+        value: what an answer is worth in money; ``None`` is not said.
+        sticky: the column or header that requests stick to a version by; empty: the rows' key.
+        fallback: what is answered where no version can; ``None``: an error.
     """
 
     name: str
@@ -94,6 +97,8 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     contract: str
     where: str
     value: Value | None = None
+    sticky: str = ""
+    fallback: float | str | None = None
 
 
 class Deployment:
@@ -228,6 +233,8 @@ def deployment(
     gates: str = "",
     contract: str = "",
     value: Value | None = None,
+    sticky: str = "",
+    fallback: float | str | None = None,
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
 
@@ -246,6 +253,9 @@ def deployment(
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
+        sticky: a column of the rows, or a header of the request, by which requests stick to a version, such
+            as ``"user_id"``; the rows' key when left out.
+        fallback: what is answered where neither the champion nor the version before it can.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
@@ -258,6 +268,7 @@ def deployment(
             hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
             where=where,
         )
+    _check_serving(sticky, fallback, where)
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
     trained = getattr(model.declared, "imported", None) is None
     three = (history(), history(half_life="60d"), trailing("90d"))
@@ -273,6 +284,8 @@ def deployment(
         contract=contract,
         where=where,
         value=value,
+        sticky=sticky,
+        fallback=float(fallback) if isinstance(fallback, int | float) else fallback,
     )
     return Deployment(model, spec)
 
@@ -316,6 +329,22 @@ def _check(
         raise ProjectError(
             f"canary={stages} takes {len(stages) - 1} days, and a refresh every {days} d would restart it",
             hint="write fewer stages, or a longer refresh=",
+            where=where,
+        )
+
+
+def _check_serving(sticky: object, fallback: object, where: str) -> None:
+    if not isinstance(sticky, str):
+        raise ProjectError(
+            f"sticky={sticky!r} is not a name",
+            hint='write the name of a column or of a header: sticky="user_id"',
+            where=where,
+        )
+    number = isinstance(fallback, int | float) and not isinstance(fallback, bool)
+    if not (fallback is None or isinstance(fallback, str) or (number and math.isfinite(fallback))):  # type: ignore[arg-type]
+        raise ProjectError(
+            f"fallback={fallback!r} is no answer",
+            hint="write a number that is finite, such as fallback=0.2",
             where=where,
         )
 

@@ -1,4 +1,7 @@
-"""The loop's verbs: backtest, adopt, tick, promote, roll back, freeze; and what it tells: rings, status."""
+"""The loop's verbs: backtest, adopt, tick, promote, roll back, freeze; and what it tells: rings, status.
+
+``guarding`` judges rollouts by live requests, and pauses them.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
 from nenrin.loop.asked import read_asked
 from nenrin.loop.exam import Exam
+from nenrin.loop.guarding import Guarding, Observe
 from nenrin.loop.journal import Journals, LoopStates
 from nenrin.loop.living import Living
 from nenrin.loop.ports import Progress, Replay
@@ -39,6 +43,7 @@ class LoopService:
         projects: the project of each revision, for kinds that need a callable of it.
         worker_cpu: CPU seconds of all workers so far.
         leases: which of several processes turns an environment's loop by itself.
+        observe: what the planes have counted of live requests.
         others: the rooms' services and ports.
     """
 
@@ -60,6 +65,7 @@ class LoopService:
         worker_cpu: Callable[[], float],
         projects: Projects,
         leases: Leases,
+        observe: Observe,
     ) -> None:
         journals = Journals(units, registry, gates, serving, states, store)
         self._units, self._replay, self._leases = units, replay, leases
@@ -83,6 +89,14 @@ class LoopService:
             states=states,
             calendar=calendar,
             store=store,
+        )
+        self.guarding = Guarding(
+            units=units,
+            registry=registry,
+            serving=serving,
+            states=states,
+            observe=observe,
+            instant=self._living.instant,
         )
         self._adopting = Adopting(
             self._living,
@@ -198,7 +212,12 @@ class LoopService:
             return self._living.turn(environment, prepared, progress)
 
     def tick(self, environment: str) -> int:
-        """Do what is due, unless another process is at it; how many steps changed something."""
+        """Roll back what is not safe; do what is due, unless another process is at it.
+
+        Returns:
+            how many steps changed something.
+        """
+        self.guarding.guard(environment)
         with self._leases.hold(f"loop/{environment}") as ours:
             return self._living.tick(environment) if ours else 0
 

@@ -192,6 +192,7 @@ class Preparer:
             shift=shift,
             zone=rows.tz,
             output="probability" if task.kind == "binary" else "prediction",
+            sticky=deployment.declared.sticky,
         )
         chosen = frame.row(frame.height - 1 if rows.time else 0, named=True)
         return Served(

@@ -83,8 +83,9 @@ class Standing(msgspec.Struct, kw_only=True):
 
 
 class Observed(msgspec.Struct, kw_only=True):
-    """The content of a plane's file."""
+    """The content of a plane's file: what it counted in the environment that it serves."""
 
+    environment: str = ""
     splits: list[Split] = msgspec.field(default_factory=list)
     standings: list[Standing] = msgspec.field(default_factory=list)
 
@@ -97,10 +98,12 @@ def read_file(path: Path) -> Observed:
         return Observed()
 
 
-def read_observed(folder: Path, deployment: str) -> Observed:
+def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
     """What all planes of a folder have counted of one deployment, added up."""
-    found = [read_file(path) for path in sorted(folder.glob("observed*.json"))]
+    files = [read_file(path) for path in sorted(folder.glob("observed*.json"))]
+    found = [each for each in files if each.environment == environment]
     return Observed(
+        environment=environment,
         splits=_splits(s for each in found for s in each.splits if s.deployment == deployment),
         standings=_standings(
             s for each in found for s in each.standings if s.deployment == deployment

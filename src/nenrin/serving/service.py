@@ -69,7 +69,7 @@ class ServingService:
         Raises:
             ConflictError: the route's first variant is not the champion: that is a promotion.
         """
-        deployment = self._get(unit, name)
+        deployment = _known(self._deployments, unit, name)
         if route.champion.version != deployment.champion:
             raise ConflictError(
                 f"{route.champion.version} is not the champion of {name!r}",
@@ -100,7 +100,7 @@ class ServingService:
             features: digest of its feature state.
             request: its request signature, where that is another: clients may send its columns too.
         """
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         changed = msgspec.structs.replace(
             before,
             route=before.route.canary(version, weight, features),
@@ -134,7 +134,7 @@ class ServingService:
             request: its request signature, where that is another.
             example: a raw row of plain JSON values, where the request is another.
         """
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         if version == before.champion and not before.route.challengers:
             return before
         known = {variant.version: variant.features for variant in before.route.variants}
@@ -171,7 +171,7 @@ class ServingService:
         Raises:
             ConflictError: nothing was served before.
         """
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         known = {before.previous or "": before.previous_features}
         known |= {variant.version: variant.features for variant in before.route.variants}
         to = to or (before.champion if before.route.challengers else before.previous)
@@ -189,9 +189,43 @@ class ServingService:
         )
         return self._write(unit, changed, "deployment.rolled_back", reason=reason, left=left)
 
+    def pause(self, unit: Unit, name: str, *, reason: str) -> Deployment:
+        """Keep a rollout at its weight; an empty ``reason`` lets it go on. It ends with the rollout.
+
+        Raises:
+            ConflictError: nothing is rolled out.
+        """
+        before = _known(self._deployments, unit, name)
+        if before.paused == reason or (before.paused and reason):
+            return before
+        if not before.route.challengers:
+            raise ConflictError(
+                f"{name!r} rolls nothing out: {before.champion} answers everything",
+                hint=f"nenrin deployments freeze {name} keeps everything as it is",
+                where=name,
+            )
+        thawed = before.thawed if reason else unit.at  # the next stage begins then, never earlier
+        changed = msgspec.structs.replace(before, paused=reason, thawed=thawed)
+        kind = "deployment.paused" if reason else "deployment.resumed"
+        return self._write(unit, changed, kind, reason=reason)
+
+    def declare(
+        self, unit: Unit, name: str, request: RequestSignature, fallback: float | str | None
+    ) -> Deployment:
+        """Follow what the project says, whichever version serves: what rows stick by, the fallback."""
+        before = _known(self._deployments, unit, name)
+        by = tuple(field for field in request.fields if field.name == request.sticky)
+        wider = before.request.widened(msgspec.structs.replace(request, fields=by))
+        wider = msgspec.structs.replace(wider, sticky=request.sticky)
+        changed = msgspec.structs.replace(before, request=wider, fallback=fallback)
+        if changed == before:
+            return before
+        body = {"sticky": request.sticky, "fallback": fallback}
+        return self._write(unit, changed, "deployment.declared", **body)
+
     def set_features(self, unit: Unit, name: str, states: dict[str, str]) -> Deployment:
         """Point variants (by version) at newer feature states: new data came."""
-        deployment = self._get(unit, name)
+        deployment = _known(self._deployments, unit, name)
         variants = tuple(
             msgspec.structs.replace(variant, features=states.get(variant.version, variant.features))
             for variant in deployment.route.variants
@@ -210,7 +244,7 @@ class ServingService:
         recalibration: tuple[float, float] | None,
     ) -> Deployment:
         """Let mixtures (by version) answer by these shares, and every answer go through a recalibration."""
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         variants = tuple(
             msgspec.structs.replace(
                 variant, members=members.get(variant.version, ()), recalibration=recalibration
@@ -229,7 +263,7 @@ class ServingService:
 
     def freeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Stop every automatic change; one that is frozen already stays as it is."""
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         if before.frozen:
             return before
         changed = msgspec.structs.replace(
@@ -239,7 +273,7 @@ class ServingService:
 
     def unfreeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Allow automatic changes again; one that is not frozen stays as it is."""
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         if not before.frozen:
             return before
         changed = msgspec.structs.replace(
@@ -281,26 +315,17 @@ class ServingService:
             NotFoundError: there is none of that name; the hint names those that are.
         """
         with self._units.read(environment) as unit:
-            return self._get(unit, name)
+            return _known(self._deployments, unit, name)
 
     def example(self, environment: str, name: str) -> dict[str, Any]:
         """A request that works, in every dialect (see :meth:`RequestSignature.example`)."""
         deployment = self.show(environment, name)
         return deployment.request.example(name, deployment.example)
 
-    def _get(self, unit: Unit, name: str) -> Deployment:
-        deployment = self._deployments.get(unit, name)
-        if deployment is None:
-            names = ", ".join(known.name for known in self._deployments.all(unit))
-            raise NotFoundError(
-                f"there is no deployment {name!r} in {unit.environment!r}",
-                hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
-            )
-        return deployment
-
     def _write(self, unit: Unit, deployment: Deployment, kind: str, **body: Any) -> Deployment:
         """Keep the record and tell the ledger who answers from now on."""
-        deployment = msgspec.structs.replace(deployment, at=unit.at)
+        paused = deployment.paused if deployment.route.challengers else ""
+        deployment = msgspec.structs.replace(deployment, at=unit.at, paused=paused)
         self._deployments.put(unit, deployment)
         route = [
             {"version": variant.version, "weight": variant.weight, "features": variant.features}
@@ -308,3 +333,14 @@ class ServingService:
         ]
         unit.record(kind, deployment.name, {"route": route, **body})
         return deployment
+
+
+def _known(deployments: Deployments, unit: Unit, name: str) -> Deployment:
+    deployment = deployments.get(unit, name)
+    if deployment is None:
+        names = ", ".join(known.name for known in deployments.all(unit))
+        raise NotFoundError(
+            f"there is no deployment {name!r} in {unit.environment!r}",
+            hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
+        )
+    return deployment

@@ -44,13 +44,12 @@ def log_evidence_slower(mine: Sequence[int], theirs: Sequence[int], share: float
 def quantile(counts: Sequence[int], at: float) -> float:
     """The duration (seconds) that a part ``at`` of the answers did not exceed: its bin's upper edge.
 
-    NaN without answers; infinite where it lies above the last edge.
+    NaN without answers; the last edge where it lies above that.
     """
     reached = np.cumsum(counts)
     if not len(reached) or reached[-1] == 0:
         return float("nan")
-    place = int(np.searchsorted(reached, at * reached[-1], side="left"))
-    return EDGES[place] if place < len(EDGES) else float("inf")
+    return EDGES[min(int(np.searchsorted(reached, at * reached[-1])), len(EDGES) - 1)]
 
 
 def _longer(counts: Sequence[int]) -> np.ndarray:

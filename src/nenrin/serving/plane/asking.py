@@ -17,9 +17,8 @@ from nenrin.core.timer import Timer
 from nenrin.serving.plane.batching import Answer, Question, Runtime
 from nenrin.serving.plane.breaker import Breaker
 from nenrin.serving.plane.observed import Counting
-from nenrin.serving.router import Variant
+from nenrin.serving.router import CONSTANT, FORMER, Variant
 
-FORMER, CONSTANT = -1, -2
 CONSTANT_VERSION = "constant"
 
 

@@ -97,6 +97,7 @@ class Observer:
         self._path = path
         self._timer = timer
         before = read_file(path) if path else Observed()
+        self._environment = before.environment
         self._splits = [Counting(split) for split in before.splits]
         self._standings = {(each.deployment, each.version): each for each in before.standings}
         self._breakers: dict[tuple[str, str], Breaker] = {}
@@ -112,6 +113,7 @@ class Observer:
 
         A pair of versions that shares requests no more is forgotten, and who stands in no route.
         """
+        self._environment = deployment.environment
         name, route = deployment.name, deployment.route
         versions = [variant.version for variant in route.variants]
         versions += [deployment.previous] if deployment.previous else []
@@ -143,6 +145,7 @@ class Observer:
         """What is counted so far."""
         standings = [breaker.standing for breaker in self._breakers.values()]
         return Observed(
+            environment=self._environment,
             splits=[each.split for each in self._splits],
             standings=[each for each in standings if each.opened or each.instead],
         )
