@@ -284,6 +284,10 @@ class Loop:
     def show(self, environment: str, name: str) -> dict[str, Any]:
         return {"safety": None, "breakers": []}
 
+    def pause(self, environment: str, name: str, reason: str) -> dict[str, Any]:
+        self.asked.append(("pause", (environment, name, reason)))
+        return {"deployment": name, "paused": reason or None, "route": {"version-1": 100}}
+
     def heal(self, environment: str) -> list[str]:
         return []
 

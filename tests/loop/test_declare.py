@@ -39,6 +39,10 @@ WRONG: list[tuple[str, Callable[[], object]]] = [
     ("refresh='7d' is not a schedule", lambda: deployment(late, refresh="7d")),
     ("is not a list of recipes", lambda: deployment(late, recipes=["history"])),
     ("is not a list of recipes", lambda: deployment(late, recipes=history())),
+    ("sticky=7 is not a name", lambda: deployment(late, sticky=7)),
+    ("fallback=nan is no answer", lambda: deployment(late, fallback=float("nan"))),
+    ("fallback=True is no answer", lambda: deployment(late, fallback=True)),
+    (r"fallback=\[1\] is no answer", lambda: deployment(late, fallback=[1])),
 ]
 
 
@@ -56,7 +60,10 @@ def test_right_values() -> None:
         recipes=[history("60d"), trailing("4w")],
         refresh=every("2d", at="04:30"),
         settle="12h",
+        sticky="user_id",
+        fallback=1,
     ).declared
+    assert (declared.sticky, declared.fallback) == ("user_id", 1.0)
     assert [recipe.name for recipe in declared.recipes] == ["history 60d", "trailing 28d"]
     assert (declared.refresh.period, declared.refresh.clock.minute) == (2 * DAY, 30)
     assert declared.settle == 12 * HOUR

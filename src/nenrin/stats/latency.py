@@ -20,6 +20,7 @@ EDGES = tuple(float(10.0 ** (step / 8 - 4)) for step in range(49))
 """Seconds: from a tenth of a millisecond to a hundred seconds, eight a decade."""
 
 BINS = len(EDGES) + 1
+_STEP = 10.0 ** (1 / 8)
 
 
 def bin_of(seconds: float) -> int:
@@ -42,14 +43,19 @@ def log_evidence_slower(mine: Sequence[int], theirs: Sequence[int], share: float
 
 
 def quantile(counts: Sequence[int], at: float) -> float:
-    """The duration (seconds) that a part ``at`` of the answers did not exceed: its bin's upper edge.
+    """The duration (seconds) that a part ``at`` of the answers did not exceed, between edges by logarithms.
 
     NaN without answers; the last edge where it lies above that.
     """
     reached = np.cumsum(counts)
     if not len(reached) or reached[-1] == 0:
         return float("nan")
-    return EDGES[min(int(np.searchsorted(reached, at * reached[-1])), len(EDGES) - 1)]
+    wanted = at * reached[-1]
+    place = int(np.searchsorted(reached, wanted))
+    if place >= len(EDGES):
+        return EDGES[-1]
+    inside = 1.0 - (reached[place] - wanted) / counts[place]
+    return float(EDGES[place] * _STEP ** (inside - 1.0))
 
 
 def _longer(counts: Sequence[int]) -> np.ndarray:

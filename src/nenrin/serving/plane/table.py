@@ -238,17 +238,23 @@ def _say(version: str, error: Exception) -> None:
 
 def _former(before: Served | None, deployment: Deployment) -> Runtime | None:
     """The version that the champion replaced, where it is loaded still; it is never loaded for this."""
-    loaded = [*before.runtimes, before.asking.former] if before else []
     versions = [variant.version for variant in deployment.route.variants]
-    for runtime in loaded:
-        if runtime is not None and runtime.version == deployment.previous not in versions:
+    for runtime in _loaded(before):
+        if runtime.version == deployment.previous not in versions:
             return runtime
     return None
 
 
+def _loaded(before: Served | None) -> list[Runtime]:
+    if before is None:
+        return []
+    former = before.asking.former
+    return [*before.runtimes, *([former] if former is not None else [])]
+
+
 def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:
     """The variant's runtime in the table that is served, if it answers in the same way."""
-    for runtime in before.runtimes if before else ():
+    for runtime in _loaded(before):
         if msgspec.structs.replace(runtime.variant, weight=variant.weight) == variant:
             return runtime
     return None
