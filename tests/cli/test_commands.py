@@ -112,6 +112,18 @@ def test_a_deployment_says_nothing_of_a_freeze_that_never_was(
     assert "frozen since  2013-01-01 00:00Z" in kept(frozen_since=1_356_998_400_000_000)
 
 
+def test_a_status_says_who_is_left_out_and_what_is_paused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = run.platform.loop.status("dev")
+    breaker = {"version": "version-1", "open": True, "opened": 3, "answered by others": 1_700}
+    told["deployments"][0] |= {"paused": "until Monday", "breakers": [breaker]}
+    monkeypatch.setattr(run.platform.loop, "status", lambda _: told)
+    out = run("status").out
+    assert "delay: its rollout is paused, until Monday" in out
+    assert "version-1 is left out now; 1,700 requests were answered by others" in out
+
+
 def test_a_deployment_says_what_live_requests_show(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,7 +140,7 @@ def test_a_deployment_says_what_live_requests_show(
     out = run("deployments", "show", "delay").out
     assert "is it safe?  v2 against v1, 200 and 800 requests" in out
     [errors] = [line.split() for line in out.splitlines() if line.startswith("errors")]
-    assert errors[:4] == ["errors", "0.2000", "0.0125", "0.1875"]
+    assert errors[:4] == ["errors", "0.2", "0.0125", "0.1875"]
     assert errors[-2:] == ["not", "safe"]
     assert "answered by others" in out
     assert run("deployments", "show", "delay", "--json").json["breakers"] == found["breakers"]

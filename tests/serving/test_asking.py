@@ -108,6 +108,10 @@ def test_a_challenger_that_fails_is_left_out_and_tried_again(here: Here) -> None
     [standing] = here.observer.observed().standings
     assert (standing.version, standing.open, standing.opened) == (CHALLENGER, True, 1)
     assert standing.instead == len(asked)
+    metrics = here.client.get("/metrics").text
+    labels = f'deployment="delay",version="{CHALLENGER}"'
+    assert f"nenrin_version_left_out{{{labels}}} 1.0" in metrics
+    assert f"nenrin_answered_instead_total{{{labels}}} {len(asked)}.0" in metrics
     here.loader.broken.clear()
     assert here.ask(asked[0]) == [CHAMPION]  # it is left out still
     here.table.get("delay").asking._breaker(1)._until = 0.0

@@ -81,19 +81,20 @@ class Guarding:
         """
         deployment = self._serving.show(environment, name)
         safety = self._judged(environment, deployment)
-        standings = self._observe(environment, name).standings
-        return {
-            "safety": safety.told() if safety else None,
-            "breakers": [
-                {
-                    "version": each.version,
-                    "open": each.open,
-                    "opened": each.opened,
-                    "answered by others": each.instead,
-                }
-                for each in standings
-            ],
-        }
+        breakers = self.breakers(environment, name)
+        return {"safety": safety.told() if safety else None, "breakers": breakers}
+
+    def breakers(self, environment: str, name: str) -> list[dict[str, Any]]:
+        """The versions of a deployment that were left out, or failed at what another then answered."""
+        return [
+            {
+                "version": each.version,
+                "open": each.open,
+                "opened": each.opened,
+                "answered by others": each.instead,
+            }
+            for each in self._observe(environment, name).standings
+        ]
 
     def pause(self, environment: str, name: str, reason: str) -> dict[str, Any]:
         """Keep a rollout at its weight; an empty reason lets it go on.

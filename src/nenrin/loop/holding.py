@@ -105,6 +105,7 @@ def frozen_line(deployment: Deployment, state: State | None, now: int) -> dict[s
     """A freeze as status tells it."""
     found = _known(state, now, deployment.frozen_since) if deployment.frozen and state else []
     return {
+        "paused": deployment.paused or None,
         "frozen": deployment.frozen,
         "frozen_since": iso(deployment.frozen_since) if deployment.frozen else None,
         "frozen_why": deployment.frozen_why or None,

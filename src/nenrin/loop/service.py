@@ -266,5 +266,8 @@ class LoopService:
         return rings(self._units.events(environment), deployment)
 
     def status(self, environment: str) -> dict[str, Any]:
-        """What is served, and how each deployment stands."""
-        return self._living.status(environment)
+        """What is served, how each deployment stands, and who answers in whose place."""
+        told = self._living.status(environment)
+        for line in told["deployments"]:
+            line["breakers"] = self.guarding.breakers(environment, line["name"])
+        return told

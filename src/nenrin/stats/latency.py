@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nenrin.stats.share import log_evidence, log_mean
+from nenrin.stats.share import bets, log_mean
 
 EDGES = tuple(float(10.0 ** (step / 8 - 4)) for step in range(49))
 """Seconds: from a tenth of a millisecond to a hundred seconds, eight a decade."""
@@ -36,10 +36,7 @@ def log_evidence_slower(mine: Sequence[int], theirs: Sequence[int], share: float
         theirs: of the other side.
         share: the chance that an answer is of the side that is judged.
     """
-    longer, others = _longer(mine), _longer(theirs)
-    return log_mean(
-        np.array([log_evidence(int(a), int(b), share) for a, b in zip(longer, others, strict=True)])
-    )
+    return log_mean(bets(_longer(mine), _longer(theirs), share))
 
 
 def quantile(counts: Sequence[int], at: float) -> float:

@@ -30,15 +30,26 @@ def log_evidence(events: int, others: int, share: float) -> float:
     >>> round(math.exp(log_evidence(6, 0, 0.5)), 1)
     27.3
     """
+    return log_mean(bets(np.array([events]), np.array([others]), share))
+
+
+def bets(events: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
+    """Natural logarithm of what each alternative's bet holds, float64 (n, alternatives).
+
+    Args:
+        events: as for :func:`log_evidence`, int64 (n,).
+        others: the same.
+        share: as there.
+    """
     odds = np.array(ODDS_RATIOS)
     below = (
         1.0 - share + share * odds
     )  # q / share = odds / below, (1 - q) / (1 - share) = 1 / below
-    logs = events * np.log(odds) - (events + others) * np.log(below)
-    return log_mean(logs)
+    logs: np.ndarray = np.outer(events, np.log(odds)) - np.outer(events + others, np.log(below))
+    return logs
 
 
 def log_mean(logs: np.ndarray) -> float:
-    """Logarithm of the mean of what ``logs``, float64 (n,), are the logarithms of."""
+    """Logarithm of the mean of what ``logs``, float64 of any shape, are the logarithms of."""
     top = float(np.max(logs))
     return top + math.log(float(np.mean(np.exp(logs - top))))

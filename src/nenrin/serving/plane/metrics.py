@@ -87,3 +87,19 @@ class _State(Collector):
         for name in sorted({*self._table.served, *self._table.problems} - {""}):
             ready.add_metric([name], float(name not in self._table.problems))
         yield ready
+        yield from self._instead()
+
+    def _instead(self) -> Iterator[Metric]:
+        """Versions that failed, or are left out."""
+        labels = ["deployment", "version"]
+        out = GaugeMetricFamily("nenrin_version_left_out", "1: its breaker is open", labels=labels)
+        instead = CounterMetricFamily(
+            "nenrin_answered_instead",
+            "Requests that were dealt to the version and answered by another",
+            labels=labels,
+        )
+        for each in self._table.observer.observed().standings:
+            out.add_metric([each.deployment, each.version], float(each.open))
+            instead.add_metric([each.deployment, each.version], each.instead)
+        yield out
+        yield instead
