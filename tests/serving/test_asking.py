@@ -13,14 +13,16 @@ from starlette.testclient import TestClient
 
 from nenrin.core.calendar import SystemCalendar
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.livelog import LiveLog, Prediction, read_predictions
+from nenrin.serving.livelog import LiveLog
 from nenrin.serving.observed import read_observed
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.breaker import IN_A_ROW
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Variant
+from nenrin.serving.segments import read_predictions
 from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import EXAMPLE, Constant, FakeLoader, ListedRoutes, deployment
 

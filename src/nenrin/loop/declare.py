@@ -26,6 +26,7 @@ _HORIZON = 2150  # the year up to which they are looked at: rare ones would leav
 _ANY_DAY = datetime(2023, 12, 31)  # noqa: DTZ001 - local, where no clock is changed
 CATCH_UP = ("last", "all", "none")
 SERVE = ("champion", "mixture")
+LOG = ("fast", "durable")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,8 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         settle: microseconds after which a block's labels count as complete; ``None`` is measured.
         gates: the gate policy's text or file; empty is the default policy.
         contract: data contract file; empty is the schema frozen at first load.
+        value: what an answer is worth in money; ``None`` is not said.
+        log: ``fast`` (written after the answer) or ``durable`` (answered once it is on the disk).
         where: ``file:line`` of the declaration.
         value: what an answer is worth in money; ``None`` is not said.
         sticky: the column or header that requests stick to a version by; empty: the rows' key.
@@ -97,6 +100,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     contract: str
     where: str
     value: Value | None = None
+    log: str = "fast"
     sticky: str = ""
     fallback: float | str | None = None
 
@@ -233,6 +237,7 @@ def deployment(
     gates: str = "",
     contract: str = "",
     value: Value | None = None,
+    log: str = "fast",
     sticky: str = "",
     fallback: float | str | None = None,
 ) -> Deployment:
@@ -253,30 +258,21 @@ def deployment(
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
-        sticky: a column of the rows, or a header of the request, by which requests stick to a version, such
-            as ``"user_id"``; the rows' key when left out.
+        log: ``"fast"``: predictions are written after they are answered, and a kill may lose the last;
+            ``"durable"``: an answer leaves once its prediction is on the disk.
+        sticky: a column of the rows, or a header, that requests stick by; the rows' key when left out.
         fallback: what is answered where neither the champion nor the version before it can.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
-    where = _caller()
-    _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
-    if value is not None and not isinstance(value, Value):
-        raise ProjectError(
-            f"value={value!r} is no nr.value(…)",
-            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
-            where=where,
-        )
-    _check_serving(sticky, fallback, where)
-    timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
-    trained = getattr(model.declared, "imported", None) is None
-    three = (history(), history(half_life="60d"), trailing("90d"))
-    usual = three if timed and trained else (history(),)
+    where, refresh = _caller(), refresh or every("7d")
+    _check(model, recipes, refresh, serve, canary, contract, where)
+    _check_words(value, log, sticky, fallback, where)
     spec = DeploymentSpec(
         name=name or model.declared.name,
-        recipes=tuple(recipes) if recipes else usual,
-        refresh=refresh or every("7d"),
+        recipes=tuple(recipes) if recipes else _usual(model),
+        refresh=refresh,
         serve=serve,
         canary=tuple(canary),
         settle=None if settle is None else declared_duration("settle", settle, where, "12h"),
@@ -284,10 +280,19 @@ def deployment(
         contract=contract,
         where=where,
         value=value,
+        log=log,
         sticky=sticky,
         fallback=float(fallback) if isinstance(fallback, int | float) else fallback,
     )
     return Deployment(model, spec)
+
+
+def _usual(model: Model) -> tuple[Recipe, ...]:
+    """The recipes where none are declared."""
+    timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
+    trained = getattr(model.declared, "imported", None) is None
+    three = (history(), history(half_life="60d"), trailing("90d"))
+    return three if timed and trained else (history(),)
 
 
 def _check(
@@ -346,6 +351,20 @@ def _check_serving(sticky: object, fallback: object, where: str) -> None:
             f"fallback={fallback!r} is no answer",
             hint="write a number that is finite, such as fallback=0.2",
             where=where,
+        )
+
+
+def _check_words(value: object, log: object, sticky: object, fallback: object, where: str) -> None:
+    _check_serving(sticky, fallback, where)
+    if value is not None and not isinstance(value, Value):
+        raise ProjectError(
+            f"value={value!r} is no nr.value(…)",
+            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
+            where=where,
+        )
+    if log not in LOG:
+        raise ProjectError(
+            f"log={log!r} is not known", hint=f"one of {', '.join(LOG)}", where=where
         )
 
 

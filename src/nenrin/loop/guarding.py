@@ -12,18 +12,16 @@ from collections.abc import Callable
 from typing import Any
 
 from nenrin.core.errors import ConflictError
-from nenrin.core.unit import Unit, Units
+from nenrin.core.unit import Unit
 from nenrin.loop.holding import hold, unsafe
-from nenrin.loop.journal import LoopStates, keep, read, share
+from nenrin.loop.journal import Journals, keep, read, share
 from nenrin.loop.ports import Step
 from nenrin.loop.promoting import leave
 from nenrin.loop.rollout import take_back
 from nenrin.loop.safety import Safety, judge
 from nenrin.loop.state import State
-from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.observed import Observed
-from nenrin.serving.service import ServingService
 
 _LOG = logging.getLogger(__name__)
 
@@ -35,25 +33,16 @@ class Guarding:
     """Judges, rolls back and pauses rollouts.
 
     Args:
-        units, registry, serving, states: where it reads and writes.
+        rooms: where it reads and writes.
         observe: what the planes have counted.
         instant: where an environment's calendar is.
     """
 
-    def __init__(
-        self,
-        *,
-        units: Units,
-        registry: RegistryService,
-        serving: ServingService,
-        states: LoopStates,
-        observe: Observe,
-        instant: Callable[[str], int],
-    ) -> None:
-        self._units = units
-        self._registry = registry
-        self._serving = serving
-        self._states = states
+    def __init__(self, rooms: Journals, observe: Observe, instant: Callable[[str], int]) -> None:
+        self._units = rooms.units
+        self._registry = rooms.registry
+        self._serving = rooms.serving
+        self._states = rooms.states
         self._observe = observe
         self._instant = instant
 

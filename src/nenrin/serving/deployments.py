@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route
 from nenrin.serving.signature import RequestSignature
 
@@ -31,6 +32,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
             then, never earlier.
         paused: why its rollout stays at its weight; empty: it goes on.
         fallback: what is answered where no version does; None: an error.
+        log: how its predictions are logged.
         at: business instant of the last change, microseconds UTC.
     """
 
@@ -51,6 +53,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     thawed: int = 0
     paused: str = ""
     fallback: float | str | None = None
+    log: LogRules = LogRules()
 
     @property
     def champion(self) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.unit import Unit, Units
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.masks import LogRules
 from nenrin.serving.ports import Deployments
 from nenrin.serving.router import Member, Route, Variant
 from nenrin.serving.signature import RequestSignature
@@ -61,7 +62,9 @@ class ServingService:
             example=example or {},
             at=unit.at,
         )
-        return self._write(unit, deployment, "deployment.created", model=model, reason=reason)
+        return _write(
+            self._deployments, unit, deployment, "deployment.created", model=model, reason=reason
+        )
 
     def set_route(self, unit: Unit, name: str, route: Route, *, reason: str) -> Deployment:
         """Deal the requests anew among the champion and its challengers.
@@ -76,7 +79,7 @@ class ServingService:
                 hint="promote a version to make it the champion",
             )
         changed = msgspec.structs.replace(deployment, route=route)
-        return self._write(unit, changed, "deployment.routed", reason=reason)
+        return _write(self._deployments, unit, changed, "deployment.routed", reason=reason)
 
     def canary(
         self,
@@ -106,7 +109,7 @@ class ServingService:
             route=before.route.canary(version, weight, features),
             request=before.request.widened(request) if request else before.request,
         )
-        return self._write(unit, changed, "deployment.routed", reason=reason)
+        return _write(self._deployments, unit, changed, "deployment.routed", reason=reason)
 
     def promote(
         self,
@@ -153,7 +156,9 @@ class ServingService:
             example=example or before.example,
         )
         body = {"replaced": replaced.version, "anchor": changed.anchor}
-        return self._write(unit, changed, "deployment.promoted", reason=reason, **body)
+        return _write(
+            self._deployments, unit, changed, "deployment.promoted", reason=reason, **body
+        )
 
     def rollback(
         self, unit: Unit, name: str, *, reason: str, to: str | None = None, features: str = ""
@@ -187,7 +192,9 @@ class ServingService:
             previous=before.previous if to == before.champion else None,
             previous_features=before.previous_features if to == before.champion else "",
         )
-        return self._write(unit, changed, "deployment.rolled_back", reason=reason, left=left)
+        return _write(
+            self._deployments, unit, changed, "deployment.rolled_back", reason=reason, left=left
+        )
 
     def pause(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Keep a rollout at its weight; an empty ``reason`` lets it go on. It ends with the rollout.
@@ -207,7 +214,7 @@ class ServingService:
         thawed = before.thawed if reason else unit.at  # the next stage begins then, never earlier
         changed = msgspec.structs.replace(before, paused=reason, thawed=thawed)
         kind = "deployment.paused" if reason else "deployment.resumed"
-        return self._write(unit, changed, kind, reason=reason)
+        return _write(self._deployments, unit, changed, kind, reason=reason)
 
     def declare(
         self, unit: Unit, name: str, request: RequestSignature, fallback: float | str | None
@@ -221,7 +228,7 @@ class ServingService:
         if changed == before:
             return before
         body = {"sticky": request.sticky, "fallback": fallback}
-        return self._write(unit, changed, "deployment.declared", **body)
+        return _write(self._deployments, unit, changed, "deployment.declared", **body)
 
     def set_features(self, unit: Unit, name: str, states: dict[str, str]) -> Deployment:
         """Point variants (by version) at newer feature states: new data came."""
@@ -234,7 +241,20 @@ class ServingService:
         if route == deployment.route:
             return deployment
         changed = msgspec.structs.replace(deployment, route=route)
-        return self._write(unit, changed, "deployment.features_refreshed")
+        return _write(self._deployments, unit, changed, "deployment.features_refreshed")
+
+    def set_log(self, unit: Unit, name: str, rules: LogRules) -> None:
+        """Log predictions by these rules from now on; nothing happens where that is so, or none is served."""
+        before = self._deployments.get(unit, name)
+        if before is not None and before.log != rules:
+            changed = msgspec.structs.replace(before, log=rules)
+            _write(
+                self._deployments,
+                unit,
+                changed,
+                "deployment.logged",
+                log=msgspec.to_builtins(rules),
+            )
 
     def share(
         self,
@@ -259,7 +279,7 @@ class ServingService:
             "members": {version: msgspec.to_builtins(parts) for version, parts in members.items()},
             "recalibration": list(recalibration) if recalibration else None,
         }
-        return self._write(unit, changed, "deployment.shared", **body)
+        return _write(self._deployments, unit, changed, "deployment.shared", **body)
 
     def freeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Stop every automatic change; one that is frozen already stays as it is."""
@@ -269,7 +289,7 @@ class ServingService:
         changed = msgspec.structs.replace(
             before, frozen=True, frozen_since=unit.at, frozen_why=reason
         )
-        return self._write(unit, changed, "deployment.frozen", reason=reason)
+        return _write(self._deployments, unit, changed, "deployment.frozen", reason=reason)
 
     def unfreeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Allow automatic changes again; one that is not frozen stays as it is."""
@@ -279,7 +299,7 @@ class ServingService:
         changed = msgspec.structs.replace(
             before, frozen=False, frozen_since=0, frozen_why="", thawed=unit.at
         )
-        return self._write(unit, changed, "deployment.unfrozen", reason=reason)
+        return _write(self._deployments, unit, changed, "deployment.unfrozen", reason=reason)
 
     def current(self, unit: Unit, name: str) -> Deployment | None:
         """The deployment as an open unit sees it, None before the first version."""
@@ -322,18 +342,6 @@ class ServingService:
         deployment = self.show(environment, name)
         return deployment.request.example(name, deployment.example)
 
-    def _write(self, unit: Unit, deployment: Deployment, kind: str, **body: Any) -> Deployment:
-        """Keep the record and tell the ledger who answers from now on."""
-        paused = deployment.paused if deployment.route.challengers else ""
-        deployment = msgspec.structs.replace(deployment, at=unit.at, paused=paused)
-        self._deployments.put(unit, deployment)
-        route = [
-            {"version": variant.version, "weight": variant.weight, "features": variant.features}
-            for variant in deployment.route.variants
-        ]
-        unit.record(kind, deployment.name, {"route": route, **body})
-        return deployment
-
 
 def _known(deployments: Deployments, unit: Unit, name: str) -> Deployment:
     deployment = deployments.get(unit, name)
@@ -343,4 +351,19 @@ def _known(deployments: Deployments, unit: Unit, name: str) -> Deployment:
             f"there is no deployment {name!r} in {unit.environment!r}",
             hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
         )
+    return deployment
+
+
+def _write(
+    deployments: Deployments, unit: Unit, deployment: Deployment, kind: str, **body: Any
+) -> Deployment:
+    """Keep the record and tell the ledger who answers from now on."""
+    paused = deployment.paused if deployment.route.challengers else ""
+    deployment = msgspec.structs.replace(deployment, at=unit.at, paused=paused)
+    deployments.put(unit, deployment)
+    route = [
+        {"version": variant.version, "weight": variant.weight, "features": variant.features}
+        for variant in deployment.route.variants
+    ]
+    unit.record(kind, deployment.name, {"route": route, **body})
     return deployment

@@ -7,10 +7,11 @@ from typing import Any
 
 import msgspec
 
-from nenrin.serving.livelog import LiveLog, Prediction, prediction_id
+from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.batching import Answer, Question
 from nenrin.serving.plane.rows import Row
 from nenrin.serving.plane.table import Served
+from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.serving.router import key_text
 
 
@@ -57,7 +58,9 @@ async def answer(
     Raises:
         NotFoundError: ``version`` is not one of those that are served.
         StepError: the champion, or the version that was named, failed on the rows.
+        UnavailableError: the deployment's log is durable, and the disk refuses.
     """
+    started = log.timer.wall()
     question = served.questions(rows)
     keys = [_key(served, row) for row in rows]
     if version is None:
@@ -71,7 +74,12 @@ async def answer(
         dealt = picked = [served.index(version)] * len(rows)
         found = await served.asking.forced(question, picked[0])
     who = _Who(dealt, picked, forced=version is not None)
-    return _logged(served, question, keys, who, found, log)
+    request = _request(served, question, keys, who, found, log, started)
+    kept = log.append(request)
+    if kept is not None:
+        await kept
+    versions = [request.variants[place].version for place in picked]
+    return Answers(found.values, versions, list(request.ids))
 
 
 class _Who(msgspec.Struct, frozen=True):
@@ -95,38 +103,31 @@ def _text(served: Served, key: str, row: Row) -> str:
     return key or msgspec.json.encode(row).decode()
 
 
-def _logged(
+def _request(
     served: Served,
     question: Question,
     keys: list[str],
     who: _Who,
     found: Answer,
     log: LiveLog,
-) -> Answers:
-    name, now = served.deployment.name, served.now
-    answers = Answers(found.values, [], [])
-    for place, row in enumerate(question.rows):
-        index = who.picked[place]
-        number, variant = log.issue(), served.asking.variant(index)
-        dealt = served.asking.variant(who.dealt[place]).version
-        prediction = Prediction(
-            number=number,
-            id=prediction_id(name, keys[place], question.asked[place], number),
-            deployment=name,
-            version=variant.version,
-            variant=index,
-            key=keys[place],
-            asked=question.asked[place],
-            at=now,
-            answer=found.values[place],
-            row=row,
-            features=found.features[place],
-            members=variant.members,
-            recalibration=variant.recalibration,
-            forced=who.forced,
-            instead_of="" if dealt == variant.version else dealt,
-        )
-        log.append(prediction)
-        answers.versions.append(prediction.version)
-        answers.ids.append(prediction.id)
-    return answers
+    started: float,
+) -> AnsweredRequest:
+    """What the log keeps of an answered request."""
+    name, now, rows = served.deployment.name, served.now, len(keys)
+    first = log.issue(rows)
+    return AnsweredRequest(
+        deployment=served.deployment,
+        variants=served.asking.variants,
+        picked=who.picked,
+        dealt=who.dealt,
+        forced=who.forced,
+        first=first,
+        ids=prediction_ids(name, now, log.worker, first, rows),
+        keys=keys,
+        asked=question.asked,
+        at=now,
+        values=found.values,
+        rows=question.rows,
+        features=found.features,
+        latency=log.timer.wall() - started,
+    )

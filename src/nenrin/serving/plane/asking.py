@@ -51,6 +51,9 @@ class Asking:
         breakers: by version.
         counting: what counts the requests; None: nothing is to be compared.
         timer: measures answers.
+
+    Attributes:
+        variants: those of the route; at the end those at the places ``CONSTANT`` and ``FORMER``.
     """
 
     def __init__(
@@ -69,17 +72,14 @@ class Asking:
         self._breakers = breakers
         self._counting = counting if self._comparable(counting) else None
         self._timer = timer
+        constantly = Variant(version=CONSTANT_VERSION)
+        before = constantly if former is None else former.variant
+        self.variants = [*(runtime.variant for runtime in runtimes), constantly, before]
 
     @property
     def by_key(self) -> bool:
         """Whether it matters what a row sticks by."""
         return len(self._runtimes) > 1 or self._counting is not None
-
-    def variant(self, index: int) -> Variant:
-        """The variant of an index: of the route, ``FORMER`` or ``CONSTANT``."""
-        if index == CONSTANT:
-            return Variant(version=CONSTANT_VERSION)
-        return self._runtime(index).variant
 
     async def forced(self, question: Question, index: int) -> Answer:
         """Ask one version, and nobody in its place; nothing is counted.
