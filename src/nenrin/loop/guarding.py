@@ -69,7 +69,8 @@ class Guarding:
             NotFoundError: there is no such deployment.
         """
         deployment = self._serving.show(environment, name)
-        safety = self._judged(environment, deployment)
+        known = self._goes_out(environment, deployment)
+        safety = self._judged(environment, deployment) if known else None
         breakers = self.breakers(environment, name)
         return {"safety": safety.told() if safety else None, "breakers": breakers}
 
@@ -98,12 +99,15 @@ class Guarding:
         return {"deployment": name, "paused": done.paused or None, "route": route}
 
     def _judged(self, environment: str, deployment: Deployment) -> Safety | None:
-        """What live requests say; None where nothing goes out that is judged."""
-        with self._units.read(environment) as unit:
-            pair = _pair(deployment, read(self._states, unit, deployment.name))
+        """What live requests say; None where there are not two to compare."""
+        pair = _pair(deployment)
         if pair is None:
             return None
         return judge(*pair, self._observe(environment, deployment.name).splits)
+
+    def _goes_out(self, environment: str, deployment: Deployment) -> bool:
+        with self._units.read(environment) as unit:
+            return _goes_out(deployment, read(self._states, unit, deployment.name))
 
     def _answer(self, environment: str, name: str, safety: Safety) -> str:
         """Take an unsafe version back, or say what a freeze holds; what was done, in words."""
@@ -112,7 +116,9 @@ class Guarding:
                 self._serving.current(unit, name),
                 read(self._states, unit, name),
             )
-            if deployment is None or _pair(deployment, state) != (safety.subject, safety.against):
+            if deployment is None or _pair(deployment) != (safety.subject, safety.against):
+                return ""
+            if not _goes_out(deployment, state):
                 return ""
             if deployment.frozen:
                 self._hold(unit, deployment, state, safety)
@@ -170,15 +176,19 @@ class Guarding:
             keep(self._states, unit, name, state)
 
 
-def _pair(deployment: Deployment, state: State | None) -> tuple[str, str] | None:
-    """The version that is judged and the one that it is compared with: a canary, or what is watched."""
+def _pair(deployment: Deployment) -> tuple[str, str] | None:
+    """The version that may be judged and the one that it is compared with."""
     route = deployment.route
     if route.challengers:
         return route.challengers[0].version, route.champion.version
+    return (deployment.champion, deployment.previous) if deployment.previous else None
+
+
+def _goes_out(deployment: Deployment, state: State | None) -> bool:
+    """Whether a version is judged: a canary, or a champion that is watched."""
     watch = state.watch if state else None
-    if watch is None or deployment.previous is None or watch.subject != deployment.champion:
-        return None
-    return watch.subject, deployment.previous
+    watched = watch is not None and watch.subject == deployment.champion
+    return bool(deployment.route.challengers) or watched
 
 
 def _features(deployment: Deployment, version: str) -> str:
