@@ -183,5 +183,4 @@ class _Writing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _indexes(stored: bytes) -> dict[str, ViewIndex]:
-    parts = FeatureSet.loads(stored).parts
-    return {name: part for name, part in parts.items() if isinstance(part, ViewIndex)}
+    return FeatureSet.loads(stored).indexes

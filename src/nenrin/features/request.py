@@ -72,6 +72,13 @@ class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
                 where=self.name,
             ) from None
 
+    def instant(self, physical: int) -> int:
+        """The instant, in microseconds, of a physical value; of a date, its first in the zone."""
+        if self.kind != "date":
+            return physical
+        day = date.fromordinal(physical + _EPOCH_DAY)
+        return to_us(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone)))
+
 
 def _integer(_: RequestColumn, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,6 +81,8 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         gates: the gate policy's text or file; empty is the default policy.
         contract: data contract file; empty is the schema frozen at first load.
         value: what an answer is worth in money; ``None`` is not said.
+        missing: raw values that stand for a row that a request names and no data has; ``None``: it is
+            refused.
         where: ``file:line`` of the declaration.
     """
 
@@ -94,6 +96,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     contract: str
     where: str
     value: Value | None = None
+    missing: dict[str, Any] | None = None
 
 
 class Deployment:
@@ -228,6 +231,7 @@ def deployment(
     gates: str = "",
     contract: str = "",
     value: Value | None = None,
+    missing: str | Mapping[str, Any] = "refuse",
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
 
@@ -246,6 +250,8 @@ def deployment(
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
+        missing: what becomes of a request that sends a key alone, which no row has: ``"refuse"`` (422), or
+            raw values that stand for the row, ``{"plan": "basic"}``; columns that it leaves out are null.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
@@ -273,8 +279,25 @@ def deployment(
         contract=contract,
         where=where,
         value=value,
+        missing=_missing(missing, where),
     )
     return Deployment(model, spec)
+
+
+def _missing(missing: object, where: str) -> dict[str, Any] | None:
+    """What stands for a row that is not there; None: it is refused."""
+    if missing == "refuse":
+        return None
+    plain = (str, bool, int, float, type(None))
+    if not isinstance(missing, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, plain) for name, value in missing.items()
+    ):
+        raise ProjectError(
+            f'missing={missing!r} is neither "refuse" nor values by column',
+            hint='write missing={"plan": "basic", "age": 40}; times as texts; {} is null everywhere',
+            where=where,
+        )
+    return dict(missing)
 
 
 def _check(

@@ -26,7 +26,7 @@ from nenrin.project.label_texts import new_label_texts
 from nenrin.project.loader import Project
 from nenrin.project.own_graph import explained_by
 from nenrin.project.revision import Revision, code_of
-from nenrin.training.asking import ask
+from nenrin.training.asking import ask, asked_by
 from nenrin.training.declare import Model
 from nenrin.training.labels import check_columns
 from nenrin.training.table import RowTable
@@ -248,6 +248,7 @@ class Stages:
             frames,
             label=label.name if label.dataset is model.rows else None,
             drop=model.declared.drop,
+            time=asked_by(model)[0],
         )
         return self._store.put(features.dumps())
 

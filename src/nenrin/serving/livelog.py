@@ -54,6 +54,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         features: what the model saw.
         members: of a mixture, who answered with which share.
         recalibration: what the answer went through (see :class:`nenrin.serving.router.Variant`).
+        ages: by feature view, seconds: how old what it read was when asked; None: it found nothing.
     """
 
     number: int
@@ -69,6 +70,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     features: dict[str, Any]
     members: tuple[Member, ...] = ()
     recalibration: tuple[float, float] | None = None
+    ages: dict[str, float | None] = {}
 
 
 class Counts(msgspec.Struct, frozen=True):

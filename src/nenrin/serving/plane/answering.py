@@ -87,6 +87,8 @@ async def _ask(runtimes: Sequence[Runtime], question: Question, picked: list[int
         return await _ask_one(runtimes, question, picked, range(len(picked)))
     values: list[Any] = [None] * len(picked)
     features: list[Row] = [{}] * len(picked)
+    ages: list[dict[str, float | None]] = [{}] * len(picked)
+    asked = list(question.asked)
     places = [
         [place for place, index in enumerate(picked) if index == group]
         for group in sorted(set(picked))
@@ -95,9 +97,10 @@ async def _ask(runtimes: Sequence[Runtime], question: Question, picked: list[int
         *(_ask_one(runtimes, _part(question, group), picked, group) for group in places)
     )
     for group, part in zip(places, parts, strict=True):
-        for place, value, seen in zip(group, part.values, part.features, strict=True):
-            values[place], features[place] = value, seen
-    return Answer(features, values)
+        for n, place in enumerate(group):
+            values[place], features[place] = part.values[n], part.features[n]
+            ages[place], asked[place] = part.ages[n], part.asked[n]
+    return Answer(features, values, ages, asked)
 
 
 async def _ask_one(
@@ -116,7 +119,9 @@ async def _ask_one(
 
 def _part(question: Question, places: Sequence[int]) -> Question:
     return Question(
-        [question.rows[place] for place in places], [question.asked[place] for place in places]
+        [question.rows[place] for place in places],
+        [question.asked[place] for place in places],
+        question.lookup,
     )
 
 
@@ -134,16 +139,17 @@ def _logged(
         number, variant = log.issue(), served.runtimes[picked[place]].variant
         prediction = Prediction(
             number=number,
-            id=prediction_id(name, keys[place], question.asked[place], number),
+            id=prediction_id(name, keys[place], found.asked[place], number),
             deployment=name,
             version=variant.version,
             variant=picked[place],
             key=keys[place],
-            asked=question.asked[place],
+            asked=found.asked[place],
             at=now,
             answer=found.values[place],
             row=row,
             features=found.features[place],
+            ages=found.ages[place],
             members=variant.members,
             recalibration=variant.recalibration,
         )

@@ -69,7 +69,8 @@ class Served:
 
     def questions(self, rows: Sequence[Row]) -> Question:
         """The rows, each with the instant it is asked at."""
-        return Question(rows, asked_at(self.deployment, rows, self.now))
+        lookup = self.deployment.request.lookup
+        return Question(rows, asked_at(self.deployment, rows, self.now), lookup)
 
 
 def asked_at(deployment: Deployment, rows: Sequence[Row], now: int) -> list[int]:
@@ -198,6 +199,7 @@ class RouteTable:
         try:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
+            _warm_lookup(runtime, live.deployment, rows, now)
         except RequestError:
             # of an older signature, or older than what an online store keeps: it says nothing
             return runtime
@@ -210,6 +212,14 @@ def _say(version: str, error: Exception) -> None:
         _logger.warning("version %s does not load: %s; %s", version, error, error.hint)
     else:
         _logger.error("version %s does not load", version, exc_info=error)
+
+
+def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: list[Row], now: int) -> None:
+    """Answer the example by its key alone: the first lookup takes longer, for it numbers all keys."""
+    request = deployment.request
+    by_key = [{name: row[name] for name in request.key} for row in rows]
+    if request.lookup is not None and None not in by_key[0].values():
+        runtime.compute(Question(by_key, [now] * len(rows), request.lookup))
 
 
 def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:
