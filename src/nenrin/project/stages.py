@@ -242,15 +242,7 @@ class Stages:
             dataset.declared.name: self.frame(dataset.declared.name) for dataset in self.datasets
         }
         check_columns(model, frames[model.rows.declared.name], frames[label.dataset.declared.name])
-        features = FeatureSet.build(
-            model.features,
-            model.rows,
-            frames,
-            label=label.name if label.dataset is model.rows else None,
-            drop=model.declared.drop,
-            time=asked_by(model)[0],
-        )
-        return self._store.put(features.dumps())
+        return self._store.put(features_of(model, frames).dumps())
 
     def _rowed(self, inputs: Mapping[str, str]) -> str:
         model = self.model
@@ -259,6 +251,19 @@ class Stages:
         columns = features.columns(asked.frame, asked.asked)
         labels = self.frame(model.label_column.dataset.declared.name)
         return self._store.put(RowTable.build(model, asked, labels, columns).dumps())
+
+
+def features_of(model: Model, frames: Mapping[str, pl.DataFrame]) -> FeatureSet:
+    """The features of a model over its datasets' frames."""
+    label = model.label_column
+    return FeatureSet.build(
+        model.features,
+        model.rows,
+        frames,
+        label=label.name if label.dataset is model.rows else None,
+        drop=model.declared.drop,
+        time=asked_by(model)[0],
+    )
 
 
 def datasets_of(deployment: Deployment) -> list[Dataset]:
