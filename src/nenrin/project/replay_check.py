@@ -226,6 +226,9 @@ class _Replayed(msgspec.Struct, frozen=True, kw_only=True):
         state, truth = self.state, each.truth
         try:
             for told in self._due(found.at):
+                if told.at >= self.newest:  # the loads of now say it, too
+                    state, truth = self.state, each.truth
+                    continue
                 state = self.open(told.state)
                 truth = offline(state, [read], self.lookup)[0]
                 if not differing(read, truth):
@@ -238,15 +241,11 @@ class _Replayed(msgspec.Struct, frozen=True, kw_only=True):
         return truth
 
     def _due(self, at: int) -> list[Told]:
-        """By what a plane may have answered at an instant, in order: what it must have known by then, last.
-
-        None where nothing was loaded since it was told of that: the loads of now say it, too.
-        """
+        """By what a plane may have answered at an instant, in order: what it had been told of last, last."""
         told = [one for one in self.told if one.at <= at] or self.told[:1]
         # where a calendar stands at the end of its data, what is told and what is asked have one instant
         known = [one for one in told if one.at <= at - self.grace or one.at == at] or told[:1]
-        maybe = [*told[len(known) :], *known[-1:]]
-        return [one for one in maybe if one.at < self.newest]
+        return told[len(known) - 1 :] if told else []
 
 
 def _read(found: Prediction) -> Read:
