@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.errors import RequestError
-from nenrin.core.instants import to_us
+from nenrin.core.instants import local_midnight, to_us
 from nenrin.features.kinds import Kind
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -76,8 +76,7 @@ class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
         """The instant, in microseconds, of a physical value; of a date, its first in the zone."""
         if self.kind != "date":
             return physical
-        day = date.fromordinal(physical + _EPOCH_DAY)
-        return to_us(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(self.zone)))
+        return local_midnight(date.fromordinal(physical + _EPOCH_DAY), self.zone)
 
 
 def _integer(_: RequestColumn, value: Any) -> int:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from types import MappingProxyType
 
 import msgspec
 
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import NenrinError, NotFoundError, RequestError, UnavailableError
-from nenrin.core.instants import to_us
+from nenrin.core.instants import local_midnight, to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.batching import Question, Runtime
@@ -78,13 +79,20 @@ def asked_at(deployment: Deployment, rows: Sequence[Row], now: int) -> list[int]
 
     Nobody asks later than now: of a row that lies ahead, what is known now is what can be known.
     """
-    time, shift = deployment.request.time, deployment.request.shift
-    if time is None:
+    request = deployment.request
+    if request.time is None:
         return [now] * len(rows)
     return [
-        now if (moment := row.get(time)) is None else min(to_us(moment) + shift, now)
+        now
+        if (moment := row.get(request.time)) is None
+        else min(_instant(moment, request.zone or "UTC") + request.shift, now)
         for row in rows
     ]
+
+
+def _instant(moment: date, zone: str) -> int:
+    """An instant in microseconds; of a date its first, as a training has it."""
+    return to_us(moment) if isinstance(moment, datetime) else local_midnight(moment, zone)
 
 
 class RouteTable:
