@@ -258,12 +258,7 @@ def deployment(
     """
     where = _caller()
     _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
-    if value is not None and not isinstance(value, Value):
-        raise ProjectError(
-            f"value={value!r} is no nr.value(…)",
-            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
-            where=where,
-        )
+    _check_value(value, where)
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
     trained = getattr(model.declared, "imported", None) is None
     three = (history(), history(half_life="60d"), trailing("90d"))
@@ -282,6 +277,15 @@ def deployment(
         missing=_missing(missing, where),
     )
     return Deployment(model, spec)
+
+
+def _check_value(value: object, where: str) -> None:
+    if value is not None and not isinstance(value, Value):
+        raise ProjectError(
+            f"value={value!r} is no nr.value(…)",
+            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
+            where=where,
+        )
 
 
 def _missing(missing: object, where: str) -> dict[str, Any] | None:
