@@ -95,6 +95,8 @@ async def _ask(runtimes: Sequence[Runtime], question: Question, picked: list[int
         return await _ask_one(runtimes, question, picked, range(len(picked)))
     values: list[Any] = [None] * len(picked)
     features: list[Row] = [{}] * len(picked)
+    ages: list[dict[str, float | None]] = [{}] * len(picked)
+    asked = list(question.asked)
     places = [
         [place for place, index in enumerate(picked) if index == group]
         for group in sorted(set(picked))
@@ -103,9 +105,10 @@ async def _ask(runtimes: Sequence[Runtime], question: Question, picked: list[int
         *(_ask_one(runtimes, _part(question, group), picked, group) for group in places)
     )
     for group, part in zip(places, parts, strict=True):
-        for place, value, seen in zip(group, part.values, part.features, strict=True):
-            values[place], features[place] = value, seen
-    return Answer(features, values)
+        for n, place in enumerate(group):
+            values[place], features[place] = part.values[n], part.features[n]
+            ages[place], asked[place] = part.ages[n], part.asked[n]
+    return Answer(features, values, ages, asked)
 
 
 async def _ask_one(
@@ -124,7 +127,9 @@ async def _ask_one(
 
 def _part(question: Question, places: Sequence[int]) -> Question:
     return Question(
-        [question.rows[place] for place in places], [question.asked[place] for place in places]
+        [question.rows[place] for place in places],
+        [question.asked[place] for place in places],
+        question.lookup,
     )
 
 
@@ -147,10 +152,11 @@ def _request(
         first=first,
         ids=prediction_ids(name, now, log.worker, first, rows),
         keys=keys,
-        asked=question.asked,
+        asked=found.asked,
         at=now,
         values=found.values,
         rows=question.rows,
         features=found.features,
+        ages=found.ages,
         latency=log.timer.wall() - started,
     )

@@ -17,6 +17,8 @@ import numpy as np
 
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
+from nenrin.features.entities import Lookup
+from nenrin.features.service import Seen
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
 
@@ -28,17 +30,26 @@ _SMOOTHING = 0.2
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Rows of one request: raw values, and the instant (us) that each is asked at."""
+    """Rows of one request: raw values, the instants (us) asked at, how what lacks is looked up."""
 
     rows: Sequence[dict[str, Any]]
     asked: Sequence[int]
+    lookup: Lookup | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the model saw of each row, and what it said."""
+    """What the model saw of each row, and what it said.
+
+    Attributes:
+        features, values: what it saw; what it said.
+        ages: how old what was read was (:class:`nenrin.features.service.Seen`).
+        asked: the instants asked (us): of a row that was looked up, its own.
+    """
 
     features: list[dict[str, Any]]
     values: list[Any]
+    ages: list[dict[str, float | None]]
+    asked: Sequence[int]
 
 
 class Runtime:
@@ -76,11 +87,13 @@ class Runtime:
         features = self._features
         try:
             seen = (
-                [dict(row) for row in question.rows]
+                Seen(
+                    [dict(row) for row in question.rows], [{}] * len(question.rows), question.asked
+                )
                 if features is None
-                else features.rows(question.rows, question.asked)
+                else features.seen(question.rows, question.asked, question.lookup)
             )
-            values = _checked(self._answerer.answer_rows(seen), len(seen))
+            values = _checked(self._answerer.answer_rows(seen.features), len(seen.features))
         except NenrinError:
             raise
         except Exception as error:
@@ -89,8 +102,8 @@ class Runtime:
                 hint="compare the request with the deployment's example",
                 where=self.version,
             ) from error
-        self._learn(self._timer.wall() - started, len(seen))
-        return Answer(seen, values)
+        self._learn(self._timer.wall() - started, len(values))
+        return Answer(seen.features, values, seen.ages, seen.asked)
 
     def warm(self, question: Question) -> None:
         """Answer an example row thrice: it shows that the version works, and what it costs.
@@ -197,6 +210,7 @@ def _joined(questions: list[Question]) -> Question:
     return Question(
         [row for question in questions for row in question.rows],
         [asked for question in questions for asked in question.asked],
+        questions[-1].lookup,
     )
 
 
@@ -204,6 +218,14 @@ def _split(answer: Answer, questions: list[Question]) -> list[Answer]:
     parts, start = [], 0
     for question in questions:
         end = start + len(question.rows)
-        parts.append(Answer(answer.features[start:end], answer.values[start:end]))
+        place = slice(start, end)
+        parts.append(
+            Answer(
+                answer.features[place],
+                answer.values[place],
+                answer.ages[place],
+                answer.asked[place],
+            )
+        )
         start = end
     return parts

@@ -27,9 +27,11 @@ class RowReader:
         self._fields = {field.name: field for field in signature.fields}
         self._readers = {field.name: _reader(field, zone) for field in signature.fields}
         self._required = [field.name for field in signature.fields if field.required]
+        self._key = signature.key
+        self._lookup = signature.lookup
 
     def columns(self, columns: Mapping[str, Sequence[Any]], *, strict: bool = False) -> list[Row]:
-        """Rows from columns of equal length; a column that may be left out is then null.
+        """Rows from columns of equal length; a column that may be left out is then null, or looked up later.
 
         Args:
             columns: values by column name.
@@ -50,6 +52,7 @@ class RowReader:
         read = {
             name: self._column(name, columns[name]) if name in columns else [None] * max(lengths)
             for name in self._fields
+            if name in columns or not self._looked_up(name, columns)
         }
         return [dict(zip(read, values, strict=True)) for values in zip(*read.values(), strict=True)]
 
@@ -72,17 +75,28 @@ class RowReader:
                 {
                     name: self._value(name, record[name], number) if name in record else None
                     for name in self._fields
+                    if name in record or not self._looked_up(name, record)
                 }
             )
         return rows
 
+    def _looked_up(self, name: str, given: Mapping[str, Any]) -> bool:
+        """Whether a column that is left out is looked up: it is absent from the row then, not null."""
+        return (
+            self._lookup is not None
+            and name not in self._key
+            and all(given.get(part) is not None for part in self._key)
+        )
+
     def _check_names(self, given: Mapping[str, Any], strict: bool) -> None:
         missing = [name for name in self._required if name not in given]
+        if self._lookup and any(given.get(part) is None for part in self._key):
+            missing += [name for name in self._lookup.columns if name not in given]
         if missing:
             near = get_close_matches(missing[0], list(given), 1)
             raise RequestError(
                 f"the request lacks the column {missing[0]!r}",
-                hint=f"rename {near[0]!r}" if near else f"a row needs {', '.join(self._required)}",
+                hint=f"rename {near[0]!r}" if near else self._needs(),
             )
         unknown = [name for name in given if name not in self._fields] if strict else []
         if unknown:
@@ -93,6 +107,12 @@ class RowReader:
                 if near
                 else f"the inputs are {', '.join(self._fields)}",
             )
+
+    def _needs(self) -> str:
+        looked_up = self._lookup.columns if self._lookup else ()
+        needed = ", ".join([*self._required, *looked_up])
+        by_key = f", or {', '.join(self._key)} alone, of a row that is loaded" if looked_up else ""
+        return f"a row needs {needed}{by_key}"
 
     def _column(self, name: str, values: Sequence[Any]) -> list[Any]:
         return [self._value(name, value, number) for number, value in enumerate(values)]
