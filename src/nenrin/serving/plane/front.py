@@ -7,7 +7,6 @@ goes through the app, by uvicorn's own code, so that both ways see the same byte
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -116,13 +115,9 @@ class FrontProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is there: choose the way."""
-        target = None
-        idle = self.cycle is None or self.cycle.response_complete
-        if idle and not self.flow.write_paused and self.parser.get_method() == b"POST":
-            headers = dict(self.headers)
-            if b"content-length" in headers and _ODD.isdisjoint(headers):
-                target = self.hot.takes(self.url, headers)
-        if target is None or self.parser.get_http_version() != "1.1":
+        headers = dict(self.headers)
+        target = self.hot.takes(self.url, headers) if self._is_plain(headers) else None
+        if target is None:
             self._through_the_app()
             return
         exchange = Exchange(self, target, headers, self.parser.should_keep_alive())
@@ -162,6 +157,18 @@ class FrontProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
+        """Whether the request may be hot: nothing before it waits, and nothing about it is odd."""
+        cycle: Any = self.cycle
+        return (
+            (cycle is None or cycle.response_complete)
+            and b"content-length" in headers
+            and _ODD.isdisjoint(headers)
+            and not self.flow.write_paused
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+        )
+
     def _through_the_app(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -184,6 +191,6 @@ def _head(status: int, default_headers: list[tuple[bytes, bytes]]) -> bytes:
     return _heads[status][1]
 
 
-def protocol_for(hot: Hot) -> Callable[..., FrontProtocol]:
+def protocol_for(hot: Hot) -> type[FrontProtocol]:
     """uvicorn's ``http=``: connections whose hot requests ``hot`` answers."""
     return type("HotProtocol", (FrontProtocol,), {"hot": hot})

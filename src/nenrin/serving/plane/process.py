@@ -23,7 +23,8 @@ from nenrin.core.lock import FolderLock
 from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
-from nenrin.serving.plane.drain import Draining, DrainingServer
+from nenrin.serving.plane.drain import Drain, DrainingServer
+from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
@@ -42,6 +43,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
         predictions: folder of the prediction log.
         control: the control process' Unix socket.
         token: asked of every request; None on a loopback address.
+        timeout_ms: milliseconds that a request may take, unless it says itself.
         log: how its logs are written; ``json``: to its standard error.
     """
 
@@ -50,6 +52,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     predictions: Path
     control: Path
     token: str | None = None
+    timeout_ms: int = 30_000
     log: logs.Form = "text"
 
 
@@ -112,12 +115,14 @@ def run_plane(
     log = LiveLog(settings.predictions)
     parts = parts_of(settings)
     table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
-    plane = Plane(table, log, ControlProxy(settings.control), parts.timer)
-    app = Draining(plane.app(settings.token))
+    plane = Plane(
+        table, log, ControlProxy(settings.control), parts.timer, within=settings.timeout_ms / 1e3
+    )
+    drain = Drain()
     config = uvicorn.Config(
-        app,
+        drain.over(plane.app(settings.token)),
         loop="uvloop",
-        http="httptools",
+        http=protocol_for(plane.hot(settings.token, drain)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -125,7 +130,7 @@ def run_plane(
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    DrainingServer(config, app).run(sockets=[listener])
+    DrainingServer(config, drain).run(sockets=[listener])
 
 
 def retire(predictions: Path, timer: Timer) -> int | None:

@@ -13,26 +13,45 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from nenrin.core.errors import RequestError
 from nenrin.serving.signature import RequestField, RequestSignature
+from nenrin.training.records import Records
 
 Row = dict[str, Any]
 
+_NONE: frozenset[type] = frozenset()
+_AS_THEY_ARE = {
+    "number": frozenset({float}),
+    "string": frozenset({str, type(None)}),
+    "boolean": frozenset({bool, type(None)}),
+}
+"""Types of which every value is what its column holds."""
+
 
 class RowReader:
-    """Reads the rows of requests for one deployment."""
+    """Reads the rows of requests for one deployment.
+
+    Attributes:
+        numbers: the columns that a row needs, if all of them are numbers: then a request may send them
+            as one tensor, in this order; else empty.
+    """
 
     def __init__(self, signature: RequestSignature) -> None:
         zone = ZoneInfo(signature.zone) if signature.zone else UTC
         self._fields = {field.name: field for field in signature.fields}
         self._readers = {field.name: _reader(field, zone) for field in signature.fields}
         self._required = [field.name for field in signature.fields if field.required]
+        kinds = {self._fields[name].kind for name in self._required}
+        self.numbers = tuple(self._required) if kinds == {"number"} else ()
+        self._others = tuple(name for name in self._fields if name not in self._required)
 
-    def columns(self, columns: Mapping[str, Sequence[Any]], *, strict: bool = False) -> list[Row]:
+    def columns(self, columns: Mapping[str, Sequence[Any]], *, strict: bool = False) -> Records:
         """Rows from columns of equal length; a column that may be left out is then null.
 
         Args:
-            columns: values by column name.
+            columns: values by column name: lists, or arrays of one axis.
             strict: refuse columns that the deployment does not read, instead of passing them over.
 
         Raises:
@@ -45,15 +64,33 @@ class RowReader:
                 f"the columns have different lengths: {sorted(lengths)}",
                 hint="send one value a row in every column",
             )
-        if not lengths or lengths == {0}:
+        rows = max(lengths, default=0)
+        if not rows:
             raise RequestError("the request has no rows", hint="send at least one row")
         read = {
-            name: self._column(name, columns[name]) if name in columns else [None] * max(lengths)
+            name: self._column(name, columns[name]) if name in columns else [None] * rows
             for name in self._fields
         }
-        return [dict(zip(read, values, strict=True)) for values in zip(*read.values(), strict=True)]
+        return Records(read, rows)
 
-    def records(self, records: Sequence[Any]) -> list[Row]:
+    def block(self, values: np.ndarray) -> Records:
+        """Rows from numbers: float64 (rows, columns), the columns being ``numbers``; NaN is null.
+
+        Raises:
+            RequestError: there are no rows, or not that many columns.
+        """
+        if not self.numbers or values.ndim != 2 or values.shape[1] != len(self.numbers):
+            raise RequestError(
+                f"numbers of the shape {list(values.shape)} are not the columns of a row",
+                hint=f"send [rows, {len(self.numbers)}]: {', '.join(self.numbers)}"
+                if self.numbers
+                else "send an input for every column",
+            )
+        if not len(values):
+            raise RequestError("the request has no rows", hint="send at least one row")
+        return Records.of_block(self.numbers, values, self._others)
+
+    def records(self, records: Sequence[Any]) -> Records:
         """Rows from JSON objects, one a row; members that nobody reads are passed over.
 
         Raises:
@@ -61,20 +98,19 @@ class RowReader:
         """
         if not records:
             raise RequestError("the request has no rows", hint="send at least one row")
-        rows = []
         for number, record in enumerate(records):
             if not isinstance(record, dict):
                 raise RequestError(
                     f"row {number} is not an object", hint='send {"column": value, …} for each row'
                 )
             self._check_names(record, strict=False)
-            rows.append(
-                {
-                    name: self._value(name, record[name], number) if name in record else None
-                    for name in self._fields
-                }
-            )
-        return rows
+        return Records(
+            {
+                name: self._column(name, [record.get(name) for record in records])
+                for name in self._fields
+            },
+            len(records),
+        )
 
     def _check_names(self, given: Mapping[str, Any], strict: bool) -> None:
         missing = [name for name in self._required if name not in given]
@@ -94,8 +130,11 @@ class RowReader:
                 else f"the inputs are {', '.join(self._fields)}",
             )
 
-    def _column(self, name: str, values: Sequence[Any]) -> list[Any]:
-        return [self._value(name, value, number) for number, value in enumerate(values)]
+    def _column(self, name: str, values: Sequence[Any] | np.ndarray) -> Sequence[Any]:
+        plain: Sequence[Any] = values.tolist() if isinstance(values, np.ndarray) else values
+        if set(map(type, plain)) <= _AS_THEY_ARE.get(self._fields[name].kind, _NONE):
+            return plain
+        return [self._value(name, value, number) for number, value in enumerate(plain)]
 
     def _value(self, name: str, value: Any, number: int) -> Any:
         if value is None:

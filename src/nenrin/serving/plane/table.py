@@ -19,9 +19,10 @@ from nenrin.core.instants import to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.batching import Question, Runtime
-from nenrin.serving.plane.rows import Row, RowReader
+from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
 from nenrin.serving.router import Router, Variant
+from nenrin.training.records import Records
 
 RETRY_SECONDS = 5.0
 
@@ -67,22 +68,21 @@ class Served:
             )
         return versions.index(version)
 
-    def questions(self, rows: Sequence[Row]) -> Question:
+    def questions(self, rows: Records) -> Question:
         """The rows, each with the instant it is asked at."""
         return Question(rows, asked_at(self.deployment, rows, self.now))
 
 
-def asked_at(deployment: Deployment, rows: Sequence[Row], now: int) -> list[int]:
+def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
     """The instant (us) that each row is asked at: as its time column says, where that is sent.
 
     Nobody asks later than now: of a row that lies ahead, what is known now is what can be known.
     """
     time, shift = deployment.request.time, deployment.request.shift
-    if time is None:
+    if time is None or time in rows.nulls:
         return [now] * len(rows)
     return [
-        now if (moment := row.get(time)) is None else min(to_us(moment) + shift, now)
-        for row in rows
+        now if moment is None else min(to_us(moment) + shift, now) for moment in rows.columns[time]
     ]
 
 
@@ -103,6 +103,11 @@ class RouteTable:
         self._retry_at = 0.0
         self.served: Mapping[str, Served] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
+
+    @property
+    def looked(self) -> bool:
+        """The routes have been read."""
+        return self._seen is not None
 
     @property
     def ready(self) -> bool:
