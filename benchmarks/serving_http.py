@@ -13,13 +13,8 @@ import argparse
 import asyncio
 import json
 import multiprocessing
-import os
-import re
-import shutil
 import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,11 +24,11 @@ import httptools
 import uvicorn
 import uvloop
 
+from benchmarks.serving_load import load
 from nenrin.serving.plane.front import Exchange, protocol_for
 from nenrin.serving.plane.process import PlaneSettings, listen, run_plane
 from tests.serving.fakes import EXAMPLE, SIGNATURE, FileRoutes, deployment, parts_of
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _BODY = json.dumps({"inputs": [{"name": "x", "shape": [1, 30], "datatype": "FP64"}]}).encode()
 _ECHO = _BODY + b" " * (690 - len(_BODY))
 
@@ -116,41 +111,11 @@ FRONTS = {
 }
 
 
-def cpu(process: int) -> float:
-    """CPU seconds of a process so far."""
-    fields = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def load(url: str, body: bytes, folder: Path, seconds: float, connections: int) -> dict[str, float]:
-    """One run of ``wrk``: requests a second, p50 and p99 in ms, errors and requests."""
-    script = folder / "post.lua"
-    path = folder / "body"
-    path.write_bytes(body)
-    script.write_text(
-        f'local f = io.open("{path}", "rb")\nwrk.method = "POST"\nwrk.body = f:read("*all")\n'
-        'wrk.headers["Content-Type"] = "application/json"\n'
-        "done = function(summary, latency, requests)\n"
-        '  local e = summary.errors\n  print(string.format("FOUND %d %d %f %f %f", summary.requests,'
-        " e.connect + e.read + e.write + e.status + e.timeout, summary.duration / 1e6,"
-        " latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))\nend\n"
-    )
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.search(r"FOUND (\S+) (\S+) (\S+) (\S+) (\S+)", said)
-    assert found, said
-    requests, errors, took, p50, p99 = map(float, found.groups())
-    rate = requests / took
-    return {"rate": rate, "errors": errors, "requests": requests, "p50": p50, "p99": p99}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
     given = parser.parse_args()
-    if shutil.which("wrk") is None:
-        sys.exit("apt install wrk")
     example = SIGNATURE.example("delay", EXAMPLE)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in FRONTS}
     with tempfile.TemporaryDirectory() as temporary:
@@ -171,11 +136,16 @@ def main() -> None:
                 path, body = "/v2/models/m/infer", _ECHO
                 if name == "the plane":
                     path, body = example["path"], json.dumps(example["body"]).encode()
-                before = cpu(process.pid or 0)
-                run = load(url + path, body, folder, given.seconds, 64)
-                assert not run["errors"], (name, run)
-                spent = cpu(process.pid or 0) - before
-                found[name].append((run["rate"], spent / run["requests"] * 1000))
+                run = load(
+                    url + path,
+                    body,
+                    folder,
+                    seconds=given.seconds,
+                    connections=64,
+                    processes=[process.pid or 0],
+                )
+                assert not run.errors, (name, run)
+                found[name].append((run.rate, run.cpu))
         for process, _, _ in servers.values():
             process.terminate()
             process.join()
