@@ -12,7 +12,7 @@ from nenrin.data.declare import dataset
 from nenrin.data.service import DataService
 from nenrin.data.versions import DatasetVersion
 from nenrin.project.labelled import Closing, label_of
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.prediction import Prediction
 from nenrin.training.declare import Model, model
 
 ASKED = 10 * HOUR  # in the block from 9 to 12; it closes two hours later

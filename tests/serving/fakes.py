@@ -83,6 +83,7 @@ class Echo:
     """Feature state that hands on the raw row and when it was asked."""
 
     waits = False
+    passes = None
 
     def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
         return [{**row, "asked": at} for row, at in zip(raw, asked, strict=True)]

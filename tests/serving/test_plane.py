@@ -15,11 +15,12 @@ from starlette.testclient import TestClient
 
 from nenrin.core.calendar import SimulatedCalendar
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.livelog import LiveLog, read_predictions
+from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import app as plane_app
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.segments import read_predictions
 from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
 
 INPUTS = deployment("v0.25").request.example("delay", EXAMPLE)["body"]["inputs"]

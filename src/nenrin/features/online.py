@@ -99,6 +99,8 @@ class OnlineFeatures:
         for part in online:
             self._slices(part.space, [])
 
+    passes = None
+
     def rows(self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
         """All features of n requests, as :meth:`FeatureSet.rows` has them.
 

@@ -26,6 +26,11 @@ class Part(Protocol):
     """One view, ready to answer for many rows and for one."""
 
     @property
+    def traced(self) -> Traced:
+        """The view as it was traced."""
+        ...
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The features, in declared order."""
         ...
@@ -116,6 +121,18 @@ class FeatureSet:
     def names(self) -> tuple[str, ...]:
         """All features, in declared order."""
         return tuple(name for part in self.parts.values() for name in part.names)
+
+    @cached_property
+    def passes(self) -> tuple[str, ...] | None:
+        """The request's columns that are the features as they are; None: some feature is computed."""
+        for part in self.parts.values():
+            if not isinstance(part, RequestView):
+                return None
+            for name, tree in part.traced.features.items():
+                as_it_is = isinstance(tree, Column) and tree.name == name and tree.kind in _AS_SENT
+                if not as_it_is:
+                    return None
+        return self.names
 
     @property
     def request_columns(self) -> dict[str, pl.DataType]:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 
-class Records(Sequence[dict[str, Any]]):
+if TYPE_CHECKING:
+    _Rows = Sequence[dict[str, Any]]
+else:
+    _Rows = object  # an abstract class would make every isinstance of it a slow one
+
+
+class Records(_Rows):
     """Rows by column. As a sequence they are dicts, made only when somebody asks for them.
 
     Args:
@@ -90,6 +96,13 @@ class Records(Sequence[dict[str, Any]]):
             return None
         return self.block[:, [places[name] for name in names]]
 
+    def pick(self, names: tuple[str, ...]) -> Records:
+        """These columns alone."""
+        matrix = self.matrix(names)
+        if matrix is not None:
+            return Records.of_block(names, matrix)
+        return Records({name: self.columns[name] for name in names}, self._size)
+
     def take(self, places: Sequence[int]) -> Records:
         """The rows at ``places``, in that order."""
         if self.block is not None:
@@ -104,7 +117,10 @@ class Records(Sequence[dict[str, Any]]):
 
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
-            return list(self)[place]
+            if self.block is not None:
+                return Records.of_block(self.names, self.block[place], self.nulls)
+            size = len(range(*place.indices(self._size)))
+            return Records({name: each[place] for name, each in self.columns.items()}, size)
         if not -self._size <= place < self._size:
             raise IndexError(place)
         return {name: values[place] for name, values in self.columns.items()}
@@ -129,3 +145,6 @@ class Records(Sequence[dict[str, Any]]):
             values = [[value if value == value else None for value in each] for each in values]
         nulls = {name: [None] * self._size for name in self.nulls}
         return {**nulls, **dict(zip(self.names, values, strict=True))}
+
+
+Sequence.register(Records)

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from nenrin.core.errors import NenrinError
-from nenrin.serving.livelog import LiveLog, Prediction, prediction_id
+from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question, Runtime
 from nenrin.serving.plane.rows import Row
 from nenrin.serving.plane.table import Served
+from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.serving.router import key_text
 from nenrin.training.records import Records
 
@@ -67,17 +68,17 @@ def ask(
         NotFoundError: ``version`` is not one of those that are served.
         UnavailableError: too many rows are waiting.
     """
+    started = log.timer.wall()
     question = served.questions(rows)
     keys = _keys(served, rows)
     pinned = None if version is None else served.index(version)
     picked = _picked(served, keys, rows) if pinned is None else [pinned] * len(rows)
 
     def answered(found: Answer | NenrinError) -> None:
-        done(
-            found
-            if isinstance(found, NenrinError)
-            else _logged(served, question, keys, picked, found, log)
-        )
+        if isinstance(found, NenrinError):
+            done(found)
+        else:
+            _keep(_request(served, question, keys, picked, found, log, started), log, done)
 
     if pinned is not None:
         served.runtimes[pinned].ask(question, answered, within)
@@ -217,35 +218,49 @@ def _part(question: Question, places: Sequence[int]) -> Question:
     )
 
 
-def _logged(
+def _keep(request: AnsweredRequest, log: LiveLog, done: Done) -> None:
+    """Have a request logged, and tell its answers: of a durable log, once they are on the disk."""
+    versions = [request.variants[place].version for place in request.picked]
+    answers = Answers(list(request.values), versions, list(request.ids))
+    try:
+        kept = log.append(request)
+    except NenrinError as error:
+        done(error)
+        return
+    if kept is None:
+        done(answers)
+        return
+
+    def told(kept: asyncio.Future[None]) -> None:
+        error = kept.exception()
+        done(error if isinstance(error, NenrinError) else answers)
+
+    kept.add_done_callback(told)
+
+
+def _request(
     served: Served,
     question: Question,
     keys: list[str],
     picked: list[int],
     found: Answer,
     log: LiveLog,
-) -> Answers:
-    name, now = served.deployment.name, served.now
-    answers = Answers(found.values, [], [])
-    features = question.rows if found.features is None else found.features
-    for place, row in enumerate(question.rows):
-        number, variant = log.issue(), served.runtimes[picked[place]].variant
-        prediction = Prediction(
-            number=number,
-            id=prediction_id(name, keys[place], question.asked[place], number),
-            deployment=name,
-            version=variant.version,
-            variant=picked[place],
-            key=keys[place],
-            asked=question.asked[place],
-            at=now,
-            answer=found.values[place],
-            row=row,
-            features=features[place],
-            members=variant.members,
-            recalibration=variant.recalibration,
-        )
-        log.append(prediction)
-        answers.versions.append(prediction.version)
-        answers.ids.append(prediction.id)
-    return answers
+    started: float,
+) -> AnsweredRequest:
+    """What the log keeps of an answered request."""
+    name, now, rows = served.deployment.name, served.now, len(keys)
+    first = log.issue(rows)
+    return AnsweredRequest(
+        deployment=served.deployment,
+        variants=[runtime.variant for runtime in served.runtimes],
+        picked=picked,
+        first=first,
+        ids=prediction_ids(name, now, log.worker, first, rows),
+        keys=keys,
+        asked=question.asked,
+        at=now,
+        values=found.values,
+        rows=question.rows,
+        features=found.features,
+        latency=log.timer.wall() - started,
+    )

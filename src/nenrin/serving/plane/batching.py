@@ -100,6 +100,7 @@ class Runtime:
         self._answerer = answerer
         self._features = features
         self._waits = features is not None and features.waits
+        self._passes = None if features is None else features.passes
         self._timer = timer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._turn: list[Waiting] = []
@@ -115,9 +116,9 @@ class Runtime:
             StepError: the model or a feature raised, or the answer has another shape.
         """
         started = self._timer.wall()
-        features, rows = self._features, question.rows
+        rows = question.rows
         try:
-            seen = None if features is None else features.rows(list(rows), question.asked)
+            seen = self._seen(question)
             answers = self._answerer.answer_rows(rows if seen is None else seen)
             values = _checked(answers, len(rows))
         except NenrinError:
@@ -130,6 +131,14 @@ class Runtime:
             ) from error
         self._costs.learn(self._timer.wall() - started, len(rows))
         return Answer(seen, values)
+
+    def _seen(self, question: Question) -> Sequence[dict[str, Any]] | None:
+        """What the model sees of the rows; None: the rows themselves."""
+        if self._features is None:
+            return None
+        if self._passes is not None and isinstance(question.rows, Records):
+            return question.rows.pick(self._passes)
+        return self._features.rows(list(question.rows), question.asked)
 
     def warm(self, question: Question) -> None:
         """Answer an example row, alone and many times over: it shows that the version works, and its cost.
