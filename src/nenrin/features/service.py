@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -20,6 +21,10 @@ from nenrin.features.request import RequestColumn, physical_row
 from nenrin.features.request_view import RequestView
 from nenrin.features.trace import trace
 from nenrin.features.traced import Traced
+from nenrin.features.tree import Column
+
+_AS_SENT = ("number", "text", "boolean", "integer")
+"""Kinds whose values are to a view what a request's reader makes of them."""
 
 
 class Part(Protocol):
@@ -125,6 +130,8 @@ class FeatureSet:
     @cached_property
     def passes(self) -> tuple[str, ...] | None:
         """The request's columns that are the features as they are; None: some feature is computed."""
+        if any(column.single for column in self.columns_read):
+            return None
         for part in self.parts.values():
             if not isinstance(part, RequestView):
                 return None
