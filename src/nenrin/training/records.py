@@ -48,8 +48,7 @@ class Records(_Rows):
         """
         found = cls({}, len(block))
         found._columns = None
-        found.nulls = nulls
-        found.names, found.block = names, block
+        found.nulls, found.names, found.block = nulls, names, block
         return found
 
     @classmethod

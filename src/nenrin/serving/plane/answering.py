@@ -69,7 +69,8 @@ def ask(
         UnavailableError: too many rows are waiting.
     """
     started = log.timer.wall()
-    question = served.questions(rows)
+    now = served.now
+    question = served.questions(rows, now)
     keys = _keys(served, rows)
     pinned = None if version is None else served.index(version)
     picked = _picked(served, keys, rows) if pinned is None else [pinned] * len(rows)
@@ -78,7 +79,7 @@ def ask(
         if isinstance(found, NenrinError):
             done(found)
         else:
-            _keep(_request(served, question, keys, picked, found, log, started), log, done)
+            _keep(_request(served, question, keys, picked, found, log, now, started), log, done)
 
     if pinned is not None:
         served.runtimes[pinned].ask(question, answered, within)
@@ -245,14 +246,15 @@ def _request(
     picked: list[int],
     found: Answer,
     log: LiveLog,
+    now: int,
     started: float,
 ) -> AnsweredRequest:
     """What the log keeps of an answered request."""
-    name, now, rows = served.deployment.name, served.now, len(keys)
+    name, rows = served.deployment.name, len(keys)
     first = log.issue(rows)
     return AnsweredRequest(
         deployment=served.deployment,
-        variants=[runtime.variant for runtime in served.runtimes],
+        variants=served.variants,
         picked=picked,
         first=first,
         ids=prediction_ids(name, now, log.worker, first, rows),

@@ -36,6 +36,7 @@ from nenrin.serving.plane.hot import (
 )
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable, Served
 
 POLL_SECONDS = 0.5
@@ -52,7 +53,7 @@ class Plane:
         log: where predictions are kept; closed with the app.
         control: passes on everything that is not answered here.
         timer: measures latency.
-        metrics: counts; a set of its own if there is none.
+        board: where the sums of several planes meet; None: there are no others.
         within: seconds that a request may take, unless it says itself.
     """
 
@@ -62,14 +63,15 @@ class Plane:
         log: LiveLog,
         control: ControlProxy,
         timer: Timer,
-        metrics: PlaneMetrics | None = None,
+        board: Board | None = None,
         within: float = WAIT_SECONDS,
     ) -> None:
         self._table = table
         self._log = log
         self._control = control
         self._timer = timer
-        self._metrics = metrics or PlaneMetrics(table, log)
+        self._board = board
+        self._metrics = PlaneMetrics(table, log, board)
         self._within = within
         self._loaded = asyncio.Event()
 
@@ -108,6 +110,8 @@ class Plane:
             yield
         finally:
             following.cancel()
+            if self._board is not None:
+                self._board.tell(self._metrics.told())
             await self._control.close()
             self._log.close()
 
@@ -118,6 +122,8 @@ class Plane:
             except Exception:
                 _logger.exception("the routes cannot be followed")
             self._loaded.set()
+            if self._board is not None:
+                await asyncio.to_thread(self._board.tell, self._metrics.told())
             await asyncio.sleep(POLL_SECONDS)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -144,12 +144,12 @@ class FrontProtocol(HttpToolsProtocol):
             return
         closing = not exchange.keep_alive or self.hot.ending
         self.transport.write(
-            b"%b%bcontent-length: %d\r\ncontent-type: application/json\r\n%b\r\n%b"
+            b"%bcontent-length: %d\r\ncontent-type: application/json\r\n%b%b\r\n%b"
             % (
                 _head(status, self.server_state.default_headers),
-                b"connection: close\r\n" if closing else b"",
                 len(body),
                 headers,
+                b"connection: close\r\n" if closing else b"",
                 body,
             )
         )

@@ -37,6 +37,7 @@ class Served:
         reader: reads its requests.
         router: deals keys to variants.
         runtimes: one a variant of the route, in its order.
+        variants: theirs.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Served:
         self.reader = reader
         self.router = Router(live.deployment.route)
         self.runtimes = runtimes
+        self.variants = tuple(runtime.variant for runtime in runtimes)
         self._stands_at = live.stands_at
         self._calendar = calendar
 
@@ -68,9 +70,9 @@ class Served:
             )
         return versions.index(version)
 
-    def questions(self, rows: Records) -> Question:
-        """The rows, each with the instant it is asked at."""
-        return Question(rows, asked_at(self.deployment, rows, self.now))
+    def questions(self, rows: Records, now: int) -> Question:
+        """The rows, each with the instant it is asked at, which is ``now`` at the latest."""
+        return Question(rows, asked_at(self.deployment, rows, now))
 
 
 def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
