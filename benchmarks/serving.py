@@ -1,6 +1,7 @@
 """Serving under load: requests a second, latency and CPU of the data plane, with a real model.
 
-    python benchmarks/serving.py [--repeats 5] [--seconds 3] [--folder FOLDER] [--only cells|swaps]
+    python -m benchmarks.serving [--repeats 5] [--seconds 3] [--planes 1] [--folder FOLDER]
+    python -m benchmarks.serving --only swaps [--swaps 100] [--planes 1]
 
 Model A is LightGBM, 200 trees of 31 leaves over 30 numbers, in a project without time: `nenrin run`, then
 `nenrin up`. Load is one thread of `wrk` on the same machine, repeats are interleaved, and the median is
@@ -27,7 +28,8 @@ import msgspec
 import numpy as np
 
 from benchmarks.serving_load import Found, load, memory
-from benchmarks.serving_models import make, numbers
+from benchmarks.serving_models import make, numbers, one_tensor
+from benchmarks.serving_swaps import swaps
 
 PATH = "/v2/models/a/infer"
 
@@ -70,17 +72,6 @@ def _planes(holder: int) -> list[int]:
     return found
 
 
-def one_tensor(rows: np.ndarray) -> bytes:
-    """Version 2: all columns in one tensor."""
-    tensor = {
-        "name": "rows",
-        "shape": list(rows.shape),
-        "datatype": "FP64",
-        "data": rows.ravel().round(4).tolist(),
-    }
-    return json.dumps({"inputs": [tensor]}, separators=(",", ":")).encode()
-
-
 def named_tensors(rows: np.ndarray) -> bytes:
     """Version 2: a tensor a column."""
     inputs = [
@@ -103,9 +94,10 @@ CELLS = {
 }
 
 
-def cells(folder: Path, repeats: int, seconds: float, options: list[str]) -> None:
+def cells(folder: Path, repeats: int, seconds: float, planes: int) -> None:
     """The table."""
     found: dict[str, list[Found]] = {name: [] for name in CELLS}
+    options = ["--planes", str(planes)]
     with tempfile.TemporaryDirectory() as temporary, serving(folder, *options) as up:
         for _ in range(repeats):
             for name, (written, rows, connections) in CELLS.items():
@@ -139,15 +131,20 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="made before, by an earlier run")
-    parser.add_argument("--only", choices=["cells"], default="cells")
-    given, options = parser.parse_known_args()
+    parser.add_argument("--only", choices=["cells", "swaps"], default="cells")
+    parser.add_argument("--swaps", type=int, default=100)
+    parser.add_argument("--planes", type=int, default=1)
+    given = parser.parse_args()
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    if given.only == "swaps":
+        swaps(given.swaps, given.planes)
+        return
     with tempfile.TemporaryDirectory() as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(exist_ok=True)
         if not (folder / "project.py").exists():
             make(folder)
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-        cells(folder, given.repeats, given.seconds, options)
+        cells(folder, given.repeats, given.seconds, given.planes)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -33,11 +34,27 @@ def numbers(rows: int = ROWS) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(rows, COLUMNS))
 
 
-def make(folder: Path) -> None:
-    """Write a project of LightGBM over 30 numbers into ``folder``, and run it."""
+def one_tensor(rows: np.ndarray) -> bytes:
+    """Version 2: all columns in one tensor."""
+    tensor = {
+        "name": "rows",
+        "shape": list(rows.shape),
+        "datatype": "FP64",
+        "data": rows.ravel().round(4).tolist(),
+    }
+    return json.dumps({"inputs": [tensor]}, separators=(",", ":")).encode()
+
+
+def made_up() -> tuple[np.ndarray, np.ndarray]:
+    """float64 (20,000, 30) and the answers, 0 or 1, that a model learns from."""
     x = numbers()
     chance = 1 / (1 + np.exp(-(x[:, 0] + x[:, 1] * x[:, 2] - np.sin(3 * x[:, 3]))))
-    y = (np.random.default_rng(2).random(len(x)) < chance).astype(int)
+    return x, (np.random.default_rng(2).random(len(x)) < chance).astype(int)
+
+
+def make(folder: Path) -> None:
+    """Write a project of LightGBM over 30 numbers into ``folder``, and run it."""
+    x, y = made_up()
     frame = pl.DataFrame({f"x{place}": x[:, place] for place in range(COLUMNS)})
     frame.with_columns(id=pl.Series(np.arange(len(x))), y=pl.Series(y)).write_csv(
         folder / "data.csv"

@@ -5,28 +5,18 @@ from __future__ import annotations
 import json
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import uvicorn
 
-from nenrin.core.calendar import SimulatedCalendar
-from nenrin.core.timer import SystemTimer
-from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import app as plane_app
 from nenrin.serving.plane import hot as plane_hot
-from nenrin.serving.plane.app import Plane
-from nenrin.serving.plane.drain import Drain
-from nenrin.serving.plane.front import FrontProtocol, protocol_for
-from nenrin.serving.plane.process import listen
-from nenrin.serving.plane.proxy import ControlProxy
-from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.signature import RequestSignature
-from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
+from tests.serving.fakes import EXAMPLE, ListedRoutes, deployment
+from tests.serving.server_here import Server
 
 NUMBERS = RequestSignature.of(
     {"a": pl.Float64(), "b": pl.Float64()},
@@ -42,70 +32,12 @@ ROUTES = ListedRoutes(
 )
 
 
-class Server:
-    """A plane in a thread: with ``hot``, or with the app alone. ``taken`` counts hot requests."""
-
-    def __init__(self, folder: Path, *, hot: bool, token: str | None = None) -> None:
-        calendar = SimulatedCalendar(1_380_000_000_000_000)
-        table = RouteTable(ROUTES, FakeLoader(), calendar, SystemTimer())
-        table.refresh()
-        control = ControlProxy(folder / "control.sock")
-        plane = Plane(table, LiveLog(folder / "predictions"), control, SystemTimer())
-        self.drain = Drain()
-        self.taken = 0
-        answers = plane.hot(token, self.drain)
-        takes = answers.takes
-
-        def counted(*given: Any) -> Any:
-            found = takes(*given) if hot else None
-            self.taken += found is not None
-            return found
-
-        answers.takes = counted  # type: ignore[method-assign]
-        protocol: type[FrontProtocol] = protocol_for(answers)
-        config = uvicorn.Config(
-            self.drain.over(plane.app(token)), http=protocol, log_config=None, server_header=False
-        )
-        self._server = uvicorn.Server(config)
-        (self._listener,) = listen("127.0.0.1", 0)
-        self.address = self._listener.getsockname()
-        self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._listener.close()
-
-    def ask(self, *pieces: bytes, half_closed: bool = False) -> bytes:
-        """Everything that comes back on one connection until the server is silent or closes it."""
-        with socket.create_connection(self.address) as client:
-            for piece in pieces:
-                client.sendall(piece)
-            if half_closed:
-                client.shutdown(socket.SHUT_WR)
-            return told(client)
-
-
-def told(client: socket.socket) -> bytes:
-    """What comes until the server closes or, having said something, is silent."""
-    client.settimeout(5)
-    found = b""
-    try:
-        while chunk := client.recv(65536):
-            found += chunk
-            client.settimeout(0.15)
-    except TimeoutError:
-        found += b"<open>"
-    return found
-
-
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
     patch = pytest.MonkeyPatch()
     patch.setattr(plane_app, "BODY_BYTES", BODY_LIMIT)
     patch.setattr(plane_hot, "BODY_BYTES", BODY_LIMIT)
-    servers = [Server(tmp_path_factory.mktemp("front"), hot=hot) for hot in (True, False)]
+    servers = [Server(tmp_path_factory.mktemp("front"), ROUTES, hot=hot) for hot in (True, False)]
     yield servers[0], servers[1]
     for server in servers:
         server.stop()
@@ -247,7 +179,7 @@ def test_a_client_that_leaves_holds_up_nobody(both: tuple[Server, Server]) -> No
 
 
 def test_the_token_is_asked_of_hot_requests(tmp_path: Path) -> None:
-    server = Server(tmp_path, hot=True, token="sixteen or more.")
+    server = Server(tmp_path, ROUTES, token="sixteen or more.")
     try:
         assert server.ask(post(INFER, V2)).startswith(b"HTTP/1.1 401")
         wrong = post(INFER, V2, "Authorization: Bearer sixteen or less.")
@@ -261,7 +193,7 @@ def test_the_token_is_asked_of_hot_requests(tmp_path: Path) -> None:
 
 
 def test_a_draining_plane_closes_after_its_answer(tmp_path: Path) -> None:
-    server = Server(tmp_path, hot=True)
+    server = Server(tmp_path, ROUTES)
     try:
         server.drain.begun = True
         answer = server.ask(post(INFER, V2) * 2)
