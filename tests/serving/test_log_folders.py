@@ -13,6 +13,7 @@ import pytest
 from nenrin.core.errors import RequestError
 from nenrin.core.instants import DAY
 from nenrin.serving import exporting, livelog
+from nenrin.serving.appending import newest_at
 from nenrin.serving.exporting import Which, export
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.logged import find_prediction, first_and_newest, tally
@@ -172,6 +173,19 @@ def test_segments_that_are_too_old_go(tmp_path: Path) -> None:
     assert predict(log)[0].number == 17
     log.close()
     assert log.counts == Counts(17, 0, 0)
+
+
+def test_the_instant_of_a_last_line_of_any_length(tmp_path: Path) -> None:
+    segment = tmp_path / "0.ndjson"
+    for content, at in [
+        (b"", 0),
+        (b'{"at":7}\n', 7),
+        (b'{"at":7}\n{"at":9,"row":"' + b"x" * 2**18 + b'"}\n', 9),
+        (b'{"at":8,"row":"' + b"x" * 2**18 + b'"}\n', 8),
+        (b'{"at":7}\n{"at"\n', None),
+    ]:
+        segment.write_bytes(content)
+        assert newest_at(segment) == at
 
 
 def test_without_a_limit_nothing_goes(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -63,6 +64,19 @@ def test_the_secret_is_one_for_all_workers_and_nobody_elses(tmp_path: Path) -> N
 def test_masking_twice_is_masking_once(tmp_path: Path) -> None:
     found = logged(tmp_path)
     assert masked(found, deployment("v1", log=RULES), Masks(tmp_path)) == found
+
+
+def test_what_became_personal_later_is_masked_too(tmp_path: Path) -> None:
+    fewer = LogRules(row={"origin": "drop"})
+    found = logged(tmp_path, fewer)
+    assert (found.key, found.masked) == ("ann@example.org", ("origin",))
+    now = masked(found, deployment("v1", log=RULES), Masks(tmp_path))
+    assert now == msgspec.structs.replace(logged(tmp_path), number=1, id=found.id)
+
+
+def test_what_looks_like_a_hash_is_hashed(tmp_path: Path) -> None:
+    hashed = Masks(tmp_path).value("ann@example.org", "hash")
+    assert Masks(tmp_path).value(hashed, "hash") not in (None, hashed)
 
 
 def test_of_a_key_of_parts_the_personal_are_hashed(tmp_path: Path) -> None:

@@ -250,24 +250,15 @@ def deployment(
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
-        log: ``"fast"``: predictions are written after they are answered, and a kill may lose a fifth of a
-            second of them; ``"durable"``: an answer leaves once its prediction is on the disk.
+        log: ``"fast"``: predictions are written after they are answered, and a kill may lose the last;
+            ``"durable"``: an answer leaves once its prediction is on the disk.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
     where = _caller()
     _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
-    if log not in LOG:
-        raise ProjectError(
-            f"log={log!r} is not known", hint=f"one of {', '.join(LOG)}", where=where
-        )
-    if value is not None and not isinstance(value, Value):
-        raise ProjectError(
-            f"value={value!r} is no nr.value(…)",
-            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
-            where=where,
-        )
+    _check_words(value, log, where)
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
     trained = getattr(model.declared, "imported", None) is None
     three = (history(), history(half_life="60d"), trailing("90d"))
@@ -328,6 +319,19 @@ def _check(
             f"canary={stages} takes {len(stages) - 1} days, and a refresh every {days} d would restart it",
             hint="write fewer stages, or a longer refresh=",
             where=where,
+        )
+
+
+def _check_words(value: object, log: object, where: str) -> None:
+    if value is not None and not isinstance(value, Value):
+        raise ProjectError(
+            f"value={value!r} is no nr.value(…)",
+            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
+            where=where,
+        )
+    if log not in LOG:
+        raise ProjectError(
+            f"log={log!r} is not known", hint=f"one of {', '.join(LOG)}", where=where
         )
 
 

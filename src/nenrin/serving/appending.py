@@ -80,7 +80,8 @@ class Appending:
             newest = newest_at(segment)
             if newest is not None and newest >= at - self._keep:
                 break
-            segment.unlink(missing_ok=True)
+            if newest is not None:
+                segment.unlink(missing_ok=True)
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -94,12 +95,18 @@ class _At(msgspec.Struct):
 
 
 def newest_at(segment: Path) -> int | None:
-    """The instant of a segment's last line; None where it has none that can be read."""
+    """The instant of a segment's last line; 0 of an empty one, None where it cannot be read."""
     with segment.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-        lines = file.read().splitlines()
+        size = os.fstat(file.fileno()).st_size
+        tail = min(_TAIL, size)
+        while True:
+            file.seek(size - tail)
+            lines = file.read().splitlines()
+            if len(lines) > 1 or tail == size:
+                break
+            tail = min(2 * tail, size)
     try:
-        return msgspec.json.decode(lines[-1], type=_At).at if lines else None
+        return msgspec.json.decode(lines[-1], type=_At).at if lines else 0
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 

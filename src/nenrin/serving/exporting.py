@@ -17,7 +17,7 @@ from nenrin.serving.segments import read_predictions
 
 Form = Literal["parquet", "csv", "ndjson"]
 
-BATCH = 20_000
+BATCH = 5_000
 
 _INSTANT = pl.Datetime("us", "UTC")
 SCHEMA = pl.Schema(
@@ -112,7 +112,7 @@ def _parquet(found: Iterator[Prediction], to: Path) -> int:
     while batch := list(itertools.islice(flat, BATCH)):
         parts.append(_part(to, len(parts), batch))
         rows += len(batch)
-    pl.scan_parquet(parts).sink_parquet(to)
+    pl.scan_parquet(parts).sink_parquet(to, row_group_size=BATCH)
     for part in parts:
         part.unlink()
     return rows

@@ -67,17 +67,15 @@ class Masks:
         }
 
     def value(self, value: Any, mask: Mask) -> str | None:
-        """One personal value, hashed or null; what is hashed already stays.
+        """One personal value, hashed or null.
 
         Raises:
             OSError: the secret cannot be read or made.
         """
         if value is None or mask == "drop":
             return None
-        if isinstance(value, str) and value.startswith(_PREFIX) and len(value) == _LENGTH:
-            return value
         text = key_text([value]).encode()
-        return f"{_PREFIX}{blake3(text, key=self._key()).hexdigest(length=16)}"
+        return f"hash-{blake3(text, key=self._key()).hexdigest(length=16)}"
 
     def key(
         self, key: str, names: Sequence[str], row: Mapping[str, Any], rules: Mapping[str, Mask]
@@ -89,19 +87,14 @@ class Masks:
         """
         if not key or not any(name in rules for name in names):
             return key
-        parts = [
-            self.value(row[name], rules[name]) if name in rules else row[name] for name in names
-        ]
+        given = [(name, row.get(name)) for name in names]
+        parts = [self.value(part, rules[name]) if name in rules else part for name, part in given]
         return "" if None in parts else key_text(parts)
 
     def _key(self) -> bytes:
         if not self._secret:
             self._secret = _secret_of(self._folder / SECRET)
         return self._secret
-
-
-_PREFIX = "hash-"
-_LENGTH = len(_PREFIX) + 32
 
 
 def _secret_of(path: Path) -> bytes:

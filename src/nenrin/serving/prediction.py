@@ -142,18 +142,20 @@ def predictions_of(answered: AnsweredRequest, masks: Masks) -> Iterator[Predicti
 
 
 def masked(prediction: Prediction, deployment: Deployment, masks: Masks) -> Prediction:
-    """A prediction without what its deployment's rules call personal.
+    """A prediction without what its deployment's rules call personal; what is masked already stays.
 
     Raises:
         OSError: the secret for personal fields cannot be read or made.
     """
-    rules = deployment.log
-    if not rules.masked:
+    rules, done = deployment.log, prediction.masked
+    if {*rules.masked} <= {*done}:
         return prediction
+    row = {name: mask for name, mask in rules.row.items() if name not in done}
+    both = {**row, **{name: mask for name, mask in rules.features.items() if name not in done}}
     return msgspec.structs.replace(
         prediction,
-        key=masks.key(prediction.key, deployment.request.key, prediction.row, rules.row),
-        row=masks.values(prediction.row, rules.row),
-        features=masks.values(prediction.features, {**rules.row, **rules.features}),
-        masked=rules.masked,
+        key=masks.key(prediction.key, deployment.request.key, prediction.row, row),
+        row=masks.values(prediction.row, row),
+        features=masks.values(prediction.features, both),
+        masked=tuple(sorted({*done, *both})),
     )
