@@ -13,6 +13,7 @@ from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.instants import HOUR
 from nenrin.features.entities import Lookup
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
 from nenrin.serving.signature import RequestSignature
@@ -193,6 +194,20 @@ def test_what_stands_for_missing_keys_moves_on_with_the_feature_states(
     before = len(memory.events)
     service.set_features(memory, "delay", {}, asked)
     assert len(memory.events) == before
+
+
+def test_rules_of_the_log_change_by_an_event(service: ServingService, memory: Memory) -> None:
+    rules = LogRules(durable=True, row={"email": "hash"})
+    service.set_log(memory, "delay", LogRules())
+    service.set_log(memory, "unknown", rules)
+    assert kinds(memory) == ["deployment.created"]
+    service.set_log(memory, "delay", rules)
+    service.set_log(memory, "delay", rules)
+    assert kinds(memory) == ["deployment.created", "deployment.logged"]
+    assert memory.events[-1][2]["log"] == {"durable": True, "row": {"email": "hash"}}
+    assert service.show("dev", "delay").log == rules
+    service.canary(memory, "delay", "v2", 20, reason="new code")
+    assert service.show("dev", "delay").log == rules
 
 
 def test_freeze_and_unfreeze(service: ServingService, memory: Memory) -> None:

@@ -17,6 +17,7 @@ from nenrin.api.routes import (
     data,
     gates,
     loop,
+    predictions,
     project,
     registry,
     replay_check,
@@ -31,7 +32,19 @@ from nenrin.api.work import Works
 if TYPE_CHECKING:
     from nenrin.platform import Platform
 
-_ROOMS = (system, project, data, registry, serving, replay_check, gates, loop, audit, work)
+_ROOMS = (
+    system,
+    project,
+    data,
+    registry,
+    serving,
+    replay_check,
+    predictions,
+    gates,
+    loop,
+    audit,
+    work,
+)
 
 
 def works_of(platform: Platform) -> Works:

@@ -25,6 +25,7 @@ _HORIZON = 2150  # the year up to which they are looked at: rare ones would leav
 _ANY_DAY = datetime(2023, 12, 31)  # noqa: DTZ001 - local, where no clock is changed
 CATCH_UP = ("last", "all", "none")
 SERVE = ("champion", "mixture")
+LOG = ("fast", "durable")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +84,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         value: what an answer is worth in money; ``None`` is not said.
         missing: raw values that stand for a row that a request names and no data has; ``None``: it is
             refused.
+        log: ``fast`` (written after the answer) or ``durable`` (answered once it is on the disk).
         where: ``file:line`` of the declaration.
     """
 
@@ -97,6 +99,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     where: str
     value: Value | None = None
     missing: dict[str, Any] | None = None
+    log: str = "fast"
 
 
 class Deployment:
@@ -232,6 +235,7 @@ def deployment(
     contract: str = "",
     value: Value | None = None,
     missing: str | Mapping[str, Any] = "refuse",
+    log: str = "fast",
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
 
@@ -252,13 +256,15 @@ def deployment(
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
         missing: what becomes of a request that sends a key alone, which no row has: ``"refuse"`` (422), or
             raw values that stand for the row, ``{"plan": "basic"}``; columns that it leaves out are null.
+        log: ``"fast"``: predictions are written after they are answered, and a kill may lose the last;
+            ``"durable"``: an answer leaves once its prediction is on the disk.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
     where = _caller()
     _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
-    _check_value(value, where)
+    _check_words(value, log, where)
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
     trained = getattr(model.declared, "imported", None) is None
     three = (history(), history(half_life="60d"), trailing("90d"))
@@ -275,17 +281,9 @@ def deployment(
         where=where,
         value=value,
         missing=_missing(missing, where),
+        log=log,
     )
     return Deployment(model, spec)
-
-
-def _check_value(value: object, where: str) -> None:
-    if value is not None and not isinstance(value, Value):
-        raise ProjectError(
-            f"value={value!r} is no nr.value(…)",
-            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
-            where=where,
-        )
 
 
 def _missing(missing: object, where: str) -> dict[str, Any] | None:
@@ -344,6 +342,19 @@ def _check(
             f"canary={stages} takes {len(stages) - 1} days, and a refresh every {days} d would restart it",
             hint="write fewer stages, or a longer refresh=",
             where=where,
+        )
+
+
+def _check_words(value: object, log: object, where: str) -> None:
+    if value is not None and not isinstance(value, Value):
+        raise ProjectError(
+            f"value={value!r} is no nr.value(…)",
+            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
+            where=where,
+        )
+    if log not in LOG:
+        raise ProjectError(
+            f"log={log!r} is not known", hint=f"one of {', '.join(LOG)}", where=where
         )
 
 

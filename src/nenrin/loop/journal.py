@@ -104,6 +104,15 @@ class LoopJournal:
         with self._units.write(self._environment, at) as unit:
             keep(self._states, unit, self._served.deployment, state)
 
+    def log_as_declared(self, at: int) -> None:
+        """Log predictions as the project says it now, whatever else a turn decides."""
+        with self._units.read(self._environment) as unit:
+            now = self._serving.current(unit, self._served.deployment)
+        if now is None or now.log == self._served.log:
+            return
+        with self._units.write(self._environment, at) as unit:
+            self._serving.set_log(unit, self._served.deployment, self._served.log)
+
     def _thawed(self, unit: Unit, by_hand: bool) -> None:
         now = self._serving.current(unit, self._served.deployment)
         if now is not None and now.frozen and not by_hand:
@@ -137,6 +146,7 @@ class LoopJournal:
                 example=self._served.example,
                 reason=why,
             )
+            self._serving.set_log(unit, name, self._served.log)
         elif len(segment.variants) > 1:
             version, weight = segment.variants[1]
             self._serving.canary(

@@ -27,6 +27,7 @@ from nenrin.pipelines.source import SourceReader
 from nenrin.project.data_tests import DataTests
 from nenrin.project.loader import FILE, Project
 from nenrin.project.looking_up import lookup_of
+from nenrin.project.personal import log_rules
 from nenrin.project.revision import Revision
 from nenrin.project.stages import Stages
 from nenrin.project.trainer import GraphTrainer
@@ -184,6 +185,8 @@ class Preparer:
         frame = stages.frame(rows.name)
         state = FeatureSet.loads(self._store.get(features))
         needed = state.request_columns
+        frames = {d.declared.name: stages.frame(d.declared.name) for d in stages.datasets}
+        log = log_rules(deployment, stages.datasets, frames, state)
         known = {n: t for n, t in frame.schema.items() if not n.startswith("__")}
         time, shift = asked_by(deployment.model)
         request = RequestSignature.of(
@@ -202,8 +205,13 @@ class Preparer:
             model=deployment.model.declared.name,
             revision=self._revision.id,
             request=request,
-            example={field.name: _plain(chosen.get(field.name)) for field in request.fields},
+            example={
+                # everybody who may ask gets to see it
+                field.name: None if field.name in log.row else _plain(chosen.get(field.name))
+                for field in request.fields
+            },
             features=features,
+            log=log,
         )
 
 

@@ -28,8 +28,8 @@ from nenrin.project.replayed_answers import Right, unlike
 from nenrin.project.stages import datasets_of, features_of
 from nenrin.registry.service import RegistryService
 from nenrin.registry.version import Version
-from nenrin.serving.livelog import Prediction
 from nenrin.serving.logged import sampled
+from nenrin.serving.prediction import Prediction
 from nenrin.serving.service import ServingService
 from nenrin.training.answering import AnswerJob
 
@@ -123,7 +123,10 @@ class ReplayCheck:
         report = _Report()
         groups: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
         for each in found:
-            groups[each.deployment, each.version].append(each)
+            if each.masked:
+                report.skip("some of what it was asked for is personal, and masked in the log", 1)
+            else:
+                groups[each.deployment, each.version].append(each)
         versions = {version.id: version for version in self._registry.list(environment)}
         for (deployment, version), group in sorted(groups.items()):
             try:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from nenrin.project.explaining import who_answered
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Member
 from nenrin.stats.platt import Platt
 from nenrin.training.answering import AnswerJob
