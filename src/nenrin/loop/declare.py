@@ -265,13 +265,9 @@ def deployment(
     where = _caller()
     _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
     _check_words(value, log, where)
-    timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
-    trained = getattr(model.declared, "imported", None) is None
-    three = (history(), history(half_life="60d"), trailing("90d"))
-    usual = three if timed and trained else (history(),)
     spec = DeploymentSpec(
         name=name or model.declared.name,
-        recipes=tuple(recipes) if recipes else usual,
+        recipes=tuple(recipes) if recipes else _usual(model),
         refresh=refresh or every("7d"),
         serve=serve,
         canary=tuple(canary),
@@ -284,6 +280,14 @@ def deployment(
         log=log,
     )
     return Deployment(model, spec)
+
+
+def _usual(model: Model) -> tuple[Recipe, ...]:
+    """The recipes where none are named."""
+    timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
+    trained = getattr(model.declared, "imported", None) is None
+    three = (history(), history(half_life="60d"), trailing("90d"))
+    return three if timed and trained else (history(),)
 
 
 def _missing(missing: object, where: str) -> dict[str, Any] | None:
