@@ -85,6 +85,7 @@ class Echo:
     """Feature state that hands on the raw row and when it was asked."""
 
     waits = False
+    passes = None
 
     def seen(
         self, raw: Sequence[dict[str, Any]], asked: Sequence[int], lookup: Lookup | None = None

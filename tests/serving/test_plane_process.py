@@ -33,7 +33,7 @@ class Planes:
             control=folder / "control.sock",
         )
         self.routes = FileRoutes(folder / "routes.json")
-        self.listener = listen("127.0.0.1", 0)
+        (self.listener,) = listen("127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.started: list[multiprocessing.process.BaseProcess] = []
 
@@ -127,8 +127,10 @@ def test_a_plane_left_behind_is_retired(planes: Planes) -> None:
 
 
 def test_a_port_in_use_is_said_with_the_fix() -> None:
-    with listen("127.0.0.1", 0) as taken:
+    (taken,) = listen("127.0.0.1", 0)
+    with taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConflictError, match=f"port {port} of 127.0.0.1 is in use") as caught:
-            listen("127.0.0.1", port)
+        for planes in (1, 2):
+            with pytest.raises(ConflictError, match=f"port {port} of .* is in use") as caught:
+                listen("127.0.0.1", port, planes)
     assert caught.value.hint == f"nenrin up --port {port + 1}"

@@ -50,6 +50,16 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
+    planes: int = Field(
+        0,
+        ge=0,
+        description="processes that answer predictions; 0: one on a loopback host, else one a core",
+    )
+    request_timeout_ms: int = Field(
+        30_000,
+        ge=1,
+        description="how long a prediction may take, where its request does not say it",
+    )
     token: SecretStr | None = Field(
         None, min_length=16, description="required of every request when the host is not loopback"
     )
@@ -109,6 +119,11 @@ class Settings(BaseSettings):
     def store(self) -> str:
         """The root of the content store, a path or a URL."""
         return self.store_url or str(self.state_folder / "store")
+
+    @property
+    def plane_count(self) -> int:
+        """How many processes answer predictions: who serves others has cores for it, a laptop other work."""
+        return self.planes or (1 if self.is_loopback else os.cpu_count() or 1)
 
     @property
     def is_loopback(self) -> bool:

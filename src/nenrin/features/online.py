@@ -105,6 +105,8 @@ class OnlineFeatures:
         for each in stored.indexes:
             self._slices(_online(environment, each).space, [])
 
+    passes = None
+
     def rows(self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
         """All features of n requests, as :meth:`FeatureSet.rows` has them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -22,6 +22,10 @@ from nenrin.features.request import RequestColumn, physical_row
 from nenrin.features.request_view import RequestView
 from nenrin.features.trace import trace
 from nenrin.features.traced import Traced
+from nenrin.features.tree import Column
+
+_AS_SENT = ("number", "text", "boolean", "integer")
+"""Kinds whose values are to a view what a request's reader makes of them."""
 
 
 class Part(Protocol):
@@ -148,6 +152,20 @@ class FeatureSet:
     def names(self) -> tuple[str, ...]:
         """All features, in declared order."""
         return tuple(name for part in self.parts.values() for name in part.names)
+
+    @cached_property
+    def passes(self) -> tuple[str, ...] | None:
+        """The request's columns that are the features as they are; None: some feature is computed."""
+        if any(column.single for column in self.columns_read):
+            return None
+        for part in self.parts.values():
+            if not isinstance(part, RequestView):
+                return None
+            for name, tree in part.traced.features.items():
+                as_it_is = isinstance(tree, Column) and tree.name == name and tree.kind in _AS_SENT
+                if not as_it_is:
+                    return None
+        return self.names
 
     @property
     def request_columns(self) -> dict[str, pl.DataType]:

@@ -47,10 +47,17 @@ class Features(Protocol):
 
     Attributes:
         waits: whether an answer waits for another process: then no event loop asks for it.
+        passes: the request's columns that are the features as they are, if there are no others; else
+            None.
     """
 
     @property
     def waits(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def passes(self) -> tuple[str, ...] | None:
         """See above."""
         ...
 

@@ -21,15 +21,26 @@ from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import invocations, openinference
 from nenrin.serving.plane.answering import Asked, answer
+from nenrin.serving.plane.batching import WAIT_SECONDS
+from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
+from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.errors import ErrorsAsJson, Json, body
 from nenrin.serving.plane.guard import Guard
+from nenrin.serving.plane.hot import (
+    BODY_BYTES,
+    INFER,
+    INVOCATIONS,
+    MODEL,
+    PINNED,
+    HotRequests,
+)
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable, Served
 
 POLL_SECONDS = 0.5
 LOADING_SECONDS = 10.0
-BODY_BYTES = 64 * 2**20
 
 _logger = logging.getLogger(__name__)
 
@@ -42,26 +53,40 @@ class Plane:
         log: where predictions are kept; closed with the app.
         control: passes on everything that is not answered here.
         timer: measures latency.
+        board: where the sums of several planes meet; None: there are no others.
+        within: seconds that a request may take, unless it says itself.
     """
 
     def __init__(
-        self, table: RouteTable, log: LiveLog, control: ControlProxy, timer: Timer
+        self,
+        table: RouteTable,
+        log: LiveLog,
+        control: ControlProxy,
+        timer: Timer,
+        board: Board | None = None,
+        within: float = WAIT_SECONDS,
     ) -> None:
         self._table = table
         self._log = log
         self._control = control
         self._timer = timer
-        self._metrics = PlaneMetrics(table, log)
+        self._board = board
+        self._metrics = PlaneMetrics(table, log, board)
+        self._within = within
         self._loaded = asyncio.Event()
+
+    def hot(self, token: str | None, drain: Drain) -> HotRequests:
+        """What answers predictions that need no app."""
+        return HotRequests(
+            self._table, self._log, self._metrics, Guard(token), drain, self._timer, self._within
+        )
 
     def app(self, token: str | None = None) -> ASGIApp:
         """The app. With a ``token``, every request but those for health must carry it."""
-        model = "/v2/models/{name}"
-        pinned = model + "/versions/{version}"
+        model, pinned = MODEL, PINNED
         routes = [
-            Route("/v2/models/{name}/infer", self._infer, methods=["POST"]),
-            Route(f"{pinned}/infer", self._infer, methods=["POST"]),
-            Route("/invocations", self._invocations, methods=["POST"]),
+            *(Route(path, self._infer, methods=["POST"]) for path in INFER),
+            Route(INVOCATIONS, self._invocations, methods=["POST"]),
             Route("/v2/health/live", self._live),
             Route("/v2/health/ready", self._ready),
             Route(f"{model}/ready", self._model_ready),
@@ -76,7 +101,7 @@ class Plane:
         router = Router(
             routes, redirect_slashes=False, default=self._elsewhere, lifespan=self._lifespan
         )
-        return ErrorsAsJson(Guard(router, token))
+        return ErrorsAsJson(Guard(token).before(router))
 
     @asynccontextmanager
     async def _lifespan(self, _app: Any) -> AsyncIterator[None]:
@@ -85,6 +110,8 @@ class Plane:
             yield
         finally:
             following.cancel()
+            if self._board is not None:
+                self._board.tell(self._metrics.told())
             await self._control.close()
             self._log.close()
 
@@ -95,6 +122,8 @@ class Plane:
             except Exception:
                 _logger.exception("the routes cannot be followed")
             self._loaded.set()
+            if self._board is not None:
+                await asyncio.to_thread(self._board.tell, self._metrics.told())
             await asyncio.sleep(POLL_SECONDS)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,7 +155,9 @@ class Plane:
             known = served.deployment.name
             asked = read(content, served)
             version = request.path_params.get("version")
-            answers = await answer(served, asked.rows, self._log, version=version)
+            told = request.headers.get(TIMEOUT.decode())
+            within = self._within if told is None else seconds_of(told.encode("latin-1"))
+            answers = await answer(served, asked.rows, self._log, version=version, within=within)
         except NenrinError as error:
             self._metrics.failed(known, protocol, error.status)
             raise

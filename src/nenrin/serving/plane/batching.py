@@ -1,14 +1,16 @@
-"""Answering with one loaded version: inline when it is quick, else in its own thread, in batches.
+"""Answering with one loaded version: on the loop when it is quick, else in its own thread, in batches.
 
-No timer fills a batch: while the thread works on one, the next forms. A request that fails does not
-fail its neighbours, and a client that goes away leaves them alone.
+No timer fills a batch. What arrives in one turn of the event loop and is quick together is one batch;
+while the thread works on one, the next forms. A request that fails does not fail its neighbours, and a
+client that goes away leaves them alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -18,15 +20,18 @@ import numpy as np
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.features.entities import Lookup
-from nenrin.features.service import Seen
+from nenrin.serving.plane.costs import Costs
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
+from nenrin.training.records import Records
 
 INLINE_SECONDS = 0.001
-BATCH_ROWS = 1_000
+BATCH_SECONDS = 0.05
 QUEUE_ROWS = 20_000
+WARM_ROWS = 64
+WAIT_SECONDS = 30.0
 
-_SMOOTHING = 0.2
+_logger = logging.getLogger(__name__)
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -41,15 +46,54 @@ class Answer(msgspec.Struct, frozen=True):
     """What the model saw of each row, and what it said.
 
     Attributes:
-        features, values: what it saw; what it said.
-        ages: how old what was read was (:class:`nenrin.features.service.Seen`).
+        features: what it saw; None: the rows themselves.
+        values: what it said.
+        ages: how old what was read was (:class:`nenrin.features.service.Seen`); None: nothing was read.
         asked: the instants asked (us): of a row that was looked up, its own.
     """
 
-    features: list[dict[str, Any]]
+    features: Sequence[dict[str, Any]] | None
     values: list[Any]
-    ages: list[dict[str, float | None]]
+    ages: Sequence[dict[str, float | None]] | None
     asked: Sequence[int]
+
+
+Done = Callable[[Answer | NenrinError], None]
+_Seen = tuple[
+    Sequence[dict[str, Any]] | None, Sequence[dict[str, float | None]] | None, Sequence[int]
+]
+
+
+class Waiting:
+    """A question that has been asked, and who is told the answer; once it is over, nobody is."""
+
+    __slots__ = ("_done", "_timeout", "over", "question")
+
+    def __init__(self, question: Question, done: Done) -> None:
+        self.question = question
+        self.over = False
+        self._done = done
+        self._timeout: asyncio.TimerHandle | None = None
+
+    def expire(self, seconds: float) -> None:
+        """Have it fail when it is not answered in time."""
+        loop = asyncio.get_running_loop()
+        self._timeout = loop.call_later(seconds, self.tell, _late(seconds))
+
+    def tell(self, answer: Answer | NenrinError) -> None:
+        """Tell the answer, unless it is over; what goes wrong there is no other question's matter."""
+        if not self.over:
+            self.leave()
+            try:
+                self._done(answer)
+            except Exception:
+                _logger.exception("an answer could not be given")
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        self.over = True
+        if self._timeout is not None:
+            self._timeout.cancel()
 
 
 class Runtime:
@@ -70,12 +114,14 @@ class Runtime:
         self._answerer = answerer
         self._features = features
         self._waits = features is not None and features.waits
+        self._passes = None if features is None else features.passes
         self._timer = timer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
-        self._queue: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
+        self._turn: list[Waiting] = []
+        self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._busy = False
-        self._call_seconds = self._row_seconds = 2 * INLINE_SECONDS  # unknown yet: not inline
+        self._costs = Costs(INLINE_SECONDS, INLINE_SECONDS)  # unknown yet: not on the loop
 
     def compute(self, question: Question) -> Answer:
         """Answer here and now, in the calling thread.
@@ -84,16 +130,11 @@ class Runtime:
             StepError: the model or a feature raised, or the answer has another shape.
         """
         started = self._timer.wall()
-        features = self._features
+        rows = question.rows
         try:
-            seen = (
-                Seen(
-                    [dict(row) for row in question.rows], [{}] * len(question.rows), question.asked
-                )
-                if features is None
-                else features.seen(question.rows, question.asked, question.lookup)
-            )
-            values = _checked(self._answerer.answer_rows(seen.features), len(seen.features))
+            features, ages, asked = self._seen(question)
+            answers = self._answerer.answer_rows(rows if features is None else features)
+            values = _checked(answers, len(rows))
         except NenrinError:
             raise
         except Exception as error:
@@ -102,75 +143,120 @@ class Runtime:
                 hint="compare the request with the deployment's example",
                 where=self.version,
             ) from error
-        self._learn(self._timer.wall() - started, len(values))
-        return Answer(seen.features, values, seen.ages, seen.asked)
+        self._costs.learn(self._timer.wall() - started, len(rows))
+        return Answer(features, values, ages, asked)
+
+    def _seen(self, question: Question) -> _Seen:
+        """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
+        rows = question.rows
+        if self._features is None:
+            return None, None, question.asked
+        if self._passes is not None and isinstance(rows, Records) and not rows.gaps:
+            return rows.pick(self._passes), None, question.asked
+        seen = self._features.seen(list(rows), question.asked, question.lookup)
+        return seen.features, seen.ages, seen.asked
 
     def warm(self, question: Question) -> None:
-        """Answer an example row thrice: it shows that the version works, and what it costs.
+        """Answer an example row, alone and many times over: it shows that the version works, and its cost.
 
         Raises:
             StepError: as :meth:`compute`.
         """
-        seconds = []
-        for _ in range(3):
-            started = self._timer.wall()
-            self.compute(question)
-            seconds.append(self._timer.wall() - started)
-        self._call_seconds = self._row_seconds = min(seconds)
+        many = _joined([question] * WARM_ROWS)
+        one = min(self._seconds(question) for _ in range(3))
+        self._costs = Costs.measured(one, len(many.rows), self._seconds(many))
 
-    async def answer(self, question: Question) -> Answer:
-        """Answer without holding up the event loop for more than about a millisecond.
+    def ask(self, question: Question, done: Done, within: float = WAIT_SECONDS) -> Waiting:
+        """Have a question answered without holding up the event loop for more than a millisecond.
+
+        Args:
+            question: of one request.
+            done: told the answer, or why there is none, once and later.
+            within: seconds that it may take; then it fails as unavailable.
 
         Raises:
             UnavailableError: too many rows are waiting.
-            StepError: as :meth:`compute`.
         """
+        waiting = Waiting(question, done)
         rows = len(question.rows)
-        seconds = max(self._call_seconds, rows * self._row_seconds)
-        if not (self._busy or self._waits) and seconds <= INLINE_SECONDS:
-            return self.compute(question)
+        if not (self._busy or self._waits) and self._costs.seconds(rows) <= INLINE_SECONDS:
+            self._turn.append(waiting)
+            if len(self._turn) == 1:
+                asyncio.get_running_loop().call_soon(self._take_turn)
+            return waiting
         if self._queued_rows and self._queued_rows + rows > QUEUE_ROWS:
             raise UnavailableError(
                 f"{self._queued_rows} rows are waiting for version {self.version}",
                 hint="try again, or send fewer requests at a time",
             )
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append((question, future))
-        self._queued_rows += rows
+        waiting.expire(within)
+        self._enqueue(waiting)
         if not self._busy:
             self._start()
-        return await future
+        return waiting
+
+    async def answer(self, question: Question, within: float = WAIT_SECONDS) -> Answer:
+        """The same, awaited.
+
+        Raises:
+            UnavailableError: too many rows are waiting, or it took too long.
+            StepError: as :meth:`compute`.
+        """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def done(answer: Answer | NenrinError) -> None:
+            if isinstance(answer, NenrinError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        waiting = self.ask(question, done, within)
+        try:
+            return await future
+        finally:
+            waiting.leave()
+
+    def _take_turn(self) -> None:
+        """Answer what came in this turn of the loop, as much as is quick; the rest in the next."""
+        turn, self._turn = self._turn, []
+        if self._busy:  # something slow came in the same turn: the model is asked by one at a time
+            for waiting in turn:
+                self._enqueue(waiting)
+            return
+        batch, rest = _cut(turn, self._costs.rows_in(INLINE_SECONDS))
+        if rest:
+            self._turn = rest
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        answers = self._compute_batch([waiting.question for waiting in batch])
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.tell(answer)
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        self._queue.append(waiting)
+        self._queued_rows += len(waiting.question.rows)
 
     def _start(self) -> None:
         """Hand what waits to the thread, up to a batch of rows."""
-        batch: list[tuple[Question, asyncio.Future[Answer]]] = []
-        rows = 0
-        while self._queue and (not batch or rows + len(self._queue[0][0].rows) <= BATCH_ROWS):
+        batch: list[Waiting] = []
+        rows, most = 0, self._costs.rows_in(BATCH_SECONDS)
+        while self._queue and (not batch or rows + len(self._queue[0].question.rows) <= most):
             waiting = self._queue.popleft()
-            self._queued_rows -= len(waiting[0].rows)
-            if not waiting[1].done():
+            self._queued_rows -= len(waiting.question.rows)
+            if not waiting.over:
                 batch.append(waiting)
-                rows += len(waiting[0].rows)
+                rows += len(waiting.question.rows)
         self._busy = bool(batch)
         if batch:
             loop = asyncio.get_running_loop()
-            work = self._thread.submit(self._compute_batch, [question for question, _ in batch])
-            futures = [future for _, future in batch]
+            work = self._thread.submit(self._compute_batch, [each.question for each in batch])
             work.add_done_callback(
-                lambda done: loop.call_soon_threadsafe(self._finish, futures, done)
+                lambda done: loop.call_soon_threadsafe(self._finish, batch, done)
             )
 
-    def _finish(
-        self, futures: list[asyncio.Future[Answer]], work: Future[list[Answer | NenrinError]]
-    ) -> None:
-        for future, result in zip(futures, work.result(), strict=True):
-            if future.done():
-                continue
-            if isinstance(result, NenrinError):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
-        self._start()
+    def _finish(self, batch: list[Waiting], work: Future[list[Answer | NenrinError]]) -> None:
+        self._start()  # the thread goes on while the answers are written
+        for waiting, result in zip(batch, work.result(), strict=True):
+            waiting.tell(result)
 
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
@@ -188,10 +274,17 @@ class Runtime:
         except NenrinError as error:
             return error
 
-    def _learn(self, seconds: float, rows: int) -> None:
-        self._row_seconds += _SMOOTHING * (seconds / rows - self._row_seconds)
-        if rows == 1:
-            self._call_seconds += _SMOOTHING * (seconds - self._call_seconds)
+    def _seconds(self, question: Question) -> float:
+        started = self._timer.wall()
+        self.compute(question)
+        return self._timer.wall() - started
+
+
+def _late(seconds: float) -> UnavailableError:
+    return UnavailableError(
+        f"there was no answer within {seconds * 1e3:.0f} ms",
+        hint="try again, or allow more with the header X-Request-Timeout-Ms",
+    )
 
 
 def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
@@ -206,25 +299,42 @@ def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
     return answer
 
 
-def _joined(questions: list[Question]) -> Question:
-    return Question(
-        [row for question in questions for row in question.rows],
-        [asked for question in questions for asked in question.asked],
-        questions[-1].lookup,
+def _cut(turn: list[Waiting], most: int) -> tuple[list[Waiting], list[Waiting]]:
+    """Who is there still: first a batch of at most that many rows, but one question, then the rest."""
+    here = [waiting for waiting in turn if not waiting.over]
+    rows = 0
+    for place, waiting in enumerate(here):
+        rows += len(waiting.question.rows)
+        if rows > most and place:
+            return here[:place], here[place:]
+    return here, []
+
+
+def _joined(questions: Sequence[Question]) -> Question:
+    if len(questions) == 1:
+        return questions[0]
+    parts = [question.rows for question in questions]
+    records = [part for part in parts if isinstance(part, Records)]
+    rows: Sequence[dict[str, Any]] = (
+        Records.joined(records)
+        if len(records) == len(parts)
+        else [row for part in parts for row in part]
     )
+    asked = [at for question in questions for at in question.asked]
+    return Question(rows, asked, questions[-1].lookup)
 
 
 def _split(answer: Answer, questions: list[Question]) -> list[Answer]:
     parts, start = [], 0
     for question in questions:
         end = start + len(question.rows)
-        place = slice(start, end)
+        part = slice(start, end)
         parts.append(
             Answer(
-                answer.features[place],
-                answer.values[place],
-                answer.ages[place],
-                answer.asked[place],
+                None if answer.features is None else answer.features[part],
+                answer.values[part],
+                None if answer.ages is None else answer.ages[part],
+                answer.asked[part],
             )
         )
         start = end

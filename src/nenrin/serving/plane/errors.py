@@ -64,18 +64,19 @@ class ErrorsAsJson:
         except ClientDisconnect:  # nobody waits for an answer, and nothing is wrong here
             return
         except Exception as error:
-            if not isinstance(error, NenrinError | HTTPException):
-                _logger.exception("%s %s", scope["method"], scope["path"])
+            response = answer(error, scope["method"], scope["path"])
             if begun:
                 raise
-            await answer(error, scope)(scope, receive, send)
+            await response(scope, receive, send)
 
 
-def answer(error: Exception, scope: Scope) -> Response:
-    """The response for an error."""
-    known = _known(error, scope)
+def answer(error: Exception, method: str, path: str) -> Response:
+    """The response for an error; one that nobody foresaw is logged."""
+    if not isinstance(error, NenrinError | HTTPException):
+        _logger.error("%s %s", method, path, exc_info=error)
+    known = _known(error, f"{method} {path}")
     status = error.status_code if isinstance(error, HTTPException) else known.status
-    shape = {"error": known.as_dict()} if scope["path"].startswith(API) else body(known)
+    shape = {"error": known.as_dict()} if path.startswith(API) else body(known)
     response = Json(shape, status_code=status)
     if isinstance(known, UnavailableError):
         response.headers["Retry-After"] = "1"
@@ -91,10 +92,9 @@ def body(error: NenrinError) -> dict[str, str]:
     return {**error.as_dict(), "error": error.message}
 
 
-def _known(error: Exception, scope: Scope) -> NenrinError:
+def _known(error: Exception, asked: str) -> NenrinError:
     if isinstance(error, NenrinError):
         return error
-    asked = f"{scope['method']} {scope['path']}"
     if not isinstance(error, HTTPException):
         return NenrinError(
             "something unexpected happened in the data plane",

@@ -15,8 +15,8 @@ import msgspec
 from nenrin.core.errors import RequestError
 from nenrin.serving.plane.answering import Answers, Asked
 from nenrin.serving.plane.decoding import decoded
-from nenrin.serving.plane.rows import Row
 from nenrin.serving.plane.table import Served
+from nenrin.training.records import Records
 
 _decoder = msgspec.json.Decoder()
 _HINT = 'send {"dataframe_records": [{"column": value, …}, …]}'
@@ -37,7 +37,7 @@ def write(answers: Answers) -> dict[str, Any]:
     return {"predictions": answers.values, "versions": answers.versions, "ids": answers.ids}
 
 
-def _rows(content: Any, served: Served) -> list[Row]:
+def _rows(content: Any, served: Served) -> Records:
     if isinstance(content, list):
         return served.reader.records(content)
     if not isinstance(content, dict):
@@ -50,7 +50,7 @@ def _rows(content: Any, served: Served) -> list[Row]:
     return served.reader.records([content])
 
 
-def _split(content: Any, served: Served) -> list[Row]:
+def _split(content: Any, served: Served) -> Records:
     names = content.get("columns") if isinstance(content, dict) else None
     data = content.get("data") if isinstance(content, dict) else None
     if not isinstance(names, list) or not isinstance(data, list):
@@ -70,13 +70,13 @@ def _split(content: Any, served: Served) -> list[Row]:
     return served.reader.columns(dict(zip(names, columns, strict=True)))
 
 
-def _records(content: Any, served: Served) -> list[Row]:
+def _records(content: Any, served: Served) -> Records:
     if not isinstance(content, list):
         raise RequestError("the records are not a list", hint=_HINT)
     return served.reader.records(content)
 
 
-def _inputs(content: Any, served: Served) -> list[Row]:
+def _inputs(content: Any, served: Served) -> Records:
     """Columns of values, one record, or a list of records."""
     if isinstance(content, list):
         return served.reader.records(content)

@@ -69,12 +69,13 @@ def read(body: bytes, served: Served) -> Asked:
     """
     hint = f"GET /v2/models/{served.deployment.name} shows the inputs"
     request = decoded(body, _decoder, "the body is not an inference request", hint)
-    columns = {tensor.name: _values(tensor) for tensor in request.inputs}
-    if len(columns) < len(request.inputs):
+    inputs = _one_a_column(request.inputs, served.reader.numbers)
+    columns = {tensor.name: _values(tensor) for tensor in inputs}
+    if len(columns) < len(inputs):
         raise RequestError("an input comes twice", hint="send every input once")
     rows = served.reader.columns(columns, strict=True)
     kinds = {field.name: field.kind for field in served.deployment.request.fields}
-    for tensor in request.inputs:
+    for tensor in inputs:
         if tensor.datatype not in _TAKES[kinds[tensor.name]]:
             raise RequestError(
                 f"input {tensor.name!r} cannot be of datatype {tensor.datatype!r}",
@@ -153,6 +154,25 @@ def model_metadata(served: Served) -> dict[str, Any]:
             "example": signature.example(deployment.name, deployment.example)["body"],
         },
     }
+
+
+def _one_a_column(inputs: list[Tensor], names: tuple[str, ...]) -> list[Tensor]:
+    """One tensor of numbers [rows, columns] as one a column, in the signature's order."""
+    wide = len(names)
+    if len(inputs) != 1 or wide < 2 or inputs[0].shape[1:] != [wide]:
+        return inputs
+    tensor, rows = inputs[0], inputs[0].shape[0]
+    nested = bool(tensor.data) and all(isinstance(each, list) for each in tensor.data)
+    data = list(chain.from_iterable(tensor.data)) if nested else tensor.data
+    if len(data) != rows * wide:
+        raise RequestError(
+            f"input {tensor.name!r} has the shape {tensor.shape} and {len(data)} values",
+            hint=f"send {wide} values a row: {', '.join(names)}",
+            where=tensor.name,
+        )
+    return [
+        Tensor(name, [rows], tensor.datatype, data[place::wide]) for place, name in enumerate(names)
+    ]
 
 
 def _values(tensor: Tensor) -> Sequence[Any]:

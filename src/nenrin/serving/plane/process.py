@@ -23,8 +23,10 @@ from nenrin.core.lock import FolderLock
 from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
-from nenrin.serving.plane.drain import Draining, DrainingServer
+from nenrin.serving.plane.drain import Drain, DrainingServer
+from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
 from nenrin.serving.segments import folders, worker_folder
@@ -44,6 +46,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
         predictions_days: how long it is kept; 0: for good.
         control: the control process' Unix socket.
         token: asked of every request; None on a loopback address.
+        worker: its number; it logs to the folder of that name.
+        planes: how many there are.
+        timeout_ms: milliseconds that a request may take, unless it says itself.
         log: how its logs are written; ``json``: to its standard error.
     """
 
@@ -53,6 +58,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     control: Path
     predictions_days: int = 0
     token: str | None = None
+    worker: int = 0
+    planes: int = 1
+    timeout_ms: int = 30_000
     log: logs.Form = "text"
 
 
@@ -65,15 +73,28 @@ class PlaneParts(msgspec.Struct, frozen=True, kw_only=True):
     timer: Timer
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on ``host`` and ``port`` (0: any free one).
+def listen(host: str, port: int, planes: int = 1) -> list[socket.socket]:
+    """Sockets that listen on ``host`` and ``port`` (0: any free one), one a plane.
+
+    The kernel shares connections out among several sockets. Among several processes on one socket the
+    first to wake takes what is there (measured: all of 16).
 
     Raises:
         ConflictError: the port is in use, or the address is not this machine's.
     """
+    if planes == 1:
+        return [_listening(host, port, shared=False)]
+    with _listening(host, port, shared=False) as alone:  # else others that share would be joined
+        port = alone.getsockname()[1]
+    return [_listening(host, port, shared=True) for _ in range(planes)]
+
+
+def _listening(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
         listener.listen(2048)
@@ -113,18 +134,27 @@ def run_plane(
     if settings.log == "json":
         logs.to_stderr(settings.log)
     parts = parts_of(settings)
+    folder = worker_folder(settings.predictions, settings.worker)
     log = LiveLog(
-        worker_folder(settings.predictions, 0),
+        folder,
         keep_days=settings.predictions_days,
         timer=parts.timer,
     )
     table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
-    plane = Plane(table, log, ControlProxy(settings.control), parts.timer)
-    app = Draining(plane.app(settings.token))
+    board = Board(folder) if settings.planes > 1 else None
+    plane = Plane(
+        table,
+        log,
+        ControlProxy(settings.control),
+        parts.timer,
+        board=board,
+        within=settings.timeout_ms / 1e3,
+    )
+    drain = Drain()
     config = uvicorn.Config(
-        app,
+        drain.over(plane.app(settings.token)),
         loop="uvloop",
-        http="httptools",
+        http=protocol_for(plane.hot(settings.token, drain)),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -132,7 +162,7 @@ def run_plane(
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    DrainingServer(config, app).run(sockets=[listener])
+    DrainingServer(config, drain).run(sockets=[listener])
 
 
 def retire(predictions: Path, timer: Timer) -> int | None:

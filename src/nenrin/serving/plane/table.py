@@ -20,9 +20,10 @@ from nenrin.core.instants import local_midnight, to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.batching import Question, Runtime
-from nenrin.serving.plane.rows import Row, RowReader
+from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
 from nenrin.serving.router import Router, Variant
+from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
 
@@ -37,6 +38,7 @@ class Served:
         reader: reads its requests.
         router: deals keys to variants.
         runtimes: one a variant of the route, in its order.
+        variants: theirs.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class Served:
         self.reader = reader
         self.router = Router(live.deployment.route)
         self.runtimes = runtimes
+        self.variants = tuple(runtime.variant for runtime in runtimes)
         self._stands_at = live.stands_at
         self._calendar = calendar
 
@@ -68,25 +71,23 @@ class Served:
             )
         return versions.index(version)
 
-    def questions(self, rows: Sequence[Row]) -> Question:
-        """The rows, each with the instant it is asked at."""
-        lookup = self.deployment.request.lookup
-        return Question(rows, asked_at(self.deployment, rows, self.now), lookup)
+    def questions(self, rows: Records, now: int) -> Question:
+        """The rows, each with the instant it is asked at, which is ``now`` at the latest."""
+        return Question(rows, asked_at(self.deployment, rows, now), self.deployment.request.lookup)
 
 
-def asked_at(deployment: Deployment, rows: Sequence[Row], now: int) -> list[int]:
+def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
     """The instant (us) that each row is asked at: as its time column says, where that is sent.
 
     Nobody asks later than now: of a row that lies ahead, what is known now is what can be known.
     """
     request = deployment.request
-    if request.time is None:
+    if request.time is None or request.time in rows.nulls:
         return [now] * len(rows)
+    zone, shift = request.zone or "UTC", request.shift
     return [
-        now
-        if (moment := row.get(request.time)) is None
-        else min(_instant(moment, request.zone or "UTC") + request.shift, now)
-        for row in rows
+        now if moment is None or moment is LEFT_OUT else min(_instant(moment, zone) + shift, now)
+        for moment in rows.columns[request.time]
     ]
 
 
@@ -112,6 +113,11 @@ class RouteTable:
         self._retry_at = 0.0
         self.served: Mapping[str, Served] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
+
+    @property
+    def looked(self) -> bool:
+        """The routes have been read."""
+        return self._seen is not None
 
     @property
     def ready(self) -> bool:
@@ -226,7 +232,7 @@ def _say(version: str, error: Exception) -> None:
         _logger.error("version %s does not load", version, exc_info=error)
 
 
-def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: list[Row], now: int) -> None:
+def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: int) -> None:
     """Answer the example by its key alone: the first lookup takes longer, for it numbers all keys."""
     request = deployment.request
     by_key = [{name: row[name] for name in request.key} for row in rows]
