@@ -26,6 +26,8 @@ from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
 from nenrin.platform import Platform, plane_parts
+from nenrin.serving.plane.doors import DOORS, Doors
+from nenrin.serving.plane.messages import messages
 from nenrin.serving.plane.process import (
     DRAIN_SECONDS,
     PlaneParts,
@@ -55,10 +57,14 @@ class PlaneProcess:
         parts_of: makes the plane's adapters in its process.
 
     Raises:
-        ConflictError: the port is in use.
+        ConflictError: a port is in use.
+        MissingExtraError: gRPC is asked for, and not installed.
     """
 
     def __init__(self, settings: Settings, parts_of: PartsOf) -> None:
+        if settings.grpc_port is not None:
+            messages()
+            listen(settings.host, settings.grpc_port, "--grpc-port").close()
         self._listener = listen(settings.host, settings.port)
         self._parts_of = parts_of
         self._settings = PlaneSettings(
@@ -67,6 +73,9 @@ class PlaneProcess:
             predictions=predictions_folder(settings.state_folder),
             control=control_socket(settings.state_folder),
             token=settings.token.get_secret_value() if settings.token else None,
+            doors=_doors(settings),
+            host=settings.host,
+            grpc_port=settings.grpc_port,
             log=settings.log,
         )
         self.url = _url(self._listener)
@@ -147,7 +156,7 @@ def serve(
         RefusedError: others could reach the port, and no token is set.
         ConflictError: another process serves the folder, or the port.
     """
-    if not settings.is_loopback and settings.token is None:
+    if not (settings.is_loopback or settings.token or _is_closed_by_a_platform(settings)):
         raise RefusedError(
             f"{settings.host} can be reached from other machines, and no token is set",
             where="--host",
@@ -207,6 +216,19 @@ def _serve(
         plane.stop()
         holder.works.close()
         beat.join(_END)  # a tick that trains is cut off: its steps are kept, the rest is done again
+
+
+def _is_closed_by_a_platform(settings: Settings) -> bool:
+    """Predictions are open to whoever is in front, and without a token nothing else is."""
+    return settings.predictions_open and settings.grpc_port is None
+
+
+def _doors(settings: Settings) -> Doors:
+    return Doors(
+        health=DOORS.health | ({settings.health_route} - {""}),
+        predict=DOORS.predict | ({settings.predict_route} - {""}),
+        open=settings.predictions_open,
+    )
 
 
 def _url(listener: socket.socket) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
+from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
 
@@ -60,8 +61,9 @@ class Runtime:
         self._features = features
         self._waits = features is not None and features.waits
         self._timer = timer
+        self.spent = Spent()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
-        self._queue: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
+        self._queue: deque[tuple[Question, asyncio.Future[Answer], float]] = deque()
         self._queued_rows = 0
         self._busy = False
         self._call_seconds = self._row_seconds = 2 * INLINE_SECONDS  # unknown yet: not inline
@@ -104,6 +106,7 @@ class Runtime:
             self.compute(question)
             seconds.append(self._timer.wall() - started)
         self._call_seconds = self._row_seconds = min(seconds)
+        self.spent = Spent()
 
     async def answer(self, question: Question) -> Answer:
         """Answer without holding up the event loop for more than about a millisecond.
@@ -122,7 +125,7 @@ class Runtime:
                 hint="try again, or send fewer requests at a time",
             )
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append((question, future))
+        self._queue.append((question, future, self._timer.wall()))
         self._queued_rows += rows
         if not self._busy:
             self._start()
@@ -130,19 +133,20 @@ class Runtime:
 
     def _start(self) -> None:
         """Hand what waits to the thread, up to a batch of rows."""
-        batch: list[tuple[Question, asyncio.Future[Answer]]] = []
+        batch: list[tuple[Question, asyncio.Future[Answer], float]] = []
         rows = 0
         while self._queue and (not batch or rows + len(self._queue[0][0].rows) <= BATCH_ROWS):
             waiting = self._queue.popleft()
             self._queued_rows -= len(waiting[0].rows)
             if not waiting[1].done():
                 batch.append(waiting)
+                self.spent.queue.add(self._timer.wall() - waiting[2])
                 rows += len(waiting[0].rows)
         self._busy = bool(batch)
         if batch:
             loop = asyncio.get_running_loop()
-            work = self._thread.submit(self._compute_batch, [question for question, _ in batch])
-            futures = [future for _, future in batch]
+            work = self._thread.submit(self._compute_batch, [question for question, *_ in batch])
+            futures = [future for _, future, _ in batch]
             work.add_done_callback(
                 lambda done: loop.call_soon_threadsafe(self._finish, futures, done)
             )
@@ -176,6 +180,7 @@ class Runtime:
             return error
 
     def _learn(self, seconds: float, rows: int) -> None:
+        self.spent.compute.add(seconds)
         self._row_seconds += _SMOOTHING * (seconds / rows - self._row_seconds)
         if rows == 1:
             self._call_seconds += _SMOOTHING * (seconds - self._call_seconds)

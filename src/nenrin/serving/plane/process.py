@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,10 @@ from nenrin.core.lock import FolderLock
 from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
+from nenrin.serving.plane.badhttp import JsonErrorsProtocol
+from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Draining, DrainingServer
+from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
@@ -42,6 +46,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
         predictions: folder of the prediction log.
         control: the control process' Unix socket.
         token: asked of every request; None on a loopback address.
+        doors: the paths of health and predictions, and whether the latter need a token.
+        host: where gRPC listens; the listening socket is the other's.
+        grpc_port: its port; None: gRPC is not served.
         log: how its logs are written; ``json``: to its standard error.
     """
 
@@ -50,6 +57,9 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     predictions: Path
     control: Path
     token: str | None = None
+    doors: Doors = DOORS
+    host: str = "127.0.0.1"
+    grpc_port: int | None = None
     log: logs.Form = "text"
 
 
@@ -62,8 +72,8 @@ class PlaneParts(msgspec.Struct, frozen=True, kw_only=True):
     timer: Timer
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on ``host`` and ``port`` (0: any free one).
+def listen(host: str, port: int, option: str = "--port") -> socket.socket:
+    """A socket that listens on ``host`` and ``port`` (0: any free one), the value of ``option``.
 
     Raises:
         ConflictError: the port is in use, or the address is not this machine's.
@@ -79,7 +89,7 @@ def listen(host: str, port: int) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             raise ConflictError(
                 f"port {port} of {host} is in use",
-                hint=f"nenrin up --port {port + 1}",
+                hint=f"nenrin up {option} {port + 1}",
                 where=f"{host}:{port}",
             ) from None
         raise ConflictError(
@@ -113,11 +123,14 @@ def run_plane(
     parts = parts_of(settings)
     table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
     plane = Plane(table, log, ControlProxy(settings.control), parts.timer)
-    app = Draining(plane.app(settings.token))
+    if settings.grpc_port is not None:
+        service = InferenceService(plane, table, settings.token)
+        plane.beside = partial(serving_grpc, service, settings.host, settings.grpc_port)
+    app = Draining(plane.app(settings.token, settings.doors))
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=JsonErrorsProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
