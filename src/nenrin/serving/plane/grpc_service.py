@@ -296,7 +296,7 @@ def _columns(asked: Any) -> dict[str, list[Any]]:
         if not raw:
             columns[tensor.name] = _typed(tensor)
             continue
-        if tensor.HasField("contents"):
+        if tensor.contents.ListFields():  # MLServer sends an empty message
             raise RequestError(
                 f"input {tensor.name!r} has contents, and there are raw_input_contents too",
                 hint="send one of them",

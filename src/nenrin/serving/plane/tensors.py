@@ -148,7 +148,8 @@ def _numbers(name: str, datatype: str, values: list[Any], kinds: set[type]) -> l
     try:
         given = np.array([values[place] for place in places], "f8")
     except OverflowError:
-        raise _unfit(name, datatype, 0, max(filter(None, values), key=abs)) from None
+        far = max((value for value in values if value is not None), key=abs)
+        raise _unfit(name, datatype, values.index(far), far) from None
     with np.errstate(over="ignore"):
         rounded = given.astype(NUMBERS[datatype])
     over = np.isinf(rounded) & ~np.isinf(given)
