@@ -19,19 +19,18 @@ from tests.serving.plane_here import listening
 def main(*named: str) -> int:
     """Run each script with its interpreter; how many failed."""
     failed = 0
-    with tempfile.TemporaryDirectory() as folder:
-        with listening(KindsPlane(Path(folder))) as here:
-            for each in named:
-                name, _, interpreter = each.partition("=")
-                script = Path(__file__).with_name(f"{name}.py")
-                ran = subprocess.run(
-                    [interpreter, str(script), here.http, here.grpc],
-                    cwd=folder,
-                    env={},
-                    check=False,
-                )
-                print(name, "passed" if ran.returncode == 0 else "FAILED")
-                failed += ran.returncode != 0
+    with tempfile.TemporaryDirectory() as folder, listening(KindsPlane(Path(folder))) as here:
+        for each in named:
+            name, _, interpreter = each.partition("=")
+            script = Path(__file__).with_name(f"{name}.py")
+            ran = subprocess.run(
+                [interpreter, str(script), here.http, here.grpc],
+                cwd=folder,
+                env={},
+                check=False,
+            )
+            print(name, "passed" if ran.returncode == 0 else "FAILED")
+            failed += ran.returncode != 0
     return failed
 
 

@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 import numpy as np
+from httpx import HTTPStatusError
 
 _, HTTP, GRPC, *_ = [*sys.argv, "", ""]
 sys.argv = sys.argv[:1]  # kserve reads it when it is imported
@@ -51,14 +52,14 @@ async def rest() -> None:
         for binary in (False, True):
             answer = await client.infer(url, request(binary), model_name="kinds")
             checked(answer, f"REST, binary {binary}")
+        wrong = request(binary=False)
+        wrong.inputs = wrong.inputs[1:]
+        said = ""
         try:
-            wrong = request(False)
-            wrong.inputs = wrong.inputs[1:]
             await client.infer(url, wrong, model_name="kinds")
-        except Exception as error:
-            assert "lacks the column" in str(error), error
-        else:
-            raise AssertionError("a wrong name was answered")
+        except HTTPStatusError as error:
+            said = str(error)
+        assert "lacks the column" in said
 
 
 async def grpc() -> None:

@@ -51,20 +51,10 @@ def by_grpc() -> None:
 def batch(*options: str) -> None:
     lines = [request().model_dump_json(exclude_none=True) for _ in range(20)]
     Path("asked.jsonl").write_text("\n".join(lines) + "\n")
-    subprocess.run(
-        [
-            Path(sys.executable).with_name("mlserver"),
-            "infer",
-            "--url",
-            HTTP,
-            "--model-name",
-            "kinds",
-        ]
-        + ["--input-data-path", "asked.jsonl", "--output-data-path", "told.jsonl", "--workers", "4"]
-        + list(options),
-        check=True,
-        capture_output=True,
-    )
+    command = [str(Path(sys.executable).with_name("mlserver")), "infer", "--url", HTTP, *options]
+    command += ["--model-name", "kinds", "--input-data-path", "asked.jsonl", "--workers", "4"]
+    command += ["--output-data-path", "told.jsonl"]
+    subprocess.run(command, check=True, capture_output=True)
     told = [json.loads(line) for line in Path("told.jsonl").read_text().splitlines()]
     assert len(told) == 20
     for each in told:

@@ -80,7 +80,7 @@ def test_nan_stays_nan() -> None:
 )
 def test_what_does_not_fit_is_refused_with_its_row(datatype: str, value: Any) -> None:
     fitting = {"BOOL": True, "BYTES": "x"}.get(datatype, 1)
-    with pytest.raises(RequestError, match="input 'x', row 1: .* is not "):
+    with pytest.raises(RequestError, match=r"input 'x', row 1: .* is not "):
         listed("x", datatype, [2], [fitting, value])
 
 
