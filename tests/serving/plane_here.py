@@ -6,9 +6,9 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import uvicorn
+import uvloop
 
 from nenrin.serving.plane.badhttp import JsonErrorsProtocol
 from nenrin.serving.plane.doors import DOORS, Doors
@@ -51,7 +51,12 @@ def listening(
             await serving
 
     down = threading.Event()
-    thread = threading.Thread(target=partial(asyncio.run, run()))
+
+    def on_uvloop() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+
+    thread = threading.Thread(target=on_uvloop)
     thread.start()
     try:
         assert up.wait(20)
