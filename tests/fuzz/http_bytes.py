@@ -106,15 +106,15 @@ class Answers:
         self._parser.feed_data(received)
 
 
-async def ask(host: str, port: int, parts: Sequence[bytes]) -> bytes:
-    """What comes back on one connection."""
+async def ask(host: str, port: int, parts: Sequence[bytes], seconds: float = SECONDS) -> bytes:
+    """What comes back on one connection, until nothing more does for ``seconds``."""
     reader, writer = await asyncio.open_connection(host, port)
     received = b""
     try:
         for part in parts:
             writer.write(part)
             await writer.drain()
-        while more := await asyncio.wait_for(reader.read(65536), SECONDS):
+        while more := await asyncio.wait_for(reader.read(65536), seconds):
             received += more
     except (TimeoutError, ConnectionError):
         pass
