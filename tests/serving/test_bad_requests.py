@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from nenrin.serving.plane import app as plane_app
-from tests.fuzz.http_bytes import Answers, ask, message
+from tests.serving.fuzz.http_bytes import Answers, ask, message
 from tests.serving.kinds import INFER, ROW, KindsPlane, inputs
 from tests.serving.plane_here import PlaneHere, listening
 

@@ -1,4 +1,4 @@
-"""Triton's clients, as their users call them; kserve's and MLServer's: ``python -m tests.clients``."""
+"""Triton's clients, as their users call them. Others': ``python -m tests.serving.clients``."""
 
 from __future__ import annotations
 

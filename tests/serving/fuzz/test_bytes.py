@@ -9,8 +9,8 @@ import pytest
 
 from nenrin.serving.plane.messages import messages
 from nenrin.serving.plane.tensors import packed
-from tests.fuzz.http_bytes import fuzz, wrong
-from tests.fuzz.mutations import mutated
+from tests.serving.fuzz.http_bytes import fuzz, wrong
+from tests.serving.fuzz.mutations import mutated
 from tests.serving.kinds import KindsPlane
 from tests.serving.plane_here import listening
 from tests.serving.test_grpc import TYPED, tensor

@@ -1,4 +1,4 @@
-"""Bytes thrown at the HTTP front end: ``python -m tests.fuzz.http_bytes --messages 100000 --seed 1``.
+"""Bytes thrown at the HTTP front end: ``python -m tests.serving.fuzz.http_bytes --messages 100000 --seed 1``.
 
 Whatever comes, the plane lives, no answer is a 500 or has a traceback, every 4xx is JSON with an
 ``error``, and a good request is answered afterwards.
@@ -22,7 +22,7 @@ import httptools
 import numpy as np
 
 from nenrin.serving.plane.tensors import packed
-from tests.fuzz.mutations import Draw, mutated, pieces
+from tests.serving.fuzz.mutations import Draw, mutated, pieces
 from tests.serving.kinds import INFER, ROW, KindsPlane, inputs
 from tests.serving.plane_here import listening
 

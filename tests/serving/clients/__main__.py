@@ -1,8 +1,8 @@
-"""Serve a deployment, and have other people's clients ask it: ``python -m tests.clients``.
+"""Serve a deployment, and have other people's clients ask it: ``python -m tests.serving.clients``.
 
 python -m venv /tmp/kserve && /tmp/kserve/bin/pip install kserve
 python -m venv /tmp/mlserver && /tmp/mlserver/bin/pip install mlserver
-python -m tests.clients ask_kserve=/tmp/kserve/bin/python ask_mlserver=/tmp/mlserver/bin/python
+python -m tests.serving.clients ask_kserve=/tmp/kserve/bin/python ask_mlserver=/tmp/mlserver/bin/python
 """
 
 from __future__ import annotations
