@@ -20,6 +20,7 @@ import numpy as np
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.serving.plane.costs import Costs
+from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
 from nenrin.training.records import Records
@@ -53,10 +54,11 @@ Done = Callable[[Answer | NenrinError], None]
 class Waiting:
     """A question that has been asked, and who is told the answer; once it is over, nobody is."""
 
-    __slots__ = ("_done", "_timeout", "over", "question")
+    __slots__ = ("_done", "_timeout", "over", "question", "since")
 
     def __init__(self, question: Question, done: Done) -> None:
         self.question = question
+        self.since = 0.0
         self.over = False
         self._done = done
         self._timeout: asyncio.TimerHandle | None = None
@@ -102,6 +104,7 @@ class Runtime:
         self._waits = features is not None and features.waits
         self._passes = None if features is None else features.passes
         self._timer = timer
+        self.spent = Spent()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._turn: list[Waiting] = []
         self._queue: deque[Waiting] = deque()
@@ -129,7 +132,9 @@ class Runtime:
                 hint="compare the request with the deployment's example",
                 where=self.version,
             ) from error
-        self._costs.learn(self._timer.wall() - started, len(rows))
+        seconds = self._timer.wall() - started
+        self._costs.learn(seconds, len(rows))
+        self.spent.compute.add(seconds)
         return Answer(seen, values)
 
     def _seen(self, question: Question) -> Sequence[dict[str, Any]] | None:
@@ -149,6 +154,7 @@ class Runtime:
         many = _joined([question] * WARM_ROWS)
         one = min(self._seconds(question) for _ in range(3))
         self._costs = Costs.measured(one, len(many.rows), self._seconds(many))
+        self.spent = Spent()
 
     def ask(self, question: Question, done: Done, within: float = WAIT_SECONDS) -> Waiting:
         """Have a question answered without holding up the event loop for more than a millisecond.
@@ -216,6 +222,7 @@ class Runtime:
             waiting.tell(answer)
 
     def _enqueue(self, waiting: Waiting) -> None:
+        waiting.since = self._timer.wall()
         self._queue.append(waiting)
         self._queued_rows += len(waiting.question.rows)
 
@@ -227,6 +234,7 @@ class Runtime:
             waiting = self._queue.popleft()
             self._queued_rows -= len(waiting.question.rows)
             if not waiting.over:
+                self.spent.queue.add(self._timer.wall() - waiting.since)
                 batch.append(waiting)
                 rows += len(waiting.question.rows)
         self._busy = bool(batch)
