@@ -108,7 +108,7 @@ class Plane:
             Route("/v2", self._server),
             *(Route(path, self._ping) for path in sorted(doors.health)),
             *(Route(path, self._invocations, methods=["POST"]) for path in sorted(doors.predict)),
-            Route("/version", self._version),
+            Route("/version", _version),
             Route("/metrics", self._metrics_text),
         ]
         router = Router(
@@ -256,11 +256,12 @@ class Plane:
         status = HTTPStatus.OK if self._table.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return PlainTextResponse("\n", status_code=status)
 
-    async def _version(self, _request: Request) -> Response:
-        return PlainTextResponse(installed("nenrin"))
-
     async def _metrics_text(self, _request: Request) -> Response:
         return Response(self._metrics.text(), media_type=self._metrics.content_type)
+
+
+async def _version(_request: Request) -> Response:
+    return PlainTextResponse(installed("nenrin"))
 
 
 async def _body(request: Request) -> bytes:

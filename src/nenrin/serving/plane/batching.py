@@ -141,19 +141,23 @@ class Runtime:
         """What the model sees of the rows; None: the rows themselves."""
         if self._features is None:
             return None
-        if self._passes is not None and isinstance(question.rows, Records):
+        if self._passes is not None and type(question.rows) is Records:
             return question.rows.pick(self._passes)
         return self._features.rows(list(question.rows), question.asked)
 
     def warm(self, question: Question) -> None:
-        """Answer an example row, alone and many times over: it shows that the version works, and its cost.
+        """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
 
         Raises:
             StepError: as :meth:`compute`.
         """
-        many = _joined([question] * WARM_ROWS)
         one = min(self._seconds(question) for _ in range(3))
-        self._costs = Costs.measured(one, len(many.rows), self._seconds(many))
+        costs = Costs(0.0, one)
+        costs.learn(one, 1)
+        if one <= INLINE_SECONDS:  # else it may be dear, too
+            many = _joined([question] * WARM_ROWS)
+            costs.learn(min(self._seconds(many) for _ in range(2)), len(many.rows))
+        self._costs = costs
         self.spent = Spent()
 
     def ask(self, question: Question, done: Done, within: float = WAIT_SECONDS) -> Waiting:
@@ -253,12 +257,26 @@ class Runtime:
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
             try:
-                return list(_split(self.compute(_joined(questions)), questions))
+                return self._split(self.compute(_joined(questions)), questions)
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
         return [self._compute_safely(question) for question in questions]
+
+    def _split(self, answer: Answer, questions: list[Question]) -> list[Answer | NenrinError]:
+        parts: list[Answer | NenrinError] = []
+        start = 0
+        for question in questions:
+            end = start + len(question.rows)
+            # of columns that are passed through each question has its own: the log sees that they are
+            if self._passes is not None and type(question.rows) is Records:
+                seen: Sequence[dict[str, Any]] | None = question.rows.pick(self._passes)
+            else:
+                seen = None if answer.features is None else answer.features[start:end]
+            parts.append(Answer(seen, answer.values[start:end]))
+            start = end
+        return parts
 
     def _compute_safely(self, question: Question) -> Answer | NenrinError:
         try:
@@ -313,13 +331,3 @@ def _joined(questions: Sequence[Question]) -> Question:
         else [row for part in parts for row in part]
     )
     return Question(rows, [asked for question in questions for asked in question.asked])
-
-
-def _split(answer: Answer, questions: list[Question]) -> list[Answer]:
-    parts, start = [], 0
-    for question in questions:
-        end = start + len(question.rows)
-        features = None if answer.features is None else answer.features[start:end]
-        parts.append(Answer(features, answer.values[start:end]))
-        start = end
-    return parts
