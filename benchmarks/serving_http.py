@@ -124,7 +124,7 @@ def main() -> None:
         for number, (name, front) in enumerate(FRONTS.items()):
             folder = root / str(number)
             folder.mkdir()
-            (listener,) = listen("127.0.0.1", 0)
+            listener = listen("127.0.0.1", 0)
             process = multiprocessing.get_context("spawn").Process(
                 target=front, args=(listener, folder)
             )

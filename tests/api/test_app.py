@@ -295,7 +295,8 @@ def test_the_docs_need_no_network(http: TestClient) -> None:
     assert "//" not in page.text.replace("<!doctype html>", "")
     for path in http.get("/openapi.json").json()["paths"]:
         assert f"<code>{path}</code>" in page.text
-    assert "/v2/models/{name}/infer" in page.text
+    assert "/v2/models/delay/infer" in page.text
+    assert "<pre>{&quot;inputs&quot;: [{&quot;name&quot;: &quot;carrier&quot;" in page.text
 
 
 def test_the_docs_say_both_shapes_of_errors(http: TestClient) -> None:

@@ -35,7 +35,7 @@ class Server:
         plane = Plane(table, LiveLog(folder / "predictions"), control, SystemTimer())
         self.drain = Drain()
         self.taken = 0
-        answers = plane.hot(token, self.drain)
+        answers = plane.hot(self.drain, token)
         takes = answers.takes
 
         def counted(*given: Any) -> Any:
@@ -49,7 +49,7 @@ class Server:
             self.drain.over(plane.app(token)), http=protocol, log_config=None, server_header=False
         )
         self._server = uvicorn.Server(config)
-        (self._listener,) = listen("127.0.0.1", 0)
+        self._listener = listen("127.0.0.1", 0)
         self.address = self._listener.getsockname()
         self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
         self._thread.start()

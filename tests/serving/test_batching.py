@@ -36,7 +36,7 @@ def test_a_quick_version_answers_on_the_loop() -> None:
     answer = asyncio.run(loaded.answer(question()))
     assert answer.values == [0.25]
     assert answer.features == [{"origin": "EWR", "place": 0, "asked": 5}]
-    assert quick.batches == [1, 1, 1, 64, 1]
+    assert quick.batches == [1, 1, 1, 64, 64, 1]
     assert not loaded._busy
 
 

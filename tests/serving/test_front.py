@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -202,6 +203,33 @@ def test_a_draining_plane_closes_after_its_answer(tmp_path: Path) -> None:
         assert not answer.endswith(b"<open>")
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize(
+    ("rows", "more", "status"),
+    [
+        (2, {}, 200),
+        (2, {"datatype": "FP32"}, 400),
+        (2, {"datatype": "BYTES"}, 400),
+        (2, {"shape": [3, 2]}, 400),
+        (2, {"parameters": {"binary_data_size": 31}}, 400),
+        (2, {"data": [1, 2, 3, 4]}, 400),
+        (0, {}, 400),
+    ],
+)
+def test_numbers_in_one_tensor_of_bytes(
+    both: tuple[Server, Server], rows: int, more: dict[str, Any], status: int
+) -> None:
+    raw = np.arange(2.0 * rows).tobytes()
+    tensor = {"name": "rows", "shape": [rows, 2], "datatype": "FP64"}
+    tensor |= {"parameters": {"binary_data_size": len(raw)}, **more}
+    wanted = {"name": "probability", "parameters": {"binary_data": True}}
+    head = tensors(tensor, outputs=[wanted])
+    request = post(MATRIX, head + raw, f"Inference-Header-Content-Length: {len(head)}")
+    hot, cold = (same(server.ask(request)) for server in both)
+    assert hot == cold
+    assert hot.startswith(b"HTTP/1.1 %d" % status)
+    assert (np.full(2, 0.75).tobytes() in hot) == (status == 200)
 
 
 @pytest.mark.parametrize(

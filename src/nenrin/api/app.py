@@ -79,5 +79,5 @@ def create_app(platform: Platform, works: Works | None = None) -> FastAPI:
     answer_errors(app, log)
     for room in _ROOMS:
         app.include_router(room.router)
-    serve_docs(app)
+    serve_docs(app, lambda: platform.serving.list(platform.settings.environment))
     return app

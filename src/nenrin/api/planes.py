@@ -15,11 +15,14 @@ import msgspec
 from nenrin.api.folder import control_socket, predictions_folder
 from nenrin.core.errors import UnavailableError
 from nenrin.core.settings import Settings
+from nenrin.serving.plane.doors import DOORS, Doors
+from nenrin.serving.plane.messages import messages
 from nenrin.serving.plane.process import (
     DRAIN_SECONDS,
     PlaneParts,
     PlaneSettings,
     listen,
+    listen_for,
     run_plane,
 )
 
@@ -47,14 +50,18 @@ class Planes:
         news: why planes were started again, until somebody takes it away.
 
     Raises:
-        ConflictError: the port is in use.
+        ConflictError: a port is in use.
+        MissingExtraError: gRPC is asked for, and not installed.
     """
 
     def __init__(self, settings: Settings, parts_of: PartsOf) -> None:
-        listeners = listen(settings.host, settings.port, settings.plane_count)
+        if settings.grpc_port is not None:
+            messages()
+            listen(settings.host, settings.grpc_port, "--grpc-port").close()
+        listeners = listen_for(settings.plane_count, settings.host, settings.port)
         plain = _plain(settings)
         self._planes = [
-            _Plane(msgspec.structs.replace(plain, worker=worker), parts_of, listener)
+            _Plane(_numbered(plain, worker), parts_of, listener)
             for worker, listener in enumerate(listeners)
         ]
         self.url = _url(listeners[0])
@@ -152,9 +159,26 @@ def _plain(settings: Settings) -> PlaneSettings:
         predictions_days=settings.predictions_days,
         control=control_socket(settings.state_folder),
         token=settings.token.get_secret_value() if settings.token else None,
+        doors=_doors(settings),
+        host=settings.host,
+        grpc_port=settings.grpc_port,
         timeout_ms=settings.request_timeout_ms,
         planes=settings.plane_count,
         log=settings.log,
+    )
+
+
+def _numbered(plain: PlaneSettings, worker: int) -> PlaneSettings:
+    """The settings of one plane; the first serves gRPC for all."""
+    port = plain.grpc_port if worker == 0 else None
+    return msgspec.structs.replace(plain, worker=worker, grpc_port=port)
+
+
+def _doors(settings: Settings) -> Doors:
+    return Doors(
+        health=DOORS.health | ({settings.health_route} - {""}),
+        predict=DOORS.predict | ({settings.predict_route} - {""}),
+        open=settings.predictions_open,
     )
 
 

@@ -50,7 +50,7 @@ def serve(
         RefusedError: others could reach the port, and no token is set.
         ConflictError: another process serves the folder, or the port.
     """
-    if not settings.is_loopback and settings.token is None:
+    if not (settings.is_loopback or settings.token or _is_closed_by_a_platform(settings)):
         raise RefusedError(
             f"{settings.host} can be reached from other machines, and no token is set",
             where="--host",
@@ -111,6 +111,11 @@ def _serve(
         planes.stop()
         holder.works.close()
         beat.join(_END)  # a tick that trains is cut off: its steps are kept, the rest is done again
+
+
+def _is_closed_by_a_platform(settings: Settings) -> bool:
+    """Predictions are open to whoever is in front, and without a token nothing else is."""
+    return settings.predictions_open and settings.grpc_port is None
 
 
 def _stop_on_signals() -> threading.Event:

@@ -54,6 +54,8 @@ COMMANDS = {
     "migrate": Entry("migrate", "Move state into PostgreSQL.", _CARE),
 }
 
+ALIASES = {"serve": "up"}  # SageMaker starts a container with this word
+
 
 class LazyGroup(TyperGroup):
     """Lists commands from the table; imports a command's file when it is called."""
@@ -78,6 +80,7 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real command in place of the one that only has a name."""
+        args = [ALIASES.get(args[0], args[0]), *args[1:]]
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in COMMANDS else command, rest
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from starlette.responses import Response
 
 from nenrin.core.errors import NenrinError
 from nenrin.serving.livelog import LiveLog
@@ -36,7 +37,7 @@ class Asked(msgspec.Struct, frozen=True):
     """A request, read: its rows, and how its protocol writes the answers."""
 
     rows: Records
-    write: Callable[[Answers], dict[str, Any]]
+    write: Callable[[Answers], dict[str, Any] | Response]
 
 
 Done = Callable[[Answers | NenrinError], None]

@@ -21,6 +21,7 @@ from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.features.entities import Lookup
 from nenrin.serving.plane.costs import Costs
+from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
 from nenrin.training.records import Records
@@ -67,10 +68,11 @@ _Seen = tuple[
 class Waiting:
     """A question that has been asked, and who is told the answer; once it is over, nobody is."""
 
-    __slots__ = ("_done", "_timeout", "over", "question")
+    __slots__ = ("_done", "_timeout", "over", "question", "since")
 
     def __init__(self, question: Question, done: Done) -> None:
         self.question = question
+        self.since = 0.0
         self.over = False
         self._done = done
         self._timeout: asyncio.TimerHandle | None = None
@@ -116,6 +118,7 @@ class Runtime:
         self._waits = features is not None and features.waits
         self._passes = None if features is None else features.passes
         self._timer = timer
+        self.spent = Spent()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._turn: list[Waiting] = []
         self._queue: deque[Waiting] = deque()
@@ -143,7 +146,9 @@ class Runtime:
                 hint="compare the request with the deployment's example",
                 where=self.version,
             ) from error
-        self._costs.learn(self._timer.wall() - started, len(rows))
+        seconds = self._timer.wall() - started
+        self._costs.learn(seconds, len(rows))
+        self.spent.compute.add(seconds)
         return Answer(features, values, ages, asked)
 
     def _seen(self, question: Question) -> _Seen:
@@ -151,20 +156,32 @@ class Runtime:
         rows = question.rows
         if self._features is None:
             return None, None, question.asked
-        if self._passes is not None and isinstance(rows, Records) and not rows.gaps:
-            return rows.pick(self._passes), None, question.asked
+        passed = self._passed(rows)
+        if passed is not None:
+            return passed, None, question.asked
         seen = self._features.seen(list(rows), question.asked, question.lookup)
         return seen.features, seen.ages, seen.asked
 
+    def _passed(self, rows: Sequence[dict[str, Any]]) -> Records | None:
+        """The columns that are handed through, where features are no more than that."""
+        if self._passes is None or type(rows) is not Records or rows.gaps:
+            return None
+        return rows.pick(self._passes)
+
     def warm(self, question: Question) -> None:
-        """Answer an example row, alone and many times over: it shows that the version works, and its cost.
+        """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
 
         Raises:
             StepError: as :meth:`compute`.
         """
-        many = _joined([question] * WARM_ROWS)
         one = min(self._seconds(question) for _ in range(3))
-        self._costs = Costs.measured(one, len(many.rows), self._seconds(many))
+        costs = Costs(0.0, one)
+        costs.learn(one, 1)
+        if one <= INLINE_SECONDS:  # else it may be dear, too
+            many = _joined([question] * WARM_ROWS)
+            costs.learn(min(self._seconds(many) for _ in range(2)), len(many.rows))
+        self._costs = costs
+        self.spent = Spent()
 
     def ask(self, question: Question, done: Done, within: float = WAIT_SECONDS) -> Waiting:
         """Have a question answered without holding up the event loop for more than a millisecond.
@@ -232,6 +249,7 @@ class Runtime:
             waiting.tell(answer)
 
     def _enqueue(self, waiting: Waiting) -> None:
+        waiting.since = self._timer.wall()
         self._queue.append(waiting)
         self._queued_rows += len(waiting.question.rows)
 
@@ -243,6 +261,7 @@ class Runtime:
             waiting = self._queue.popleft()
             self._queued_rows -= len(waiting.question.rows)
             if not waiting.over:
+                self.spent.queue.add(self._timer.wall() - waiting.since)
                 batch.append(waiting)
                 rows += len(waiting.question.rows)
         self._busy = bool(batch)
@@ -261,12 +280,27 @@ class Runtime:
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
             try:
-                return list(_split(self.compute(_joined(questions)), questions))
+                return self._split(self.compute(_joined(questions)), questions)
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
         return [self._compute_safely(question) for question in questions]
+
+    def _split(self, answer: Answer, questions: list[Question]) -> list[Answer | NenrinError]:
+        parts: list[Answer | NenrinError] = []
+        start = 0
+        for question in questions:
+            end = start + len(question.rows)
+            part = slice(start, end)
+            # of columns that are passed through each question has its own: the log sees that they are
+            seen: Sequence[dict[str, Any]] | None = self._passed(question.rows)
+            if seen is None and answer.features is not None:
+                seen = answer.features[part]
+            ages = None if answer.ages is None else answer.ages[part]
+            parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
+            start = end
+        return parts
 
     def _compute_safely(self, question: Question) -> Answer | NenrinError:
         try:
@@ -322,20 +356,3 @@ def _joined(questions: Sequence[Question]) -> Question:
     )
     asked = [at for question in questions for at in question.asked]
     return Question(rows, asked, questions[-1].lookup)
-
-
-def _split(answer: Answer, questions: list[Question]) -> list[Answer]:
-    parts, start = [], 0
-    for question in questions:
-        end = start + len(question.rows)
-        part = slice(start, end)
-        parts.append(
-            Answer(
-                None if answer.features is None else answer.features[part],
-                answer.values[part],
-                None if answer.ages is None else answer.ages[part],
-                answer.asked[part],
-            )
-        )
-        start = end
-    return parts

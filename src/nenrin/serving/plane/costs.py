@@ -2,38 +2,48 @@
 
 from __future__ import annotations
 
-_SMOOTHING = 0.2
-_MOST = 4.0  # one pause of the machine says little about the next batch
+_FORGETS = 0.9  # of what is known, with each batch
+_MOST = 4.0  # times what was expected: one pause of the machine says little about the next batch
+_VARIED = 1e-3  # of the sizes' second moment: with less, the sizes tell nothing of a row's part
+_LEAST = 1e-9
 
 
 class Costs:
-    """Expected seconds of a batch.
+    """Expected seconds of a batch: a line through the newest ones, by least squares.
 
     Args:
-        call: seconds a call takes whatever it is asked.
+        call: seconds a call takes whatever it is asked, until more is known.
         row: seconds a row adds.
     """
 
     def __init__(self, call: float, row: float) -> None:
         self._call = call
-        self._row = max(row, 1e-9)
-        self._scale = 1.0
-
-    @classmethod
-    def measured(cls, one: float, rows: int, many: float) -> Costs:
-        """From the seconds of a batch of one row and of one of ``rows``."""
-        row = min(max(0.0, many - one) / (rows - 1), one)
-        return cls(one - row, row)
+        self._row = max(row, _LEAST)
+        self._batches = self._rows = self._squares = 0.0
+        self._seconds = self._products = 0.0
 
     def seconds(self, rows: int) -> float:
         """Of a batch of that many rows."""
-        return self._scale * (self._call + rows * self._row)
+        return self._call + rows * self._row
 
     def rows_in(self, seconds: float) -> int:
         """How many rows a batch of that length may have; at least one."""
-        return max(1, int((seconds / self._scale - self._call) / self._row))
+        return max(1, int((seconds - self._call) / self._row))
 
     def learn(self, seconds: float, rows: int) -> None:
         """A batch took so long."""
-        ratio = seconds / (self._call + rows * self._row)
-        self._scale += _SMOOTHING * (min(ratio, _MOST * self._scale) - self._scale)
+        if self._batches:
+            seconds = min(seconds, _MOST * self.seconds(rows))
+        self._batches = self._batches * _FORGETS + 1
+        self._rows = self._rows * _FORGETS + rows
+        self._squares = self._squares * _FORGETS + rows * rows
+        self._seconds = self._seconds * _FORGETS + seconds
+        self._products = self._products * _FORGETS + rows * seconds
+        spread = self._batches * self._squares - self._rows * self._rows
+        if spread > _VARIED * self._batches * self._squares:
+            covered = self._batches * self._products - self._rows * self._seconds
+            self._row = max(_LEAST, covered / spread)
+        # what is left is the call's; where that is less than nothing, a row costs less than thought
+        self._call = (self._seconds - self._row * self._rows) / self._batches
+        if self._call < 0:
+            self._call, self._row = 0.0, max(_LEAST, self._products / self._squares)

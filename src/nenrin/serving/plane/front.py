@@ -10,9 +10,19 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from starlette.responses import Response
 
-_ODD = frozenset({b"transfer-encoding", b"expect", b"upgrade", b"content-encoding"})
+from nenrin.serving.plane.badhttp import JsonErrorsProtocol
+
+_ODD = frozenset(
+    {
+        b"transfer-encoding",
+        b"expect",
+        b"upgrade",
+        b"content-encoding",
+        b"x-amzn-sagemaker-custom-attributes",
+    }
+)
 """Headers of requests that need more than their bytes."""
 
 
@@ -86,21 +96,25 @@ class Exchange:
         """A further part of the body."""
         self._chunks.append(body)
 
-    def respond(self, body: bytes, status: int = 200, headers: bytes = b"") -> None:
-        """Write the answer, once; one that nobody waits for goes nowhere.
+    def respond(self, body: bytes) -> None:
+        """Write JSON, once; an answer that nobody waits for goes nowhere."""
+        if not self._is_over():
+            head = b"content-length: %d\r\ncontent-type: application/json\r\n" % len(body)
+            self._protocol.finish(self, 200, head, body)
 
-        Args:
-            body: JSON.
-            status: of HTTP.
-            headers: further ones, each with its line's end.
-        """
-        if self.response_complete or self.disconnected:
-            return
+    def send(self, response: Response) -> None:
+        """Write any whole response, once."""
+        if not self._is_over():
+            head = b"".join(b"%b: %b\r\n" % header for header in response.raw_headers)
+            self._protocol.finish(self, response.status_code, head, bytes(response.body))
+
+    def _is_over(self) -> bool:
+        over = self.response_complete or self.disconnected
         self.response_complete = True
-        self._protocol.finish(self, status, headers, body)
+        return over
 
 
-class FrontProtocol(HttpToolsProtocol):
+class FrontProtocol(JsonErrorsProtocol):
     """One connection."""
 
     hot: Hot
@@ -138,17 +152,16 @@ class FrontProtocol(HttpToolsProtocol):
         else:
             self.hot.answer(exchange)
 
-    def finish(self, exchange: Exchange, status: int, headers: bytes, body: bytes) -> None:
+    def finish(self, exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
         """Write an exchange's answer; what was pipelined behind it comes next."""
         if self.transport.is_closing():
             return
         closing = not exchange.keep_alive or self.hot.ending
         self.transport.write(
-            b"%bcontent-length: %d\r\ncontent-type: application/json\r\n%b%b\r\n%b"
+            b"%b%b%b\r\n%b"
             % (
                 _head(status, self.server_state.default_headers),
-                len(body),
-                headers,
+                head,
                 b"connection: close\r\n" if closing else b"",
                 body,
             )

@@ -7,6 +7,8 @@ from functools import lru_cache, partial
 
 import msgspec
 from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import compile_path
 
 from nenrin.core.errors import NenrinError
@@ -14,11 +16,14 @@ from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import errors, invocations, numeric, openinference
 from nenrin.serving.plane.answering import Answers, ask
+from nenrin.serving.plane.bodies import HEAD_LENGTH
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
+from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.metrics import PlaneMetrics
+from nenrin.serving.plane.statistics import count_answered, count_failed
 from nenrin.serving.plane.table import RouteTable, Served
 from nenrin.training.records import Records
 
@@ -26,13 +31,13 @@ BODY_BYTES = 64 * 2**20
 MODEL = "/v2/models/{name}"
 PINNED = MODEL + "/versions/{version}"
 INFER = (f"{MODEL}/infer", f"{PINNED}/infer")
-INVOCATIONS = "/invocations"
 
 _ODD = frozenset(b"%#")
+_HEAD_LENGTH = HEAD_LENGTH.encode()
 _PATHS = [compile_path(path)[0] for path in INFER]
 _encode = msgspec.json.Encoder().encode
 
-Write = Callable[[Answers], bytes]
+Write = Callable[[Answers], bytes | Response]
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -55,6 +60,7 @@ class HotRequests:
         drain: says when connections end.
         timer: measures latency.
         within: seconds that a request may take, unless it says itself.
+        doors: the paths of MLflow's protocol.
     """
 
     def __init__(
@@ -66,6 +72,7 @@ class HotRequests:
         drain: Drain,
         timer: Timer,
         within: float,
+        doors: Doors = DOORS,
     ) -> None:
         self._table = table
         self._log = log
@@ -74,6 +81,7 @@ class HotRequests:
         self._drain = drain
         self._timer = timer
         self._within = within
+        self._target = lru_cache(1024)(partial(target_of, doors.predict))
 
     @property
     def ending(self) -> bool:
@@ -82,8 +90,8 @@ class HotRequests:
 
     def takes(self, url: bytes, headers: dict[bytes, bytes]) -> Target | None:
         """The target of a request that can be answered at once; who may not ask, hears so from the app."""
-        target = target_of(url)
-        if target is None or not self._table.looked or not self._guard.allows(headers):
+        target = self._target(url)
+        if target is None or not self._table.looked or not self._guard.allows(target.path, headers):
             return None
         length = headers[b"content-length"]
         return target if length.isdigit() and int(length) <= BODY_BYTES else None
@@ -92,51 +100,66 @@ class HotRequests:
         """Answer one whole request, in a later turn of the loop."""
         target: Target = exchange.target
         started = self._timer.wall()
-        known = ""
-
-        def done(found: Answers | NenrinError) -> None:
-            try:
-                if isinstance(found, NenrinError):
-                    self._fail(exchange, known, found)
-                    return
-                body = write(found)
-            except Exception as error:  # noqa: BLE001 - answered and logged
-                self._fail(exchange, known, error)
-                return
-            self._metrics.answered(known, target.protocol, self._timer.wall() - started, found)
-            exchange.respond(body)
-
+        served: Served | None = None
         try:
             served = self._table.only(target.name)
-            known = served.deployment.name
-            rows, write = _read(exchange.body, served, target.protocol)
+            rows, write = _read(exchange, served, target.protocol)
             within = self._within
             if TIMEOUT in exchange.headers:
                 within = seconds_of(exchange.headers[TIMEOUT])
+            done = partial(self._tell, exchange, served, write, started)
             ask(served, rows, self._log, done, version=target.version, within=within)
         except Exception as error:  # noqa: BLE001 - answered and logged
-            self._fail(exchange, known, error)
+            self._fail(exchange, served, error, started)
 
-    def _fail(self, exchange: Exchange, known: str, error: Exception) -> None:
+    def _tell(
+        self,
+        exchange: Exchange,
+        served: Served,
+        write: Write,
+        started: float,
+        found: Answers | NenrinError,
+    ) -> None:
+        if isinstance(found, NenrinError):
+            self._fail(exchange, served, found, started)
+            return
+        seconds = self._timer.wall() - started
+        self._metrics.answered(served.deployment.name, exchange.target.protocol, seconds, found)
+        count_answered(served, found.versions, seconds)
+        try:
+            written = write(found)
+        except Exception as error:  # noqa: BLE001 - answered and logged
+            exchange.send(errors.answer(error, "POST", exchange.target.path))
+            return
+        if isinstance(written, Response):
+            exchange.send(written)
+        else:
+            exchange.respond(written)
+
+    def _fail(
+        self, exchange: Exchange, served: Served | None, error: Exception, started: float
+    ) -> None:
         target: Target = exchange.target
-        if isinstance(error, NenrinError):
-            self._metrics.failed(known, target.protocol, error.status)
-        response = errors.answer(error, "POST", target.path)
-        headers = b"".join(
-            b"%b: %b\r\n" % header
-            for header in response.raw_headers
-            if header[0] not in (b"content-length", b"content-type")
-        )
-        exchange.respond(bytes(response.body), response.status_code, headers)
+        if isinstance(error, NenrinError | HTTPException):
+            status = error.status if isinstance(error, NenrinError) else error.status_code
+            name = served.deployment.name if served else ""
+            self._metrics.failed(name, target.protocol, status)
+            if served is not None:
+                count_failed(served, target.version, self._timer.wall() - started)
+        exchange.send(errors.answer(error, "POST", target.path))
 
 
-@lru_cache(1024)
-def target_of(url: bytes) -> Target | None:
-    """What a plainly written URL of a prediction asks for; None: it is none, or the app reads it better."""
+def target_of(doors: frozenset[str], url: bytes) -> Target | None:
+    """What a plainly written URL of a prediction asks for; None: it is none, or the app reads it better.
+
+    Args:
+        doors: the paths of MLflow's protocol.
+        url: as it stands in the request's first line.
+    """
     if not _ODD.isdisjoint(url) or not url.isascii():
         return None
     path, _, query = url.decode().partition("?")
-    if path == INVOCATIONS:
+    if path in doors:
         return Target(path, "invocations", QueryParams(query).get("deployment"))
     for pattern in _PATHS:
         found = pattern.match(path)
@@ -145,12 +168,20 @@ def target_of(url: bytes) -> Target | None:
     return None
 
 
-def _read(body: bytes, served: Served, protocol: str) -> tuple[Records, Write]:
+def _read(exchange: Exchange, served: Served, protocol: str) -> tuple[Records, Write]:
     """The rows of a request, and what writes their answers."""
-    if protocol == "v2":
-        plain = numeric.read(body, served)
+    if protocol == "v2" and _HEAD_LENGTH not in exchange.headers:
+        plain = numeric.read(exchange.body, served)
         if plain is not None:
             return plain[0], partial(numeric.written, served, given=plain[1])
     read = openinference.read if protocol == "v2" else invocations.read
-    asked = read(body, served)
-    return asked.rows, lambda answers: _encode(asked.write(answers))
+    headers = {
+        name.decode("latin-1"): told.decode("latin-1") for name, told in exchange.headers.items()
+    }
+    asked = read(exchange.body, served, headers)
+
+    def write(answers: Answers) -> bytes | Response:
+        written = asked.write(answers)
+        return written if isinstance(written, Response) else _encode(written)
+
+    return asked.rows, write
