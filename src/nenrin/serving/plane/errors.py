@@ -28,6 +28,7 @@ from nenrin.core.errors import (
 
 API = "/api/"
 _CLOSED = "the handler is closed"
+_LEFT = "http.disconnect"
 
 _logger = logging.getLogger(__name__)
 
