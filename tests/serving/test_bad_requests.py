@@ -44,6 +44,8 @@ REFUSED: list[tuple[str, bytes, int]] = [
     ("malformed JSON", message("POST", INFER, b"{"), 400),
     ("two values", message("POST", INFER, GOOD + GOOD), 400),
     ("no UTF-8", message("POST", INVOKE, b'{"a": "\xff"}'), 400),
+    ("half a surrogate pair", message("POST", INVOKE, b'{"a": NaN, "s": "\\ud83d"}'), 400),
+    ("half a surrogate pair alone", message("POST", INVOKE, b'{"s": "\\ud83d"}'), 400),
     ("no body", message("POST", INFER), 400),
     ("no body", message("POST", INVOKE), 400),
     ("an empty body", message("POST", INFER, b"", "Content-Length: 0"), 400),
