@@ -116,7 +116,7 @@ def test_a_challenger_that_fails_is_left_out_and_tried_again(here: Here) -> None
     assert f"nenrin_answered_instead_total{{{labels}}} {len(asked)}.0" in metrics
     here.loader.broken.clear()
     assert here.ask(asked[0]) == [CHAMPION]  # it is left out still
-    here.table.get("delay").asking._breaker(1)._until = 0.0
+    here.table.get("delay").asking.breaker(1)._until = 0.0
     assert here.ask(asked[0]) == [CHALLENGER]
     assert here.ask(asked[1]) == [CHALLENGER]
     logged = here.logged()
@@ -140,7 +140,7 @@ def test_the_constant_comes_last(here: Here) -> None:
     for _ in range(IN_A_ROW):
         here.ask("a")
     here.loader.broken.remove(CHAMPION)
-    here.table.get("delay").asking._breaker(-1)._until = 0.0
+    here.table.get("delay").asking.breaker(-1)._until = 0.0
     assert here.ask("a") == [CHAMPION]
 
 

@@ -362,7 +362,7 @@ class Living:
             for variant in deployment.route.variants
         }
         with self._units.write(environment, self.now(prepared)) as unit:
-            self._serving.set_features(unit, name, states)
+            self._serving.set_features(unit, name, states, prepared.served.request.lookup)
             declared = prepared.declared
             self._serving.declare(unit, name, prepared.served.request, declared.fallback)
 

@@ -7,17 +7,19 @@ version that the champion replaced, as long as that is loaded, then to the decla
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from nenrin.core.errors import NenrinError, RequestError, UnavailableError
 from nenrin.core.timer import Timer
-from nenrin.serving.plane.batching import Answer, Question, Runtime
+from nenrin.serving.plane.batching import Answer, Done, Question, Runtime
 from nenrin.serving.plane.breaker import Breaker
 from nenrin.serving.plane.observed import Counting
 from nenrin.serving.router import CONSTANT, FORMER, Variant
+from nenrin.training.records import Records
 
 CONSTANT_VERSION = "constant"
 
@@ -71,7 +73,8 @@ class Asking:
         self._constant = constant
         self._breakers = breakers
         self._counting = counting if self._comparable(counting) else None
-        self._timer = timer
+        self.timer = timer
+        self._only = len(runtimes) == 1 and former is None and constant is None
         constantly = Variant(version=CONSTANT_VERSION)
         before = constantly if former is None else former.variant
         self.variants = [*(runtime.variant for runtime in runtimes), constantly, before]
@@ -81,86 +84,64 @@ class Asking:
         """Whether it matters what a row sticks by."""
         return len(self._runtimes) > 1 or self._counting is not None
 
-    async def forced(self, question: Question, index: int) -> Answer:
-        """Ask one version, and nobody in its place; nothing is counted.
-
-        Raises:
-            NenrinError: it fails.
-        """
-        return await self._runtimes[index].answer(question)
-
-    async def ask(self, question: Question, texts: Sequence[str], picked: list[int]) -> Answer:
+    def ask(
+        self, question: Question, texts: Sequence[str], picked: list[int], done: Done, within: float
+    ) -> None:
         """Ask every row's version; ``picked`` is corrected where another answered.
 
         Args:
             question: the rows.
-            texts: what each row sticks by; empty where that does not matter.
+            texts: what each row sticks by.
             picked: the index of each row's runtime.
+            done: told the answers, or why there are none (the champion's error, where it was asked).
+            within: seconds that it may take.
 
         Raises:
-            NenrinError: nobody answers; the champion's error, where it was asked.
+            UnavailableError: too many rows are waiting, and nobody could answer instead.
         """
+        if self._only:
+            self._runtimes[0].ask(question, done, within)
+            return
         watched = self._watched(texts[0], picked[0])
         order = list(dict.fromkeys(picked))
-        if len(order) == 1:
-            outcomes = [await self._group(question, order[0])]
-        else:
-            parts = [_part(question, _places(picked, index)) for index in order]
-            asked = zip(parts, order, strict=True)
-            outcomes = await asyncio.gather(*(self._group(part, index) for part, index in asked))
-        if watched:
-            await self._count(question, picked, outcomes[0])
-        return _together(outcomes, order, picked)
+        outcomes: dict[int, _Outcome] = {}
 
-    async def _group(self, question: Question, index: int) -> _Outcome:
-        """Ask for rows that were dealt to one version, until somebody answers."""
-        errors: dict[int, NenrinError] = {}
-        outcome: _Outcome | None = None
-        for candidate in self._line(index):
-            if candidate == CONSTANT:
-                rows = len(question.rows)
-                answer = Answer([{}] * rows, [self._constant] * rows)
-                outcome = _Outcome(candidate, answer, _own(index, errors))
-                break
-            if candidate == FORMER and isinstance(errors.get(0), UnavailableError):
-                continue  # more of the load that the champion does not carry would not help
-            breaker = self._breaker(candidate)
-            breaker.begin()
-            started = self._timer.wall()
-            try:
-                answer = await self._runtime(candidate).answer(question)
-            except NenrinError as error:
-                errors[candidate] = error
-                if candidate == 0 and isinstance(error, RequestError):
-                    break  # the client's own fault
-                continue
-            breaker.answered()
-            own = "answered" if candidate == index else _own(index, errors)
-            outcome = _Outcome(candidate, answer, own, self._timer.wall() - started)
-            break
-        if outcome is None:
-            why = errors.get(0) or next(iter(errors.values()))
-            return _Outcome(index, None, _own(index, errors), error=why)
-        self._stepped_in(index, outcome.by, errors)
-        return outcome
+        def taker(index: int) -> Callable[[_Outcome], None]:
+            def take(outcome: _Outcome) -> None:
+                outcomes[index] = outcome
+                if len(outcomes) == len(order):
+                    if watched:
+                        self._count(question, picked, outcomes[order[0]])
+                    done(_together(question, outcomes, picked))
 
-    def _line(self, index: int) -> Iterator[int]:
+            return take
+
+        for index in order:
+            part = question if len(order) == 1 else _part(question, _places(picked, index))
+            _Turn(self, part, index, within, taker(index)).go_on()
+
+    def constantly(self, question: Question) -> Answer:
+        """The declared constant, for every row."""
+        rows = len(question.rows)
+        return Answer([{}] * rows, [self._constant] * rows, None, question.asked)
+
+    def line(self, index: int) -> Iterator[int]:
         """Who may answer, one after the other; the champion if nobody may."""
         line = list(dict.fromkeys([index, 0]))
         if self.former is not None:
             line.append(FORMER)
-        allowed = [each for each in line if self._breaker(each).allows]
+        allowed = [each for each in line if self.breaker(each).allows]
         if self._constant is not None:
             allowed.append(CONSTANT)
         yield from allowed or [0]
 
-    def _stepped_in(self, index: int, by: int, errors: Mapping[int, NenrinError]) -> None:
+    def stepped_in(self, index: int, by: int, errors: Mapping[int, NenrinError]) -> None:
         """Tell the breakers of those that failed at what another answered, and count what was not its own."""
         for each, error in errors.items():
             if each != 0 or not isinstance(error, UnavailableError):
-                self._breaker(each).failed()
+                self.breaker(each).failed()
         if by != index:
-            self._breaker(index).standing.instead += 1
+            self.breaker(index).standing.instead += 1
 
     def _comparable(self, counting: Counting | None) -> bool:
         """Whether those that a split compares answer here: one may not have loaded."""
@@ -183,7 +164,7 @@ class Asking:
         split = counting.split
         return all(self._breakers[each].allows for each in (split.subject, split.against))
 
-    async def _count(self, question: Question, picked: Sequence[int], first: _Outcome) -> None:
+    def _count(self, question: Question, picked: Sequence[int], first: _Outcome) -> None:
         """Count the first row of a request, by what the version that it was dealt to did."""
         counting, index = self._counting, picked[0]
         if counting is None or not first.own:
@@ -192,35 +173,115 @@ class Asking:
         if first.own == "answered" and first.answer is not None:
             seconds = first.seconds if single else None  # the others' sizes differ
             counting.answered(mine, seconds, first.answer.values[0])
-        elif picked.count(index) > 1 and (alone := await self._alone(question, index)) is not None:
-            counting.answered(
-                mine, None, alone.values[0]
-            )  # another row of the request was at fault
+        elif picked.count(index) > 1:
+            self._count_alone(question, index, mine, first.by)
         elif len(self._runtimes) > 1 or first.by == FORMER:
             counting.failed(mine)
 
-    async def _alone(self, question: Question, index: int) -> Answer | None:
-        """What a version says to the first row alone; None: it fails."""
-        try:
-            return await self._runtimes[index].answer(_part(question, [0]))
-        except NenrinError:
-            return None
+    def _count_alone(self, question: Question, index: int, mine: bool, by: int) -> None:
+        """Count the first row of a request that failed by what it brings alone: another may be at fault."""
+        counting = self._counting
+
+        def told(found: Answer | NenrinError) -> None:
+            if counting is None:
+                return
+            if not isinstance(found, NenrinError):
+                counting.answered(mine, None, found.values[0])
+            elif len(self._runtimes) > 1 or by == FORMER:
+                counting.failed(mine)
+
+        with suppress(UnavailableError):  # then it is not known
+            self._runtimes[index].ask(_part(question, [0]), told)
 
     def _mine(self, index: int) -> bool:
         """Whether an index is the side that is judged: the challenger, or the champion that is alone."""
         return index == 1 or len(self._runtimes) == 1
 
-    def _breaker(self, index: int) -> Breaker:
-        return self._breakers[self._runtime(index).version]
+    def breaker(self, index: int) -> Breaker:
+        """The breaker of who has an index."""
+        return self._breakers[self.runtime(index).version]
 
-    def _runtime(self, index: int) -> Runtime:
+    def runtime(self, index: int) -> Runtime:
+        """Who has an index: of the route, or ``FORMER``."""
         if index == FORMER and self.former is not None:
             return self.former
         return self._runtimes[index]
 
 
-def _own(index: int, errors: Mapping[int, NenrinError]) -> str:
-    return "failed" if index in errors else ""
+class _Turn:
+    """Asks one after the other for rows that were dealt to one version, until somebody answers."""
+
+    def __init__(
+        self,
+        asking: Asking,
+        question: Question,
+        index: int,
+        within: float,
+        done: Callable[[_Outcome], None],
+    ) -> None:
+        self._asking = asking
+        self._question = question
+        self._index = index
+        self._done = done
+        self._line = asking.line(index)
+        self._loop = asyncio.get_running_loop()
+        self._ends = self._loop.time() + within
+        self._errors: dict[int, NenrinError] = {}
+        self._began = True  # nobody is told before the caller has gone on
+
+    def go_on(self) -> None:
+        """Ask the next."""
+        for candidate in self._line:
+            if candidate == CONSTANT:
+                self._tell(candidate, self._asking.constantly(self._question))
+                return
+            if candidate == FORMER and isinstance(self._errors.get(0), UnavailableError):
+                continue  # more of the load that the champion does not carry would not help
+            try:
+                self._ask(candidate)
+            except NenrinError as error:
+                if self._failed(candidate, error):
+                    break
+                continue
+            self._began = False
+            return
+        why = self._errors.get(0) or next(iter(self._errors.values()))
+        self._give(_Outcome(self._index, None, self._own(), error=why))
+
+    def _ask(self, candidate: int) -> None:
+        self._asking.breaker(candidate).begin()
+        started = self._asking.timer.wall()
+
+        def settle(found: Answer | NenrinError) -> None:
+            if not isinstance(found, NenrinError):
+                self._asking.breaker(candidate).answered()
+                self._tell(candidate, found, self._asking.timer.wall() - started)
+            elif self._failed(candidate, found):
+                self._give(_Outcome(self._index, None, self._own(), error=found))
+            else:
+                self.go_on()
+
+        left = max(self._ends - self._loop.time(), 0.0)
+        self._asking.runtime(candidate).ask(self._question, settle, left)
+
+    def _failed(self, candidate: int, error: NenrinError) -> bool:
+        """Remember a failure; whether it is the client's own fault."""
+        self._errors[candidate] = error
+        return candidate == 0 and isinstance(error, RequestError)
+
+    def _tell(self, by: int, answer: Answer, seconds: float = 0.0) -> None:
+        own = "answered" if by == self._index else self._own()
+        self._asking.stepped_in(self._index, by, self._errors)
+        self._give(_Outcome(by, answer, own, seconds))
+
+    def _own(self) -> str:
+        return "failed" if self._index in self._errors else ""
+
+    def _give(self, outcome: _Outcome) -> None:
+        if self._began:
+            self._loop.call_soon(self._done, outcome)
+        else:
+            self._done(outcome)
 
 
 def _places(picked: Sequence[int], index: int) -> list[int]:
@@ -228,25 +289,40 @@ def _places(picked: Sequence[int], index: int) -> list[int]:
 
 
 def _part(question: Question, places: Sequence[int]) -> Question:
+    rows = question.rows
     return Question(
-        [question.rows[place] for place in places], [question.asked[place] for place in places]
+        rows.take(places) if isinstance(rows, Records) else [rows[place] for place in places],
+        [question.asked[place] for place in places],
+        question.lookup,
     )
 
 
-def _together(outcomes: Sequence[_Outcome], order: Sequence[int], picked: list[int]) -> Answer:
-    """The answers to all rows, in their order; ``picked`` says who gave them.
-
-    Raises:
-        NenrinError: nobody answered some of them.
-    """
-    for outcome in outcomes:
+def _together(
+    question: Question, outcomes: Mapping[int, _Outcome], picked: list[int]
+) -> Answer | NenrinError:
+    """The answers to all rows, in their order; ``picked`` says who gave them."""
+    for outcome in outcomes.values():
         if outcome.error is not None:
-            raise outcome.error
+            return outcome.error
+    if len(outcomes) == 1:
+        [outcome] = outcomes.values()
+        picked[:] = [outcome.by] * len(picked)
+        return outcome.answer or Answer(None, [], None, [])
     features: list[dict[str, Any]] = [{}] * len(picked)
     values: list[Any] = [None] * len(picked)
-    groups = [_places(picked, index) for index in order]
-    for places, outcome in zip(groups, outcomes, strict=True):
-        answer = outcome.answer or Answer([], [])
-        for place, seen, value in zip(places, answer.features, answer.values, strict=True):
-            features[place], values[place], picked[place] = seen, value, outcome.by
-    return Answer(features, values)
+    ages: list[dict[str, float | None]] = [{}] * len(picked)
+    asked = list(question.asked)
+    groups = {index: _places(picked, index) for index in outcomes}
+    for index, places in groups.items():
+        outcome = outcomes[index]
+        answer = outcome.answer or Answer(None, [], None, [])
+        seen = answer.features or [question.rows[place] for place in places]
+        for n, place in enumerate(places):
+            values[place], features[place], asked[place] = (
+                answer.values[n],
+                seen[n],
+                answer.asked[n],
+            )
+            ages[place] = answer.ages[n] if answer.ages is not None else {}
+            picked[place] = outcome.by
+    return Answer(features, values, ages, asked)
