@@ -188,9 +188,13 @@ def main() -> None:
         store = Spilling(folder)
         manifest = made(store, given.rows)
         size = sum(store.size(ref.digest) for ref in manifest.files)
-        print(f"{given.rows:,} feature rows, {size / 2**30:.2f} GiB of Parquet; {given.asked:,} rows ask")
+        print(
+            f"{given.rows:,} feature rows, {size / 2**30:.2f} GiB of Parquet; {given.asked:,} rows ask"
+        )
         print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores\n")
-        print("| view | partitions | most GiB | wall s | CPU s | GiB spilled | at once | compared |")
+        print(
+            "| view | partitions | most GiB | wall s | CPU s | GiB spilled | at once | compared |"
+        )
         print("|---|---|---|---|---|---|---|---|")
         for view in (newest, windows):
             joined(view, store, manifest, asking(given.asked), given.memory)

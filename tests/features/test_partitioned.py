@@ -13,20 +13,18 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from nenrin.backends.blobs.local import LocalStore
-from nenrin.core.errors import DataError, UnavailableError
-from nenrin.core.instants import HOUR, MINUTE
+from nenrin.core.errors import DataError
+from nenrin.core.instants import MINUTE
 from nenrin.data.files import Manifest, parquet, read_files, write_files
 from nenrin.features.arrays import NO_INSTANT
 from nenrin.features.declare import FeatureView
-from nenrin.features.hashing import key_words
 from nenrin.features.index import ViewIndex
-from nenrin.features.partition_work import Answer, Follow, Order, packed, work
-from nenrin.features.partitioned import Join, PartitionedView
-from nenrin.features.service import FeatureSet
+from nenrin.features.partition_work import Answer, Order, work
+from nenrin.features.partitioned import Join
 from nenrin.features.trace import trace
 from nenrin.features.traced import Traced
 from tests.features.makers import make_dataset, make_view
-from tests.features.streams import NUMBERS, PLACES, START, VIEWS, asked_rows, others, stream
+from tests.features.streams import NUMBERS, PLACES, START, VIEWS, stream
 
 EVENTS = make_dataset("events", key="id")
 FINER = make_dataset("events", key=["id", "place"])
@@ -104,7 +102,9 @@ def loads_of(seed: int, rows: int, loads: int, nulls: bool) -> list[pl.DataFrame
     whole = stream(seed, rows)
     if nulls:
         gone = pl.Series(np.random.default_rng([seed, 3]).random(rows) < 0.1)
-        whole = whole.with_columns(pl.when(gone).then(None).otherwise("__event__").alias("__event__"))
+        whole = whole.with_columns(
+            pl.when(gone).then(None).otherwise("__event__").alias("__event__")
+        )
     return [whole[start::loads] for start in range(loads)]
 
 
@@ -133,8 +133,7 @@ def test_partitions_answer_what_the_whole_answers(
     whole = ViewIndex.build(keeper.traced(view), keeper.frame).at(keys, at)
     try:
         found = keeper.join(view, keys, at, most)
-    except DataError as error:
-        assert "rows of a key fit into" in str(error)
+    except DataError:  # as many of one key as the draw wants: told elsewhere
         found = keeper.join(view, keys, at, 10**9)
     assert found.equals(whole)
     assert found.schema == whole.schema

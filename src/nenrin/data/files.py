@@ -96,6 +96,11 @@ def _with_values(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(series for series in frame if series.null_count() < frame.height)
 
 
+def read_header(manifest: Manifest, store: ContentStore) -> pl.DataFrame:
+    """The columns of a version, without rows."""
+    return pl.read_parquet(store.file(manifest.header), hive_partitioning=False)
+
+
 def read_files(
     manifest: Manifest, store: ContentStore, known_by: int, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
@@ -105,7 +110,7 @@ def read_files(
         columns: the user's columns wanted, all if left out; ``__event__`` and ``__known__`` always
             come.
     """
-    header = pl.read_parquet(store.file(manifest.header), hive_partitioning=False)
+    header = read_header(manifest, store)
     wanted = header.columns if columns is None else [*columns, EVENT, KNOWN]
     refs = [ref for ref in manifest.files if ref.known_min <= known_by]
     if not refs:
@@ -172,7 +177,7 @@ def read_stretch(
     :func:`read_files` gives the rows of all stretches sorted by known instant; where several loads share a
     day, these are not.
     """
-    header = pl.read_parquet(store.file(manifest.header), hive_partitioning=False)
+    header = read_header(manifest, store)
     rows = pl.scan_parquet(
         [store.file(name) for name in stretch.files],
         schema=header.schema,

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.store import ContentStore
-from nenrin.data.files import Manifest, Stretch, read_stretch
+from nenrin.data.files import Manifest, Stretch, read_header, read_stretch
 from nenrin.data.times import EVENT, KNOWN
 from nenrin.features.arrays import Ints
 from nenrin.features.hashing import key_words
@@ -209,8 +209,7 @@ def _answer(store: ContentStore, view: View, order: Answer) -> str:
     if order.parts:
         frame = _sorted(read_spilled(store, order.parts))
     else:
-        header = pl.read_parquet(store.file(view.manifest.header), hive_partitioning=False)
-        frame = header.select(view.columns)
+        frame = read_header(view.manifest, store).select(view.columns)
     index = ViewIndex.build(view.traced, frame)
     found = index.at(rows, rows[ASKED].to_numpy())
     return write_spilled(store, view.mark, found.with_columns(rows[ROW]))

@@ -20,7 +20,7 @@ import polars as pl
 
 from nenrin.core.errors import DataError, IntegrityError, UnavailableError
 from nenrin.core.store import ContentStore
-from nenrin.data.files import Manifest, Stretch, read_stretch, stretches
+from nenrin.data.files import Manifest, Stretch, read_header, read_stretch, stretches
 from nenrin.features.arrays import Ints
 from nenrin.features.index import ViewIndex
 from nenrin.features.partition_work import (
@@ -139,7 +139,7 @@ class Join:
     def _joined(
         self, traced: Traced, manifest: Manifest, rows: pl.DataFrame, asked: Ints
     ) -> pl.DataFrame:
-        header = pl.read_parquet(self._store.file(manifest.header), hive_partitioning=False)
+        header = read_header(manifest, self._store)
         view = View.of(traced, manifest, header.schema, self._mark)
         if not asked.size:
             return ViewIndex.build(traced, header).at(rows, asked)
