@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from nenrin.core.errors import DataError, UnavailableError
+from nenrin.core.errors import UnavailableError
 from nenrin.core.settings import Settings
 from nenrin.features.partitioned import PartitionedView
 from nenrin.features.service import FeatureSet
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.timeout(400)  # the first test that needs it starts the
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights" / "project.py"
 SOME = 3_000_000  # bytes: two weeks of arrivals, or a year of weather, do not fit; those of one airport do
-FEW = 500_000
 
 
 @pytest.fixture(scope="module")
@@ -79,30 +78,15 @@ def test_partitions_give_the_same_rows_and_profiles(
         assert apart(expected[1]) == []
         assert apart(features) == ["sky", "recent"]
         assert (table, profiles) == (expected[0], expected[2])
-        spilled = [d for d in platform.store.digests() if _is_spilled(platform, d)]
-        assert spilled == []
-
-
-def _is_spilled(platform: Platform, digest: str) -> bool:
-    data = platform.store.get(digest)
-    return data.startswith(b"PAR1") and b"__row__" in data
-
-
-def test_a_view_in_partitions_answers_no_request(tmp_path: Path, source: str) -> None:
-    with opened(tmp_path / "here", source, workers=0, join_memory=SOME) as platform:
-        features = prepared(platform)[1]
+        assert not [d for d in platform.store.digests() if _is_spilled(platform, d)]
         with pytest.raises(UnavailableError, match="arrivals is too large") as caught:
             features.parts["recent"].row({"origin": "JFK"}, 0)
         assert "NENRIN_JOIN_MEMORY" in caught.value.hint
 
 
-def test_a_key_that_does_not_fit_is_told(tmp_path: Path, source: str) -> None:
-    with (
-        opened(tmp_path / "here", source, workers=0, join_memory=FEW) as platform,
-        pytest.raises(DataError, match=r"rows of dataset arrivals have origin='\w{3}'") as caught,
-    ):
-        prepared(platform)
-    assert "NENRIN_JOIN_MEMORY" in caught.value.hint
+def _is_spilled(platform: Platform, digest: str) -> bool:
+    data = platform.store.get(digest)
+    return data.startswith(b"PAR1") and b"__row__" in data
 
 
 def test_two_nodes_of_a_cluster_give_the_same(
