@@ -40,7 +40,7 @@ from nenrin.features.partition_work import (
 from nenrin.features.traced import Traced
 
 INDEXED = 400
-"""About how many bytes of memory a row takes in an index (300 to 700, by its windows)."""
+"""About how many bytes of memory a row takes in an index (170 to 700, by its windows)."""
 
 _STRETCHES = 2  # to a partition: a stretch is not indexed, but sorted and copied
 _SAMPLE = 10_000  # rows by which the size of all is told
