@@ -1,6 +1,6 @@
 """The point-in-time join of more feature rows than fit into memory: partitioned by key and spilled.
 
-    python -m benchmarks.scale_join [--rows 100_000_000] [--asked 1_000_000] [--folder /tmp/join-bench]
+    python -m benchmarks.scale_join [--rows 100_000_000] [--asked 1_000_000] [--folder FOLDER]
 
 Feature rows of 100,000 keys, one in five of them of 1,000 keys, are made in files of 4 million. A view of the
 newest row and one of windows are joined to rows that ask, one partition after another in one process, which
@@ -27,6 +27,7 @@ from nenrin.backends.blobs.local import LocalStore
 from nenrin.core.instants import DAY, MINUTE, from_us
 from nenrin.data.declare import dataset
 from nenrin.data.files import FileRef, Manifest, parquet
+from nenrin.data.profile import column_of_files, profiled
 from nenrin.data.times import EVENT, KNOWN
 from nenrin.features.declare import FeatureView, feature_view
 from nenrin.features.index import ViewIndex
@@ -176,6 +177,19 @@ def joined(view: FeatureView, store: Spilling, manifest: Manifest, given: Any, m
     )
 
 
+def profiles(store: Spilling, manifest: Manifest) -> None:
+    """One row a column."""
+    for name in profiled(manifest.schema):
+        Path("/proc/self/clear_refs").write_text("5")
+        began, cpu = time.perf_counter(), time.process_time()
+        found = column_of_files(manifest, store, name)
+        took, spent = time.perf_counter() - began, time.process_time() - cpu
+        print(
+            f"| {name} | {found['distinct']:,} | {gib('VmHWM'):.2f} | {took:.0f} | {spent:.0f} |",
+            flush=True,
+        )
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     arguments.add_argument("--rows", type=int, default=100_000_000)
@@ -198,6 +212,8 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|---|")
         for view in (newest, windows):
             joined(view, store, manifest, asking(given.asked), given.memory)
+        print("\n| column | different values | most GiB | wall s | CPU s |\n|---|---|---|---|---|")
+        profiles(store, manifest)
         print(f"\nBar: at most {BAR} GiB a process. Load {os.getloadavg()[0]:.1f}.")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
