@@ -1,15 +1,16 @@
 """What a column holds: the profile of a table, plain values only.
 
-It is made of how often each value occurs, which is counted part by part and added up: so a profile of many
-files is that of their rows together, to the bit. Exact: distinct values are counted, quantiles are of all
-rows. Sums are rounded once (``math.fsum``; Shewchuk, "Adaptive precision floating-point arithmetic", 1997),
-so that neither order nor parts matter.
+It is made part by part, of how often each text occurs and of the sorted numbers of one column at a time: so
+the profile of many files is that of their rows together, to the bit. Exact: distinct values are counted,
+quantiles are of all rows. Sums are rounded once, so that neither order nor parts matter (``math.fsum``:
+Shewchuk, "Adaptive precision floating-point arithmetic", 1997).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,13 @@ from nenrin.data.times import EVENT, KNOWN
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 PART = 2_000_000
 """Rows that are counted at a time."""
+MOST = 20_000_000
+"""Different texts, beyond which they are not counted."""
 
 _TOP = 10
 _BINS = 20
 _CHUNK = 2**16
+_WIDE = (pl.Decimal, pl.Int128, pl.UInt128)  # wider than numpy's numbers
 
 
 def profile(frame: pl.DataFrame) -> dict[str, Any]:
@@ -58,7 +62,7 @@ def column(series: pl.Series) -> dict[str, Any]:
 def column_of_files(manifest: Manifest, store: ContentStore, name: str) -> dict[str, Any]:
     """The profile of one column of a version: :func:`column` of all its rows.
 
-    Memory is for its different values and ``PART`` rows, however many there are.
+    In memory are one column's numbers, 8 bytes a row, or its different texts.
     """
     return _of(
         read_stretch(manifest, store, part, [name])[name] for part in stretches(manifest, PART)
@@ -67,62 +71,93 @@ def column_of_files(manifest: Manifest, store: ContentStore, name: str) -> dict[
 
 def _of(parts: Iterator[pl.Series]) -> dict[str, Any]:
     """The profile of what the parts of a column hold together; there is at least one."""
-    counter: _Counter | None = None
-    for part in parts:
-        counter = counter or _Counter(part.dtype)
-        counter.add(part)
-    assert counter is not None
-    kind, counts = _kind(counter.dtype), counter.counts()
-    result: dict[str, Any] = {
+    first = next(parts)
+    kind = _kind(first.dtype)
+    collected = _Ordered() if kind in ("number", "time") else _Counted(first.dtype)
+    nulls = 0
+    for part in chain([first], parts):
+        nulls += part.null_count()
+        collected.add(part.drop_nulls())
+    distinct, found = collected.found(kind)
+    return {
         "kind": kind,
-        "type": str(counter.dtype),
-        "nulls": counter.nulls,
-        "distinct": None if counter.is_nested else counts.height,
+        "type": str(first.dtype),
+        "nulls": nulls,
+        "distinct": distinct,
+        **found,
     }
-    if counts.is_empty():
-        return result
-    values, count = counts["value"], counts["count"].to_numpy()
-    match kind:
-        case "number":
-            return result | _numbers(values.cast(pl.Float64).to_numpy() + 0.0, count)
-        case "boolean":
-            return result | {"mean": int(count[values.to_numpy()].sum()) / int(count.sum())}
-        case "text":
-            return result | {"top": _top(counts)}
-        case "time":
-            return result | {"min": _iso(values.min()), "max": _iso(values.max())}
-    return result
 
 
-class _Counter:
-    """How often each value of a column occurs. Of nested values only the nulls are counted."""
+class _Ordered:
+    """All values of a column of numbers or times: 8 bytes a row, 16 at most on the way."""
+
+    def __init__(self) -> None:
+        self._arrays: list[np.ndarray] = []
+        self._ends: list[Any] = []
+
+    def add(self, part: pl.Series) -> None:
+        """Take a part without nulls."""
+        if part.dtype in _WIDE:
+            part = part.cast(pl.Float64)
+        self._ends += [] if part.is_empty() else [part.min(), part.max()]
+        self._arrays.append(part.to_physical().to_numpy())
+
+    def found(self, kind: str) -> tuple[int, dict[str, Any]]:
+        """How many different values there are, and what is told of them."""
+        values = np.concatenate(self._arrays)
+        self._arrays.clear()
+        values.sort()
+        missing = int(np.isnan(values).sum())  # they are sorted to the end, and count as one value
+        present = values[: values.size - missing]
+        distinct = int((present[1:] != present[:-1]).sum()) + bool(present.size) + bool(missing)
+        if not values.size:
+            return 0, {}
+        if kind == "time":
+            return distinct, {"min": _iso(min(self._ends)), "max": _iso(max(self._ends))}
+        return distinct, _numbers(present.astype(np.float64, copy=False), missing)
+
+
+class _Counted:
+    """How often each other value occurs: memory for the different ones. Nested values are not counted."""
 
     def __init__(self, dtype: pl.DataType) -> None:
-        self.dtype = dtype
-        self.is_nested = dtype.is_nested() or dtype == pl.Binary
-        self.nulls = 0
+        self._dtype = dtype
+        self._stopped = dtype.is_nested() or dtype == pl.Binary
         self._counts = self._of(pl.Series([], dtype=dtype))
         self._waiting: list[pl.DataFrame] = []
 
     def add(self, part: pl.Series) -> None:
-        """Count a part; parts are merged when they outgrow what was merged before."""
-        self.nulls += part.null_count()
-        if self.is_nested:
+        """Count a part without nulls; parts are merged when they outgrow what was merged before."""
+        if self._stopped:
             return
         self._waiting.append(self._of(part))
         if sum(each.height for each in self._waiting) > max(PART, self._counts.height):
-            self.counts()
+            self._merge()
 
-    def counts(self) -> pl.DataFrame:
-        """``value``, each once and no null, and ``count``."""
+    def found(self, kind: str) -> tuple[int | None, dict[str, Any]]:
+        """How many different values there are, None if they were not counted; and what is told of them."""
+        self._merge()
+        if self._stopped:
+            return None, {}
+        counts = self._counts
+        if counts.is_empty() or kind == "other":
+            return counts.height, {}
+        if kind == "text":
+            return counts.height, {"top": _top(counts)}
+        true = counts.filter(pl.col("value"))["count"].sum()
+        return counts.height, {"mean": int(true) / int(counts["count"].sum())}
+
+    def _merge(self) -> None:
         if self._waiting:
             merged = pl.concat([self._counts, *self._waiting]).group_by("value")
             self._waiting = []
             self._counts = merged.agg(pl.col("count").sum())
-        return self._counts
+        if self._counts.height > MOST:
+            self._stopped = True
+            self._counts = self._counts.clear()
 
     def _of(self, part: pl.Series) -> pl.DataFrame:
-        frame = pl.DataFrame({"value": part if not self.is_nested else part.clear()}).drop_nulls()
+        frame = pl.DataFrame({"value": part.clear() if self._stopped else part})
         return frame.group_by("value").agg(pl.len().cast(pl.Int64).alias("count"))
 
 
@@ -134,60 +169,44 @@ def _kind(kind: pl.DataType) -> str:
     return {pl.Boolean: "boolean", pl.String: "text"}.get(type(kind), "other")
 
 
-def _numbers(values: np.ndarray, count: np.ndarray) -> dict[str, Any]:
-    """Of different values, float64[n], that occur int64[n] times."""
-    order = np.argsort(values)
-    values, count = values[order], count[order]
-    finite = np.isfinite(values)
-    nans, rows = int(count[np.isnan(values)].sum()), int(count.sum())
-    values, count = values[finite], count[finite]
-    total = int(count.sum())
-    result: dict[str, Any] = {"nans": nans, "infinite": rows - nans - total}
-    if not total:
+def _numbers(values: np.ndarray, nans: int) -> dict[str, Any]:
+    """Of sorted values, float64[n], beside which there are ``nans``."""
+    finite = values[np.isfinite(values)]
+    result: dict[str, Any] = {"nans": nans, "infinite": values.size - finite.size}
+    if not finite.size:
         return result
-    low, high = float(values[0]), float(values[-1])
-    mean = _sum(values, count) / total
-    with np.errstate(over="ignore"):
-        std = math.sqrt(_sum((values - mean) ** 2, count) / total)
+    finite += 0.0  # one zero, whichever came first
+    low, high = float(finite[0]), float(finite[-1])
+    mean = _sum(finite) / finite.size
+    std = math.sqrt(_sum(finite, mean) / finite.size)
     result |= {"min": low, "max": high, "mean": mean, "std": std}
-    result["quantiles"] = _quantiles(values, np.cumsum(count))
+    result["quantiles"] = {str(level): _quantile(finite, level) for level in QUANTILES}
     if math.isfinite(high - low):
-        counts, edges = np.histogram(values, bins=_BINS if high > low else 1, weights=count)
-        result["histogram"] = {"edges": edges.tolist(), "counts": counts.astype(int).tolist()}
+        counts, edges = np.histogram(finite, bins=_BINS if high > low else 1)
+        result["histogram"] = {"edges": edges.tolist(), "counts": counts.tolist()}
     return result
 
 
-def _sum(values: np.ndarray, count: np.ndarray) -> float:
-    """The sum of ``values`` times ``count``, rounded once; infinite where it is too large on the way."""
-    # a value times a power of two is exact, and a count is a sum of those
-    bits = range(int(count.max()).bit_length())
-    parts = ((values[count >> bit & 1 == 1], 2.0**bit) for bit in bits)
+def _sum(values: np.ndarray, mean: float | None = None) -> float:
+    """The sum of values, or of their squared distances from ``mean``, rounded once; infinite if too large."""
+    pieces = (values[start : start + _CHUNK] for start in range(0, values.size, _CHUNK))
     try:
-        return math.fsum(
-            term
-            for part, power in parts
-            for start in range(0, part.size, _CHUNK)
-            for term in (part[start : start + _CHUNK] * power).tolist()
-        )
-    except (OverflowError, ValueError):
+        with np.errstate(over="ignore"):
+            return math.fsum(
+                term
+                for piece in pieces
+                for term in (piece if mean is None else (piece - mean) ** 2).tolist()
+            )
+    except OverflowError:
         return math.inf
 
 
-def _quantiles(values: np.ndarray, upto: np.ndarray) -> dict[str, float]:
-    """numpy's default quantiles (Hyndman and Fan, 1996, number 7) of sorted values.
-
-    Args:
-        values: float64[n], ascending.
-        upto: int64[n], how many rows have this value or a lesser one.
-    """
-    found = {}
-    for level in QUANTILES:
-        place = level * (int(upto[-1]) - 1)
-        below = math.floor(place)
-        two = np.searchsorted(upto, (below, math.ceil(place)), side="right")
-        low, high = values[two].tolist()
-        found[str(level)] = low + (high - low) * (place - below)
-    return found
+def _quantile(values: np.ndarray, level: float) -> float:
+    """numpy's default quantile (Hyndman and Fan, 1996, number 7) of sorted values."""
+    place = level * (values.size - 1)
+    below = math.floor(place)
+    low, high = float(values[below]), float(values[math.ceil(place)])
+    return low + (high - low) * (place - below)
 
 
 def _top(counts: pl.DataFrame) -> list[list[Any]]:
