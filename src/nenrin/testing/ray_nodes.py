@@ -132,8 +132,12 @@ def _wait(log: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def _free_port() -> int:
-    """A free port that Ray does not give to its workers (those are above 10000)."""
-    for port in range(6380, 9000):
+    """A free port that Ray does not give to its workers (those are above 10000).
+
+    Processes begin to look at places of their own: two that start a head at once do not meet.
+    """
+    first = 6380 + os.getpid() % 2000
+    for port in range(first, first + 500):
         with socket.socket() as found, suppress(OSError):
             found.bind(("", port))
             return port
