@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         "text",
         description="how logs are written; json: one object a line, with run, step and deployment",
     )
+    predictions_days: int = Field(
+        0, ge=0, description="days that logged predictions are kept; 0: all are kept"
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=0,
