@@ -202,6 +202,7 @@ class Preparer:
             shift=shift,
             zone=rows.tz,
             output="probability" if task.kind == "binary" else "prediction",
+            sticky=deployment.declared.sticky,
             lookup=lookup_of(deployment, state),
         )
         chosen = frame.row(frame.height - 1 if rows.time else 0, named=True)
