@@ -171,6 +171,7 @@ class Platform:
             executor=self._started,
             dispatcher=self._dispatcher,
             notes=self._told,
+            join_memory=int(settings.join_memory),
         )
         loop_states = SqlLoopStates()
         self.loop = LoopService(

@@ -29,6 +29,7 @@ from nenrin.core.errors import (
 API = "/api/"
 _CLOSED = "the handler is closed"
 _LEFT = "http.disconnect"
+_LEFT = "http.disconnect"
 
 _logger = logging.getLogger(__name__)
 
@@ -62,11 +63,11 @@ class ErrorsAsJson:
             try:
                 await send(message)
             except RuntimeError as error:
-                if _CLOSED in str(
-                    error
-                ):  # uvloop's word, before uvicorn knows that the client left
-                    raise ClientDisconnect from None
-                raise
+                if _CLOSED not in str(error):
+                    raise
+                while (await receive())["type"] != _LEFT:
+                    pass  # uvloop knows already that the client has left, uvicorn will in a moment
+                raise ClientDisconnect from None
 
         scope["app"] = self  # Starlette then raises its own 404 and 405, instead of writing text
         try:
