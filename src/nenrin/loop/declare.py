@@ -248,20 +248,20 @@ def deployment(
     """Declare what clients address, how it learns again, and how that goes out.
 
     Args:
-        model: of ``@nr.model`` or ``nr.import_model``.
+        model: a model declared by ``@nr.model`` or ``nr.import_model``.
         name: what clients address; the model's name when left out.
-        recipes: ``nr.history()``, ``nr.history(half_life=…)``, ``nr.trailing(…)``; else these three, and
-            the first alone where rows have no time or nothing is trained.
-        refresh: ``nr.every("7d", at="04:00")`` or ``nr.cron("0 4 * * 1")``; else every 7 days at midnight.
-        serve: ``"mixture"``: the recipes' fits and the anchor, in shares that follow their losses;
-            ``"champion"``: one version, as where rows have no time or nothing is trained.
+        recipes: ``nr.history()``, ``nr.history(half_life=…)``, ``nr.trailing(…)``; by default these three,
+            or the first where rows have no time, or nothing is trained.
+        refresh: ``nr.every("7d", at="00:00")``, the default, or ``nr.cron("0 4 * * 1")``.
+        serve: ``"mixture"``: the recipes' fits and the anchor answer together, in shares that follow their
+            losses day by day; ``"champion"``: one version answers.
         canary: percent of requests, stage by stage, for new code or another recipe; ends with 100.
-        settle: age at which labels count as complete; else measured on the first fit.
+        settle: age at which labels count as complete; measured on the first fit when left out.
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
-        missing: where no row has a request's key: ``"refuse"``, or raw values, ``{"plan": "basic"}``.
-        log: ``"fast"``: a kill may lose the last predictions; ``"durable"``: none that was answered.
+        missing: for a key that no row has: ``"refuse"`` (422), or raw values, ``{"age": 40}``, others null.
+        log: ``"fast"``: written after the answer; ``"durable"``: answered once it is on the disk.
         sticky: a column of the rows, or a header, that requests stick by; the rows' key when left out.
         fallback: what is answered where neither the champion nor the version before it can.
 
