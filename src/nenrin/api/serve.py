@@ -269,5 +269,6 @@ def _beat(holder: Holder, environment: str, online: _Online, stop: threading.Eve
 
 
 def _turn(platform: Platform, environment: str, online: _Online) -> None:
+    platform.uncompile(environment)
     platform.loop.tick(environment)
     online.fill()

@@ -57,6 +57,12 @@ class Settings(BaseSettings):
         "text",
         description="how logs are written; json: one object a line, with run, step and deployment",
     )
+    rescore: int = Field(
+        1_000,
+        ge=0,
+        description="one request in so many that a compiled model answers is answered by its original too,"
+        " and compared; 0: none",
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=0,

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nenrin.core.errors import NenrinError, UnavailableError
 from nenrin.core.timer import Timer
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import invocations, openinference
 from nenrin.serving.plane.answering import Asked, answer
@@ -42,16 +43,22 @@ class Plane:
         log: where predictions are kept; closed with the app.
         control: passes on everything that is not answered here.
         timer: measures latency.
+        rescoring: compares compiled models with their originals.
     """
 
     def __init__(
-        self, table: RouteTable, log: LiveLog, control: ControlProxy, timer: Timer
+        self,
+        table: RouteTable,
+        log: LiveLog,
+        control: ControlProxy,
+        timer: Timer,
+        rescoring: Rescoring | None = None,
     ) -> None:
         self._table = table
         self._log = log
         self._control = control
         self._timer = timer
-        self._metrics = PlaneMetrics(table, log)
+        self._metrics = PlaneMetrics(table, log, rescoring)
         self._loaded = asyncio.Event()
 
     def app(self, token: str | None = None) -> ASGIApp:

@@ -14,6 +14,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.answering import Answers
 from nenrin.serving.plane.table import RouteTable
@@ -26,7 +27,7 @@ class PlaneMetrics:
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, table: RouteTable, log: LiveLog) -> None:
+    def __init__(self, table: RouteTable, log: LiveLog, rescoring: Rescoring | None = None) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "nenrin_requests",
@@ -47,7 +48,7 @@ class PlaneMetrics:
             ["deployment", "version"],
             registry=self._registry,
         )
-        self._registry.register(_State(table, log))
+        self._registry.register(_State(table, log, rescoring))
 
     def answered(self, deployment: str, protocol: str, seconds: float, answers: Answers) -> None:
         """A request was answered."""
@@ -69,9 +70,10 @@ class PlaneMetrics:
 class _State(Collector):
     """What others count, read when asked."""
 
-    def __init__(self, table: RouteTable, log: LiveLog) -> None:
+    def __init__(self, table: RouteTable, log: LiveLog, rescoring: Rescoring | None) -> None:
         self._table = table
         self._log = log
+        self._rescoring = rescoring
 
     def collect(self) -> Iterator[Metric]:
         counts = self._log.counts
@@ -81,6 +83,12 @@ class _State(Collector):
             ("lost", counts.lost, "Predictions that a kill took before they were written"),
         ):
             yield CounterMetricFamily(f"nenrin_prediction_log_{name}", what, value=value)
+        if self._rescoring is not None:
+            for name, value, what in (
+                ("rescored", self._rescoring.rescored, "Requests that an original answered again"),
+                ("breaches", self._rescoring.breaches, "Compiled forms that were given up"),
+            ):
+                yield CounterMetricFamily(f"nenrin_compiled_{name}", what, value=value)
         ready = GaugeMetricFamily(
             "nenrin_deployment_ready", "1: what the route names is served", labels=["deployment"]
         )

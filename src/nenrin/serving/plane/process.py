@@ -21,6 +21,7 @@ from nenrin.core.calendar import Calendar
 from nenrin.core.errors import ConflictError
 from nenrin.core.lock import FolderLock
 from nenrin.core.timer import Timer
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.drain import Draining, DrainingServer
@@ -60,6 +61,7 @@ class PlaneParts(msgspec.Struct, frozen=True, kw_only=True):
     loader: Loader
     calendar: Calendar
     timer: Timer
+    rescoring: Rescoring | None = None
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -112,7 +114,8 @@ def run_plane(
     log = LiveLog(settings.predictions)
     parts = parts_of(settings)
     table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
-    plane = Plane(table, log, ControlProxy(settings.control), parts.timer)
+    control = ControlProxy(settings.control)
+    plane = Plane(table, log, control, parts.timer, parts.rescoring)
     app = Draining(plane.app(settings.token))
     config = uvicorn.Config(
         app,

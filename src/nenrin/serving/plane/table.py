@@ -36,6 +36,7 @@ class Served:
         reader: reads its requests.
         router: deals keys to variants.
         runtimes: one a variant of the route, in its order.
+        forms: which form of its models answers in each version.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Served:
         self.reader = reader
         self.router = Router(live.deployment.route)
         self.runtimes = runtimes
+        self.forms = live.forms
         self._stands_at = live.stands_at
         self._calendar = calendar
 
@@ -180,7 +182,7 @@ class RouteTable:
         opened: list[Runtime] = []
         for variant in deployment.route.variants:
             try:
-                runtime = _loaded_before(before, variant) or self._open(live, reader, variant)
+                runtime = _loaded_before(before, live, variant) or self._open(live, reader, variant)
             except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
                 _say(variant.version, error)
@@ -212,8 +214,10 @@ def _say(version: str, error: Exception) -> None:
         _logger.error("version %s does not load", version, exc_info=error)
 
 
-def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:
+def _loaded_before(before: Served | None, live: LiveRoute, variant: Variant) -> Runtime | None:
     """The variant's runtime in the table that is served, if it answers in the same way."""
+    if before and before.forms.get(variant.version) != live.forms.get(variant.version):
+        return None
     for runtime in before.runtimes if before else ():
         if msgspec.structs.replace(runtime.variant, weight=variant.weight) == variant:
             return runtime
