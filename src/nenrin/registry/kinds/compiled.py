@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import logging
-import tempfile
 import threading
 from collections.abc import Mapping
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -81,22 +78,13 @@ class CompiledForms:
 
     def _library(self, outcome: Outcome) -> ctypes.CDLL:
         here = outcome.library.get(kernel.machine())
-        return kernel.opened(self._store.file(here)) if here else _built()
-
-
-@functools.cache
-def _built() -> ctypes.CDLL:
-    """The library, compiled here: the form was made on another kind of machine."""
-    data = kernel.built()
-    if data is None:
-        raise UnavailableError(
-            f"the form was compiled for another machine than {kernel.machine()}",
-            hint="install a C compiler (cc), or let the original serve",
-        )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "walk.so"
-        path.write_bytes(data)
-        return kernel.opened(path)  # the mapping outlives the file
+        data = self._store.get(here) if here else kernel.built()
+        if data is None:
+            raise UnavailableError(
+                f"its form was compiled for another machine than {kernel.machine()}",
+                hint="install a C compiler (cc), or let the original serve",
+            )
+        return kernel.opened(data)
 
 
 class CompiledAnswerer:

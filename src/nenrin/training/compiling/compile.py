@@ -73,8 +73,7 @@ def compile_model(context: WorkerContext, job: CompileJob) -> Outcome:
     artefact, table = open_model(context, job.model), open_table(context, job.table)
     try:
         rows = _rows(artefact, table, job)
-        kept = context.store.put(library)
-        outcome = _compiled(context, artefact, rows, kept, job.seed)
+        outcome = _compiled(context, artefact, rows, library, job.seed)
     except NotCompiledError as error:
         return refused(f"not known to the compiler: {error}")
     except NenrinError as error:
@@ -105,13 +104,13 @@ def _rows(artefact: Artefact, table: RowTable, job: CompileJob) -> np.ndarray:
 
 
 def _compiled(
-    context: WorkerContext, artefact: Artefact, rows: np.ndarray, library: str, seed: int
+    context: WorkerContext, artefact: Artefact, rows: np.ndarray, library: bytes, seed: int
 ) -> Outcome:
     specs, readout = artefact.header.columns, read(artefact)
     original = _asked(artefact)
     data = form_of(readout, refused_by(original, specs, rows)).dumps()
     parity = compare(
-        Compiled(data, kernel.opened(context.store.file(library))),
+        Compiled(data, kernel.opened(library)),
         original,
         readout,
         specs,
@@ -125,7 +124,7 @@ def _compiled(
         form=FORM,
         admitted=True,
         content=context.store.put(data),
-        library={kernel.machine(): library},
+        library={kernel.machine(): context.store.put(library)},
         parity=parity,
     )
 

@@ -20,7 +20,8 @@ _SECONDS = 60
 
 def machine() -> str:
     """What a compiled library is for: system, architecture and C library."""
-    return f"{sys.platform}-{platform.machine()}-{platform.libc_ver()[0] or 'libc'}"
+    architecture = platform.machine().replace("_", "-")
+    return f"{sys.platform}-{architecture}-{platform.libc_ver()[0] or 'libc'}"
 
 
 @functools.cache
@@ -43,13 +44,18 @@ def built() -> bytes | None:
 
 
 @functools.cache
-def opened(path: Path) -> ctypes.CDLL:
-    """The library in a file.
+def opened(data: bytes) -> ctypes.CDLL:
+    """A compiled library, loaded once a process.
+
+    It is loaded from a copy of its own: a file that is written anew under a loaded library ends the process.
 
     Raises:
         OSError: it is not for this machine.
     """
-    library = ctypes.CDLL(str(path))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "walk.so"
+        path.write_bytes(data)
+        library = ctypes.CDLL(str(path))  # what is loaded outlives the file
     library.nenrin_walk.restype = ctypes.c_int64
     library.nenrin_walk.argtypes = (
         ctypes.c_void_p,

@@ -23,7 +23,7 @@ _PLACES = 8
 _EXTREMES = (0.0, -0.0, 1e-35, -1e-35, 1e-300, -1e-300, 1e300, -1e300, np.inf, -np.inf)
 
 
-class Parity(msgspec.Struct, frozen=True, kw_only=True):
+class Parity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How alike two forms of a model answer.
 
     Attributes:

@@ -76,7 +76,7 @@ static int in_set(const uint32_t *set, double x, int outside) {
     if (x <= -1 || x >= (double)set[0])
         return outside;
     int64_t place = (int64_t)x;
-    if (x < 0 && outside)
+    if (x < 0 && outside) /* LightGBM cuts -0.7 down to 0; to XGBoost it is no category */
         return 1;
     return set[1 + place / 32] >> (place % 32) & 1;
 }
