@@ -232,9 +232,10 @@ def makers() -> dict[str, Make]:
 
 NAMES = (
     "lightgbm", "lightgbm zero", "lightgbm one leaf", "lightgbm dart", "lightgbm regression",
-    "lightgbm poisson", "lightgbm of three", "xgboost", "xgboost categories", "xgboost one by one", "xgboost regression",
-    "xgboost poisson", "xgboost of three", "xgboost numpy", "histograms", "histograms categories",
-    "histograms regression", "histograms poisson", "histograms of three", "forest", "forest of three",
-    "forest regression", "extra trees", "tree", "gradients", "gradients of three", "gradients regression",
-    "piped histograms", "piped polars", "piped forest", "piped lightgbm", "piped xgboost",
+    "lightgbm poisson", "lightgbm of three", "xgboost", "xgboost categories", "xgboost one by one",
+    "xgboost regression", "xgboost poisson", "xgboost of three", "xgboost numpy", "histograms",
+    "histograms categories", "histograms regression", "histograms poisson", "histograms of three",
+    "forest", "forest of three", "forest regression", "extra trees", "tree", "gradients",
+    "gradients of three", "gradients regression", "piped histograms", "piped polars",
+    "piped forest", "piped lightgbm", "piped xgboost",
 )  # fmt: skip

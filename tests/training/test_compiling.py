@@ -49,7 +49,7 @@ def test_every_kind_of_model_answers_the_same_compiled(name: str) -> None:
     assert found.left <= sum(9 for each in refused if each)
 
 
-@pytest.mark.parametrize("name", ["histograms", "forest"])
+@pytest.mark.parametrize("name", ["histograms", "xgboost"])
 def test_a_threshold_that_is_off_by_one_bit_is_found(name: str) -> None:
     artefact = forests.makers()[name]()
     specs, original = artefact.header.columns, _asked(artefact)
@@ -60,7 +60,7 @@ def test_a_threshold_that_is_off_by_one_bit_is_found(name: str) -> None:
     )
     one = np.nextafter(np.float32(tree.threshold[amount]), np.float32(np.inf))
     tree.threshold[amount] = (
-        one if name == "forest" else np.nextafter(tree.threshold[amount], np.inf)
+        one if name == "xgboost" else np.nextafter(tree.threshold[amount], np.inf)
     )
     wrong = forests.laid_out(readout, 4, refused_by(original, specs, rows))
     found = compare(wrong, original, readout, specs, rows, classes=True, seed=0)
