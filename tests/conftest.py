@@ -23,6 +23,21 @@ settings.register_profile("thorough", settings.get_profile("repeatable"), max_ex
 settings.load_profile("repeatable")  # for more: pytest --hypothesis-profile=thorough
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together where several processes share them out (``make test``)."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_together(item)))
+
+
+def _together(item: pytest.Item) -> str:
+    """What is costly to start is started once; else a file's tests share what its fixtures made."""
+    if "ray_cluster" in getattr(item, "fixturenames", ()):
+        return "ray"
+    if "flights" in item.path.parent.name:
+        return "flights"
+    return str(item.path)
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(("NENRIN_", "AWS_"))]:

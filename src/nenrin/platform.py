@@ -77,12 +77,12 @@ from nenrin.registry.forms import ServedForms
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.service import RegistryService
-from nenrin.serving.livelog import copy_log
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.recalibrated import Recalibrated
 from nenrin.serving.router import Variant
+from nenrin.serving.segments import copy_log
 from nenrin.serving.service import ServingService
 from nenrin.stats.platt import Platt
 
@@ -209,6 +209,7 @@ class Platform:
                 states=loop_states,
                 explaining=Explaining(replay, self._started),
                 calendar=self.calendar,
+                deployments=SqlDeployments(),
             ),
         )
         self.exports = Exports(self.store, self.projects.follows, from_folders)

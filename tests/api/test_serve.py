@@ -21,6 +21,7 @@ from nenrin.api.serve import _Online, serve
 from nenrin.core.errors import ConflictError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
+from nenrin.serving.segments import worker_folder
 from tests.api.fakes import FakePlatform
 from tests.api.serving_here import parts_of
 
@@ -55,7 +56,7 @@ def up(settings: Settings) -> Iterator[Up]:
 
 
 def _plane(settings: Settings) -> Any:
-    return FolderLock(predictions_folder(settings.state_folder)).held_by()
+    return FolderLock(worker_folder(predictions_folder(settings.state_folder), 0)).held_by()
 
 
 def _status(url: str) -> Any:

@@ -48,7 +48,8 @@ class Folder:
             self.write(number)
 
     def _log(self, to: Path) -> None:
-        (to / "0.ndjson").write_bytes(b"{}\n")
+        (to / "0").mkdir()
+        (to / "0" / "0.ndjson").write_bytes(b"{}\n")
 
     def write(self, number: int) -> None:
         leaf = self.store.put(f"leaf {number}".encode())
@@ -85,7 +86,7 @@ def test_there_and_back(folder: Folder, tmp_path: Path, name: str) -> None:
     assert set(store.digests()) == set(folder.store.digests()) - {folder.stray}
     for digest in store.digests():
         store.verify(digest)
-    assert (to / "predictions" / "0.ndjson").read_bytes() == b"{}\n"
+    assert (to / "predictions" / "0" / "0.ndjson").read_bytes() == b"{}\n"
     assert not list(folder.root.glob("scratch/*"))
 
 
@@ -216,7 +217,7 @@ def test_a_backup_writes_nowhere_else(folder: Folder, tmp_path: Path, name: str)
     (tmp_path / "kept" / "backup.json").write_text(json.dumps(manifest))
     with pytest.raises(IntegrityError, match="holds no file"):
         back(tmp_path / "kept", tmp_path / "to")
-    assert made.files.keys() == {"predictions/0.ndjson"}
+    assert made.files.keys() == {"predictions/0/0.ndjson"}
 
 
 def test_a_newer_form_is_said(folder: Folder, tmp_path: Path) -> None:

@@ -131,3 +131,26 @@ def test_a_dataset_function_takes_nothing():
             return since
 
     assert raised.value.where.startswith(__file__)
+
+
+@pytest.mark.parametrize(
+    ("personal", "said"),
+    [
+        ({"email": "md5"}, "does not say how columns are masked"),
+        ({"email": None}, "does not say how columns are masked"),
+        ({"": "hash"}, "does not say how columns are masked"),
+        (["email"], "does not say how columns are masked"),
+        ({"id": "drop"}, "drops 'id', which is the key"),
+    ],
+)
+def test_wrong_words_for_what_is_personal_are_refused(personal, said):
+    with pytest.raises(ProjectError, match=said) as raised:
+        file("x.csv", key="id", personal=personal)
+    assert raised.value.hint
+    assert raised.value.where.startswith(f"{__file__}:")
+
+
+def test_what_is_personal_is_kept():
+    personal = {"id": "hash", "name": "drop"}
+    assert file("x.csv", key="id", personal=personal).declared.personal == personal
+    assert weather.declared.personal == {}

@@ -9,11 +9,13 @@ from typing import Any
 import httpx2
 
 from nenrin.platform import plane_parts
-from nenrin.serving.livelog import LiveLog, Prediction, read_predictions
+from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.process import PlaneSettings
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.prediction import Prediction
+from nenrin.serving.segments import read_predictions
 
 
 class PlaneHere:

@@ -25,6 +25,7 @@ from nenrin.api.folder import predictions_folder
 from nenrin.cli.app import main
 from nenrin.core.lock import FolderLock
 from nenrin.core.timer import SystemTimer
+from nenrin.serving.segments import worker_folder
 
 NENRIN = (sys.executable, "-m", "nenrin")
 _READY = re.compile(r"^serving \S+ at (http://[^\s,]+),", re.MULTILINE)
@@ -175,7 +176,7 @@ def _checked(words: Sequence[str], done: Done, code: int | None) -> Done:
 
 def plane_of(folder: Path) -> int | None:
     """The process id of the folder's data plane."""
-    return FolderLock(predictions_folder(folder / ".nenrin")).held_by() or None
+    return FolderLock(worker_folder(predictions_folder(folder / ".nenrin"), 0)).held_by() or None
 
 
 def wait_for(holds: Callable[[], bool], seconds: float) -> None:

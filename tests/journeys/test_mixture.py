@@ -11,7 +11,7 @@ import pytest
 from nenrin.api.folder import predictions_folder
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
-from nenrin.serving.livelog import read_predictions
+from nenrin.serving.segments import read_predictions
 from tests.journeys.shell import Shell, Up, wait_for
 from tests.journeys.small.growing import PROJECT, write
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from nenrin.serving.livelog import read_predictions
+from nenrin.serving.segments import read_predictions
 from tests.journeys.shell import Done, Shell, Up, plane_of, wait_for
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights" / "project.py"

@@ -50,6 +50,14 @@ def test_a_wrong_value_is_said_with_its_line(said: str, word: Callable[[], objec
     assert raised.value.hint.startswith("write ")
 
 
+def test_the_log_is_fast_or_durable() -> None:
+    assert deployment(late).declared.log == "fast"
+    assert deployment(late, log="durable").declared.log == "durable"
+    with pytest.raises(ProjectError, match="log='slow' is not known") as raised:
+        deployment(late, log="slow")
+    assert raised.value.hint == "one of fast, durable"
+
+
 def test_right_values() -> None:
     declared = deployment(
         late,

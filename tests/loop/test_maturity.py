@@ -17,7 +17,7 @@ from nenrin.loop.maturity import needs
 from nenrin.loop.maturity.assessing import RECENT, SCALES, UNKNOWN, assess, look_at, spelled
 from nenrin.loop.maturity.facts import Answers, Declared, Facts, Snapshot
 from nenrin.loop.maturity.items import Item, Need, Next
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.prediction import Prediction
 
 NOW = 1_000 * DAY
 ITEMS = {item.id: item for scale in SCALES for item in scale.items}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nenrin.project.explaining import blended, who_answered
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Member
 from nenrin.stats.platt import Platt
 from nenrin.training.explanations import Explanation

@@ -215,3 +215,9 @@ def test_an_unknown_example_names_those_there_are(tmp_path: Path):
     with pytest.raises(NotFoundError) as raised:
         write_example(tmp_path, "nothing")
     assert "flights" in raised.value.hint
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no file .*customers\.csv") as refused:
+        infer(tmp_path / "customers.csv", "churned")
+    assert "project file" not in str(refused.value.hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
@@ -12,7 +13,8 @@ from nenrin.data.declare import dataset
 from nenrin.data.service import DataService
 from nenrin.data.versions import DatasetVersion
 from nenrin.project.labelled import Closing, label_of
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.masks import Masks
+from nenrin.serving.prediction import Prediction
 from nenrin.training.declare import Model, model
 
 ASKED = 10 * HOUR  # in the block from 9 to 12; it closes two hours later
@@ -84,7 +86,14 @@ def frame(*rows: tuple[str, int, int], **columns: list[Any]) -> pl.DataFrame:
 FLIGHTS = frame(("1", 9 * HOUR, 0), ("7", ASKED, ASKED))
 
 
-def ask(data: Data, key: str = r"a\|b|7", of: Model = delay, now: int = NEVER) -> dict[str, Any]:
+def ask(
+    data: Data,
+    key: str = r"a\|b|7",
+    of: Model = delay,
+    now: int = NEVER,
+    masked: tuple[str, ...] = (),
+    masks: Masks | None = None,
+) -> dict[str, Any]:
     asked = Prediction(
         number=1,
         id="prediction-1",
@@ -97,9 +106,10 @@ def ask(data: Data, key: str = r"a\|b|7", of: Model = delay, now: int = NEVER) -
         answer=0.5,
         row={},
         features={},
+        masked=masked,
     )
     closing = Closing(settle=2 * HOUR, now=now)
-    return label_of(cast(DataService, data), "dev", of, asked, closing)
+    return label_of(cast(DataService, data), "dev", of, asked, closing, masks or Masks(Path()))
 
 
 def arrived(*told: tuple[int, str | None]) -> Data:
@@ -123,6 +133,16 @@ def test_a_label_came_in_time_or_late(known: int, state: str, says: str) -> None
     assert told["of"] == "arrivals.late == 'yes'"
     assert told["closes"] == "1970-01-01T14:00:00Z"
     assert told["from"] == {"dataset": "arrivals", "number": 2, "version": "data-arrivals"}
+
+
+def test_a_hashed_part_of_a_key_finds_the_label(tmp_path: Path) -> None:
+    masks = Masks(tmp_path)
+    data, key = arrived((11 * HOUR, "yes")), {"shop": "a|b", "id": "7"}
+    for rules in ({"id": "hash"}, {"shop": "hash"}, {"shop": "hash", "id": "hash"}):
+        hashed = masks.key(r"a\|b|7", ["shop", "id"], key, rules)
+        told = ask(data, hashed, masks=masks, masked=(*rules, "other"))
+        assert (told["label"], told["state"], told["key"]) == (1.0, "in time", hashed)
+        assert ask(data, r"a\|b|7", masks=masks, masked=tuple(rules))["state"] == "row not loaded"
 
 
 def test_corrections_follow_the_first_label() -> None:

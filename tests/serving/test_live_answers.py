@@ -18,11 +18,12 @@ from nenrin.features.declare import feature_view
 from nenrin.features.service import FeatureSet
 from nenrin.registry.kinds import RowAnswerer
 from nenrin.registry.kinds.model import ModelAnswerer
-from nenrin.serving.livelog import LiveLog, read_predictions
+from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.router import Variant
+from nenrin.serving.segments import read_predictions
 from nenrin.serving.signature import RequestSignature
 from nenrin.training.artefact import Artefact, dump
 from nenrin.training.columns import encode

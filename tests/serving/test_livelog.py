@@ -7,40 +7,17 @@ import pytest
 
 from nenrin.core.errors import ConflictError
 from nenrin.serving import livelog
-from nenrin.serving.livelog import (
-    Counts,
-    LiveLog,
-    Prediction,
-    copy_log,
-    prediction_id,
-    read_counts,
-    read_predictions,
-)
-
-
-def predict(log: LiveLog) -> Prediction:
-    number = log.issue()
-    prediction = Prediction(
-        number=number,
-        id=prediction_id("delay", "UA-1", 5, number),
-        deployment="delay",
-        version="v1",
-        variant=0,
-        key="UA-1",
-        asked=5,
-        at=6,
-        answer=0.25,
-        row={"distance": 1400.0},
-        features={"far": False},
-    )
-    log.append(prediction)
-    return prediction
+from nenrin.serving.livelog import LiveLog
+from nenrin.serving.prediction import prediction_ids
+from nenrin.serving.segments import Counts, copy_log, read_counts, read_predictions
+from tests.serving.logging_here import predict
 
 
 def killed(log: LiveLog) -> None:
     """What ``kill -9`` leaves behind: nothing that waits is written."""
     log._waiting.clear()
-    log._stop.set()
+    log._closing = True
+    log._wake.set()
     log._writer.join()
     log._lock.release()
 
@@ -56,7 +33,7 @@ def _never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_predictions_come_back(tmp_path: Path) -> None:
     log = LiveLog(tmp_path)
-    made = [predict(log) for _ in range(3)]
+    made = [*predict(log), *predict(log, 2)]
     log.close()
     assert list(read_predictions(tmp_path)) == made
     assert read_counts(tmp_path) == Counts(3, 0, 0)
@@ -72,7 +49,7 @@ def test_a_kill_is_counted_and_numbers_go_on(tmp_path: Path) -> None:
 
     log = LiveLog(tmp_path)
     assert log.counts == Counts(issued=3, dropped=0, lost=2)
-    assert predict(log).number == 4
+    assert predict(log)[0].number == 4
     log.close()
     assert numbers(tmp_path) == [1, 4]
 
@@ -104,7 +81,7 @@ def test_counters_lost_in_a_power_cut_give_no_number_twice(tmp_path: Path) -> No
     log.close()
     (tmp_path / "counters").unlink()
     log = LiveLog(tmp_path)
-    assert predict(log).number == 4
+    assert predict(log)[0].number == 4
     log.close()
 
 
@@ -170,11 +147,10 @@ def test_a_folder_without_a_log(tmp_path: Path) -> None:
 
 
 def test_ids_are_derived() -> None:
-    assert prediction_id("delay", "a", 1, 1) == prediction_id("delay", "a", 1, 1)
-    ids = {
-        prediction_id(*parts) for parts in [("d", "a", 1, 1), ("d", "a", 1, 2), ("d", "b", 1, 1)]
-    }
-    assert len(ids) == 3
+    assert prediction_ids("delay", 1, "", 1, 2) == prediction_ids("delay", 1, "", 1, 2)
+    askings = [("delay", 1, "", 1), ("delay", 1, "0", 1), ("delay", 1, "1", 1), ("d", 1, "1", 2)]
+    ids = [each for asking in askings for each in prediction_ids(*asking, 300)]
+    assert len({*ids}) == 1_200
 
 
 def test_a_copy_of_a_log_that_goes_on_loses_nothing(tmp_path: Path) -> None:

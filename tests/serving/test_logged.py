@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nenrin.serving import livelog
-from nenrin.serving.livelog import LiveLog, Prediction
+from nenrin.serving.livelog import LiveLog
 from nenrin.serving.logged import (
     Answered,
     Tally,
@@ -17,7 +17,8 @@ from nenrin.serving.logged import (
     first_and_newest,
     tally,
 )
-from nenrin.serving.router import Member
+from nenrin.serving.router import Member, Variant
+from tests.serving.logging_here import answered
 
 
 @pytest.fixture(autouse=True)
@@ -29,11 +30,18 @@ def log(folder: Path, *predictions: dict[str, Any], segment_bytes: int = 2**20) 
     """Write predictions, each by a log of its own, so that segments can be small."""
     for said in predictions:
         writer = LiveLog(folder, segment_bytes=segment_bytes)
-        number = writer.issue()
-        usual: dict[str, Any] = {"id": f"prediction-{number}", "version": "version-a", "at": number}
-        rest = {"variant": 0, "key": "k", "asked": 5, "answer": 0.5, "row": {}, "features": {}}
-        told = {**rest, **usual, **said}
-        writer.append(Prediction(number=number, deployment="delay", **told))
+        number = writer.counts.issued + 1
+        told = {"id": f"prediction-{number}", "version": "version-a", "at": number, **said}
+        variant = Variant(version=told["version"], members=told.get("members", ()))
+        request = answered(
+            writer,
+            at=told["at"],
+            ids=[told["id"]],
+            variants=(variant,),
+            values=[told.get("answer", 0.5)],
+            rows=[told.get("row", {})],
+        )
+        writer.append(request)
         writer.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from starlette.testclient import TestClient
 
 from nenrin.core.calendar import SimulatedCalendar
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.livelog import LiveLog, read_predictions
+from nenrin.serving.livelog import LiveLog
+from nenrin.serving.masks import LogRules
 from nenrin.serving.plane import app as plane_app
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.segments import read_predictions
 from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
 
 INPUTS = deployment("v0.25").request.example("delay", EXAMPLE)["body"]["inputs"]
@@ -351,6 +354,30 @@ def test_predictions_are_logged(setting: Setting) -> None:
     assert (first.asked, second.asked, second.at) == (1_372_717_800_000_000, end, end)
     assert first.row["distance"] == 1400.0
     assert second.features["asked"] == end
+
+
+def test_a_durable_answer_leaves_once_it_is_written(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting.routes.listed = [deployment("v0.25", log=LogRules(durable=True))]
+    setting.table.refresh()
+
+    def full(_file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with setting.client() as client:
+        answer = client.post("/invocations", json=EXAMPLE)
+        written = [each.id for each in read_predictions(setting.folder / "predictions")]
+        assert answer.json()["ids"] == written
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "fsync", full)
+            refused = client.post(INFER, json={"inputs": INPUTS})
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+        assert "No space left on device" in refused.json()["error"]
+        assert client.post("/invocations", json=EXAMPLE).status_code == 200
+        metrics = client.get("/metrics").text.splitlines()
+    assert "nenrin_prediction_log_dropped_total 1.0" in metrics
+    assert "nenrin_prediction_log_waiting 0.0" in metrics
 
 
 def test_metrics(client: TestClient) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from nenrin.core.errors import ConflictError
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.livelog import read_counts, read_predictions
 from nenrin.serving.plane.process import PlaneSettings, listen, retire, run_plane
+from nenrin.serving.segments import read_counts, read_predictions
 from tests.serving.fakes import EXAMPLE, FileRoutes, deployment, parts_of
 
 BODY = {"dataframe_records": [EXAMPLE]}

@@ -12,6 +12,7 @@ import pytest
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.instants import HOUR
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
 from nenrin.serving.signature import RequestSignature
@@ -177,6 +178,20 @@ def test_feature_states_move_on(service: ServingService, memory: Memory) -> None
     before = len(memory.events)
     service.set_features(memory, "delay", {"v1": "s1-later"})
     assert len(memory.events) == before
+
+
+def test_rules_of_the_log_change_by_an_event(service: ServingService, memory: Memory) -> None:
+    rules = LogRules(durable=True, row={"email": "hash"})
+    service.set_log(memory, "delay", LogRules())
+    service.set_log(memory, "unknown", rules)
+    assert kinds(memory) == ["deployment.created"]
+    service.set_log(memory, "delay", rules)
+    service.set_log(memory, "delay", rules)
+    assert kinds(memory) == ["deployment.created", "deployment.logged"]
+    assert memory.events[-1][2]["log"] == {"durable": True, "row": {"email": "hash"}}
+    assert service.show("dev", "delay").log == rules
+    service.canary(memory, "delay", "v2", 20, reason="new code")
+    assert service.show("dev", "delay").log == rules
 
 
 def test_freeze_and_unfreeze(service: ServingService, memory: Memory) -> None:

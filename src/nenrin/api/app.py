@@ -12,7 +12,18 @@ from nenrin.api.docs import serve_docs
 from nenrin.api.errors import answer_errors
 from nenrin.api.folder import log_file, work_folder
 from nenrin.api.origin import refuse_other_sites
-from nenrin.api.routes import audit, data, gates, loop, project, registry, serving, system, work
+from nenrin.api.routes import (
+    audit,
+    data,
+    gates,
+    loop,
+    predictions,
+    project,
+    registry,
+    serving,
+    system,
+    work,
+)
 from nenrin.api.unfinished import Unfinished
 from nenrin.api.verbs import do
 from nenrin.api.work import Works
@@ -20,7 +31,7 @@ from nenrin.api.work import Works
 if TYPE_CHECKING:
     from nenrin.platform import Platform
 
-_ROOMS = (system, project, data, registry, serving, gates, loop, audit, work)
+_ROOMS = (system, project, data, registry, serving, predictions, gates, loop, audit, work)
 
 
 def works_of(platform: Platform) -> Works:

@@ -63,10 +63,10 @@ class Client:
         """The page at ``path``."""
         return self._checked(self._send("GET", path, params=self._given(params))).text
 
-    def download(self, path: str, to: Path) -> dict[str, Any]:
+    def download(self, path: str, to: Path, **params: Any) -> dict[str, Any]:
         """Write the file at ``path`` to ``to``; gives what its header ``Nenrin-Export`` says."""
         part = to.with_name(f"{to.name}.part")
-        with self._http.stream("GET", quote(path), params=self._given({})) as answer:
+        with self._http.stream("GET", quote(path), params=self._given(params)) as answer:
             if answer.is_error:
                 answer.read()
             self._checked(answer)

@@ -65,6 +65,7 @@ class PlaneProcess:
             folder=settings.folder.absolute(),
             environment=settings.environment,
             predictions=predictions_folder(settings.state_folder),
+            predictions_days=settings.predictions_days,
             control=control_socket(settings.state_folder),
             token=settings.token.get_secret_value() if settings.token else None,
             log=settings.log,

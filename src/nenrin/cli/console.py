@@ -41,6 +41,11 @@ def show(
         tell(render(value), wrap=wrap)
 
 
+def show_line(value: Any, as_json: bool, render: Callable[[Any], str]) -> None:
+    """Print ``value`` in one line of a stream of them."""
+    _write(f"{encode(value).decode() if as_json else render(value)}\n")
+
+
 def tell(drawn: RenderableType, *, wrap: bool = True) -> None:
     """Print a result; a pipe gets it without the blanks that fill a terminal's lines."""
     if out.is_terminal:

@@ -104,6 +104,12 @@ class ConflictError(NenrinError):
     exit_code = 5
 
 
+class OvertakenError(ConflictError):
+    """Another change came first, of what this one was made from: nothing of it was written."""
+
+    code = "overtaken"
+
+
 class RefusedError(NenrinError):
     """A gate or a rule says no."""
 

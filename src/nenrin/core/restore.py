@@ -122,7 +122,8 @@ def _refuse_to_overwrite(
     state_folder: Path, database: Path, others: Collection[str], manifest: Manifest
 ) -> None:
     there = [database] if database.exists() else []
-    for file in (path for name in others for path in (state_folder / name).glob("*")):
+    found = (path for name in others for path in (state_folder / name).rglob("*"))
+    for file in (path for path in found if path.is_file()):
         expected = manifest.files.get(file.relative_to(state_folder).as_posix())
         if file.suffix != ".part" and (expected is None or digest_file(file) != expected):
             there.append(file)

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         "text",
         description="how logs are written; json: one object a line, with run, step and deployment",
     )
+    predictions_days: int = Field(
+        0, ge=0, description="days that logged predictions are kept; 0: all are kept"
+    )
     rescore: int = Field(
         1_000,
         ge=0,

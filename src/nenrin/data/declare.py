@@ -7,7 +7,7 @@ load. Whoever loads the project file finds the objects among the module's attrib
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -143,6 +143,7 @@ def dataset(
     time: str | None = None,
     tz: str | None = None,
     known: str | None = None,
+    personal: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[[], object]], Dataset]:
     """Declare the decorated function, which takes nothing and gives a table, as a dataset.
 
@@ -151,6 +152,8 @@ def dataset(
         time: column of the event: when it happened.
         tz: IANA time zone in which naive times are local; without it they are UTC.
         known: column, or a delay such as ``"30m"``: when the system could have known the row.
+        personal: columns that the prediction log may not hold as they are: ``{"email": "hash"}`` keeps a
+            keyed hash, which still joins, ``{"name": "drop"}`` nothing.
 
     Raises:
         ProjectError: an argument is not of its kind, or the function wants arguments.
@@ -166,7 +169,15 @@ def dataset(
                 where=place,
             )
         return Dataset(
-            checked_spec(function.__name__, place, key=key, time=time, tz=tz, known=known),
+            checked_spec(
+                function.__name__,
+                place,
+                key=key,
+                time=time,
+                tz=tz,
+                known=known,
+                personal=personal,
+            ),
             function,
         )
 
@@ -180,6 +191,7 @@ def file(
     time: str | None = None,
     tz: str | None = None,
     known: str | None = None,
+    personal: Mapping[str, str] | None = None,
 ) -> Dataset:
     """Declare a CSV or Parquet file as a dataset; it is called what the project calls it.
 
@@ -190,7 +202,16 @@ def file(
         ProjectError: an argument is not of its kind.
     """
     return Dataset(
-        checked_spec("", _caller(), key=key, time=time, tz=tz, known=known, path=str(path))
+        checked_spec(
+            "",
+            _caller(),
+            key=key,
+            time=time,
+            tz=tz,
+            known=known,
+            path=str(path),
+            personal=personal,
+        )
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from nenrin.core.errors import ProjectError
 from nenrin.core.instants import duration
+
+MASKS = ("hash", "drop")
 
 _DELAY = re.compile(r"(\s*\d+\s*[smhdw])+\s*")
 
@@ -25,6 +27,7 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
         known: column of the instant at which a row could be known, or a delay after the event
             (``"30m"``); none: see :mod:`nenrin.data.versions`.
         path: file that is read, relative to the project file until it is; none: a function is called.
+        personal: columns that the prediction log may not hold as they are, each ``hash`` or ``drop``.
         where: ``file:line`` of the declaration.
     """
 
@@ -34,6 +37,7 @@ class DatasetSpec(msgspec.Struct, frozen=True, kw_only=True):
     tz: str | None = None
     known: str | None = None
     path: str | None = None
+    personal: dict[str, str] = {}
     where: str = ""
 
     @property
@@ -56,6 +60,7 @@ def checked_spec(
     tz: object,
     known: object,
     path: object = None,
+    personal: object = None,
 ) -> DatasetSpec:
     """The arguments of a declaration as a spec.
 
@@ -69,8 +74,16 @@ def checked_spec(
         tz=_zone(_text("tz", tz, where), where),
         known=_text("known", known, where),
         path=_text("path", path, where),
+        personal=_personal(personal, where),
         where=where,
     )
+    dropped = [column for column in spec.key if spec.personal.get(column) == "drop"]
+    if dropped:
+        raise ProjectError(
+            f"personal= drops {dropped[0]!r}, which is the key: no label would find its prediction",
+            hint=f'write personal={{"{dropped[0]}": "hash"}}: a hashed key still joins',
+            where=where,
+        )
     if spec.delay is not None and spec.time is None:
         raise ProjectError(
             f"known={known!r} is a delay after the event, but the dataset has no time=",
@@ -95,6 +108,22 @@ def _key(key: object, where: str) -> tuple[str, ...]:
             where=where,
         )
     return tuple(columns)
+
+
+def _personal(personal: object, where: str) -> dict[str, str]:
+    if personal is None:
+        return {}
+    if (
+        not isinstance(personal, Mapping)
+        or not all(isinstance(column, str) and column for column in personal)
+        or not all(mask in MASKS for mask in personal.values())
+    ):
+        raise ProjectError(
+            f"personal={personal!r} does not say how columns are masked",
+            hint='give each column "hash" or "drop": personal={"email": "hash", "name": "drop"}',
+            where=where,
+        )
+    return dict(personal)
 
 
 def _text(word: str, value: object, where: str) -> str | None:

@@ -26,6 +26,11 @@ class Part(Protocol):
     """One view, ready to answer for many rows and for one."""
 
     @property
+    def traced(self) -> Traced:
+        """The view as it was traced."""
+        ...
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The features, in declared order."""
         ...

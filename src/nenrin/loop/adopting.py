@@ -141,6 +141,7 @@ class Adopting:
                 request=served.request,
                 example=served.example,
             )
+        self._serving.set_log(unit, served.deployment, served.log)
 
     def _challenge(
         self,

@@ -25,6 +25,7 @@ _HORIZON = 2150  # the year up to which they are looked at: rare ones would leav
 _ANY_DAY = datetime(2023, 12, 31)  # noqa: DTZ001 - local, where no clock is changed
 CATCH_UP = ("last", "all", "none")
 SERVE = ("champion", "mixture")
+LOG = ("fast", "durable")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         gates: the gate policy's text or file; empty is the default policy.
         contract: data contract file; empty is the schema frozen at first load.
         value: what an answer is worth in money; ``None`` is not said.
+        log: ``fast`` (written after the answer) or ``durable`` (answered once it is on the disk).
         where: ``file:line`` of the declaration.
     """
 
@@ -94,6 +96,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     contract: str
     where: str
     value: Value | None = None
+    log: str = "fast"
 
 
 class Deployment:
@@ -228,6 +231,7 @@ def deployment(
     gates: str = "",
     contract: str = "",
     value: Value | None = None,
+    log: str = "fast",
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
 
@@ -246,18 +250,15 @@ def deployment(
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
+        log: ``"fast"``: predictions are written after they are answered, and a kill may lose the last;
+            ``"durable"``: an answer leaves once its prediction is on the disk.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
     where = _caller()
     _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
-    if value is not None and not isinstance(value, Value):
-        raise ProjectError(
-            f"value={value!r} is no nr.value(…)",
-            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
-            where=where,
-        )
+    _check_words(value, log, where)
     timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
     trained = getattr(model.declared, "imported", None) is None
     three = (history(), history(half_life="60d"), trailing("90d"))
@@ -273,6 +274,7 @@ def deployment(
         contract=contract,
         where=where,
         value=value,
+        log=log,
     )
     return Deployment(model, spec)
 
@@ -317,6 +319,19 @@ def _check(
             f"canary={stages} takes {len(stages) - 1} days, and a refresh every {days} d would restart it",
             hint="write fewer stages, or a longer refresh=",
             where=where,
+        )
+
+
+def _check_words(value: object, log: object, where: str) -> None:
+    if value is not None and not isinstance(value, Value):
+        raise ProjectError(
+            f"value={value!r} is no nr.value(…)",
+            hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
+            where=where,
+        )
+    if log not in LOG:
+        raise ProjectError(
+            f"log={log!r} is not known", hint=f"one of {', '.join(LOG)}", where=where
         )
 
 

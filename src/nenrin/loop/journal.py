@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
@@ -104,6 +104,15 @@ class LoopJournal:
         with self._units.write(self._environment, at) as unit:
             keep(self._states, unit, self._served.deployment, state)
 
+    def log_as_declared(self, at: int) -> None:
+        """Log predictions as the project says it now, whatever else a turn decides."""
+        with self._units.read(self._environment) as unit:
+            now = self._serving.current(unit, self._served.deployment)
+        if now is None or now.log == self._served.log:
+            return
+        with self._units.write(self._environment, at) as unit:
+            self._serving.set_log(unit, self._served.deployment, self._served.log)
+
     def _thawed(self, unit: Unit, by_hand: bool) -> None:
         now = self._serving.current(unit, self._served.deployment)
         if now is not None and now.frozen and not by_hand:
@@ -137,6 +146,7 @@ class LoopJournal:
                 example=self._served.example,
                 reason=why,
             )
+            self._serving.set_log(unit, name, self._served.log)
         elif len(segment.variants) > 1:
             version, weight = segment.variants[1]
             self._serving.canary(
@@ -206,12 +216,12 @@ def keep(states: LoopStates, unit: Unit, deployment: str, state: State) -> None:
     """Write a state in place of the one that it was made from.
 
     Raises:
-        ConflictError: another thread or another host has written since.
+        OvertakenError: another thread or another host has written since.
     """
     kept = states.get(unit, deployment)
     before = msgspec.json.decode(kept, type=_Written).written if kept else 0
     if before != state.written:
-        raise ConflictError(
+        raise OvertakenError(
             f"the loop of {deployment!r} went on meanwhile: nothing is changed",
             hint="look at nenrin status, and do it again",
             where=deployment,

@@ -115,6 +115,7 @@ class Living:
         now = self.now(prepared)
         if progress:
             progress("loop", 0, 1, "")
+        self._journal(environment, prepared).log_as_declared(now)
         turned = (self._timed if prepared.timed else self._timeless)(environment, prepared, now)
         self._refresh_features(environment, prepared)
         if progress:

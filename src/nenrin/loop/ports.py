@@ -15,6 +15,7 @@ from nenrin.loop.declare import DeploymentSpec, Recipe
 from nenrin.loop.state import Artefact, Segment, State
 from nenrin.monitoring.alarms import Finding
 from nenrin.registry.kinds.mixture import Mixture
+from nenrin.serving.masks import LogRules
 from nenrin.serving.signature import RequestSignature
 from nenrin.training.table import RowTable
 from nenrin.training.tasks import Task
@@ -149,6 +150,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
         request: what a request holds.
         example: a raw row of plain JSON values.
         features: digest of the feature state that answers live requests.
+        log: how predictions are logged.
     """
 
     deployment: str
@@ -157,6 +159,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     request: RequestSignature
     example: dict[str, Any]
     features: str = ""
+    log: LogRules = LogRules()
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from nenrin.project.ancestry import Ancestry
 from nenrin.project.made_from import MadeFrom, made_from
 from nenrin.project.replay import ProjectReplay
 from nenrin.registry.version import Version
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.prediction import Prediction
 from nenrin.stats.platt import Platt
 from nenrin.training.explanations import ExplainJob, Explanation, explain_each
 from nenrin.training.table import Selection
@@ -50,10 +50,14 @@ class Explaining:
     def begin(self, here: Ancestry, found: Prediction) -> Callable[[], dict[str, Any]]:
         """Have a worker take a logged answer apart; what is returned waits for it (see :func:`blended`).
 
-        Of an answer that is no number it only ``says`` so.
+        Of an answer that is no number, or was given for personal features, it only ``says`` so.
         """
         if isinstance(found.answer, str):
             return lambda: {"says": "the answer is a text: there are no parts that add up to it"}
+        hidden = [name for name in found.masked if name in found.features]
+        if hidden:
+            said = f"it cannot be told from the log, which has no {', '.join(hidden)} (personal=)"
+            return lambda: {"says": said}
         answered = who_answered(found)
         known: dict[str, Explanation | str] = {}
         jobs: dict[str, ExplainJob] = {}

@@ -28,6 +28,7 @@ from nenrin.pipelines.source import SourceReader
 from nenrin.project.compiling import compiling
 from nenrin.project.data_tests import DataTests
 from nenrin.project.loader import FILE, Project
+from nenrin.project.personal import log_rules
 from nenrin.project.revision import Revision
 from nenrin.project.stages import Stages
 from nenrin.project.trainer import GraphTrainer
@@ -183,7 +184,10 @@ class Preparer:
     def _served(self, stages: Stages, deployment: Deployment, task: Task, features: str) -> Served:
         rows = deployment.model.rows.declared
         frame = stages.frame(rows.name)
-        needed = FeatureSet.loads(self._store.get(features)).request_columns
+        seen = FeatureSet.loads(self._store.get(features))
+        needed = seen.request_columns
+        frames = {d.declared.name: stages.frame(d.declared.name) for d in stages.datasets}
+        log = log_rules(deployment, stages.datasets, frames, seen)
         known = {n: t for n, t in frame.schema.items() if not n.startswith("__")}
         time, shift = _asked(deployment.model)
         request = RequestSignature.of(
@@ -201,8 +205,13 @@ class Preparer:
             model=deployment.model.declared.name,
             revision=self._revision.id,
             request=request,
-            example={field.name: _plain(chosen.get(field.name)) for field in request.fields},
+            example={
+                # everybody who may ask gets to see it
+                field.name: None if field.name in log.row else _plain(chosen.get(field.name))
+                for field in request.fields
+            },
             features=features,
+            log=log,
         )
 
 

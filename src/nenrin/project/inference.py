@@ -63,6 +63,10 @@ def infer(
             kind that cannot be predicted.
     """
     path = Path(path).absolute()
+    if not path.is_file():
+        raise DataError(
+            f"there is no file {path}", hint="give the path of a CSV, TSV or Parquet file"
+        )
     spec = DatasetSpec(name=path.stem, path=str(path), where=str(path))
     frame = table(path, spec)
     for column in (target, time, key):

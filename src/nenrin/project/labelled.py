@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -11,7 +11,8 @@ import polars as pl
 from nenrin.core.instants import NEVER, iso, spell
 from nenrin.data.declare import Dataset, Shifted
 from nenrin.data.service import DataService
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.masks import Masks
+from nenrin.serving.prediction import Prediction
 from nenrin.training.asking import AskedRows, ask, row_keys
 from nenrin.training.blocks import Blocks
 from nenrin.training.declare import Model
@@ -31,7 +32,12 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def label_of(
-    data: DataService, environment: str, model: Model, prediction: Prediction, closing: Closing
+    data: DataService,
+    environment: str,
+    model: Model,
+    prediction: Prediction,
+    closing: Closing,
+    masks: Masks,
 ) -> dict[str, Any]:
     """What the newest loads know of a prediction's label, joined as a training would join it.
 
@@ -51,10 +57,9 @@ def label_of(
         return {**told, "state": "no key", "says": said}
     answers = model.label_column.dataset
     loads = {"row": _load(data, environment, model.rows), "from": _load(data, environment, answers)}
-    rows, labels = (
-        _rows(data, environment, model, prediction.key),
-        _labels(data, environment, model, prediction.key),
-    )
+    hashed = [n for n, name in enumerate(model.rows.declared.key) if name in prediction.masked]
+    keyed = _Keyed(data, environment, prediction.key, hashed, masks)
+    rows, labels = _rows(keyed, model), _labels(keyed, model)
     if not len(rows.keys):
         return {**told, **loads, "state": "row not loaded", "says": _absent(loads, labels)}
     label = join_labels(model, rows, labels)
@@ -71,25 +76,37 @@ def label_of(
     return {**told, **loads, **found, "state": state, "says": says}
 
 
-def _rows(data: DataService, environment: str, model: Model, key: str) -> AskedRows:
+class _Keyed(NamedTuple):
+    """Where the rows of a key are looked for; of a key with personal parts, which of them are ``hashed``."""
+
+    data: DataService
+    environment: str
+    key: str
+    hashed: list[int]
+    masks: Masks
+
+    def rows(self, dataset: Dataset, column: str | None) -> pl.DataFrame:
+        """Every version of the row of that key: its key columns and one more."""
+        spec = dataset.declared
+        wanted = list(dict.fromkeys([*spec.key, *([column] if column else [])]))
+        frame = self.data.frame(self.data.latest(self.environment, spec.name), columns=wanted)
+        parts = [frame[spec.key[place]].cast(pl.String) for place in self.hashed]
+        masked = [
+            pl.Series(part.name, [self.masks.value(text, "hash") for text in part], pl.String)
+            for part in parts
+        ]
+        return frame.filter(row_keys(dataset, frame.with_columns(masked)) == self.key)
+
+
+def _rows(keyed: _Keyed, model: Model) -> AskedRows:
     """The row of that key, asked as a training would ask it; none where it is not loaded."""
     at = model.at.column if isinstance(model.at, Shifted) else model.at
-    return ask(model, _with_key(data, environment, model.rows, key, at.name if at else None))
+    return ask(model, keyed.rows(model.rows, at.name if at else None))
 
 
-def _labels(data: DataService, environment: str, model: Model, key: str) -> pl.DataFrame:
+def _labels(keyed: _Keyed, model: Model) -> pl.DataFrame:
     column = model.label_column
-    return _with_key(data, environment, column.dataset, key, column.name)
-
-
-def _with_key(
-    data: DataService, environment: str, dataset: Dataset, key: str, column: str | None
-) -> pl.DataFrame:
-    """Every version of the row of that key: its key columns and one more."""
-    spec = dataset.declared
-    wanted = list(dict.fromkeys([*spec.key, *([column] if column else [])]))
-    frame = data.frame(data.latest(environment, spec.name), columns=wanted)
-    return frame.filter(row_keys(dataset, frame) == key)
+    return keyed.rows(column.dataset, column.name)
 
 
 def _load(data: DataService, environment: str, dataset: Dataset) -> dict[str, Any]:

@@ -26,8 +26,10 @@ from nenrin.project.labelled import Closing, label_of
 from nenrin.project.made_from import Loads, made_from
 from nenrin.project.replay import ProjectReplay, Revisions
 from nenrin.registry.service import RegistryService
-from nenrin.serving.livelog import Prediction
 from nenrin.serving.logged import Tally, answered_by, find_prediction, tally
+from nenrin.serving.masks import Masks
+from nenrin.serving.ports import Deployments
+from nenrin.serving.prediction import Prediction, masked
 from nenrin.serving.spans import spans
 
 PREFIX = "prediction-"
@@ -58,8 +60,11 @@ class Lineage:
         states: LoopStates,
         explaining: Explaining,
         calendar: Calendar,
+        deployments: Deployments,
     ) -> None:
         self._predictions = predictions
+        self._masks = Masks(predictions)
+        self._deployments = deployments
         self._replay = replay
         self._revisions = revisions
         self._registry = registry
@@ -76,10 +81,7 @@ class Lineage:
         Raises:
             NotFoundError: the log has no such id; says what became of the predictions that it lacks.
         """
-        found = find_prediction(self._predictions, what)
-        counted = tally(self._predictions)
-        if found is None:
-            raise _not_logged(what, counted)
+        found, counted = self.logged(environment, what), tally(self._predictions)
         here = self._reading(self._home(environment, found))
         moved_by = self._explaining.begin(here, found)  # in a worker, while the rest is read
         answered = [found.version, *dict.fromkeys(part.version for part in found.members)]
@@ -100,6 +102,19 @@ class Lineage:
             "log": msgspec.to_builtins(counted),
             "moved by": moved_by(),
         }
+
+    def logged(self, environment: str, what: str) -> Prediction:
+        """A logged prediction, without what is personal by now.
+
+        Raises:
+            NotFoundError: as :meth:`prediction`.
+        """
+        found = find_prediction(self._predictions, what)
+        if found is None:
+            raise _not_logged(what, tally(self._predictions))
+        with self._units.read(environment) as unit:
+            deployment = self._deployments.get(unit, found.deployment)
+        return found if deployment is None else masked(found, deployment, self._masks)
 
     def version(self, environment: str, what: str) -> dict[str, Any] | None:
         """What a version was made from, and what came of it; None where there is none of that id."""
@@ -178,7 +193,7 @@ class Lineage:
             project = self._replay.unpacked(revision)
             model = project.deployment(found.deployment).model
             closing = self._closing(here.environment, found.deployment)
-            return label_of(self._data, here.environment, model, found, closing)
+            return label_of(self._data, here.environment, model, found, closing, self._masks)
         except NenrinError as error:
             return {"state": "not looked for", "says": error.message}
 
@@ -251,14 +266,16 @@ def _not_logged(what: str, counted: Tally) -> NotFoundError:
         f"{count:,} {word}"
         for count, word in (
             (counted.waiting, "not written yet"),
-            (counted.dropped, "dropped because the disk was too slow"),
+            (counted.dropped, "dropped because the disk was too slow or refused"),
             (counted.lost, "lost by a kill"),
+            (counted.removed, "removed as too old"),
         )
         if count
     ]
     lacking = f"; {', '.join(lacks)}" if lacks else ", and lacks none"
+    holds = counted.written - counted.removed
     return NotFoundError(
-        f"the log has no {what}: it holds {counted.written:,} of {counted.issued:,} predictions{lacking}",
+        f"the log has no {what}: it holds {holds:,} of {counted.issued:,} predictions{lacking}",
         hint="an answer carries its id: `ids` of /invocations, the output `prediction_id` of v2 "
         "(nenrin deployments show NAME); a new one is written within a second",
         where=what,

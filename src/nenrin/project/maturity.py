@@ -21,8 +21,8 @@ from nenrin.loop.service import LoopService
 from nenrin.project.loader import FILE, Project
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import Revision, commit_of, is_tracked
-from nenrin.serving.livelog import read_counts
 from nenrin.serving.logged import first_and_newest
+from nenrin.serving.segments import read_counts
 
 _BEFORE_THE_END = 14 * DAY  # a fault so long before the data ends has days to be noticed in
 

@@ -23,6 +23,7 @@ from nenrin.project.loader import Project, one_reading
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.revision import Revision
 from nenrin.registry.service import RegistryService
+from nenrin.serving.prediction import Prediction
 
 _DIGEST = 64  # characters of a digest, of which people are shown the first
 
@@ -167,6 +168,10 @@ class ProjectService:
                 if version in known
             ]
         return {"environment": environment, "deployments": found}
+
+    def logged(self, environment: str, prediction: str) -> Prediction:
+        """A logged prediction, as it is kept."""
+        return self._lineage.logged(environment, prediction)
 
     def why(self, environment: str, what: str) -> dict[str, Any]:
         """What stands behind a prediction, a version, a load, a verdict, a deployment or a step.

@@ -269,5 +269,6 @@ def datasets_of(deployment: Deployment) -> list[Dataset]:
 
 
 def _said(spec: DatasetSpec) -> dict[str, Any]:
-    """What is declared of a dataset, without where."""
-    return {name: value for name, value in msgspec.to_builtins(spec).items() if name != "where"}
+    """What is declared of a dataset and decides what is loaded."""
+    said = msgspec.to_builtins(spec)
+    return {name: value for name, value in said.items() if name not in ("where", "personal")}

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route
 from nenrin.serving.signature import RequestSignature
 
@@ -29,6 +30,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         frozen_why: what whoever froze it said.
         thawed: business instant of the newest thaw, microseconds UTC: what was held until then happens
             then, never earlier.
+        log: how its predictions are logged.
         at: business instant of the last change, microseconds UTC.
     """
 
@@ -47,6 +49,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     frozen_since: int = 0
     frozen_why: str = ""
     thawed: int = 0
+    log: LogRules = LogRules()
 
     @property
     def champion(self) -> str:

@@ -1,82 +1,59 @@
-"""The live prediction log: one JSON line a prediction, written off the hot path.
+"""Writes the live prediction log: one record a request, made lines of and written off the hot path.
 
-An answer never waits for it. The predictions of a fifth of a second are written together, so a
-``kill -9`` can lose that much and no more, and the loss is counted exactly: every prediction takes
-a number from a counter in a memory-mapped file before it is answered. The kernel keeps that page
-when the process dies, so what was issued, and is neither written nor dropped, was lost.
-
-On disk, in ``.nenrin/predictions/``: ``counters`` (three int64: issued, dropped, lost), ``lock``
-(who writes), and segments named by the number of lines before them.
+``fast``: an answer never waits for it. What a fifth of a second brings is written together, so a
+``kill -9`` can lose that much and no more. ``durable``: an answer waits until its predictions are on the
+disk; all that wait share one ``fsync``. What is lost is counted exactly: every prediction takes a number
+from a counter in a memory-mapped file before it is answered. The kernel keeps that page when the process
+dies, so what was issued, and is neither written nor dropped, was lost.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import mmap
 import os
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
-from nenrin.core.digest import digest
+from nenrin.core.errors import UnavailableError
 from nenrin.core.lock import FolderLock
-from nenrin.serving.router import Member
+from nenrin.core.timer import SystemTimer, Timer
+from nenrin.serving.appending import Appending
+from nenrin.serving.masks import Masks
+from nenrin.serving.prediction import AnsweredRequest, Prediction, predictions_of
+from nenrin.serving.segments import COUNTERS, Counts, counts_of, root_of
 
 PERIOD = 0.2
 SEGMENT_BYTES = 16 * 2**20
-CAPACITY = 100_000
+CAPACITY = 50_000
 
+_NUMBER = struct.Struct("=q")
+_GROUP_ROWS = 2_000  # that are written together, and so many waiting that the writer is woken
 _logger = logging.getLogger(__name__)
 
-_COUNTERS = struct.Struct("=qqq")
-_NUMBER = struct.Struct("=q")
+
+class _Waiting(NamedTuple):
+    """A request that waits to be written, and what whoever waits for that waits for."""
+
+    request: AnsweredRequest
+    kept: asyncio.Future[None] | None
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One answered row.
+class _Lines(NamedTuple):
+    """The lines of a request."""
 
-    Attributes:
-        number: 1, 2, 3 … within the folder; a gap is a loss.
-        id: the prediction's id, as the client got it.
-        deployment: who was asked.
-        version: who answered.
-        variant: index of the version in the route.
-        key: text of the row's key; empty when the client sent none.
-        asked: the instant of the question, microseconds UTC.
-        at: calendar instant of the answer, microseconds UTC.
-        answer: the answer.
-        row: the raw columns of the request.
-        features: what the model saw.
-        members: of a mixture, who answered with which share.
-        recalibration: what the answer went through (see :class:`nenrin.serving.router.Variant`).
-    """
-
-    number: int
-    id: str
-    deployment: str
-    version: str
-    variant: int
-    key: str
-    asked: int
+    lines: bytes
+    rows: int
     at: int
-    answer: float | str
-    row: dict[str, Any]
-    features: dict[str, Any]
-    members: tuple[Member, ...] = ()
-    recalibration: tuple[float, float] | None = None
-
-
-class Counts(msgspec.Struct, frozen=True):
-    """Predictions issued, dropped because the disk was too slow, and lost by a kill."""
-
-    issued: int
-    dropped: int
-    lost: int
+    kept: asyncio.Future[None] | None
 
 
 class LiveLog:
@@ -88,33 +65,45 @@ class LiveLog:
         folder: made if it is missing.
         capacity: predictions that may wait to be written; more are dropped, and counted.
         segment_bytes: a segment that has grown past this is followed by the next.
+        keep_days: whole segments of predictions that are older go; 0: none.
+        timer: for whoever measures what an answer takes.
 
     Raises:
         ConflictError: another process writes to the folder.
     """
 
     def __init__(
-        self, folder: Path, *, capacity: int = CAPACITY, segment_bytes: int = SEGMENT_BYTES
+        self,
+        folder: Path,
+        *,
+        capacity: int = CAPACITY,
+        segment_bytes: int = SEGMENT_BYTES,
+        keep_days: int = 0,
+        timer: Timer | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = FolderLock(folder)
         self._lock.acquire()
-        self._folder = folder
+        root = root_of(folder)
+        self.worker = "" if root == folder else folder.name
+        self.timer = timer or SystemTimer()
         self._capacity = capacity
-        self._segment_bytes = segment_bytes
+        self._segment = Appending(folder, segment_bytes, keep_days)
+        self._masks = Masks(root)
+        found = counts_of(folder)
         self._counters = _open_counters(folder / "counters")
-        self._lines, self._segment = _resume(folder)
-        self._size = 0
-        found = Counts(*_COUNTERS.unpack_from(self._counters))
-        accounted = self._lines + found.dropped + found.lost
+        accounted = self._segment.lines + found.dropped + found.lost
         self._dropped: int = found.dropped
         self._lost: int = found.lost + max(0, found.issued - accounted)
         # a power cut may have kept lines and not the counters: no number is given twice
         self._issued: int = max(found.issued, accounted)
-        _COUNTERS.pack_into(self._counters, 0, self._issued, self._dropped, self._lost)
-        self._waiting: deque[Prediction] = deque()
-        self._unwritten = b""
-        self._stop = threading.Event()
+        self._dropping = threading.Lock()
+        COUNTERS.pack_into(self._counters, 0, self._issued, self._dropped, self._lost)
+        self._waiting: deque[_Waiting] = deque()
+        self._appended = self._taken = 0  # rows; each is changed by one thread only
+        self._again: list[_Lines] = []
+        self._closing = False
+        self._wake = threading.Event()
         self._writer = threading.Thread(target=self._write_on, name="prediction-log", daemon=True)
         self._writer.start()
 
@@ -123,133 +112,149 @@ class LiveLog:
         """What became of the predictions of this folder, since it was made."""
         return Counts(issued=self._issued, dropped=self._dropped, lost=self._lost)
 
-    def issue(self) -> int:
-        """The next prediction's number. From here on it is written, dropped or lost: counted."""
-        self._issued += 1
-        _NUMBER.pack_into(self._counters, 0, self._issued)
-        return self._issued
+    @property
+    def waiting(self) -> int:
+        """Predictions that are answered, or about to be, and not written yet."""
+        return self._appended - self._taken
 
-    def append(self, prediction: Prediction) -> None:
-        """Have a prediction written within a fifth of a second; never waits."""
-        if len(self._waiting) >= self._capacity:
-            self._dropped += 1
-            _NUMBER.pack_into(self._counters, 8, self._dropped)
-        else:
-            self._waiting.append(prediction)
+    def issue(self, rows: int = 1) -> int:
+        """The number of the first of ``rows`` predictions. From here on each is written, dropped or lost."""
+        first = self._issued + 1
+        self._issued += rows
+        _NUMBER.pack_into(self._counters, 0, self._issued)
+        return first
+
+    def append(self, answered: AnsweredRequest) -> asyncio.Future[None] | None:
+        """Have a request's predictions written; never waits.
+
+        Returns:
+            None; of a deployment whose log is durable, what is done once they are on the disk, and raises
+            :class:`UnavailableError` where the disk refuses them.
+
+        Raises:
+            UnavailableError: the log is durable, and too many wait for the disk.
+        """
+        durable = answered.deployment.log.durable
+        rows = len(answered.ids)
+        waiting = self._appended - self._taken
+        if waiting and waiting + rows > self._capacity:
+            self._drop(rows)
+            if durable:
+                raise _refused("too many predictions wait for the disk")
+            return None
+        kept = asyncio.get_running_loop().create_future() if durable else None
+        self._appended += rows
+        self._waiting.append(_Waiting(answered, kept))
+        if durable or waiting + rows >= _GROUP_ROWS:
+            self._wake.set()
+        return kept
 
     def close(self) -> None:
         """Write what is waiting and give the folder back."""
-        self._stop.set()
+        self._closing = True
+        self._wake.set()
         self._writer.join()
-        os.close(self._segment)
+        self._segment.close()
         self._counters.close()
         self._lock.release()
+
+    def _drop(self, rows: int) -> None:
+        with self._dropping:  # the loop drops what is too much, the writer what the disk refuses
+            self._dropped += rows
+            _NUMBER.pack_into(self._counters, 8, self._dropped)
 
     def _write_on(self) -> None:
         ended = False
         while not ended:
-            ended = self._stop.wait(PERIOD)
+            self._wake.wait(PERIOD)
+            self._wake.clear()
+            ended = self._closing
             try:
                 self._write_waiting()
             except Exception:  # those of this round are lost, and counted so at the next start
                 _logger.exception("predictions could not be written")
 
     def _write_waiting(self) -> None:
-        """Write what waits in one go; what a full disk refuses is kept for the next round."""
-        if self._flush():
-            batch = [self._waiting.popleft() for _ in range(len(self._waiting))]
-            self._unwritten = _lines(batch)
-            if self._flush() and self._size >= self._segment_bytes:
-                os.close(self._segment)
-                self._segment, self._size = _open_segment(self._folder, self._lines), 0
+        """Write what waits, group by group; what the disk refuses is kept for the next round.
 
-    def _flush(self) -> bool:
-        """Whether all that was taken from the queue is in the segment now."""
-        while self._unwritten:
+        Who waits for a durable line is told of that instead, and may ask again.
+        """
+        while self._waiting or self._again:
+            group = [*self._again, *self._next()]
+            waits = [each for each in group if each.kept is not None]
+            lines = b"".join(each.lines for each in group)
             try:
-                written = os.write(self._segment, self._unwritten)
+                if lines:
+                    self._segment.write(lines, durable=bool(waits), at=group[-1].at)
             except OSError as error:
                 _logger.warning("the prediction log waits: %s", error)
-                return False
-            self._lines += self._unwritten[:written].count(b"\n")
-            self._size += written
-            self._unwritten = self._unwritten[written:]
-        return True
+                self._again = [each for each in group if each.kept is None]
+                self._drop(sum(each.rows for each in waits))
+                self._done(waits, f"the prediction log cannot be written: {error.strerror}")
+                if not self._waiting:  # else some may wait who want to be told, too
+                    return
+            else:
+                self._again = []
+                self._done(group)
+
+    def _next(self) -> list[_Lines]:
+        """The lines of the next group of requests; what cannot be written is dropped, and counted."""
+        group: list[_Lines] = []
+        rows = 0
+        while self._waiting and rows < _GROUP_ROWS:
+            request, kept = self._waiting.popleft()
+            each = _Lines(b"", len(request.ids), request.at, kept)
+            rows += each.rows
+            try:
+                lines = b"".join(map(_line, predictions_of(request, self._masks)))
+            except Exception as error:
+                _logger.exception("a prediction cannot be written")
+                self._drop(each.rows)
+                self._done([each], f"the prediction cannot be logged: {error}")
+            else:
+                group.append(each._replace(lines=lines))
+        return group
+
+    def _done(self, group: Sequence[_Lines], wrong: str = "") -> None:
+        """Let those go on that wait for the disk; whoever has gone away does not listen."""
+        self._taken += sum(each.rows for each in group)
+        kept = [each.kept for each in group if each.kept is not None]
+        if kept:
+            with suppress(RuntimeError):  # the loop has ended
+                kept[0].get_loop().call_soon_threadsafe(_settle, kept, wrong)
 
 
-def prediction_id(deployment: str, key: str, asked: int, number: int) -> str:
-    """The id of a prediction, derived from what was asked (96 bits of digest)."""
-    return f"prediction-{digest([deployment, key, asked, number])[:24]}"
+_ENCODER = msgspec.json.Encoder(enc_hook=lambda value: getattr(value, "item", value.__str__)())
 
 
-def read_counts(folder: Path) -> Counts:
-    """The counts of a folder, whether a plane writes to it or not."""
-    try:
-        return Counts(*_COUNTERS.unpack_from((folder / "counters").read_bytes()))
-    except (FileNotFoundError, struct.error):
-        return Counts(0, 0, 0)
+def _line(prediction: Prediction) -> bytes:
+    return _ENCODER.encode(prediction) + b"\n"
 
 
-def read_predictions(folder: Path) -> Iterator[Prediction]:
-    """Every prediction that was written, in order; a line that a kill cut short is passed over."""
-    decoder = msgspec.json.Decoder(Prediction)
-    for segment in segments(folder):
-        with segment.open("rb") as lines:
-            for line in lines:
-                if line.endswith(b"\n"):
-                    yield decoder.decode(line)
+def _settle(kept: Iterable[asyncio.Future[None]], wrong: str) -> None:
+    for future in kept:
+        if future.done():
+            continue
+        if wrong:
+            future.set_exception(_refused(wrong))
+        else:
+            future.set_result(None)
 
 
-def copy_log(folder: Path, to: Path) -> None:
-    """Copy what is written of a log, as of now, into the empty folder ``to``; the log may go on meanwhile.
-
-    What is issued and not yet written is not lost, only younger than the copy: its counters end with it.
-    """
-    written = 0
-    for segment in segments(folder):
-        content = segment.read_bytes()
-        content = content[: content.rfind(b"\n") + 1]
-        (to / segment.name).write_bytes(content)
-        written = int(segment.stem) + content.count(b"\n")
-    found = read_counts(folder)
-    issued = written + found.dropped + found.lost
-    if issued:
-        (to / "counters").write_bytes(_COUNTERS.pack(issued, found.dropped, found.lost))
-
-
-def _lines(batch: list[Prediction]) -> bytes:
-    encoder = msgspec.json.Encoder(enc_hook=str)
-    return b"".join(encoder.encode(prediction) + b"\n" for prediction in batch)
-
-
-def segments(folder: Path) -> list[Path]:
-    """The files of a log, oldest first."""
-    return sorted(folder.glob("*.ndjson"))
+def _refused(why: str) -> UnavailableError:
+    return UnavailableError(
+        why,
+        hint="ask again; where it stays so, see to the disk that .nenrin/predictions lies on",
+        where="the prediction log",
+    )
 
 
 def _open_counters(path: Path) -> mmap.mmap:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if os.fstat(file).st_size < _COUNTERS.size:
+        if os.fstat(file).st_size < COUNTERS.size:
             # written, not truncated to size: a hole that a full disk cannot fill kills by SIGBUS
-            os.pwrite(file, bytes(_COUNTERS.size), 0)
-        return mmap.mmap(file, _COUNTERS.size)
+            os.pwrite(file, bytes(COUNTERS.size), 0)
+        return mmap.mmap(file, COUNTERS.size)
     finally:
         os.close(file)
-
-
-def _open_segment(folder: Path, lines_before: int) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-    return os.open(folder / f"{lines_before:016d}.ndjson", flags, 0o644)
-
-
-def _resume(folder: Path) -> tuple[int, int]:
-    """Lines written so far, and a segment for the next; the torn end of the last is cut."""
-    found = segments(folder)
-    if not found:
-        return 0, _open_segment(folder, 0)
-    last = found[-1]
-    content = last.read_bytes()
-    os.truncate(last, content.rfind(b"\n") + 1)
-    lines = int(last.stem) + content.count(b"\n")
-    return lines, _open_segment(folder, lines)

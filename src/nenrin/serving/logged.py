@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
-from nenrin.serving.livelog import Prediction, read_counts, segments
+from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Member
-
-T = TypeVar("T")
+from nenrin.serving.segments import counts_of, decoded_line, folders, segments, whole_lines
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,9 +23,10 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         issued: numbers that were given out: each was answered, or about to be.
-        written: whole lines in the log.
-        dropped: not written because the disk was too slow.
+        written: whole lines that the log has had.
+        dropped: not written because the disk was too slow, or refused.
         lost: not written because the process died.
+        removed: of those written, not kept any more because they were too old.
         waiting: not written yet, or lost by a process whose successor has not counted them yet.
     """
 
@@ -35,6 +35,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     lost: int
     waiting: int
+    removed: int = 0
 
 
 class Answered(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +65,9 @@ def find_prediction(folder: Path, prediction_id: str) -> Prediction | None:
     """The prediction of that id, None where no whole line has it; the newest segment is read first."""
     wanted = prediction_id.encode()
     decoder = msgspec.json.Decoder(Prediction)
-    for segment in reversed(segments(folder)):
+    for segment in _newest_first(folder):
         for line in _lines_with(segment, wanted):
-            found = _decoded(decoder, line)
+            found = decoded_line(decoder, line)
             if found is not None and found.id == prediction_id:
                 return found
     return None
@@ -74,20 +75,30 @@ def find_prediction(folder: Path, prediction_id: str) -> Prediction | None:
 
 def first_and_newest(folder: Path) -> tuple[Prediction | None, Prediction | None]:
     """The first and the newest prediction of a folder's log; None for both where it has none."""
+    ends = [_ends(each) for each in folders(folder)]
+    firsts = [first for first, _ in ends if first is not None]
+    newest = [newest for _, newest in ends if newest is not None]
+    return (
+        min(firsts, key=attrgetter("at"), default=None),
+        max(newest, key=attrgetter("at"), default=None),
+    )
+
+
+def _ends(folder: Path) -> tuple[Prediction | None, Prediction | None]:
     found = segments(folder)
-    firsts = (line for segment in found for line in _lines_with(segment, b""))
+    firsts = (line for segment in found for line in whole_lines(segment))
     newest = (line for segment in reversed(found) for line in _last_lines(segment))
     return _first_decoded(firsts), _first_decoded(newest)
 
 
 def _last_lines(segment: Path) -> Iterator[bytes]:
     """The last two whole lines, the last first: a damaged disk may have taken one."""
-    yield from reversed(deque(_lines_with(segment, b""), maxlen=2))
+    yield from reversed(deque(whole_lines(segment), maxlen=2))
 
 
 def _first_decoded(lines: Iterator[bytes]) -> Prediction | None:
     decoder = msgspec.json.Decoder(Prediction)
-    decoded = (_decoded(decoder, line) for line in lines)
+    decoded = (decoded_line(decoder, line) for line in lines)
     return next((each for each in decoded if each is not None), None)
 
 
@@ -106,9 +117,9 @@ def _answers(folder: Path, version: str) -> Iterator[tuple[bool, int]]:
     """Of each logged answer of a version: whether it answered by itself, and the instant."""
     wanted = f'"{version}"'.encode()
     decoder = msgspec.json.Decoder(_Answer)
-    for segment in segments(folder):
+    for segment in _newest_first(folder):
         for line in _lines_with(segment, wanted):
-            found = _decoded(decoder, line)
+            found = decoded_line(decoder, line)
             if found is None:
                 continue
             by_itself = found.version == version
@@ -118,39 +129,32 @@ def _answers(folder: Path, version: str) -> Iterator[tuple[bool, int]]:
 
 
 def tally(folder: Path) -> Tally:
-    """What became of the predictions of a folder, whether a plane writes to it or not."""
-    counts = read_counts(folder)
-    written = _written(folder)
-    rest = counts.issued - written - counts.dropped - counts.lost
+    """What became of the predictions of a folder, whether planes write to it or not."""
+    issued = written = dropped = lost = waiting = removed = 0
+    for each in folders(folder):
+        counts, found = counts_of(each), segments(each)
+        here = _written(found)
+        issued, dropped, lost = issued + counts.issued, dropped + counts.dropped, lost + counts.lost
+        written += here
+        waiting += max(0, counts.issued - here - counts.dropped - counts.lost)
+        removed += int(found[0].stem) if found else 0
     return Tally(
-        issued=counts.issued,
-        written=written,
-        dropped=counts.dropped,
-        lost=counts.lost,
-        waiting=max(0, rest),
+        issued=issued, written=written, dropped=dropped, lost=lost, waiting=waiting, removed=removed
     )
 
 
-def _written(folder: Path) -> int:
+def _written(found: list[Path]) -> int:
     """Whole lines: a segment's name counts those before it."""
-    found = segments(folder)
     if not found:
         return 0
-    with found[-1].open("rb") as lines:
-        return int(found[-1].stem) + sum(line.endswith(b"\n") for line in lines)
+    return int(found[-1].stem) + sum(1 for _ in whole_lines(found[-1]))
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """All segments, the newest of each folder first."""
+    return [segment for each in folders(folder) for segment in reversed(segments(each))]
 
 
 def _lines_with(segment: Path, wanted: bytes) -> Iterator[bytes]:
     """Whole lines of a segment that hold these bytes."""
-    with segment.open("rb") as lines:
-        for line in lines:
-            if wanted in line and line.endswith(b"\n"):
-                yield line
-
-
-def _decoded(decoder: msgspec.json.Decoder[T], line: bytes) -> T | None:
-    """A line, or None where a damaged disk left something else."""
-    try:
-        return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+    return (line for line in whole_lines(segment) if wanted in line)

@@ -13,6 +13,7 @@ import msgspec
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.unit import Unit, Units
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.masks import LogRules
 from nenrin.serving.ports import Deployments
 from nenrin.serving.router import Member, Route, Variant
 from nenrin.serving.signature import RequestSignature
@@ -201,6 +202,13 @@ class ServingService:
             return deployment
         changed = msgspec.structs.replace(deployment, route=route)
         return self._write(unit, changed, "deployment.features_refreshed")
+
+    def set_log(self, unit: Unit, name: str, rules: LogRules) -> None:
+        """Log predictions by these rules from now on; nothing happens where that is so, or none is served."""
+        before = self._deployments.get(unit, name)
+        if before is not None and before.log != rules:
+            changed = msgspec.structs.replace(before, log=rules)
+            self._write(unit, changed, "deployment.logged", log=msgspec.to_builtins(rules))
 
     def share(
         self,

@@ -17,7 +17,7 @@ from nenrin.api.folder import predictions_folder, scratch
 from nenrin.api.pages import report_page
 from nenrin.core.errors import NotFoundError
 from nenrin.loop.asked import read_asked
-from nenrin.serving.livelog import read_counts
+from nenrin.serving.segments import read_counts
 
 router = APIRouter(prefix="/api", tags=["loop"])
 

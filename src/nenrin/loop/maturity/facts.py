@@ -8,7 +8,7 @@ import msgspec
 
 from nenrin.core.ledger import Event
 from nenrin.gates.verdict import Verdict
-from nenrin.serving.livelog import Prediction
+from nenrin.serving.prediction import Prediction
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from nenrin.core.errors import NenrinError
-from nenrin.serving.livelog import LiveLog, Prediction, prediction_id
+from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.batching import Answer, Question, Runtime
 from nenrin.serving.plane.rows import Row
 from nenrin.serving.plane.table import Served
+from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.serving.router import key_text
 
 
@@ -53,7 +54,9 @@ async def answer(
     Raises:
         NotFoundError: ``version`` is not one of those that are served.
         StepError: the champion, or the version that was named, failed on the rows.
+        UnavailableError: the deployment's log is durable, and the disk refuses.
     """
+    started = log.timer.wall()
     question = served.questions(rows)
     keys = [_key(served, row) for row in rows]
     if version is None:
@@ -63,7 +66,12 @@ async def answer(
         index = served.index(version)
         picked = [index] * len(rows)
         found = await served.runtimes[index].answer(question)
-    return _logged(served, question, keys, picked, found, log)
+    request = _request(served, question, keys, picked, found, log, started)
+    kept = log.append(request)
+    if kept is not None:
+        await kept
+    versions = [request.variants[place].version for place in picked]
+    return Answers(found.values, versions, list(request.ids))
 
 
 def _key(served: Served, row: Row) -> str:
@@ -120,34 +128,29 @@ def _part(question: Question, places: Sequence[int]) -> Question:
     )
 
 
-def _logged(
+def _request(
     served: Served,
     question: Question,
     keys: list[str],
     picked: list[int],
     found: Answer,
     log: LiveLog,
-) -> Answers:
-    name, now = served.deployment.name, served.now
-    answers = Answers(found.values, [], [])
-    for place, row in enumerate(question.rows):
-        number, variant = log.issue(), served.runtimes[picked[place]].variant
-        prediction = Prediction(
-            number=number,
-            id=prediction_id(name, keys[place], question.asked[place], number),
-            deployment=name,
-            version=variant.version,
-            variant=picked[place],
-            key=keys[place],
-            asked=question.asked[place],
-            at=now,
-            answer=found.values[place],
-            row=row,
-            features=found.features[place],
-            members=variant.members,
-            recalibration=variant.recalibration,
-        )
-        log.append(prediction)
-        answers.versions.append(prediction.version)
-        answers.ids.append(prediction.id)
-    return answers
+    started: float,
+) -> AnsweredRequest:
+    """What the log keeps of an answered request."""
+    name, now, rows = served.deployment.name, served.now, len(keys)
+    first = log.issue(rows)
+    return AnsweredRequest(
+        deployment=served.deployment,
+        variants=[runtime.variant for runtime in served.runtimes],
+        picked=picked,
+        first=first,
+        ids=prediction_ids(name, now, log.worker, first, rows),
+        keys=keys,
+        asked=question.asked,
+        at=now,
+        values=found.values,
+        rows=question.rows,
+        features=found.features,
+        latency=log.timer.wall() - started,
+    )

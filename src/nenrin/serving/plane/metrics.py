@@ -79,10 +79,16 @@ class _State(Collector):
         counts = self._log.counts
         for name, value, what in (
             ("issued", counts.issued, "Predictions answered"),
-            ("dropped", counts.dropped, "Predictions not logged because the disk was too slow"),
+            (
+                "dropped",
+                counts.dropped,
+                "Predictions not logged because the disk was too slow, or refused",
+            ),
             ("lost", counts.lost, "Predictions that a kill took before they were written"),
         ):
             yield CounterMetricFamily(f"nenrin_prediction_log_{name}", what, value=value)
+        what = "Predictions that are not written yet"
+        yield GaugeMetricFamily("nenrin_prediction_log_waiting", what, value=self._log.waiting)
         if self._rescoring is not None:
             for name, value, what in (
                 ("rescored", self._rescoring.rescored, "Requests that an original answered again"),

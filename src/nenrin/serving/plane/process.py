@@ -28,6 +28,7 @@ from nenrin.serving.plane.drain import Draining, DrainingServer
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
+from nenrin.serving.segments import folders, worker_folder
 
 DRAIN_SECONDS = 10
 
@@ -41,6 +42,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
         folder: the project's folder.
         environment: whose deployments are served.
         predictions: folder of the prediction log.
+        predictions_days: how long it is kept; 0: for good.
         control: the control process' Unix socket.
         token: asked of every request; None on a loopback address.
         log: how its logs are written; ``json``: to its standard error.
@@ -50,6 +52,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     predictions: Path
     control: Path
+    predictions_days: int = 0
     token: str | None = None
     log: logs.Form = "text"
 
@@ -111,8 +114,12 @@ def run_plane(
     """
     if settings.log == "json":
         logs.to_stderr(settings.log)
-    log = LiveLog(settings.predictions)
     parts = parts_of(settings)
+    log = LiveLog(
+        worker_folder(settings.predictions, 0),
+        keep_days=settings.predictions_days,
+        timer=parts.timer,
+    )
     table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
     control = ControlProxy(settings.control)
     plane = Plane(table, log, control, parts.timer, parts.rescoring)
@@ -132,28 +139,30 @@ def run_plane(
 
 
 def retire(predictions: Path, timer: Timer) -> int | None:
-    """End the plane that serves this folder, if a control process left one behind.
+    """End the planes that serve this folder, if a control process left any behind.
 
-    It finishes the requests under way first.
+    They finish the requests under way first.
 
     Args:
-        predictions: folder of its prediction log, which it holds the lock of.
-        timer: waits for its end.
+        predictions: folder of their prediction logs, which they hold the locks of.
+        timer: waits for their end.
 
     Returns:
-        the process that was ended; None if there was none.
+        the process that was ended, the last of several; None if there was none.
     """
-    lock = FolderLock(predictions)
-    process = lock.held_by()
-    if not process:
-        return None
+    held = [(lock, lock.held_by()) for lock in map(FolderLock, folders(predictions))]
+    ended = None
+    for _, process in held:
+        if process:
+            _signal(process, signal.SIGTERM)
+            ended = process
     deadline = timer.wall() + DRAIN_SECONDS + 1
-    _signal(process, signal.SIGTERM)
-    while lock.held_by() == process:
-        if timer.wall() > deadline:
-            _signal(process, signal.SIGKILL)
-        timer.sleep(_PAUSE)
-    return process
+    for lock, process in held:
+        while process and lock.held_by() == process:
+            if timer.wall() > deadline:
+                _signal(process, signal.SIGKILL)
+            timer.sleep(_PAUSE)
+    return ended
 
 
 def _signal(process: int, number: signal.Signals) -> None:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 import msgspec
 
 from nenrin.core.calendar import Calendar
-from nenrin.core.errors import NenrinError, NotFoundError, RequestError, UnavailableError
+from nenrin.core.errors import NenrinError, NotFoundError, RequestError, StepError, UnavailableError
 from nenrin.core.instants import to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
@@ -203,6 +203,10 @@ class RouteTable:
         except RequestError:
             # of an older signature, or older than what an online store keeps: it says nothing
             return runtime
+        except StepError:
+            if not live.deployment.log.row:
+                raise
+            return runtime  # the example lacks what is personal, and a view may not bear that
         return runtime
 
 

@@ -91,7 +91,7 @@ class Forest:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A forest's arrays; roots, depths and order by lane, padded to whole groups of lanes."""
+    """A forest's arrays: roots and order by lane, padded to whole groups of lanes; depths by group."""
 
     nodes: np.ndarray
     values: np.ndarray
@@ -125,17 +125,15 @@ def pack(forest: Forest) -> Packed:
     # What fills the last group walks the deepest tree once more, into a place that is not added up.
     lanes = np.concatenate([by_depth, np.full(short, by_depth[-1], np.int32)])
     deepest = np.asarray(depths, np.int32)[lanes].reshape(-1, LANES).max(axis=1)
-    fast = not words and not any(tree.zero_missing is not None for tree in forest.trees)
-    own = np.asarray(depths, np.int32)[lanes]
     return Packed(
         nodes=nodes,
         values=values,
         words=np.concatenate(words) if words else np.zeros(0, np.uint32),
         roots=np.asarray(roots, np.int32)[lanes],
-        depths=np.repeat(deepest, LANES) if fast else own,
+        depths=deepest,
         order=np.concatenate([by_depth, len(roots) + np.arange(short, dtype=np.int32)]),
         groups=np.asarray([tree.group for tree in forest.trees], np.int32),
-        plain=fast,
+        plain=not words and not any(tree.zero_missing is not None for tree in forest.trees),
     )
 
 

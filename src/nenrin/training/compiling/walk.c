@@ -35,7 +35,7 @@ typedef struct {
     const node *nodes;
     const double *values; /* of leaves, by node */
     const uint32_t *words;
-    const int32_t *roots, *depths, *order, *groups; /* the first three by lane */
+    const int32_t *roots, *order, *depths, *groups; /* the first two by lane, depths by LANES of them */
     const step *steps;
     const double *table, *base;
     const uint8_t *refused;
@@ -92,33 +92,29 @@ static int32_t right_of(const model *m, const node *p, double x) {
     return x > p->threshold;
 }
 
-static void walk_plain(const model *m, const double *row, double *leaves) {
+static inline void walk(const model *m, const double *row, double *leaves, int plain) {
     const node *nodes = m->nodes;
     for (int64_t a = 0; a < m->lanes; a += LANES) {
         int32_t at[LANES];
         memcpy(at, m->roots + a, sizeof at);
-        for (int32_t level = m->depths[a]; level > 0; level--)
+        for (int32_t level = m->depths[a / LANES]; level > 0; level--)
 #pragma GCC unroll 8
             for (int w = 0; w < LANES; w++) {
                 const node *p = nodes + at[w];
                 double x = row[p->split & FEATURE];
-                at[w] = p->kid + ((x > p->threshold) | ((x != x) & (p->split >> 30 ^ 1)));
+                if (plain || !(p->split & (CATEGORICAL | ZERO_MISSING)))
+                    at[w] = p->kid + ((x > p->threshold) | ((x != x) & (p->split >> 30 ^ 1)));
+                else
+                    at[w] = p->kid + right_of(m, p, x);
             }
         for (int w = 0; w < LANES; w++)
             leaves[m->order[a + w]] = m->values[at[w]];
     }
 }
 
-static void walk_any(const model *m, const double *row, double *leaves) {
-    for (int64_t a = 0; a < m->lanes; a++) {
-        int32_t at = m->roots[a];
-        for (int32_t level = m->depths[a]; level > 0; level--) {
-            const node *p = m->nodes + at;
-            at = p->kid == at ? at : p->kid + right_of(m, p, row[p->split & FEATURE]);
-        }
-        leaves[m->order[a]] = m->values[at];
-    }
-}
+static void walk_plain(const model *m, const double *row, double *leaves) { walk(m, row, leaves, 1); }
+
+static void walk_any(const model *m, const double *row, double *leaves) { walk(m, row, leaves, 0); }
 
 /* XGBoost keeps margins, links and answers in single precision: so do these. */
 

@@ -1,0 +1,85 @@
+"""The prediction log: its end, one prediction, and all of it as a file."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse
+from starlette.background import BackgroundTask
+
+from nenrin.api.context import Here
+from nenrin.api.errors import Json
+from nenrin.api.folder import predictions_folder, scratch
+from nenrin.core.errors import RequestError
+from nenrin.core.instants import to_us
+from nenrin.serving.exporting import Form, Which, export
+from nenrin.serving.tailing import after, newest
+
+router = APIRouter(prefix="/api/predictions", tags=["predictions"])
+
+
+@router.get("")
+def tail(
+    here: Here,
+    number: Annotated[int, Query(ge=0, le=1_000, description="how many, the newest")] = 10,
+    since: Annotated[str, Query(description="`cursor` of an answer: what came after it")] = "",
+    deployment: str = "",
+) -> Json:
+    """The newest predictions, or those since an earlier look, and the `cursor` of the next."""
+    folder = predictions_folder(here.platform.settings.state_folder)
+    if since:
+        return Json(after(folder, since, deployment))
+    return Json(newest(folder, number, deployment))
+
+
+@router.get("/export", response_class=FileResponse)
+def exported(
+    here: Here,
+    form: Form = "parquet",
+    deployment: str = "",
+    version: str = "",
+    from_: Annotated[str, Query(alias="from", description="`2013-04-01`, or an instant")] = "",
+    until: Annotated[str, Query(description="the first instant that is left out")] = "",
+) -> FileResponse:
+    """Logged predictions as one file; the header `Nenrin-Export` says how many."""
+    which = Which(
+        deployment=deployment,
+        version=version,
+        since=_instant("from", from_),
+        until=_instant("until", until),
+    )
+    state = here.platform.settings.state_folder
+    with ExitStack() as stack:
+        path = Path(stack.enter_context(scratch(state))) / f"predictions.{form}"
+        rows = export(predictions_folder(state), path, form, which)
+        kept = stack.pop_all()
+    return FileResponse(
+        path,
+        filename=path.name,
+        headers={"Nenrin-Export": json.dumps({"rows": rows})},
+        background=BackgroundTask(kept.close),
+    )
+
+
+@router.get("/{prediction}")
+def show(here: Here, prediction: str) -> Json:
+    """One prediction as the log has it; `GET /api/why/…` says what stands behind it."""
+    return Json(here.platform.projects.logged(here.environment, prediction))
+
+
+def _instant(word: str, text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return to_us(datetime.fromisoformat(text))
+    except ValueError:
+        raise RequestError(
+            f"{word} {text!r} is neither a date nor an instant",
+            hint='write "2013-04-01" or "2013-04-01T12:00:00Z"; without an offset it is UTC',
+            where=word,
+        ) from None

@@ -1,0 +1,129 @@
+"""The segment that a process appends to: whole groups of lines or nothing, followed by the next."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from nenrin.core.instants import DAY
+from nenrin.serving.segments import segments
+
+_TAIL = 2**16
+
+
+class Appending:
+    """Appends lines to the newest segment of a folder. For one thread.
+
+    Args:
+        folder: the segments'; the torn end of the last is cut.
+        segment_bytes: a segment that has grown past this is followed by the next.
+        keep_days: segments whose newest prediction is older go, and one is followed by the next after a
+            day; 0: none goes.
+    """
+
+    def __init__(self, folder: Path, segment_bytes: int, keep_days: int) -> None:
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._keep = keep_days * DAY
+        self.lines = _resumed(folder)
+        self._torn = False
+        self._file = self._open()
+        self._size = os.fstat(self._file).st_size
+        self._began = 0
+
+    def write(self, lines: bytes, *, durable: bool, at: int) -> None:
+        """Append whole lines, or nothing.
+
+        Args:
+            lines: each with its end.
+            durable: wait until the disk has them.
+            at: instant of the newest, microseconds UTC.
+
+        Raises:
+            OSError: the disk refuses; what it took is taken away again.
+        """
+        if self._torn:
+            os.ftruncate(self._file, self._size)
+            self._torn = False
+        try:
+            left = memoryview(lines)
+            while left:
+                left = left[os.write(self._file, left) :]
+            if durable:
+                os.fsync(self._file)
+        except OSError:
+            self._torn = True  # cut now, or before the next lines: the disk may refuse that, too
+            os.ftruncate(self._file, self._size)
+            self._torn = False
+            raise
+        self.lines += lines.count(b"\n")
+        self._size += len(lines)
+        self._began = self._began or at
+        if self._size >= self._segment_bytes or (self._keep and at - self._began >= DAY):
+            self._follow(at)
+
+    def close(self) -> None:
+        """Write no more."""
+        os.close(self._file)
+
+    def _follow(self, at: int) -> None:
+        """Go on in the next segment, and let go of those that are too old."""
+        try:
+            file = self._open()
+        except OSError:  # the disk may have room again when this one is full for the next time
+            return
+        os.close(self._file)
+        self._file, self._size, self._began = file, 0, 0
+        for segment in segments(self._folder)[:-1] if self._keep else ():
+            newest = newest_at(segment)
+            if newest is not None and newest >= at - self._keep:
+                break
+            if newest is not None:
+                segment.unlink(missing_ok=True)
+
+    def _open(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        file = os.open(self._folder / f"{self.lines:016d}.ndjson", flags, 0o644)
+        _sync_folder(self._folder)  # a durable line in a file that a power cut takes would be none
+        return file
+
+
+class _At(msgspec.Struct):
+    at: int
+
+
+def newest_at(segment: Path) -> int | None:
+    """The instant of a segment's last line; 0 of an empty one, None where it cannot be read."""
+    with segment.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        tail = min(_TAIL, size)
+        while True:
+            file.seek(size - tail)
+            lines = file.read().splitlines()
+            if len(lines) > 1 or tail == size:
+                break
+            tail = min(2 * tail, size)
+    try:
+        return msgspec.json.decode(lines[-1], type=_At).at if lines else 0
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _resumed(folder: Path) -> int:
+    """Lines written so far; the torn end of the last segment is cut."""
+    found = segments(folder)
+    if not found:
+        return 0
+    content = found[-1].read_bytes()
+    os.truncate(found[-1], content.rfind(b"\n") + 1)
+    return int(found[-1].stem) + content.count(b"\n")
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
