@@ -59,7 +59,6 @@ from nenrin.features.ports import OnlineStore
 from nenrin.features.service import FeatureSet
 from nenrin.gates.service import GatesService
 from nenrin.integrations.exports import Exports
-from nenrin.loop.compiling import note_breaches
 from nenrin.loop.living import stands_at
 from nenrin.loop.service import LoopService
 from nenrin.pipelines.dispatcher import Dispatcher
@@ -296,8 +295,7 @@ class Platform:
 
     def uncompile(self, environment: str) -> int:
         """Note which compiled forms planes have given up; of how many versions."""
-        folder = self.settings.state_folder / UNCOMPILED
-        return note_breaches(self.units, self.registry, environment, folder, self.calendar.now())
+        return self.loop.uncompile(environment, self.settings.state_folder / UNCOMPILED)
 
     def _started(self) -> Executor:
         """The executor; its workers start when work first needs them."""

@@ -108,11 +108,11 @@ def test_what_a_plane_gave_up_is_an_event_and_stays_given_up(
 ) -> None:
     one, folder, asked = register(registry, units, {"format": "skops"}), tmp_path / "gone", []
     compile_served(units, registry, compiler(asked, ADMITTED), serving(one))
-    assert note_breaches(units, registry, "dev", folder, 9) == 0
+    assert note_breaches(units, registry, "dev", folder, lambda _: 9) == 0
     folder.mkdir()
     breach = Breach(content="c", form="f" * 64, why="an answer differed by 0.5 at run time")
     (folder / "f.json").write_bytes(msgspec.json.encode(breach))
-    assert note_breaches(units, registry, "dev", folder, 9) == 1
+    assert note_breaches(units, registry, "dev", folder, lambda _: 9) == 1
     assert list(folder.iterdir()) == []
     outcome = outcome_of(registry.get("dev", one).facts)
     assert outcome is not None

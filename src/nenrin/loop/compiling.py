@@ -6,6 +6,7 @@ know the originals alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -52,7 +53,11 @@ def _found(registry: RegistryService, environment: str, version: str) -> Version
 
 
 def note_breaches(
-    units: Units, registry: RegistryService, environment: str, folder: Path, now: int
+    units: Units,
+    registry: RegistryService,
+    environment: str,
+    folder: Path,
+    instant: Callable[[str], int],
 ) -> int:
     """Take over what planes wrote of compiled forms that were given up; how many versions it was noted of.
 
@@ -65,7 +70,7 @@ def note_breaches(
             if outcome is None or not outcome.admitted or outcome.content != breach.form:
                 continue
             given_up = msgspec.structs.replace(outcome, admitted=False, why=breach.why)
-            with units.write(environment, now) as unit:
+            with units.write(environment, instant(environment)) as unit:
                 registry.note(unit, version.id, {"compiled": msgspec.to_builtins(given_up)})
                 unit.record(UNCOMPILED, version.id, {"form": breach.form, "why": breach.why})
             noted += 1

@@ -112,7 +112,7 @@ class CompiledAnswerer:
             return self._open().predict(frame)
 
     def answer_rows(self, rows: Rows) -> np.ndarray:
-        """float64[n], by the compiled form; by the original where that may refuse, or was given back to."""
+        """float64[n], by the compiled form; by the original where that may refuse, or is given back to."""
         compiled = self._compiled
         answers = None if compiled is None else compiled.predict(self._blocks.encode(rows))
         if answers is None:
