@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import polars as pl
 
 from nenrin.core.errors import (
     ConflictError,
@@ -22,6 +23,7 @@ from nenrin.core.settings import Settings
 from nenrin.loop.maturity.assessing import assess
 from nenrin.loop.maturity.facts import Facts
 from nenrin.pipelines.logs import StepLogs
+from nenrin.serving.signature import RequestSignature
 
 Progress = Callable[..., None]
 
@@ -253,6 +255,9 @@ RING: dict[str, Any] = {
 }
 
 
+REQUEST = RequestSignature.of({"carrier": pl.String()}, known={})
+
+
 class SimpleRoute(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     variants: list[dict[str, Any]]
@@ -262,6 +267,8 @@ class SimpleDeployment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     model: str
     route: SimpleRoute
+    request: RequestSignature = REQUEST
+    example: dict[str, Any] = msgspec.field(default_factory=lambda: {"carrier": "O'Hare"})
     at: int = 1_356_998_400_000_000
     frozen: bool = False
 
@@ -411,6 +418,8 @@ class FakePlatform:
         self.settings = settings
         self.units = Units()
         self.projects = Projects()
+        self.replayed: list[tuple[str, Any]] = []
+        self.replay_check = SimpleNamespace(check=self._replay)
         self.data = Data()
         self.registry = Registry()
         self.serving = Serving()
@@ -425,6 +434,10 @@ class FakePlatform:
         self.calendar = SimpleNamespace(now=lambda: 7)
         self.closed = False
         self.lies: Exception | None = None
+
+    def _replay(self, environment: str, which: Any) -> dict[str, Any]:
+        self.replayed.append((environment, which))
+        return {"environment": environment, "logged": 0, "differ": 0}
 
     def probe_store(self) -> None:
         if self.lies is not None:

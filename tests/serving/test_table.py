@@ -110,7 +110,7 @@ def test_an_example_older_than_what_an_online_store_keeps_is_passed_over(
     def refuse(*_: object) -> None:
         raise RequestError("asked too early")
 
-    monkeypatch.setattr("tests.serving.fakes.Echo.rows", refuse)
+    monkeypatch.setattr("tests.serving.fakes.Echo.seen", refuse)
     assert Setting(ListedRoutes(deployment("v0.1", features="s1"))).versions() == ["v0.1"]
 
 
@@ -163,11 +163,11 @@ def test_a_row_is_asked_at_its_time_else_now() -> None:
     setting.versions()
     served = setting.table.get("delay")
     rows = served.reader.records([EXAMPLE, {**EXAMPLE, "sched_dep": None}])
-    assert served.questions(rows).asked == [DEPARTURE, NOW]
+    assert served.questions(rows, served.now).asked == [DEPARTURE, NOW]
     setting.routes.stands_at = DEPARTURE - 5  # the flight lies ahead
     setting.versions()
     served = setting.table.get("delay")
-    assert served.questions(rows).asked == [DEPARTURE - 5, DEPARTURE - 5]
+    assert served.questions(rows, served.now).asked == [DEPARTURE - 5, DEPARTURE - 5]
 
 
 def test_rows_may_be_asked_before_their_time() -> None:
@@ -176,7 +176,9 @@ def test_rows_may_be_asked_before_their_time() -> None:
     setting = Setting(ListedRoutes(msgspec.structs.replace(plain, request=signature)))
     setting.versions()
     served = setting.table.get("delay")
-    assert served.questions(served.reader.records([EXAMPLE])).asked == [DEPARTURE - 2 * HOUR]
+    assert served.questions(served.reader.records([EXAMPLE]), served.now).asked == [
+        DEPARTURE - 2 * HOUR
+    ]
 
 
 def test_without_a_time_column_rows_are_asked_now() -> None:
@@ -185,4 +187,4 @@ def test_without_a_time_column_rows_are_asked_now() -> None:
     setting = Setting(ListedRoutes(msgspec.structs.replace(plain, request=signature)))
     setting.versions()
     served = setting.table.get("delay")
-    assert served.questions(served.reader.records([EXAMPLE])).asked == [NOW]
+    assert served.questions(served.reader.records([EXAMPLE]), served.now).asked == [NOW]

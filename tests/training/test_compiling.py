@@ -20,6 +20,7 @@ from nenrin.training.compiling.forest import Categories, Forest, NotCompiledErro
 from nenrin.training.compiling.parity import compare, refused_by
 from nenrin.training.compiling.reading import Readout, read
 from nenrin.training.containers import to_numpy
+from nenrin.training.records import Records
 from tests.training import forests
 
 
@@ -282,8 +283,18 @@ ROWS = [
 @pytest.mark.parametrize("rows", [ROWS, *([row] for row in ROWS)])
 def test_rows_become_the_same_block_as_by_the_columns(rows: list[dict[str, Any]]) -> None:
     specs = tuple(column.spec for column in forests.columns(forests.ALL))
-    found = BlockEncoder(specs).encode(rows)
-    np.testing.assert_array_equal(found, to_numpy(RowEncoder(specs).encode(rows)))
+    wanted = to_numpy(RowEncoder(specs).encode(rows))
+    for given_as in (rows, Records.of_dicts(rows)):
+        found = BlockEncoder(specs).encode(given_as)
+        np.testing.assert_array_equal(found, wanted)
+        assert found.flags.c_contiguous
+
+
+def test_a_requests_own_block_is_taken() -> None:
+    specs = tuple(column.spec for column in forests.columns(("amount", "step")))
+    block = np.array([[0.5, 1.0, np.nan], [2.0, 3.0, 4.0]])
+    found = BlockEncoder(specs).encode(Records.of_block(("step", "other", "amount"), block))
+    np.testing.assert_array_equal(found, [[np.nan, 0.5], [4.0, 2.0]])
     assert found.flags.c_contiguous
 
 

@@ -13,6 +13,16 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from nenrin.core import environment as environments
 from nenrin.core.errors import RequestError
 
+PLATFORMS = {
+    "SAGEMAKER_BIND_TO_PORT": "port",
+    "AIP_HTTP_PORT": "port",
+    "AIP_HEALTH_ROUTE": "health_route",
+    "AIP_PREDICT_ROUTE": "predict_route",
+}
+"""What SageMaker and Vertex AI tell a container, by the setting that it is."""
+
+_ROUTE = r"^(/[\w\-./:]*)?$"
+
 
 class Settings(BaseSettings):
     """Where things are kept, where they are served, and how much of the machine they may use.
@@ -50,6 +60,29 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
+    planes: int = Field(
+        0,
+        ge=0,
+        description="processes that answer predictions; 0: one on a loopback host, else one a core",
+    )
+    request_timeout_ms: int = Field(
+        30_000,
+        ge=1,
+        description="how long a prediction may take, where its request does not say it",
+    )
+    grpc_port: int | None = Field(
+        None, ge=1, le=65535, description="a port for gRPC beside it; empty: gRPC is not served"
+    )
+    health_route: str = Field(
+        "", pattern=_ROUTE, description="a further path that /ping is answered at"
+    )
+    predict_route: str = Field(
+        "", pattern=_ROUTE, description="a further path that /invocations is answered at"
+    )
+    predictions_open: bool = Field(
+        False,
+        description="whether /invocations needs no token: for a platform in front that asks for its own",
+    )
     token: SecretStr | None = Field(
         None, min_length=16, description="required of every request when the host is not loopback"
     )
@@ -76,15 +109,20 @@ class Settings(BaseSettings):
     def read(cls, **given: Any) -> Self:
         """Settings from arguments, the process' environment variables and defaults, in this order.
 
+        Of the variables, those that a platform sets for its container come first (``PLATFORMS``).
+
         Raises:
             RequestError: a value does not fit; says which, and the argument or variable that set it.
         """
+        told = {name: each for each, name in PLATFORMS.items() if os.environ.get(each)}
+        values: dict[str, Any] = {name: os.environ[each] for name, each in told.items()}
+        values |= {name: value for name, value in given.items() if value is not None}
         try:
-            settings = cls(**{name: value for name, value in given.items() if value is not None})
+            settings = cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0]) if first["loc"] else "settings"
-            variable = f"NENRIN_{name.upper()}"
+            variable = told.get(name, f"NENRIN_{name.upper()}")
             is_given = given.get(name) is not None
             raise RequestError(
                 f"the setting {name} is wrong: {first['msg']}",
@@ -115,6 +153,11 @@ class Settings(BaseSettings):
     def store(self) -> str:
         """The root of the content store, a path or a URL."""
         return self.store_url or str(self.state_folder / "store")
+
+    @property
+    def plane_count(self) -> int:
+        """How many processes answer predictions: who serves others has cores for it, a laptop other work."""
+        return self.planes or (1 if self.is_loopback else os.cpu_count() or 1)
 
     @property
     def is_loopback(self) -> bool:

@@ -363,7 +363,7 @@ class Living:
             for variant in deployment.route.variants
         }
         with self._units.write(environment, self.now(prepared)) as unit:
-            self._serving.set_features(unit, name, states)
+            self._serving.set_features(unit, name, states, prepared.served.request.lookup)
         compile_served(self._units, self._registry, prepared, deployment)
 
     def _features(self, environment: str, prepared: Prepared, version: str) -> str:

@@ -27,6 +27,7 @@ import polars as pl
 
 from nenrin.core.errors import ProjectError, RequestError
 from nenrin.core.instants import to_us
+from nenrin.training.records import Records
 
 Index = slice | np.ndarray
 
@@ -138,6 +139,12 @@ class RowEncoder:
         Raises:
             RequestError: a value does not fit its column's kind.
         """
+        if isinstance(rows, Records):
+            columns, nulls = rows.columns, [None] * len(rows)
+            return tuple(
+                _of_values(spec, columns.get(spec.name, nulls), self._places)
+                for spec in self._specs
+            )
         return tuple(
             _of_values(spec, [row.get(spec.name) for row in rows], self._places)
             for spec in self._specs
@@ -250,7 +257,7 @@ def _strings(series: pl.Series) -> FeatureColumn:
 
 
 def _of_values(
-    spec: ColumnSpec, values: list[Any], places: Mapping[str, Mapping[str, int]]
+    spec: ColumnSpec, values: Sequence[Any], places: Mapping[str, Mapping[str, int]]
 ) -> FeatureColumn:
     mask, vocabulary = None, spec.vocabulary or ()
     try:

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from types import MappingProxyType
 
 import msgspec
 
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import NenrinError, NotFoundError, RequestError, StepError, UnavailableError
-from nenrin.core.instants import to_us
+from nenrin.core.instants import local_midnight, to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.batching import Question, Runtime
-from nenrin.serving.plane.rows import Row, RowReader
+from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
 from nenrin.serving.router import Router, Variant
+from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
 
@@ -36,6 +38,7 @@ class Served:
         reader: reads its requests.
         router: deals keys to variants.
         runtimes: one a variant of the route, in its order.
+        variants: theirs.
         forms: which form of its models answers in each version.
     """
 
@@ -46,6 +49,7 @@ class Served:
         self.reader = reader
         self.router = Router(live.deployment.route)
         self.runtimes = runtimes
+        self.variants = tuple(runtime.variant for runtime in runtimes)
         self.forms = live.forms
         self._stands_at = live.stands_at
         self._calendar = calendar
@@ -69,23 +73,29 @@ class Served:
             )
         return versions.index(version)
 
-    def questions(self, rows: Sequence[Row]) -> Question:
-        """The rows, each with the instant it is asked at."""
-        return Question(rows, asked_at(self.deployment, rows, self.now))
+    def questions(self, rows: Records, now: int) -> Question:
+        """The rows, each with the instant it is asked at, which is ``now`` at the latest."""
+        return Question(rows, asked_at(self.deployment, rows, now), self.deployment.request.lookup)
 
 
-def asked_at(deployment: Deployment, rows: Sequence[Row], now: int) -> list[int]:
+def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
     """The instant (us) that each row is asked at: as its time column says, where that is sent.
 
     Nobody asks later than now: of a row that lies ahead, what is known now is what can be known.
     """
-    time, shift = deployment.request.time, deployment.request.shift
-    if time is None:
+    request = deployment.request
+    if request.time is None or request.time in rows.nulls:
         return [now] * len(rows)
+    zone, shift = request.zone or "UTC", request.shift
     return [
-        now if (moment := row.get(time)) is None else min(to_us(moment) + shift, now)
-        for row in rows
+        now if moment is None or moment is LEFT_OUT else min(_instant(moment, zone) + shift, now)
+        for moment in rows.columns[request.time]
     ]
+
+
+def _instant(moment: date, zone: str) -> int:
+    """An instant in microseconds; of a date its first, as a training has it."""
+    return to_us(moment) if isinstance(moment, datetime) else local_midnight(moment, zone)
 
 
 class RouteTable:
@@ -105,6 +115,11 @@ class RouteTable:
         self._retry_at = 0.0
         self.served: Mapping[str, Served] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
+
+    @property
+    def looked(self) -> bool:
+        """The routes have been read."""
+        return self._seen is not None
 
     @property
     def ready(self) -> bool:
@@ -200,6 +215,7 @@ class RouteTable:
         try:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
+            _warm_lookup(runtime, live.deployment, rows, now)
         except RequestError:
             # of an older signature, or older than what an online store keeps: it says nothing
             return runtime
@@ -216,6 +232,14 @@ def _say(version: str, error: Exception) -> None:
         _logger.warning("version %s does not load: %s; %s", version, error, error.hint)
     else:
         _logger.error("version %s does not load", version, exc_info=error)
+
+
+def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: int) -> None:
+    """Answer the example by its key alone: the first lookup takes longer, for it numbers all keys."""
+    request = deployment.request
+    by_key = [{name: row[name] for name in request.key} for row in rows]
+    if request.lookup is not None and None not in by_key[0].values():
+        runtime.compute(Question(by_key, [now] * len(rows), request.lookup))
 
 
 def _loaded_before(before: Served | None, live: LiveRoute, variant: Variant) -> Runtime | None:
