@@ -463,6 +463,9 @@ class FakePlatform:
     def materialise(self, environment: str, progress: Any = None) -> int:
         return 0
 
+    def uncompile(self, environment: str) -> int:
+        return 0
+
 
 def step_error() -> StepError:
     return StepError("delay raised ValueError: no", where="project.py:12", hint="look at line 12")

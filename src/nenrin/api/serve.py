@@ -189,5 +189,6 @@ def _guard(platform: Platform, environment: str, stop: threading.Event) -> None:
 
 
 def _turn(platform: Platform, environment: str, online: _Online) -> None:
+    platform.uncompile(environment)
     platform.loop.tick(environment)
     online.fill()

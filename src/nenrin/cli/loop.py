@@ -130,6 +130,7 @@ def _healed(event: Mapping[str, Any]) -> str:
         "healed.rebuilt": f"the feature state of {what} was rebuilt",
         "healed.restarted": f"{what} was started again",
         "healed.rerun": f"step {what} was run again",
+        "model.uncompiled": f"the original of {what} serves in place of its compiled form",
     }
     return f"healed {when(event['at'])}: {words[event['action']]}: {why}"
 

@@ -100,6 +100,12 @@ class Settings(BaseSettings):
     predictions_days: int = Field(
         0, ge=0, description="days that logged predictions are kept; 0: all are kept"
     )
+    rescore: int = Field(
+        1_000,
+        ge=0,
+        description="one request in so many that a compiled model answers is answered by its original too,"
+        " and compared; 0: none",
+    )
     workers: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=0,

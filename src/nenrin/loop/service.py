@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
 from nenrin.loop.asked import read_asked
+from nenrin.loop.compiling import note_breaches
 from nenrin.loop.exam import Exam
 from nenrin.loop.guarding import Guarding, Observe
 from nenrin.loop.insisting import insist, served
@@ -70,6 +72,7 @@ class LoopService:
     ) -> None:
         journals = Journals(units, registry, gates, serving, states, store)
         self._units, self._replay, self._leases, self._serving = units, replay, leases, serving
+        self._note_breaches = partial(note_breaches, units, registry)
         self._replays = Replays(
             environment,
             units=units,
@@ -214,6 +217,10 @@ class LoopService:
     def restarted(self, environment: str, worker: str, why: str) -> None:
         """A worker died, and was started again."""
         self._living.healing.restarted(environment, worker, why)
+
+    def uncompile(self, environment: str, folder: Path) -> int:
+        """Note which compiled forms planes have given up, as written in ``folder``; of how many versions."""
+        return self._note_breaches(environment, folder, self._living.instant)
 
     def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
         """Serve a version by hand, through the gate."""

@@ -25,6 +25,7 @@ from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.source import SourceReader
 from nenrin.project.apart import Apart
+from nenrin.project.compiling import compiling
 from nenrin.project.data_tests import DataTests
 from nenrin.project.loader import FILE, Project
 from nenrin.project.looking_up import lookup_of
@@ -122,6 +123,7 @@ class Preparer:
             end=min(stages.versions[name].bound for name in _of_rows(model)),
             newest=max(version.bound for version in stages.versions.values()),
             trains=model.declared.imported is None,
+            compiles=compiling(self._executor, table_digest, str(self._folder)),
         )
 
     def stages(

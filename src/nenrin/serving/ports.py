@@ -101,10 +101,12 @@ class LiveRoute(msgspec.Struct, frozen=True, kw_only=True):
         deployment: its state.
         stands_at: where the environment's calendar stands, in microseconds, when its data has ended
             (*paused in time*); None when it goes with the machine's.
+        forms: of each version, which form of its models answers: ``compiled``, ``original``, or both words.
     """
 
     deployment: Deployment
     stands_at: int | None = None
+    forms: dict[str, str] = {}
 
 
 class RouteReader(Protocol):

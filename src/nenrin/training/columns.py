@@ -198,7 +198,7 @@ def _fitted(spec: ColumnSpec, series: pl.Series) -> FeatureColumn:
         fits = spec.kind == "number" or np.isin(numbers[~np.isnan(numbers)], (0.0, 1.0)).all()
     if not fits:
         raise _unfit(spec, f"{series.dtype}")
-    return _of_numbers(spec, numbers)
+    return of_numbers(spec, numbers)
 
 
 def _whole(numbers: np.ndarray) -> np.ndarray:
@@ -207,8 +207,11 @@ def _whole(numbers: np.ndarray) -> np.ndarray:
         return np.asarray(np.isnan(numbers) | ((numbers % 1 == 0) & (np.abs(numbers) < 2.0**63)))
 
 
-def _of_numbers(spec: ColumnSpec, numbers: np.ndarray) -> FeatureColumn:
-    """The column of ``spec`` whose values are ``numbers``, which fit its kind; NaN is missing."""
+def of_numbers(spec: ColumnSpec, numbers: np.ndarray) -> FeatureColumn:
+    """The column of ``spec`` whose values are ``numbers`` (float64), which fit its kind; NaN is missing.
+
+    A text is its place in the vocabulary: the inverse of :meth:`FeatureColumn.numbers`.
+    """
     missing = np.isnan(numbers)
     if spec.kind == "number":
         return FeatureColumn(spec.name, "number", numbers)

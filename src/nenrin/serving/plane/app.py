@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nenrin.core.errors import NenrinError, UnavailableError
 from nenrin.core.timer import Timer
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import invocations, openinference
 from nenrin.serving.plane.answering import VERSION, Asked, answer, sticky_of
@@ -60,6 +61,7 @@ class Plane:
     Attributes:
         repository: what is served, and counts.
         beside: entered while the app runs: another protocol's server.
+        rescoring: compares compiled models with their originals.
     """
 
     def __init__(
@@ -70,13 +72,14 @@ class Plane:
         timer: Timer,
         board: Board | None = None,
         within: float = WAIT_SECONDS,
+        rescoring: Rescoring | None = None,
     ) -> None:
         self._table = table
         self._log = log
         self._control = control
         self._timer = timer
         self._board = board
-        self._metrics = PlaneMetrics(table, log, board)
+        self._metrics = PlaneMetrics(table, log, board, rescoring)
         self._within = within
         self._loaded = asyncio.Event()
         self._looking = asyncio.Lock()

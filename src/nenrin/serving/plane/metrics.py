@@ -15,6 +15,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.answering import Answers
 from nenrin.serving.plane.sums import SECONDS, Board, Sums
@@ -34,15 +35,24 @@ class PlaneMetrics:
     Args:
         table, log: the plane's.
         board: shows the sums of the other planes; None: there are none.
+        rescoring: compares compiled models with their originals.
     """
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, table: RouteTable, log: LiveLog, board: Board | None = None) -> None:
+    def __init__(
+        self,
+        table: RouteTable,
+        log: LiveLog,
+        board: Board | None = None,
+        rescoring: Rescoring | None = None,
+    ) -> None:
         self._table = table
         self._log = log
         self._board = board
         self._sums = board.mine() if board else Sums()
+        self._rescoring = rescoring
+        self._before = self._sums.rescored, self._sums.breaches
         self._registry = CollectorRegistry()
         self._registry.register(_Told(self))
 
@@ -64,6 +74,10 @@ class PlaneMetrics:
     def told(self) -> bytes:
         """This plane's sums, for :meth:`nenrin.serving.plane.sums.Board.tell`."""
         self._sums.waiting = self._log.waiting
+        if self._rescoring is not None:
+            rescored, breaches = self._before
+            self._sums.rescored = rescored + self._rescoring.rescored
+            self._sums.breaches = breaches + self._rescoring.breaches
         return msgspec.json.encode(self._sums)
 
     def text(self) -> bytes:
@@ -132,6 +146,11 @@ def _counted(sums: Sums) -> Iterator[Metric]:
         for version, count in versions.items():
             rows.add_metric([deployment, version], count)
     yield rows
+    for name, value, what in (
+        ("rescored", sums.rescored, "Requests that the original of a compiled model answered too"),
+        ("breaches", sums.breaches, "Compiled models that were given up"),
+    ):
+        yield CounterMetricFamily(f"nenrin_compiled_{name}", what, value=value)
 
 
 def _logged(counts: Counts, sums: Sums) -> Iterator[Metric]:

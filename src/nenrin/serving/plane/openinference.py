@@ -292,6 +292,7 @@ def model_metadata(served: Served) -> dict[str, Any]:
         "parameters": {
             "zone": signature.zone or "UTC",
             "frozen": deployment.frozen,
+            "forms": served.forms,
             "example": signature.example(deployment.name, deployment.example)["body"],
         },
     }

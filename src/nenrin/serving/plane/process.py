@@ -23,6 +23,7 @@ from nenrin.core.calendar import Calendar
 from nenrin.core.errors import ConflictError
 from nenrin.core.lock import FolderLock
 from nenrin.core.timer import Timer
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.doors import DOORS, Doors
@@ -82,6 +83,7 @@ class PlaneParts(msgspec.Struct, frozen=True, kw_only=True):
     loader: Loader
     calendar: Calendar
     timer: Timer
+    rescoring: Rescoring | None = None
 
 
 def listen(host: str, port: int, option: str = "--port") -> socket.socket:
@@ -170,6 +172,7 @@ def run_plane(
         parts.timer,
         board=board,
         within=settings.timeout_ms / 1e3,
+        rescoring=parts.rescoring,
     )
     if settings.grpc_port is not None:
         service = InferenceService(plane, table, settings.token)

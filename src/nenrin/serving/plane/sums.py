@@ -28,13 +28,16 @@ class Latency(msgspec.Struct):
 
 class Sums(msgspec.Struct):
     """Attributes: requests by deployment, protocol and status, rows by deployment and version, latencies
-    by deployment; predictions that are not written yet.
+    by deployment; predictions that are not written yet; requests that originals of compiled models answered
+    too, and such models that were given up.
     """
 
     requests: dict[str, dict[str, dict[str, int]]] = {}
     rows: dict[str, dict[str, int]] = {}
     latencies: dict[str, Latency] = {}
     waiting: int = 0
+    rescored: int = 0
+    breaches: int = 0
 
     def request(self, deployment: str, protocol: str, status: str, count: int = 1) -> None:
         """So many more requests."""
@@ -67,6 +70,8 @@ class Sums(msgspec.Struct):
             mine.counts = [a + b for a, b in zip(mine.counts, latency.counts, strict=True)]
             mine.total += latency.total
         self.waiting += other.waiting
+        self.rescored += other.rescored
+        self.breaches += other.breaches
 
 
 class Board:

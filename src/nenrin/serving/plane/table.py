@@ -41,6 +41,7 @@ class Served:
         router: deals keys to variants.
         runtimes: one a variant of the route, in its order.
         asking: asks them, and whoever answers in their place.
+        forms: which form of its models answers in each version.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Served:
         self.router = Router(live.deployment.route)
         self.runtimes = runtimes
         self.asking = asking
+        self.forms = live.forms
         self._stands_at = live.stands_at
         self._calendar = calendar
 
@@ -208,7 +210,7 @@ class RouteTable:
         opened: list[Runtime] = []
         for variant in deployment.route.variants:
             try:
-                runtime = _loaded_before(before, variant) or self._open(live, reader, variant)
+                runtime = _loaded_before(before, live, variant) or self._open(live, reader, variant)
             except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
                 _say(variant.version, error)
@@ -278,8 +280,10 @@ def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: i
         runtime.compute(Question(by_key, [now] * len(rows), request.lookup))
 
 
-def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:
+def _loaded_before(before: Served | None, live: LiveRoute, variant: Variant) -> Runtime | None:
     """The variant's runtime in the table that is served, if it answers in the same way."""
+    if before and before.forms.get(variant.version) != live.forms.get(variant.version):
+        return None
     for runtime in _loaded(before):
         if msgspec.structs.replace(runtime.variant, weight=variant.weight) == variant:
             return runtime
