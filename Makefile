@@ -1,5 +1,5 @@
 # Every chore is one word. `make demo` and `make test` need nothing but Python 3.11 or uv.
-.PHONY: demo test check lint types imports docs pins format
+.PHONY: demo test check lint types imports docs golden pins format
 
 demo:  ## a year of real flights through the whole loop, in ./nenrin-demo
 	@tools/venv.sh demo
@@ -27,6 +27,9 @@ imports: .dev  ## rooms import downwards only, without cycles
 
 docs: .dev  ## write docs/commands.md and docs/settings.md from the code
 	.venv/bin/python tools/reference.py
+
+golden: .dev  ## tests/integrations/golden from what exports write now; read the diff
+	.venv/bin/python -m tests.integrations.golden_files
 
 pins: .dev  ## constraints.txt from what is installed and tested now
 	.venv/bin/python tools/pins.py

@@ -70,6 +70,7 @@ from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
 from nenrin.project.replay import ProjectReplay
+from nenrin.project.replay_check import ReplayCheck
 from nenrin.project.revision import unpack
 from nenrin.project.service import ProjectService
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
@@ -82,6 +83,7 @@ from nenrin.serving.router import Variant
 from nenrin.serving.segments import copy_log
 from nenrin.serving.service import ServingService
 from nenrin.stats.platt import Platt
+from nenrin.training.answering import answer_each
 
 PREDICTIONS = "predictions"
 
@@ -97,6 +99,7 @@ class Platform:
         logs: what steps wrote.
         data, registry, gates, serving, loop, projects: the rooms' verbs.
         maturity: assesses an environment.
+        replay_check: computes logged predictions anew.
         exports: writes what containers and clusters run an environment from.
         audit, checkpoints, backups, pruning: those of looking after a folder.
 
@@ -207,6 +210,17 @@ class Platform:
                 calendar=self.calendar,
                 deployments=SqlDeployments(),
             ),
+        )
+        self.replay_check = ReplayCheck(
+            settings.state_folder / PREDICTIONS,
+            replay,
+            revisions,
+            lambda jobs: self._started().submit(answer_each, list(jobs)).result(),
+            registry=self.registry,
+            serving=self.serving,
+            data=self.data,
+            units=self.units,
+            store=self.store,
         )
         self.exports = Exports(self.store, self.projects.follows, from_folders)
         self.maturity = Maturity(

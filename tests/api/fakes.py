@@ -418,6 +418,8 @@ class FakePlatform:
         self.settings = settings
         self.units = Units()
         self.projects = Projects()
+        self.replayed: list[tuple[str, Any]] = []
+        self.replay_check = SimpleNamespace(check=self._replay)
         self.data = Data()
         self.registry = Registry()
         self.serving = Serving()
@@ -432,6 +434,10 @@ class FakePlatform:
         self.calendar = SimpleNamespace(now=lambda: 7)
         self.closed = False
         self.lies: Exception | None = None
+
+    def _replay(self, environment: str, which: Any) -> dict[str, Any]:
+        self.replayed.append((environment, which))
+        return {"environment": environment, "logged": 0, "differ": 0}
 
     def probe_store(self) -> None:
         if self.lies is not None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from nenrin.core.settings import Settings
 from nenrin.integrations.container import USER, WRITABLE, variables
 from nenrin.integrations.kserve import inference_service
-from nenrin.integrations.kubernetes import AWS_KEYS, SECRET, SECRET_KEYS, objects
+from nenrin.integrations.kubernetes import OPTIONAL_KEYS, SECRET, SECRET_KEYS, objects
 
 IMAGE = "registry.example.com/team/delay:1"
 MADE = objects("prod", IMAGE, "revision-0123456789ab")
@@ -75,11 +76,17 @@ def test_no_pod_has_rights(pod: dict[str, Any]) -> None:
 def test_secrets_are_named_and_never_written(pod: dict[str, Any]) -> None:
     (container,) = pod["containers"]
     told = {each["name"]: each for each in container["env"]}
-    assert set(told) == {*SECRET_KEYS, *AWS_KEYS}
+    assert set(told) == {*SECRET_KEYS, *OPTIONAL_KEYS}
     for each in told.values():
         assert set(each) == {"name", "valueFrom"}
         assert each["valueFrom"]["secretKeyRef"]["name"] == SECRET
     assert not set(told) & set(variables("prod"))  # what the image sets is not set twice
+
+
+def test_no_setting_is_forgotten() -> None:
+    given = {*SECRET_KEYS, *OPTIONAL_KEYS, *variables("prod")}
+    left_out = {"NENRIN_NODE_FOLDER"}  # of nodes of a cluster, which pods are not
+    assert {f"NENRIN_{name.upper()}" for name in Settings.model_fields} <= given | left_out
 
 
 def test_they_find_each_other() -> None:

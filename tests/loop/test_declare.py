@@ -39,6 +39,9 @@ WRONG: list[tuple[str, Callable[[], object]]] = [
     ("refresh='7d' is not a schedule", lambda: deployment(late, refresh="7d")),
     ("is not a list of recipes", lambda: deployment(late, recipes=["history"])),
     ("is not a list of recipes", lambda: deployment(late, recipes=history())),
+    ("missing='null' is neither", lambda: deployment(late, missing="null")),
+    ('is neither "refuse" nor values', lambda: deployment(late, missing={"age": [1]})),
+    ('is neither "refuse" nor values', lambda: deployment(late, missing={1: 1})),
 ]
 
 
@@ -64,7 +67,10 @@ def test_right_values() -> None:
         recipes=[history("60d"), trailing("4w")],
         refresh=every("2d", at="04:30"),
         settle="12h",
+        missing={"age": 40, "plan": None},
     ).declared
+    assert declared.missing == {"age": 40, "plan": None}
+    assert deployment(late).declared.missing is None
     assert [recipe.name for recipe in declared.recipes] == ["history 60d", "trailing 28d"]
     assert (declared.refresh.period, declared.refresh.clock.minute) == (2 * DAY, 30)
     assert declared.settle == 12 * HOUR

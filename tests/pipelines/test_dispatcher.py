@@ -70,6 +70,8 @@ class Pretending:
         self.started: list[Pretended] = []
 
     def start(self, task: Task, _function: Callable[..., Any], payload: Any) -> Pretended:
+        assert task.scratch is not None
+        task.scratch.mkdir(parents=True)
         self.started.append(Pretended(task, payload, self.clock))
         return self.started[-1]
 
@@ -342,3 +344,37 @@ def test_what_makes_every_worker_silent_is_given_up(
     assert len(executor.started) == LOSSES
     assert not dispatcher.busy
     assert state(units).state == "failed"
+
+
+def test_what_ends_together_is_committed_together(
+    dispatcher: Dispatcher, executor: Pretending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    opened = dispatcher._unit
+    for number in (1, 2):
+        dispatcher.add(job(number), commit)
+    for _ in range(2):
+        dispatcher.step(0)
+    for each in executor.started:
+        each.result.set_result("out")
+    monkeypatch.setattr(dispatcher, "_unit", lambda: (written.append(1), opened())[1])
+    assert len(dispatcher.step(1)) == 2
+    assert len(written) == 1
+
+
+def test_one_that_cannot_be_committed_leaves_the_others_alone(
+    dispatcher: Dispatcher, executor: Pretending, units: Database
+) -> None:
+    def refuse(_unit: Unit, _value: object) -> str:
+        raise ValueError("no such thing")
+
+    dispatcher.add(job(1), commit)
+    dispatcher.add(job(2), refuse)
+    for _ in range(2):
+        dispatcher.step(0)
+    for each in executor.started:
+        each.result.set_result("out")
+    with pytest.raises(ValueError, match="no such thing"):
+        dispatcher.step(1)
+    assert state(units, "job-1").state == "done"
+    assert state(units, "job-2").state == "leased"

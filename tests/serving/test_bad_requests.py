@@ -44,6 +44,8 @@ REFUSED: list[tuple[str, bytes, int]] = [
     ("malformed JSON", message("POST", INFER, b"{"), 400),
     ("two values", message("POST", INFER, GOOD + GOOD), 400),
     ("no UTF-8", message("POST", INVOKE, b'{"a": "\xff"}'), 400),
+    ("half a surrogate pair", message("POST", INVOKE, b'{"a": NaN, "s": "\\ud83d"}'), 400),
+    ("half a surrogate pair alone", message("POST", INVOKE, b'{"s": "\\ud83d"}'), 400),
     ("no body", message("POST", INFER), 400),
     ("no body", message("POST", INVOKE), 400),
     ("an empty body", message("POST", INFER, b"", "Content-Length: 0"), 400),
@@ -127,3 +129,21 @@ def test_a_path_with_two_slashes_is_only_a_path(here: PlaneHere) -> None:
         503,
         "unavailable",
     )  # of the control process, which is not there
+
+
+def test_a_good_request_is_answered_though_no_http_comes_behind_it(here: PlaneHere) -> None:
+    good = message("POST", INVOKE, RECORD)
+    host, _, port = here.http.partition(":")
+    for times in (1, 3):
+        answers = Answers()
+        sent = good * times + b"\x16\x03\x01\r\n\r\n"
+        answers.feed(asyncio.run(ask(host, int(port), [sent], seconds=20)))
+        assert [status for status, *_ in answers.told] == [200] * times
+
+
+@pytest.mark.parametrize("value", [b"\x7f", b"\xff\xe9", b"\t", b"a\tb", b"", b"\x01"])
+def test_odd_attributes_of_sagemaker(here: PlaneHere, value: bytes) -> None:
+    name = b"X-Amzn-SageMaker-Custom-Attributes: "
+    sent = message("POST", INVOKE, RECORD).replace(b"Host:", name + value + b"\r\nHost:")
+    ((status, _),) = told(here, sent)
+    assert status in (200, 400)

@@ -10,6 +10,8 @@ import pytest
 
 from nenrin.core.errors import StepError, UnavailableError
 from nenrin.core.timer import SystemTimer
+from nenrin.features.entities import Lookup
+from nenrin.features.service import Seen
 from nenrin.serving.plane import batching
 from nenrin.serving.plane.batching import Question, Runtime
 from nenrin.serving.plane.costs import Costs
@@ -209,11 +211,13 @@ class Waiting(Echo):
     def __init__(self) -> None:
         self.threads: list[int] = []
 
-    def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
+    def seen(
+        self, raw: Sequence[dict[str, Any]], asked: Sequence[int], lookup: Lookup | None = None
+    ) -> Seen:
         self.threads.append(threading.get_ident())
         if len(raw) == 7:
             raise UnavailableError("away")
-        return super().rows(raw, asked)
+        return super().seen(raw, asked, lookup)
 
 
 def test_features_that_wait_never_hold_up_the_loop() -> None:

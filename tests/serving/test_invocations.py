@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
+from nenrin.serving.plane.doors import Doors
 from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import deployment
 from tests.serving.kinds import ROW, KindsPlane
@@ -174,3 +175,20 @@ def test_custom_attributes_of_sagemaker_come_back(client: TestClient) -> None:
 def test_health(client: TestClient) -> None:
     assert client.get("/ping").text == client.get("/health").text == "\n"
     assert client.get("/version").status_code == 200
+
+
+def test_as_vertex_ai_asks(tmp_path: Path) -> None:
+    kinds = KindsPlane(tmp_path)
+    paths = {"health": frozenset({"/v1/health"}), "predict": frozenset({"/v1/m:predict"})}
+    with kinds.client(doors=Doors(open=True, **paths)) as client:
+        client.headers["host"] = "model.internal"
+        assert client.get("/v1/health").status_code == 200
+        asked = {"instances": [ROW, {**ROW, "a": 2}], "parameters": {"confidence": 0.5}}
+        assert client.post("/v1/m:predict", json=asked).json()["predictions"] == [3.0, 4.0]
+        assert client.post("/invocations", json=asked).status_code == 401
+        assert client.get("/v2/models/kinds").status_code == 401
+    with KindsPlane(tmp_path / "other").client("a long enough token", Doors(open=True)) as client:
+        assert client.post("/invocations", json=ROW).status_code == 200
+        assert client.get("/v2/models/kinds").status_code == 401
+        bearer = {"authorization": "Bearer a long enough token"}
+        assert client.get("/v2/models/kinds", headers=bearer).status_code == 200

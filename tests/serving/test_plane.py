@@ -461,3 +461,27 @@ def test_a_client_that_hangs_up_leaves_no_trace(
     log.close()
     assert sent == []
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/nowhere"])
+def test_a_client_that_leaves_before_its_answer_leaves_no_trace(
+    setting: Setting, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    control = ControlProxy(setting.folder / "control.sock")
+    log = LiveLog(setting.folder / "predictions")
+    app = Plane(setting.table, log, control, SystemTimer()).app()
+
+    async def send(message: Any) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+
+    coming = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"127.0.0.1")]}
+    scope |= {"query_string": b"", "scheme": "http", "http_version": "1.1", "client": None}
+    asyncio.run(app(scope, receive, send))
+    log.close()
+    assert caplog.records == []
+    assert coming == []

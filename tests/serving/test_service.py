@@ -11,6 +11,7 @@ import pytest
 
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.instants import HOUR
+from nenrin.features.entities import Lookup
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route, Variant
@@ -177,6 +178,21 @@ def test_feature_states_move_on(service: ServingService, memory: Memory) -> None
     assert [variant.features for variant in moved.route.variants] == ["s1-later", "s2"]
     before = len(memory.events)
     service.set_features(memory, "delay", {"v1": "s1-later"})
+    assert len(memory.events) == before
+
+
+def test_what_stands_for_missing_keys_moves_on_with_the_feature_states(
+    service: ServingService, memory: Memory
+) -> None:
+    asked = Lookup(columns=("x",), missing={"x": 1.0})
+    assert service.set_features(memory, "delay", {}, asked).request == SIGNATURE
+    looked_up = msgspec.structs.replace(SIGNATURE, lookup=Lookup(columns=("distance",)))
+    service.promote(memory, "delay", "v2", reason="better", request=looked_up)
+    moved = service.set_features(memory, "delay", {}, asked)
+    assert moved.request.lookup == Lookup(columns=("distance",), missing={"x": 1.0})
+    assert kinds(memory)[-1] == "deployment.features_refreshed"
+    before = len(memory.events)
+    service.set_features(memory, "delay", {}, asked)
     assert len(memory.events) == before
 
 

@@ -110,7 +110,7 @@ def test_an_example_older_than_what_an_online_store_keeps_is_passed_over(
     def refuse(*_: object) -> None:
         raise RequestError("asked too early")
 
-    monkeypatch.setattr("tests.serving.fakes.Echo.rows", refuse)
+    monkeypatch.setattr("tests.serving.fakes.Echo.seen", refuse)
     assert Setting(ListedRoutes(deployment("v0.1", features="s1"))).versions() == ["v0.1"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from nenrin.core.errors import IntegrityError, NotFoundError
 
@@ -15,6 +15,15 @@ class Blob(NamedTuple):
     digest: str
     size: int
     written: float
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A store that has something to do before its first request, and can do it for forked children."""
+
+    def prepare(self) -> None:
+        """Import and make what requests need; start no thread, and connect to nothing."""
+        ...
 
 
 class ContentStore(Protocol):

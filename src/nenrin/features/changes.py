@@ -29,9 +29,9 @@ def _prints(index: ViewIndex) -> _Words:
     total = np.zeros(len(index.keys), dtype=np.uint64)
     newest = index.newest
     if newest is not None:
-        values = index.frame.hash_rows(seed=1).to_numpy()
         rows = newest.rows
-        total += _summed(newest.timeline, 1, newest.event[rows], values[rows])
+        kept = [index.frame.hash_rows(seed=1).to_numpy()[rows]] if index.frame.width else []
+        total += _summed(newest.timeline, 1, newest.event[rows], *kept)
     for span, window in index.windows.items():
         for number, sums in window.sums.items():
             odd = np.zeros_like(sums.seen) if sums.odd is None else sums.odd

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -14,6 +14,7 @@ from nenrin.data.declare import Dataset
 from nenrin.features.arrays import Ints
 from nenrin.features.by_row import RowFunction
 from nenrin.features.declare import FeatureView
+from nenrin.features.entities import Entities, Lookup, found_in, rows_by_key
 from nenrin.features.every_column import every_column
 from nenrin.features.index import ViewIndex
 from nenrin.features.kinds import Kind, kind_of
@@ -53,9 +54,25 @@ class Part(Protocol):
         ...
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What a model sees of n requests.
+
+    Attributes:
+        features: its columns, a dict each.
+        ages: by feature view with ``by=`` columns, how long before the question the newest row that it was
+            read from had happened, seconds; None: nothing was found.
+        asked: the instants of the questions, microseconds: of a row that was looked up, its own.
+    """
+
+    features: list[dict[str, Any]]
+    ages: list[dict[str, float | None]]
+    asked: Sequence[int]
+
+
 class _Stored(msgspec.Struct, frozen=True):
     columns: tuple[RequestColumn, ...]
     views: tuple[tuple[str, str, bytes], ...]
+    rows: tuple[Entities, bytes] | None = None
 
 
 class FeatureSet:
@@ -64,6 +81,7 @@ class FeatureSet:
     Args:
         columns: the raw columns that a request brings.
         parts: the views by name, in the model's order.
+        rows: the model's own rows by their key, and their index; None: requests bring all columns.
     """
 
     waits = False
@@ -71,9 +89,15 @@ class FeatureSet:
         kind.__name__: kind for kind in (ViewIndex, RequestView, RowFunction)
     }
 
-    def __init__(self, columns: Sequence[RequestColumn], parts: Mapping[str, Part]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[RequestColumn],
+        parts: Mapping[str, Part],
+        rows: tuple[Entities, ViewIndex] | None = None,
+    ) -> None:
         self.columns_read = tuple(columns)
         self.parts = dict(parts)
+        self.by_key = rows
         _refuse_doubles(self.parts)
 
     @classmethod
@@ -85,6 +109,7 @@ class FeatureSet:
         *,
         label: str | None = None,
         drop: Sequence[str] = (),
+        time: str | None = None,
     ) -> FeatureSet:
         """Trace the views and index their datasets.
 
@@ -95,6 +120,7 @@ class FeatureSet:
             frames: the loaded frames by dataset name, with ``__event__`` and ``__known__``.
             label: the column of ``rows`` that is the label, which no request has.
             drop: columns that are no features, if ``views`` is None.
+            time: the column of ``rows`` that says when a row is asked.
 
         Raises:
             ProjectError: a declaration does not fit the data; ``where`` is the user's line.
@@ -120,7 +146,7 @@ class FeatureSet:
             if name in parts:
                 raise _given_twice(name, view)
             parts[name] = _part(view, traced[view], rows, frames)
-        return cls(read, parts)
+        return cls(read, parts, rows_by_key(rows, own, read, time))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,6 +171,14 @@ class FeatureSet:
     def request_columns(self) -> dict[str, pl.DataType]:
         """The raw columns that a request brings: what request views read, and the keys of the others."""
         return {column.name: column.dtype for column in self.columns_read}
+
+    @property
+    def indexes(self) -> dict[str, ViewIndex]:
+        """What is read by key, by name: views with ``by=`` columns, and the model's own rows."""
+        found = {name: part for name, part in self.parts.items() if isinstance(part, ViewIndex)}
+        if self.by_key is not None:
+            found[f"rows of {self.by_key[0].dataset}"] = self.by_key[1]
+        return found
 
     @property
     def by_row(self) -> dict[str, str]:
@@ -172,20 +206,53 @@ class FeatureSet:
         Raises:
             RequestError: a column is missing, or its value is not of its kind.
         """
-        values = physical_row(self.columns_read, raw)
-        found: dict[str, Any] = {}
-        for part in self.parts.values():
-            found |= part.row(values, asked)
-        return found
+        return self.rows([raw], [asked])[0]
 
     def rows(self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
         """:meth:`row` of each of n requests."""
-        return [self.row(*each) for each in zip(raw, asked, strict=True)]
+        return self.seen(raw, asked).features
+
+    def seen(
+        self,
+        raw: Sequence[Mapping[str, Any]],
+        asked: Sequence[int],
+        lookup: Lookup | None = None,
+    ) -> Seen:
+        """:meth:`rows`, with the age of what was read; with ``lookup``, rows may send their key alone.
+
+        Raises:
+            RequestError: as :meth:`row`.
+            UnknownKeyError: no row has the key of a request that leaves columns out.
+        """
+        rows, asked = self.completed(raw, asked, lookup)
+        seen = Seen([], [], asked)
+        for values, at in zip(rows, asked, strict=True):
+            found: dict[str, Any] = {}
+            ages: dict[str, float | None] = {}
+            for name, part in self.parts.items():
+                if isinstance(part, ViewIndex):
+                    more, ages[name] = part.read(values, at)
+                else:
+                    more = part.row(values, at)
+                found |= more
+            seen.features.append(found)
+            seen.ages.append(ages)
+        return seen
+
+    def completed(
+        self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int], lookup: Lookup | None
+    ) -> tuple[list[dict[str, Any]], Sequence[int]]:
+        """The request columns of n requests as physical values, and the instants they are asked at."""
+        if self.by_key is None or lookup is None:
+            return [physical_row(self.columns_read, row) for row in raw], asked
+        entities, index = self.by_key
+        return entities.completed(self.columns_read, raw, asked, lookup, partial(found_in, index))
 
     def dumps(self) -> bytes:
         """Everything that answers requests, as bytes; the same bytes for the same data and declarations."""
         views = [(name, type(part).__name__, part.dumps()) for name, part in self.parts.items()]
-        return msgspec.msgpack.encode(_Stored(self.columns_read, tuple(views)))
+        rows = None if self.by_key is None else (self.by_key[0], self.by_key[1].dumps())
+        return msgspec.msgpack.encode(_Stored(self.columns_read, tuple(views), rows))
 
     @classmethod
     def loads(cls, data: bytes) -> FeatureSet:
@@ -197,11 +264,12 @@ class FeatureSet:
         try:
             stored = msgspec.msgpack.decode(data, type=_Stored)
             parts = {name: cls._KINDS[kind].loads(view) for name, kind, view in stored.views}
+            rows = stored.rows and (stored.rows[0], ViewIndex.loads(stored.rows[1]))
         except (msgspec.MsgspecError, KeyError) as error:
             raise IntegrityError(
                 f"stored features cannot be read: {error}", hint="build them again: nenrin run"
             ) from error
-        return cls(stored.columns, parts)
+        return cls(stored.columns, parts, rows)
 
 
 def _frame(dataset: Dataset, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

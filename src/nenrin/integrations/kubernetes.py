@@ -18,6 +18,13 @@ SECRET_KEYS = {
 }
 """Settings that come from the secret ``nenrin``, and their keys in it."""
 
+MORE_KEYS = {
+    "NENRIN_ONLINE": "online",
+    "NENRIN_EXECUTOR": "executor",
+    "NENRIN_WORKERS": "workers",
+}
+"""Settings that a team may need or not, of which some may hold a password; each may be left out."""
+
 AWS_KEYS = {
     "AWS_ACCESS_KEY_ID": "aws-access-key-id",
     "AWS_SECRET_ACCESS_KEY": "aws-secret-access-key",
@@ -26,6 +33,7 @@ AWS_KEYS = {
 }
 """The store's, where pods have no identity of their own there; each may be left out of the secret."""
 
+OPTIONAL_KEYS = {**MORE_KEYS, **AWS_KEYS}
 REQUESTS_A_POD = 100
 _METRIC = "nenrin_requests_per_second"
 _GRACE = 30
@@ -235,7 +243,7 @@ def _container(image: str, arguments: list[str]) -> Object:
         "args": arguments,
         "env": [
             *(_secret(variable, key) for variable, key in SECRET_KEYS.items()),
-            *(_secret(variable, key, optional=True) for variable, key in AWS_KEYS.items()),
+            *(_secret(variable, key, optional=True) for variable, key in OPTIONAL_KEYS.items()),
         ],
         "securityContext": {
             "allowPrivilegeEscalation": False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +82,8 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         gates: the gate policy's text or file; empty is the default policy.
         contract: data contract file; empty is the schema frozen at first load.
         value: what an answer is worth in money; ``None`` is not said.
+        missing: raw values that stand for a row that a request names and no data has; ``None``: it is
+            refused.
         log: ``fast`` (written after the answer) or ``durable`` (answered once it is on the disk).
         where: ``file:line`` of the declaration.
     """
@@ -96,6 +98,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     contract: str
     where: str
     value: Value | None = None
+    missing: dict[str, Any] | None = None
     log: str = "fast"
 
 
@@ -231,6 +234,7 @@ def deployment(
     gates: str = "",
     contract: str = "",
     value: Value | None = None,
+    missing: str | Mapping[str, Any] = "refuse",
     log: str = "fast",
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
@@ -250,6 +254,8 @@ def deployment(
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
+        missing: what becomes of a request that sends a key alone, which no row has: ``"refuse"`` (422), or
+            raw values that stand for the row, ``{"plan": "basic"}``; columns that it leaves out are null.
         log: ``"fast"``: predictions are written after they are answered, and a kill may lose the last;
             ``"durable"``: an answer leaves once its prediction is on the disk.
 
@@ -259,13 +265,9 @@ def deployment(
     where = _caller()
     _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
     _check_words(value, log, where)
-    timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
-    trained = getattr(model.declared, "imported", None) is None
-    three = (history(), history(half_life="60d"), trailing("90d"))
-    usual = three if timed and trained else (history(),)
     spec = DeploymentSpec(
         name=name or model.declared.name,
-        recipes=tuple(recipes) if recipes else usual,
+        recipes=tuple(recipes) if recipes else _usual(model),
         refresh=refresh or every("7d"),
         serve=serve,
         canary=tuple(canary),
@@ -274,9 +276,34 @@ def deployment(
         contract=contract,
         where=where,
         value=value,
+        missing=_missing(missing, where),
         log=log,
     )
     return Deployment(model, spec)
+
+
+def _usual(model: Model) -> tuple[Recipe, ...]:
+    """The recipes where none are named."""
+    timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
+    trained = getattr(model.declared, "imported", None) is None
+    three = (history(), history(half_life="60d"), trailing("90d"))
+    return three if timed and trained else (history(),)
+
+
+def _missing(missing: object, where: str) -> dict[str, Any] | None:
+    """What stands for a row that is not there; None: it is refused."""
+    if missing == "refuse":
+        return None
+    plain = (str, bool, int, float, type(None))
+    if not isinstance(missing, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, plain) for name, value in missing.items()
+    ):
+        raise ProjectError(
+            f'missing={missing!r} is neither "refuse" nor values by column',
+            hint='write missing={"plan": "basic", "age": 40}; times as texts; {} is null everywhere',
+            where=where,
+        )
+    return dict(missing)
 
 
 def _check(

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
@@ -216,12 +216,12 @@ def keep(states: LoopStates, unit: Unit, deployment: str, state: State) -> None:
     """Write a state in place of the one that it was made from.
 
     Raises:
-        ConflictError: another thread or another host has written since.
+        OvertakenError: another thread or another host has written since.
     """
     kept = states.get(unit, deployment)
     before = msgspec.json.decode(kept, type=_Written).written if kept else 0
     if before != state.written:
-        raise ConflictError(
+        raise OvertakenError(
             f"the loop of {deployment!r} went on meanwhile: nothing is changed",
             hint="look at nenrin status, and do it again",
             where=deployment,

@@ -362,7 +362,7 @@ class Living:
             for variant in deployment.route.variants
         }
         with self._units.write(environment, self.now(prepared)) as unit:
-            self._serving.set_features(unit, name, states)
+            self._serving.set_features(unit, name, states, prepared.served.request.lookup)
 
     def _features(self, environment: str, prepared: Prepared, version: str) -> str:
         """The feature state that a version reads: by the code of the revision that made it."""

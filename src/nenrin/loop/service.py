@@ -19,6 +19,7 @@ from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
 from nenrin.loop.asked import read_asked
 from nenrin.loop.exam import Exam
+from nenrin.loop.insisting import insist, served
 from nenrin.loop.journal import Journals, LoopStates
 from nenrin.loop.living import Living
 from nenrin.loop.ports import Progress, Replay
@@ -62,7 +63,7 @@ class LoopService:
         leases: Leases,
     ) -> None:
         journals = Journals(units, registry, gates, serving, states, store)
-        self._units, self._replay, self._leases = units, replay, leases
+        self._units, self._replay, self._leases, self._serving = units, replay, leases, serving
         self._replays = Replays(
             environment,
             units=units,
@@ -214,23 +215,31 @@ class LoopService:
         """Serve a version by hand, through the gate."""
         if self._living.state(environment, deployment) is None:  # nothing of it is trained here
             return self._proposing.promote(environment, deployment, version)
-        return self._living.promote(environment, deployment, version)
+        return insist(
+            lambda: self._living.promote(environment, deployment, version),
+            lambda: served(self._units, self._serving, environment, deployment),
+        )
 
     def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
         """Serve what the champion replaced, at once."""
-        return self._living.rollback(environment, deployment)
+        return insist(
+            lambda: self._living.rollback(environment, deployment),
+            lambda: served(self._units, self._serving, environment, deployment),
+        )
 
     def freeze(
         self, environment: str, deployment: str | None, reason: str = "by hand"
     ) -> list[dict[str, Any]]:
         """Stop every automatic change of a deployment, or of all (None)."""
-        return self._living.freezing.freeze(environment, deployment, reason)
+        freeze = self._living.freezing.freeze
+        return insist(lambda: freeze(environment, deployment, reason), lambda: None)
 
     def unfreeze(
         self, environment: str, deployment: str | None, reason: str = "by hand"
     ) -> list[dict[str, Any]]:
         """Allow automatic changes again, of a deployment or of all (None)."""
-        return self._living.freezing.unfreeze(environment, deployment, reason)
+        unfreeze = self._living.freezing.unfreeze
+        return insist(lambda: unfreeze(environment, deployment, reason), lambda: None)
 
     def mark_bad(self, environment: str, version: str, reason: str) -> dict[str, Any]:
         """Never serve a version again; a mixture that it is a member of goes on without it, at once.
@@ -239,7 +248,8 @@ class LoopService:
             NotFoundError: the environment has no such version.
             RefusedError: it answers, and nothing else would in its place.
         """
-        left = self._living.marking.mark_bad(environment, version, reason)
+        mark_bad = self._living.marking.mark_bad
+        left = insist(lambda: mark_bad(environment, version, reason), lambda: None)
         return {"version": version, "status": "bad", "reason": reason, "left": left}
 
     def rings(self, environment: str, deployment: str | None = None) -> list[dict[str, Any]]:

@@ -91,6 +91,8 @@ class Dispatcher:
         self._logs = logs
         self._lease = lease
         self._commits: dict[str, Commit] = {}
+        self._new: list[Job] = []  # not written yet
+        self._least = float("inf")  # cores that a job needs
         self._attempts: dict[tuple[str, int], _Attempt] = {}
         self._over: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._runs: set[str] = set()
@@ -103,7 +105,7 @@ class Dispatcher:
         return bool(self._commits)
 
     def add(self, job: Job, commit: Commit) -> None:
-        """Take a job.
+        """Take a job; the next :meth:`step` writes it, with all others that were taken until then.
 
         Args:
             job: its id is free, or that of a job of an earlier process with the same work.
@@ -112,8 +114,8 @@ class Dispatcher:
         """
         self._commits[job.id] = commit
         self._runs.add(job.run)
-        with self._unit() as unit:
-            self._jobs.add(unit, [msgspec.structs.replace(job, worker=self._worker)])
+        self._least = min(self._least, job.needs.cpus)
+        self._new.append(msgspec.structs.replace(job, worker=self._worker))
 
     def whole(
         self, wanted: Sequence[tuple[Job, Commit]], watching: Watching | None = None
@@ -159,8 +161,7 @@ class Dispatcher:
             return given_up
         while not self._over.empty():
             over.append(self._over.get())
-        ended = [self._settle(lease) for lease in over]
-        return [*given_up, *(each for each in ended if each is not None)]
+        return [*given_up, *self._settle(over)]
 
     def forget(self) -> None:
         """Let go of the records of its jobs, which are over: what they gave is remembered elsewhere."""
@@ -170,6 +171,7 @@ class Dispatcher:
 
     def cancel(self) -> None:
         """End every job, and the processes that work on them."""
+        self._new.clear()
         with self._unit() as unit:
             for run in self._runs:
                 self._jobs.cancel(unit, run)
@@ -181,9 +183,16 @@ class Dispatcher:
         return self._units.write(self._environment, self._calendar.now())
 
     def _claim(self) -> None:
+        """Write the jobs that were taken, and lease what fits."""
+        if self._new:
+            with self._unit() as unit:
+                self._jobs.add(unit, self._new)
+            self._new.clear()
         taken: list[Job] | None = None
         while taken != [] and len(self._attempts) < len(self._commits):
             room = self._free()
+            if room.cpus < self._least or room.jobs <= 0:
+                return
             now = self._epoch()
             with self._unit() as unit:
                 taken = self._jobs.claim(
@@ -207,7 +216,6 @@ class Dispatcher:
     def _begin(self, job: Job) -> None:
         lease = (job.id, job.attempt)
         scratch = self._scratch / f"{job.id}-{job.attempt}"
-        scratch.mkdir(parents=True, exist_ok=True)
         task = Task(
             name=job.name,
             project=Path(job.project) if job.project else None,
@@ -226,38 +234,53 @@ class Dispatcher:
         self._attempts[lease] = _Attempt(job, running, scratch)
         running.result.add_done_callback(lambda _: self._over.put(lease))
 
-    def _settle(self, lease: tuple[str, int]) -> Ended | None:
-        """Commit what an attempt gave, or decide what comes after its failure."""
-        attempt = self._attempts.pop(lease, None)
-        if attempt is None:
-            return None  # its lease was lost, and its side files went with it
-        with about(run=attempt.job.run, step=attempt.job.name):
-            return self._over_with(attempt)
+    def _settle(self, leases: list[tuple[str, int]]) -> list[Ended]:
+        """Commit what attempts gave, and decide what comes after failures."""
+        given, ended = list[tuple[Job, Any]](), list[Ended]()
+        for lease in leases:
+            attempt = self._attempts.pop(lease, None)
+            if attempt is None:
+                continue  # its lease was lost, and its side files went with it
+            job = attempt.job
+            with about(run=job.run, step=job.name):
+                try:
+                    given.append((job, attempt.running.result.result()))
+                except Exception as error:  # noqa: BLE001 - whatever it is, it ends the attempt
+                    ended += self._failed(job, error)
+                finally:
+                    self._logs.forget(job.id)
+                    shutil.rmtree(attempt.scratch, ignore_errors=True)
+        return [*ended, *self._done_together(given)]
 
-    def _over_with(self, attempt: _Attempt) -> Ended | None:
-        job = attempt.job
+    def _done_together(self, given: list[tuple[Job, Any]]) -> list[Ended]:
+        """Commit in one transaction; each by itself where one of them spoils it for the others."""
         try:
-            value = attempt.running.result.result()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it ends the attempt
-            return self._failed(job, error)
-        finally:
-            self._logs.forget(job.id)
-            shutil.rmtree(attempt.scratch, ignore_errors=True)
-        return self._done(job, value)
+            return self._done(given)
+        except Exception as error:
+            if len(given) > 1:
+                return [each for one in given for each in self._done_together([one])]
+            if isinstance(error, _LostLeaseError):
+                return []
+            raise
 
-    def _done(self, job: Job, value: Any) -> Ended | None:
-        try:
-            with self._unit() as unit:
+    def _done(self, given: list[tuple[Job, Any]]) -> list[Ended]:
+        if not given:
+            return []
+        ended = []
+        with self._unit() as unit:
+            for job, value in given:
                 output = self._commits[job.id](unit, value)
                 if not self._jobs.finish(unit, job.id, job.attempt, output):
                     raise _LostLeaseError
-        except _LostLeaseError:
-            return None
-        del self._commits[job.id]
-        _LOG.info("done")
-        return Ended(job=job, output=output)
+                ended.append(Ended(job=job, output=output))
+        for job, _ in given:
+            del self._commits[job.id]
+            with about(run=job.run, step=job.name):
+                _LOG.info("done")
+        return ended
 
-    def _failed(self, job: Job, error: Exception) -> Ended | None:
+    def _failed(self, job: Job, error: Exception) -> list[Ended]:
+        """What is over with it: nothing where there is another attempt, or had been meanwhile."""
         lost = isinstance(error, WorkerLostError) and job.lost + 1 < LOSSES
         again = self._again(job, error)
         _LOG.warning("attempt %d failed: %s", job.attempt, error)
@@ -267,11 +290,11 @@ class Dispatcher:
                 self._jobs.release(unit, leases=[(job.id, job.attempt)])
                 unit.record("healed.rerun", job.name, {"why": "its worker was killed"})
             elif not self._jobs.fail(unit, job.id, job.attempt, said, again):
-                return None
+                return []
         if lost or again is not None:
-            return None
+            return []
         del self._commits[job.id]
-        return Ended(job=job, error=self._explained(job, error))
+        return [Ended(job=job, error=self._explained(job, error))]
 
     def newest(self, job: str) -> str:
         """What a job said last."""

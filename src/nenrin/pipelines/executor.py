@@ -72,7 +72,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         cpus, gpus: what it keeps busy, for executors that look for a machine with room.
         memory: bytes that its processes may use; None: any.
         timeout: seconds that it may take, its start included; None: any.
-        scratch: its working folder; None: that of this process.
+        scratch: its working folder, made where it is missing and the task runs on this machine; None: that
+            of this process.
         seed: what numpy, random and torch are seeded with.
         environ: variables that it finds set so, or not at all (None), whatever its machine has.
         said: hears what it writes and reports, from another thread, in order: all of it before the result

@@ -26,7 +26,7 @@ from nenrin.project.label_texts import new_label_texts
 from nenrin.project.loader import Project
 from nenrin.project.own_graph import explained_by
 from nenrin.project.revision import Revision, code_of
-from nenrin.training.asking import ask
+from nenrin.training.asking import ask, asked_by
 from nenrin.training.declare import Model
 from nenrin.training.labels import check_columns
 from nenrin.training.table import RowTable
@@ -242,14 +242,7 @@ class Stages:
             dataset.declared.name: self.frame(dataset.declared.name) for dataset in self.datasets
         }
         check_columns(model, frames[model.rows.declared.name], frames[label.dataset.declared.name])
-        features = FeatureSet.build(
-            model.features,
-            model.rows,
-            frames,
-            label=label.name if label.dataset is model.rows else None,
-            drop=model.declared.drop,
-        )
-        return self._store.put(features.dumps())
+        return self._store.put(features_of(model, frames).dumps())
 
     def _rowed(self, inputs: Mapping[str, str]) -> str:
         model = self.model
@@ -258,6 +251,19 @@ class Stages:
         columns = features.columns(asked.frame, asked.asked)
         labels = self.frame(model.label_column.dataset.declared.name)
         return self._store.put(RowTable.build(model, asked, labels, columns).dumps())
+
+
+def features_of(model: Model, frames: Mapping[str, pl.DataFrame]) -> FeatureSet:
+    """The features of a model over its datasets' frames."""
+    label = model.label_column
+    return FeatureSet.build(
+        model.features,
+        model.rows,
+        frames,
+        label=label.name if label.dataset is model.rows else None,
+        drop=model.declared.drop,
+        time=asked_by(model)[0],
+    )
 
 
 def datasets_of(deployment: Deployment) -> list[Dataset]:

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 
 from nenrin.core.unit import Unit
+from nenrin.features.entities import Lookup
+from nenrin.features.service import Seen
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.router import Variant
 
@@ -59,12 +61,15 @@ class Features(Protocol):
         """See above."""
         ...
 
-    def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
+    def seen(
+        self, raw: Sequence[dict[str, Any]], asked: Sequence[int], lookup: Lookup | None = None
+    ) -> Seen:
         """The features of n rows, each as they were known when it is asked (microseconds UTC).
 
         Args:
             raw: the request's columns, plain values; times are aware ``datetime`` in UTC.
             asked: the instants of the questions.
+            lookup: how rows that lack columns are filled in.
 
         Raises:
             RequestError: a row cannot be answered.

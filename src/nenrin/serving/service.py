@@ -12,6 +12,7 @@ import msgspec
 
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.unit import Unit, Units
+from nenrin.features.entities import Lookup
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.masks import LogRules
 from nenrin.serving.ports import Deployments
@@ -190,17 +191,26 @@ class ServingService:
         )
         return self._write(unit, changed, "deployment.rolled_back", reason=reason, left=left)
 
-    def set_features(self, unit: Unit, name: str, states: dict[str, str]) -> Deployment:
-        """Point variants (by version) at newer feature states: new data came."""
+    def set_features(
+        self, unit: Unit, name: str, states: dict[str, str], lookup: Lookup | None = None
+    ) -> Deployment:
+        """Point variants (by version) at newer feature states: new data came.
+
+        With ``lookup``, keys that no row has are answered as it says from now on.
+        """
         deployment = self._get(unit, name)
         variants = tuple(
             msgspec.structs.replace(variant, features=states.get(variant.version, variant.features))
             for variant in deployment.route.variants
         )
+        request = deployment.request
+        if lookup is not None and request.lookup is not None:
+            said = msgspec.structs.replace(request.lookup, missing=lookup.missing)
+            request = msgspec.structs.replace(request, lookup=said)
         route = Route(deployment=name, variants=variants)
-        if route == deployment.route:
+        changed = msgspec.structs.replace(deployment, route=route, request=request)
+        if changed == deployment:
             return deployment
-        changed = msgspec.structs.replace(deployment, route=route)
         return self._write(unit, changed, "deployment.features_refreshed")
 
     def set_log(self, unit: Unit, name: str, rules: LogRules) -> None:

@@ -30,6 +30,7 @@ NODE = "NODE_OF_TESTS"  # variable that tells a function which node it runs on
 _READY = 120.0  # seconds in which a node has to be there
 _MEMORY = "100000000"  # bytes of a node's object store: next to nothing goes through it
 _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+_PATIENT = {"RAY_raylet_start_wait_time_s": str(int(_READY))}  # on a machine that is busy
 
 
 class RayNodes:
@@ -65,7 +66,7 @@ class RayNodes:
                     *(*given, f"--num-cpus={cpus}", f"--object-store-memory={_MEMORY}"),
                     *("--disable-usage-stats", f"--temp-dir={_short(folder)}"),
                 ],
-                env={**self._variables(name), **_QUIET},
+                env={**self._variables(name), **_QUIET, **_PATIENT},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -13,22 +13,37 @@ else:
     _Rows = object  # an abstract class would make every isinstance of it a slow one
 
 
+class _LeftOut:
+    """Stands in a column for a value that a row leaves out, to be looked up; a dict of the row lacks it."""
+
+    def __repr__(self) -> str:
+        return "left out"
+
+
+LEFT_OUT = _LeftOut()
+
+
 class Records(_Rows):
     """Rows by column. As a sequence they are dicts, made only when somebody asks for them.
 
     Args:
         columns: values by column name, one a row, all of one length.
         size: how many rows.
+        gaps: whether some values are ``LEFT_OUT``.
 
     Attributes:
+        gaps: as given.
         names: the columns of ``block``.
         nulls: columns beside it that were left out.
         block: float64 (rows, names), NaN for a null, where all that was sent are numbers; else None.
     """
 
-    __slots__ = ("_columns", "_size", "block", "names", "nulls")
+    __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls")
 
-    def __init__(self, columns: Mapping[str, Sequence[Any]], size: int) -> None:
+    def __init__(
+        self, columns: Mapping[str, Sequence[Any]], size: int, *, gaps: bool = False
+    ) -> None:
+        self.gaps = gaps
         self._columns: Mapping[str, Sequence[Any]] | None = columns
         self._size = size
         self.nulls: tuple[str, ...] = ()
@@ -76,7 +91,7 @@ class Records(_Rows):
             ]
             for name in names
         }
-        return cls(together, sum(map(len, parts)))
+        return cls(together, sum(map(len, parts)), gaps=any(part.gaps for part in parts))
 
     @property
     def columns(self) -> Mapping[str, Sequence[Any]]:
@@ -99,7 +114,7 @@ class Records(_Rows):
         matrix = self.matrix(names)
         if matrix is not None:
             return Records.of_block(names, matrix)
-        return Records({name: self.columns[name] for name in names}, self._size)
+        return Records({name: self.columns[name] for name in names}, self._size, gaps=self.gaps)
 
     def take(self, places: Sequence[int]) -> Records:
         """The rows at ``places``, in that order."""
@@ -108,7 +123,7 @@ class Records(_Rows):
         picked = {
             name: [values[place] for place in places] for name, values in self.columns.items()
         }
-        return Records(picked, len(places))
+        return Records(picked, len(places), gaps=self.gaps)
 
     def __len__(self) -> int:
         return self._size
@@ -118,17 +133,20 @@ class Records(_Rows):
             if self.block is not None:
                 return Records.of_block(self.names, self.block[place], self.nulls)
             size = len(range(*place.indices(self._size)))
-            return Records({name: each[place] for name, each in self.columns.items()}, size)
+            cut = {name: each[place] for name, each in self.columns.items()}
+            return Records(cut, size, gaps=self.gaps)
         if not -self._size <= place < self._size:
             raise IndexError(place)
-        return {name: values[place] for name, values in self.columns.items()}
+        row = {name: values[place] for name, values in self.columns.items()}
+        return _without_gaps(row) if self.gaps else row
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         columns = self.columns
         if not columns:
             return iter([{} for _ in range(self._size)])
         names = tuple(columns)
-        return (dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        rows = (dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        return map(_without_gaps, rows) if self.gaps else rows
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and list(self) == list(other)
@@ -143,6 +161,10 @@ class Records(_Rows):
             values = [[value if value == value else None for value in each] for each in values]
         nulls = {name: [None] * self._size for name in self.nulls}
         return {**nulls, **dict(zip(self.names, values, strict=True))}
+
+
+def _without_gaps(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not LEFT_OUT}
 
 
 Sequence.register(Records)

@@ -26,6 +26,7 @@ NOW = 1e9
 DATA = b"a ring"
 DIGEST = digest_bytes(DATA)
 OBJECT = f"{DIGEST[:2]}/{DIGEST}"
+BUCKETS = itertools.count()
 
 
 class Clock:
@@ -54,6 +55,7 @@ class MemoryBucket:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.address = f"{self.where} number {next(BUCKETS)}"
         self.kept: dict[str, tuple[bytes, float, int]] = {}
         self.writes = 0
         self.turn: Callable[[str], None] = lambda request: None
@@ -226,6 +228,34 @@ def test_the_check_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert OBJECT not in bucket.kept
 
 
+def test_a_process_knows_what_another_one_of_its_machine_has_read(tmp_path: Path) -> None:
+    clock = Clock()
+    bucket = MemoryBucket(clock)
+    asked: list[str] = []
+    bucket.turn = asked.append
+    _store(bucket, clock, tmp_path).put(DATA)
+    assert asked == ["read", "create", "read"]
+    asked.clear()
+    _store(bucket, clock, tmp_path).put(b"another")
+    assert asked == ["create", "read"]
+    elsewhere = MemoryBucket(clock)
+    elsewhere.turn = asked.append
+    asked.clear()
+    _store(elsewhere, clock, tmp_path).put(DATA)
+    assert asked == ["read", "create", "read"]
+
+
+def test_an_old_note_leads_to_a_look(tmp_path: Path) -> None:
+    clock = Clock()
+    bucket = MemoryBucket(clock)
+    _store(bucket, clock, tmp_path).put(DATA)
+    _store(bucket, clock, tmp_path / "of another machine").sweep([DIGEST], NOW - GRACE)
+    asked: list[str] = []
+    bucket.turn = asked.append
+    _store(bucket, clock, tmp_path).put(b"another")
+    assert asked == ["create", "read", "look"]
+
+
 def test_what_is_found_old_is_written_again(tmp_path: Path) -> None:
     clock = Clock()
     bucket = MemoryBucket(clock)
@@ -282,7 +312,7 @@ def test_a_sweeper_that_is_too_slow_lets_go_of_nothing(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError, match="too slow"):
         _store(bucket, clock, tmp_path).sweep([DIGEST], NOW - GRACE)
     assert OBJECT in bucket.kept
-    assert not Sweeps(bucket, clock.epoch).look().names  # type: ignore[arg-type]
+    assert not Sweeps(bucket, clock.epoch, tmp_path / "note").look().names  # type: ignore[arg-type]
 
 
 def test_one_sweeper_at_a_time(tmp_path: Path) -> None:
@@ -292,7 +322,7 @@ def test_one_sweeper_at_a_time(tmp_path: Path) -> None:
     def meanwhile(request: str) -> None:
         if request == "create":  # another sweeper says it first
             bucket.turn = lambda request: None
-            Sweeps(bucket, clock.epoch).begin(["0" * 64])  # type: ignore[arg-type]
+            Sweeps(bucket, clock.epoch, tmp_path / "note").begin(["0" * 64])  # type: ignore[arg-type]
 
     bucket.turn = meanwhile
     with pytest.raises(ConflictError):

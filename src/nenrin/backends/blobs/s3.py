@@ -32,6 +32,7 @@ _REFRESH = GRACE / 4  # what was put longer ago is written again: a sweep sees t
 _SMALL = 2**16  # bytes that are sent without a look whether they are there
 _BATCH = 100
 _PAUSE = 0.1  # seconds between two looks whether a sweep is over
+_NOTE = "sweep.seen"  # in the folder of copies
 _RESTORE = "restore it from a backup; what can be made again is made by: nenrin run"
 
 
@@ -63,6 +64,14 @@ class S3Store:
     def __reduce__(self) -> tuple[type[S3Store], tuple[str, Path]]:
         return S3Store, (self._url, self._folder)
 
+    def prepare(self) -> None:
+        """Make the client, which takes longer than a request; it connects with the first one.
+
+        Raises:
+            RequestError: the place is wrong.
+        """
+        self._sweeps  # noqa: B018 - made when it is first looked at, with the bucket
+
     def put(self, data: bytes) -> str:
         """Keep ``data`` and give its digest.
 
@@ -87,7 +96,10 @@ class S3Store:
             IntegrityError: the bytes are not those that were kept.
             UnavailableError: the store is away, and there is no copy.
         """
-        self.file(digest)
+        try:
+            return self._copies.get(digest)
+        except (NotFoundError, IntegrityError):
+            self.file(digest)
         return self._copies.get(digest)
 
     def has(self, digest: str) -> bool:
@@ -191,7 +203,7 @@ class S3Store:
 
     @cached_property
     def _sweeps(self) -> Sweeps:
-        return Sweeps(self._bucket, self._timer.epoch)
+        return Sweeps(self._bucket, self._timer.epoch, self._folder / _NOTE)
 
     def _write(self, key: str, data: bytes) -> None:
         """Have ``data`` there, and so that a sweep sees that it was put lately."""

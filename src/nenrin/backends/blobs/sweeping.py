@@ -17,6 +17,8 @@ There is one sweeper at a time: the object is changed on the condition that it h
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import msgspec
 
@@ -52,22 +54,38 @@ class Sweeps:
     Args:
         bucket: where the content is.
         epoch: seconds since 1970.
+        note: file in which the processes of this machine tell each other what they have read last, so that
+            a process that puts one thing need not read twice. An old number does no harm: it leads to a look.
     """
 
-    def __init__(self, bucket: Bucket, epoch: Callable[[], float]) -> None:
+    def __init__(self, bucket: Bucket, epoch: Callable[[], float], note: Path) -> None:
         self._bucket = bucket
         self._epoch = epoch
+        self._note = note
         self._seen: int | None = None
 
     def seen(self) -> int:
         """The number that was read last."""
+        if self._seen is None:
+            self._seen = self._noted()
         return self.look().number if self._seen is None else self._seen
 
     def look(self) -> Sweep:
         """What is being swept now."""
         found, _ = self._read()
-        self._seen = found.number
+        if found.number != self._seen:
+            self._seen = found.number
+            with suppress(OSError):  # it is there to save time
+                self._note.parent.mkdir(parents=True, exist_ok=True)
+                self._note.write_bytes(msgspec.json.encode([self._bucket.address, self._seen]))
         return found
+
+    def _noted(self) -> int | None:
+        try:
+            address, number = msgspec.json.decode(self._note.read_bytes(), type=tuple[str, int])
+        except (OSError, msgspec.DecodeError):
+            return None
+        return number if address == self._bucket.address else None
 
     def begin(self, names: list[str]) -> Sweep:
         """Say what may go.

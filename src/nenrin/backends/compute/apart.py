@@ -43,6 +43,8 @@ class TasksApart:
         Raises:
             ConflictError: the executor is closed.
         """
+        if task.scratch is not None:
+            task.scratch.mkdir(parents=True, exist_ok=True)
         order = TaskOrder(
             path=import_path(),
             setup=self._setup,

@@ -1,7 +1,8 @@
 """A process that only imports, and forks a child for every task. Linux only.
 
 It never computes, has one thread, and opens nothing but the socket to its executor: what it had, its
-children would share.
+children would share. What every child would do first, and leaves nothing behind, it does once for all: it
+imports, and makes the content store ready, which connects when a child first asks it.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ import selectors
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import msgspec
 
@@ -25,6 +26,7 @@ from nenrin.backends.compute import leftovers, lifeline
 from nenrin.backends.compute.channels import Exit, Theirs
 from nenrin.backends.compute.task_worker import flush, serve
 from nenrin.core.importing import importing
+from nenrin.core.store import ContentStore, Preparing
 
 IDLE = 300.0  # seconds without a task after which a server ends
 MESSAGE = 1 << 16  # bytes of the longest message
@@ -79,6 +81,13 @@ class Ended(msgspec.Struct, frozen=True):
     exit: Exit
 
 
+class Imported(NamedTuple):
+    """What children find done: projects by folder, and the store; None where each opens its own."""
+
+    projects: Mapping[Path, Mapping[str, object]]
+    store: ContentStore | None
+
+
 def main(control: int, life: int) -> None:
     """Import, then fork until nobody asks any more.
 
@@ -97,19 +106,33 @@ def main(control: int, life: int) -> None:
     with suppress(OSError):
         wire.send(pickle.dumps(Ready(refusal)))
         if not refusal:
-            _Server(wire, greeting, imported or {}).run()
+            _Server(wire, greeting, imported or Imported({}, None)).run()
     os._exit(0)
 
 
-def _imported(greeting: Greeting) -> dict[Path, Mapping[str, object]] | None:
+def _imported(greeting: Greeting) -> Imported | None:
     sys.path.extend(entry for entry in greeting.path if entry not in sys.path)
-    _, load_project, _ = pickle.loads(greeting.setup)
+    open_store, load_project, _ = pickle.loads(greeting.setup)
+    import_module("numpy.random")  # every task is seeded
+    store = _prepared(open_store)
     if greeting.project is None:
-        return {}
+        return Imported({}, store)
     try:
-        return {greeting.project: load_project(greeting.project)}
+        return Imported({greeting.project: load_project(greeting.project)}, store)
     except BaseException:  # noqa: BLE001 - whatever it is, each task meets it again
         return None
+
+
+def _prepared(open_store: Callable[[], ContentStore]) -> ContentStore | None:
+    """The store where it can be shared; any other is opened by each task, which says what is wrong."""
+    try:
+        store = open_store()
+        if isinstance(store, Preparing):
+            store.prepare()
+            return store
+    except Exception:  # noqa: BLE001 - as above
+        return None
+    return None
 
 
 def _refusal(greeting: Greeting, before: Mapping[str, str]) -> str:
@@ -130,7 +153,7 @@ class _Server:
         self,
         wire: socket.socket,
         greeting: Greeting,
-        imported: Mapping[Path, Mapping[str, object]],
+        imported: Imported,
     ) -> None:
         self._wire = wire
         self._greeting = greeting
@@ -206,7 +229,7 @@ class _Server:
             self._selector.close()
             self._wire.close()
             control = socket.socket(fileno=theirs.control)
-            serve(control, theirs.life, theirs.stacks, self._imported)
+            serve(control, theirs.life, theirs.stacks, *self._imported)
         finally:
             os._exit(70)
 

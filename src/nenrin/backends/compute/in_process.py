@@ -79,6 +79,8 @@ class InProcessExecutor:
         """
         if self._closed:
             raise ConflictError("the executor is closed", hint="open another one")
+        if task.scratch is not None:
+            task.scratch.mkdir(parents=True, exist_ok=True)
         timer = SystemTimer()
         began = timer.cpu()
         seed_all(task.seed)

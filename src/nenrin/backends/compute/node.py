@@ -7,6 +7,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 from nenrin.backends.blobs.opening import store_at
@@ -23,9 +24,14 @@ _SHOWN = 5  # differing packages that are named
 
 def node_folder() -> Path:
     """The folder in which this machine keeps what it has unpacked."""
+    return _folder(os.environ.get(FOLDER), os.environ.get("XDG_CACHE_HOME"))
+
+
+@cache
+def _folder(_given: str | None, caches: str | None) -> Path:
+    """The folder by what the variables say: reading all settings takes longer than a task's fork."""
     given = Settings.read().node_folder
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(given or Path(cache, "nenrin")).absolute()
+    return Path(given or Path(caches or Path.home() / ".cache", "nenrin")).absolute()
 
 
 def scratch_folder() -> Path:

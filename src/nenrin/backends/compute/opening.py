@@ -69,11 +69,11 @@ def open_executor(
 
 
 def room(place: Place, executor: Callable[[], Executor]) -> Room:
-    """What there is for work: of this machine, or of the cluster, which is asked."""
+    """What may be started: what this machine has for work; with a cluster, which is asked, what it queues."""
     if place.executor:
         found = executor()
         assert isinstance(found, RayExecutor)
-        return found.room()
+        return found.queue()
     workers = place.workers or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     gpus = len(list(_GPUS.iterdir())) if _GPUS.is_dir() else 0

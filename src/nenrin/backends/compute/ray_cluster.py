@@ -10,7 +10,6 @@ import math
 import os
 import pickle
 import signal
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import msgspec
 
 from nenrin.backends.compute.apart import add_up
+from nenrin.backends.compute.ray_head import HeadWatch, reach
 from nenrin.backends.compute.ray_node import Heard, NodeOrder, follow, run
 from nenrin.backends.compute.ray_task import Following, given, lost
 from nenrin.backends.compute.spawn import ATTEMPTS
@@ -46,8 +46,12 @@ from nenrin.pipelines.executor import (
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_REACH = 5.0  # seconds in which the cluster's head has to answer
+_FOREVER = str(
+    10**9
+)  # seconds in which Ray's driver does not end this process where its head is gone
+_LOOK = 0.5  # seconds between two looks at whether the head is there
 _AGAIN = 5.0  # seconds for which what nodes have is known
+_QUEUED = 2
 _HANDLERS = 32  # functions that are with Ray at a time, at least
 
 
@@ -81,15 +85,20 @@ class RayExecutor:
     ) -> None:
         self._setup = pickle.dumps((open_store, load_project, find))
         self._note = note
-        self._ray, self._ours = _connected(address)
-        self._run = self._ray.remote(max_retries=0, num_cpus=1)(run)
-        self._follow = self._ray.remote(max_retries=0, num_returns="streaming")(follow)
+        self._address = address
+        self._connect()
         self._lock = threading.Lock()
         self._closed = False
         self._running: set[Following[Any]] = set()
         self._cpu: dict[tuple[str, int], float] = {}
         self._nodes: tuple[float, list[Mapping[str, float]]] | None = None
         self._handlers = ThreadPoolExecutor(max(_HANDLERS, 2 * self.workers), "nenrin-ray")
+
+    def _connect(self) -> None:
+        self._ray, self._ours = _connected(self._address)
+        self._head = HeadWatch(self._address or self._ray.get_runtime_context().gcs_address)
+        self._run = self._ray.remote(max_retries=0, num_cpus=1)(run)
+        self._follow = self._ray.remote(max_retries=0, num_returns="streaming")(follow)
 
     @property
     def workers(self) -> int:
@@ -107,6 +116,16 @@ class RayExecutor:
             gpus=sum(node.get("GPU", 0.0) for node in nodes),
         )
 
+    def queue(self) -> Room:
+        """What may be with Ray at a time: as much again as nodes have waits there, and begins at once."""
+        room = self.room()
+        return Room(
+            cpus=_QUEUED * room.cpus,
+            memory=_QUEUED * room.memory,
+            jobs=_QUEUED * room.jobs,
+            gpus=_QUEUED * room.gpus,
+        )
+
     def submit(
         self,
         function: Callable[Concatenate[WorkerContext, P], T],
@@ -118,7 +137,9 @@ class RayExecutor:
 
         Raises:
             ConflictError: the executor is closed.
+            UnavailableError: the cluster's head is gone.
         """
+        self._there()
         order = self._order(None, function, args, kwargs)
         with self._lock:
             self._refuse_closed()
@@ -139,12 +160,19 @@ class RayExecutor:
         Raises:
             ConflictError: the executor is closed.
             RefusedError: no node of the cluster is large enough.
+            UnavailableError: the cluster's head is gone.
         """
+        self._there()
         self._check(task)
         order = self._order(task, function, args, kwargs)
         remote = self._follow.options(**_needs(task))
         following: Following[T] = Following(
-            task, self._ray, lambda: remote.remote(order), self._count, self._note
+            task,
+            self._ray,
+            lambda: remote.remote(order),
+            count=self._count,
+            note=self._note,
+            head=self._head,
         )
         with self._lock:
             self._refuse_closed()
@@ -168,6 +196,7 @@ class RayExecutor:
         self._handlers.shutdown(cancel_futures=True)
         for following in running:
             following.join()
+        self._head.end()
         if self._ours:
             self._ray.shutdown()
 
@@ -179,6 +208,14 @@ class RayExecutor:
         travels = None if task is None else msgspec.structs.replace(task, said=unheard)
         return pickle.dumps(NodeOrder(setup=self._setup, call=call, task=travels))
 
+    def _there(self) -> None:
+        """Raise while the head is gone; connect anew when it is back."""
+        with self._lock:
+            if self._ours and self._head.is_back():
+                self._ray.shutdown()
+                self._connect()
+        self._head.check()
+
     def _refuse_closed(self) -> None:
         if self._closed:
             raise ConflictError("the executor is closed", hint="open another one")
@@ -187,15 +224,23 @@ class RayExecutor:
         """What an order gives; one whose node or worker was lost goes to another."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                heard: Heard = pickle.loads(self._ray.get(self._run.remote(order)))
+                heard: Heard = pickle.loads(self._awaited(self._run.remote(order)))
             except Exception as error:  # noqa: BLE001 - whatever became of the node
                 failure = lost("a worker", error)
+                if isinstance(failure, WorkerLostError):
+                    self._head.settle()
                 if attempt == ATTEMPTS or not isinstance(failure, WorkerLostError):
                     raise failure from None
             else:
                 self._count(heard)
                 return given(heard)
         raise AssertionError
+
+    def _awaited(self, reference: Any) -> bytes:
+        while not self._ray.wait([reference], timeout=_LOOK)[0]:
+            self._head.check()
+        data: bytes = self._ray.get(reference)
+        return data
 
     def _count(self, heard: Heard) -> None:
         with self._lock:
@@ -217,9 +262,29 @@ class RayExecutor:
         """What each living node has."""
         now = SystemTimer().wall()
         if self._nodes is None or now - self._nodes[0] > _AGAIN:
-            found = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+            found = [node["Resources"] for node in self._told() if node["Alive"]]
             self._nodes = (now, found)
         return self._nodes[1]
+
+    def _told(self) -> list[dict[str, Any]]:
+        """What Ray says of its nodes, asked from another thread: a head that is gone never answers."""
+        answer: Future[list[dict[str, Any]]] = Future()
+        ask = threading.Thread(target=_fulfil, args=(answer, self._ray.nodes), daemon=True)
+        ask.start()
+        while True:
+            try:
+                return answer.result(_LOOK)
+            except TimeoutError:
+                if answer.done():
+                    raise
+                self._head.check()
+
+
+def _fulfil(answer: Future[T], call: Callable[[], T]) -> None:
+    try:
+        answer.set_result(call())
+    except Exception as error:  # noqa: BLE001 - whoever waits gets it
+        answer.set_exception(error)
 
 
 def _needs(task: Task) -> dict[str, Any]:
@@ -234,6 +299,7 @@ def _needs(task: Task) -> dict[str, Any]:
 def _connected(address: str) -> tuple[Any, bool]:
     """Ray, connected; and whether it was connected here."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", _FOREVER)
     try:
         import ray
     except ImportError:
@@ -241,7 +307,10 @@ def _connected(address: str) -> tuple[Any, bool]:
     if ray.is_initialized():
         return ray, False
     if address:
-        _reach(address)
+        try:
+            reach(address)
+        except (OSError, ValueError) as error:
+            raise _away(address, str(error)) from error
     try:
         with _own_signals():
             ray.init(
@@ -253,15 +322,6 @@ def _connected(address: str) -> tuple[Any, bool]:
     except Exception as error:
         raise _away(address, str(error)) from error
     return ray, True
-
-
-def _reach(address: str) -> None:
-    """See whether anybody is there: Ray itself waits for a minute, and may end the process."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), _REACH).close()
-    except (OSError, ValueError) as error:
-        raise _away(address, str(error)) from error
 
 
 def _away(address: str, why: str) -> UnavailableError:

@@ -99,7 +99,10 @@ def follow(data: bytes) -> Iterator[bytes]:
         return
     try:
         while not running.over:
-            yield pickle.dumps(running.heard())
+            heard = running.heard()
+            if running.over:
+                running.end()  # before anybody hears that it is
+            yield pickle.dumps(heard)
     finally:
         running.end()
 

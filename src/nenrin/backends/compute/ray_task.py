@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from nenrin.backends.compute import ends
+from nenrin.backends.compute.ray_head import HeadWatch
 from nenrin.backends.compute.ray_node import Heard
-from nenrin.core.errors import StepError, WorkerLostError
+from nenrin.core.errors import NenrinError, StepError, WorkerLostError
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import Task
 
@@ -35,6 +36,7 @@ class Following(Generic[T]):
         launch: gives the order to Ray; what it returns are references to pickled :class:`Heard`.
         count: told CPU seconds when they are heard.
         note: told why tasks are not forked on a node.
+        head: tells whether the cluster is there.
     """
 
     def __init__(
@@ -42,8 +44,10 @@ class Following(Generic[T]):
         task: Task,
         ray: Any,
         launch: Callable[[], Any],
+        *,
         count: Callable[[Heard], None],
         note: Callable[[str], None],
+        head: HeadWatch,
     ) -> None:
         self.result: Future[T] = Future()
         self.result.set_running_or_notify_cancel()
@@ -54,6 +58,7 @@ class Following(Generic[T]):
         self._launch = launch
         self._count = count
         self._note = note
+        self._head = head
         self._timer = SystemTimer()
         self._heard: float | None = None
         self._stream: Any = None
@@ -113,7 +118,10 @@ class Following(Generic[T]):
                 if heard.given is not None:
                     break
         except Exception as error:
-            raise lost(self._task.name, error) from error
+            failure = lost(self._task.name, error)
+            if isinstance(failure, WorkerLostError) and self._asked is None:
+                self._head.settle()
+            raise failure from error
         result: T = given(heard)
         return result
 
@@ -121,6 +129,7 @@ class Following(Generic[T]):
         """The reference to what is heard next."""
         forced = False
         while not self._ray.wait([self._stream], timeout=_LOOK, fetch_local=False)[0]:
+            self._head.check()
             late = self._asked is not None and self._timer.wall() > self._asked + _GRACE
             if late and not forced:
                 forced = True
@@ -162,6 +171,8 @@ def lost(what: str, error: BaseException) -> Exception:
         what: whose, as people call it.
         error: of Ray's.
     """
+    if isinstance(error, NenrinError):
+        return error
     from ray import exceptions
 
     gone = (

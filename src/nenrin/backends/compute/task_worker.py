@@ -19,6 +19,7 @@ from typing import NoReturn
 from nenrin.backends.compute import lifeline
 from nenrin.backends.compute.messages import Entering, Outcome, Post, TaskOrder
 from nenrin.core.errors import StepError
+from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import Beat, ProjectLoader, WorkerContext
 from nenrin.pipelines.seeding import seed_all
@@ -43,13 +44,18 @@ def main(control: int, life: int, stacks: int) -> NoReturn:
 
 
 def serve(
-    control: socket.socket, life: int, stacks: int, imported: Mapping[Path, Mapping[str, object]]
+    control: socket.socket,
+    life: int,
+    stacks: int,
+    imported: Mapping[Path, Mapping[str, object]],
+    store: ContentStore | None = None,
 ) -> NoReturn:
     """Run the task that comes from the socket, say what came of it, and end the process.
 
     Args:
         control, life, stacks: as for :func:`main`.
         imported: projects that are imported already.
+        store: the content store where it is ready; None: it is opened.
     """
     lifeline.hold(life)
     faulthandler.enable(stacks)
@@ -58,7 +64,7 @@ def serve(
     try:
         order: TaskOrder = post.receive()
         threading.Thread(target=_beat, args=(post,), daemon=True).start()
-        outcome = _outcome(post, order, imported)
+        outcome = _outcome(post, order, imported, store)
         flush()
         post.send(outcome)
     except (EOFError, OSError):
@@ -77,11 +83,14 @@ def _beat(post: Post) -> None:
 
 
 def _outcome(
-    post: Post, order: TaskOrder, imported: Mapping[Path, Mapping[str, object]]
+    post: Post,
+    order: TaskOrder,
+    imported: Mapping[Path, Mapping[str, object]],
+    store: ContentStore | None,
 ) -> Outcome:
     try:
         _settle_in(order)
-        context = _context(post, order, imported)
+        context = _context(post, order, imported, store)
         function, args, kwargs = pickle.loads(order.call)
         seed_all(order.seed)
         value = pickle.dumps(function(context, *args, **kwargs), protocol=5)
@@ -113,7 +122,10 @@ def _settle_in(order: TaskOrder) -> None:
 
 
 def _context(
-    post: Post, order: TaskOrder, imported: Mapping[Path, Mapping[str, object]]
+    post: Post,
+    order: TaskOrder,
+    imported: Mapping[Path, Mapping[str, object]],
+    store: ContentStore | None,
 ) -> WorkerContext:
     open_store, load_project, find = pickle.loads(order.setup)
 
@@ -121,7 +133,7 @@ def _context(
         post.send(Entering(where, hint))
 
     return WorkerContext(
-        open_store(),
+        open_store() if store is None else store,
         _first_from(imported, load_project),
         announce=announce,
         said=post.send,

@@ -20,11 +20,11 @@ from nenrin.backends.sql.resting import ask_after_rest
 from nenrin.backends.sql.schema import metadata
 from nenrin.backends.sql.sealing import SealBehind
 from nenrin.core.errors import (
-    ConflictError,
     DataError,
     MissingExtraError,
     NenrinError,
     NotFoundError,
+    OvertakenError,
     UnavailableError,
 )
 
@@ -85,7 +85,7 @@ class Postgres:
         """A server that is away, a change that came first, a database without state."""
         state = getattr(error.orig, "sqlstate", None) or ""
         if state in _ANOTHER_CAME_FIRST:
-            return ConflictError(
+            return OvertakenError(
                 f"another change came first: {_line(error)}",
                 hint="nothing of this one was written: do it again",
             )

@@ -146,6 +146,8 @@ def _ask_several(
     """Ask every row's runtime; ``picked`` is corrected where the champion had to step in."""
     values: list[Any] = [None] * len(picked)
     features: list[Row] = [{}] * len(picked)
+    ages: list[dict[str, float | None]] = [{}] * len(picked)
+    asked = list(question.asked)
     groups = [
         [place for place, index in enumerate(picked) if index == group]
         for group in sorted(set(picked))
@@ -160,10 +162,11 @@ def _ask_several(
             done(part)
             return
         seen = part.features or [question.rows[place] for place in places]
-        for place, value, row in zip(places, part.values, seen, strict=True):
-            values[place], features[place] = value, row
+        for n, place in enumerate(places):
+            values[place], features[place], asked[place] = part.values[n], seen[n], part.asked[n]
+            ages[place] = part.ages[n] if part.ages is not None else {}
         if missing == 0:
-            done(Answer(features, values))
+            done(Answer(features, values, ages, asked))
 
     def taker(places: Sequence[int]) -> Part:
         return lambda part: take(places, part) if missing > 0 else None
@@ -217,6 +220,7 @@ def _part(question: Question, places: Sequence[int]) -> Question:
     return Question(
         rows.take(places) if isinstance(rows, Records) else [rows[place] for place in places],
         [question.asked[place] for place in places],
+        question.lookup,
     )
 
 
@@ -260,10 +264,11 @@ def _request(
         first=first,
         ids=prediction_ids(name, now, log.worker, first, rows),
         keys=keys,
-        asked=question.asked,
+        asked=found.asked,
         at=now,
         values=found.values,
         rows=question.rows,
         features=found.features,
+        ages=found.ages,
         latency=log.timer.wall() - started,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -13,7 +15,17 @@ class JsonErrorsProtocol(HttpToolsProtocol):
     """uvicorn's protocol; its 400 is JSON, as every other error is."""
 
     def send_400_response(self, msg: str) -> None:
-        """Answer, and close the connection: nobody knows where the next request would begin."""
+        """Answer, and close the connection: nobody knows where the next request would begin.
+
+        A whole request before it is answered instead, and then the connection is closed.
+        """
+        cycle: Any = self.cycle
+        if self.transport.is_closing():
+            return
+        if not (cycle is None or cycle.response_complete or getattr(cycle, "more_body", False)):
+            cycle.keep_alive = False
+            self.flow.pause_reading()
+            return
         error = RequestError(msg.rstrip("."), hint="send a request of HTTP/1.1")
         content = msgspec.json.encode(body(error))
         head = (

@@ -19,6 +19,7 @@ import numpy as np
 
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
+from nenrin.features.entities import Lookup
 from nenrin.serving.plane.costs import Costs
 from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
@@ -35,20 +36,33 @@ _logger = logging.getLogger(__name__)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Rows of one request: raw values, and the instant (us) that each is asked at."""
+    """Rows of one request: raw values, the instants (us) asked at, how what lacks is looked up."""
 
     rows: Sequence[dict[str, Any]]
     asked: Sequence[int]
+    lookup: Lookup | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the model saw of each row (None: the rows themselves), and what it said."""
+    """What the model saw of each row, and what it said.
+
+    Attributes:
+        features: what it saw; None: the rows themselves.
+        values: what it said.
+        ages: how old what was read was (:class:`nenrin.features.service.Seen`); None: nothing was read.
+        asked: the instants asked (us): of a row that was looked up, its own.
+    """
 
     features: Sequence[dict[str, Any]] | None
     values: list[Any]
+    ages: Sequence[dict[str, float | None]] | None
+    asked: Sequence[int]
 
 
 Done = Callable[[Answer | NenrinError], None]
+_Seen = tuple[
+    Sequence[dict[str, Any]] | None, Sequence[dict[str, float | None]] | None, Sequence[int]
+]
 
 
 class Waiting:
@@ -121,8 +135,8 @@ class Runtime:
         started = self._timer.wall()
         rows = question.rows
         try:
-            seen = self._seen(question)
-            answers = self._answerer.answer_rows(rows if seen is None else seen)
+            features, ages, asked = self._seen(question)
+            answers = self._answerer.answer_rows(rows if features is None else features)
             values = _checked(answers, len(rows))
         except NenrinError:
             raise
@@ -135,15 +149,24 @@ class Runtime:
         seconds = self._timer.wall() - started
         self._costs.learn(seconds, len(rows))
         self.spent.compute.add(seconds)
-        return Answer(seen, values)
+        return Answer(features, values, ages, asked)
 
-    def _seen(self, question: Question) -> Sequence[dict[str, Any]] | None:
-        """What the model sees of the rows; None: the rows themselves."""
+    def _seen(self, question: Question) -> _Seen:
+        """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
+        rows = question.rows
         if self._features is None:
+            return None, None, question.asked
+        passed = self._passed(rows)
+        if passed is not None:
+            return passed, None, question.asked
+        seen = self._features.seen(list(rows), question.asked, question.lookup)
+        return seen.features, seen.ages, seen.asked
+
+    def _passed(self, rows: Sequence[dict[str, Any]]) -> Records | None:
+        """The columns that are handed through, where features are no more than that."""
+        if self._passes is None or type(rows) is not Records or rows.gaps:
             return None
-        if self._passes is not None and type(question.rows) is Records:
-            return question.rows.pick(self._passes)
-        return self._features.rows(list(question.rows), question.asked)
+        return rows.pick(self._passes)
 
     def warm(self, question: Question) -> None:
         """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
@@ -269,12 +292,13 @@ class Runtime:
         start = 0
         for question in questions:
             end = start + len(question.rows)
+            part = slice(start, end)
             # of columns that are passed through each question has its own: the log sees that they are
-            if self._passes is not None and type(question.rows) is Records:
-                seen: Sequence[dict[str, Any]] | None = question.rows.pick(self._passes)
-            else:
-                seen = None if answer.features is None else answer.features[start:end]
-            parts.append(Answer(seen, answer.values[start:end]))
+            seen: Sequence[dict[str, Any]] | None = self._passed(question.rows)
+            if seen is None and answer.features is not None:
+                seen = answer.features[part]
+            ages = None if answer.ages is None else answer.ages[part]
+            parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
             start = end
         return parts
 
@@ -330,4 +354,5 @@ def _joined(questions: Sequence[Question]) -> Question:
         if len(records) == len(parts)
         else [row for part in parts for row in part]
     )
-    return Question(rows, [asked for question in questions for asked in question.asked])
+    asked = [at for question in questions for at in question.asked]
+    return Question(rows, asked, questions[-1].lookup)

@@ -26,7 +26,9 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: s
         except msgspec.DecodeError:
             if b"NaN" not in body and b"Infinity" not in body:
                 raise
-            return msgspec.convert(json.loads(body), decoder.type)
+            content = json.loads(body)
+            json.dumps(content, ensure_ascii=False).encode()  # it takes half a surrogate pair too
+            return msgspec.convert(content, decoder.type)
     except (msgspec.DecodeError, ValueError) as error:
         raise RequestError(f"{problem}: {error}", hint=hint) from None
     except RecursionError:

@@ -8,6 +8,7 @@ traceback leaves the process.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +27,9 @@ from nenrin.core.errors import (
 )
 
 API = "/api/"
+_CLOSED = "the handler is closed"
+_LEFT = "http.disconnect"
+_LEFT = "http.disconnect"
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +60,14 @@ class ErrorsAsJson:
         async def watched(message: Message) -> None:
             nonlocal begun
             begun = True
-            await send(message)
+            try:
+                await send(message)
+            except RuntimeError as error:
+                if _CLOSED not in str(error):
+                    raise
+                while (await receive())["type"] != _LEFT:
+                    pass  # uvloop knows already that the client has left, uvicorn will in a moment
+                raise ClientDisconnect from None
 
         scope["app"] = self  # Starlette then raises its own 404 and 405, instead of writing text
         try:
@@ -67,7 +78,8 @@ class ErrorsAsJson:
             response = answer(error, scope["method"], scope["path"])
             if begun:
                 raise
-            await response(scope, receive, send)
+            with suppress(ClientDisconnect):
+                await response(scope, receive, watched)
 
 
 def answer(error: Exception, method: str, path: str) -> Response:

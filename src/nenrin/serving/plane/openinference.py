@@ -276,7 +276,12 @@ def model_metadata(served: Served) -> dict[str, Any]:
                 "name": field.name,
                 "datatype": DATATYPES[field.kind],
                 "shape": [-1],
-                "parameters": {"kind": field.kind, "required": field.required},
+                "parameters": {
+                    "kind": field.kind,
+                    "required": field.required,
+                    "looked_up": signature.lookup is not None
+                    and field.name in signature.lookup.columns,
+                },
             }
             for field in signature.fields
         ],

@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from types import MappingProxyType
 
 import msgspec
 
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import NenrinError, NotFoundError, RequestError, StepError, UnavailableError
-from nenrin.core.instants import to_us
+from nenrin.core.instants import local_midnight, to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.batching import Question, Runtime
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
 from nenrin.serving.router import Router, Variant
-from nenrin.training.records import Records
+from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
 
@@ -72,7 +73,7 @@ class Served:
 
     def questions(self, rows: Records, now: int) -> Question:
         """The rows, each with the instant it is asked at, which is ``now`` at the latest."""
-        return Question(rows, asked_at(self.deployment, rows, now))
+        return Question(rows, asked_at(self.deployment, rows, now), self.deployment.request.lookup)
 
 
 def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
@@ -80,12 +81,19 @@ def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
 
     Nobody asks later than now: of a row that lies ahead, what is known now is what can be known.
     """
-    time, shift = deployment.request.time, deployment.request.shift
-    if time is None or time in rows.nulls:
+    request = deployment.request
+    if request.time is None or request.time in rows.nulls:
         return [now] * len(rows)
+    zone, shift = request.zone or "UTC", request.shift
     return [
-        now if moment is None else min(to_us(moment) + shift, now) for moment in rows.columns[time]
+        now if moment is None or moment is LEFT_OUT else min(_instant(moment, zone) + shift, now)
+        for moment in rows.columns[request.time]
     ]
+
+
+def _instant(moment: date, zone: str) -> int:
+    """An instant in microseconds; of a date its first, as a training has it."""
+    return to_us(moment) if isinstance(moment, datetime) else local_midnight(moment, zone)
 
 
 class RouteTable:
@@ -205,6 +213,7 @@ class RouteTable:
         try:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
+            _warm_lookup(runtime, live.deployment, rows, now)
         except RequestError:
             # of an older signature, or older than what an online store keeps: it says nothing
             return runtime
@@ -221,6 +230,14 @@ def _say(version: str, error: Exception) -> None:
         _logger.warning("version %s does not load: %s; %s", version, error, error.hint)
     else:
         _logger.error("version %s does not load", version, exc_info=error)
+
+
+def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: int) -> None:
+    """Answer the example by its key alone: the first lookup takes longer, for it numbers all keys."""
+    request = deployment.request
+    by_key = [{name: row[name] for name in request.key} for row in rows]
+    if request.lookup is not None and None not in by_key[0].values():
+        runtime.compute(Question(by_key, [now] * len(rows), request.lookup))
 
 
 def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:
