@@ -76,6 +76,7 @@ from nenrin.project.service import ProjectService
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.service import RegistryService
 from nenrin.serving.log import PredictionLog
+from nenrin.serving.observed import read_observed
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.recalibrated import Recalibrated
@@ -170,6 +171,7 @@ class Platform:
             executor=self._started,
             dispatcher=self._dispatcher,
             notes=self._told,
+            join_memory=int(settings.join_memory),
         )
         loop_states = SqlLoopStates()
         self.loop = LoopService(
@@ -187,6 +189,7 @@ class Platform:
             timer=timer,
             worker_cpu=self._worker_cpu,
             leases=self._leases,
+            observe=partial(read_observed, settings.state_folder / PREDICTIONS),
             projects=projects.attributes,
         )
         self.projects = ProjectService(

@@ -281,6 +281,20 @@ class Loop:
         self.made: dict[str, Any] | None = None
         self.restarts: list[tuple[str, str]] = []
 
+    @property
+    def guarding(self) -> Loop:
+        return self
+
+    def guard(self, environment: str) -> list[str]:
+        return []
+
+    def show(self, environment: str, name: str) -> dict[str, Any]:
+        return {"safety": None, "breakers": []}
+
+    def pause(self, environment: str, name: str, reason: str) -> dict[str, Any]:
+        self.asked.append(("pause", (environment, name, reason)))
+        return {"deployment": name, "paused": reason or None, "route": {"version-1": 100}}
+
     def heal(self, environment: str) -> list[str]:
         return []
 

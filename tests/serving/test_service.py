@@ -16,7 +16,7 @@ from nenrin.serving.deployments import Deployment
 from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
-from nenrin.serving.signature import RequestSignature
+from nenrin.serving.signature import RequestField, RequestSignature
 from tests.serving.fakes import EXAMPLE, SIGNATURE, deployment
 
 
@@ -271,3 +271,20 @@ def test_questions_that_are_asked_before_their_row_look_back(
         "v1", name="early", request=msgspec.structs.replace(SIGNATURE, shift=-HOUR)
     )
     assert service.looks_back("dev") == HOUR
+
+
+def test_what_is_declared_holds_for_whichever_version_serves(
+    service: ServingService, memory: Memory
+) -> None:
+    user = RequestField(name="user", kind="integer", required=False)
+    request = msgspec.structs.replace(SIGNATURE, fields=(user,), sticky="user")
+    for _ in range(2):
+        service.declare(memory, "delay", request, 0.2)
+    kept = service.show("dev", "delay")
+    assert kept.fallback == 0.2
+    assert kept.request.fields == (*SIGNATURE.fields, user)
+    assert (kept.request.sticky, kept.request.sticky_header) == ("user", "")
+    header = msgspec.structs.replace(SIGNATURE, sticky="X-User")
+    assert service.declare(memory, "delay", header, None).request.sticky_header == "X-User"
+    assert kinds(memory) == ["deployment.created", "deployment.declared", "deployment.declared"]
+    assert memory.events[1][2]["fallback"] == 0.2

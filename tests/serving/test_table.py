@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nenrin.core.calendar import SimulatedCalendar
+from nenrin.core.calendar import SimulatedCalendar, SystemCalendar
 from nenrin.core.errors import IntegrityError, NotFoundError, RequestError, UnavailableError
 from nenrin.core.instants import HOUR
 from nenrin.core.timer import SystemTimer
@@ -188,3 +188,20 @@ def test_without_a_time_column_rows_are_asked_now() -> None:
     setting.versions()
     served = setting.table.get("delay")
     assert served.questions(served.reader.records([EXAMPLE]), served.now).asked == [NOW]
+
+
+def test_what_a_promotion_replaced_is_there_still_when_it_is_rolled_back() -> None:
+    loader, routes = FakeLoader(), ListedRoutes(deployment("v0.1", features="s1"))
+    table = RouteTable(routes, loader, SystemCalendar(), SystemTimer())
+    for listed in (
+        deployment("v0.1", features="s1"),
+        deployment("v0.2", features="s1", previous="v0.1"),
+        deployment("v0.1", features="s1"),
+        deployment("v0.3", features="s1", previous="v0.1"),
+        deployment("v0.4", features="s1", previous="v0.3"),
+    ):
+        routes.listed = [listed]
+        table.refresh()
+        former = table.get("delay").asking.former
+        assert (former.version if former else None) == listed.previous
+    assert loader.opened == ["v0.1", "v0.2", "v0.3", "v0.4"]

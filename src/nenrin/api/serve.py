@@ -26,6 +26,7 @@ from nenrin.serving.plane.process import retire
 
 _LOG = logging.getLogger(__name__)
 _BEAT = 5.0  # seconds between two looks of the loop at what is due
+_GUARD = 1.0  # seconds between two looks at whether what goes out is safe
 _LOOK = 0.5  # seconds between two looks at the data plane
 _END = 2.0  # seconds that a tick may take to end by itself
 
@@ -87,11 +88,15 @@ def _serve(
     beat = threading.Thread(
         target=_beat, args=(holder, environment, online, stop), name="nenrin-beat", daemon=True
     )
+    guard = threading.Thread(
+        target=_guard, args=(holder.platform, environment, stop), name="nenrin-guard", daemon=True
+    )
     try:
         for healed in holder.platform.loop.heal(environment):
             say(healed)
         planes.start()
         beat.start()
+        guard.start()
         for work in holder.works.resume():
             say(f"{work.what} was cut off, and goes on")
         if planes.ready(stop):
@@ -110,6 +115,7 @@ def _serve(
         stop.set()
         planes.stop()
         holder.works.close()
+        guard.join(_END)
         beat.join(_END)  # a tick that trains is cut off: its steps are kept, the rest is done again
 
 
@@ -169,6 +175,17 @@ def _beat(holder: Holder, environment: str, online: _Online, stop: threading.Eve
         due = partial(_turn, holder.platform, environment, online)
         if stop.wait(_BEAT):
             return
+
+
+def _guard(platform: Platform, environment: str, stop: threading.Event) -> None:
+    """Roll back what is not safe, whatever other work runs."""
+    while not stop.wait(_GUARD):
+        try:
+            with logs.about(environment=environment):
+                platform.loop.guarding.guard(environment)
+        except Exception:  # noqa: BLE001 - the next look may do better
+            if not stop.is_set():
+                _LOG.exception("a look at what goes out failed")
 
 
 def _turn(platform: Platform, environment: str, online: _Online) -> None:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import ByteSize, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from nenrin.core import environment as environments
@@ -22,6 +22,8 @@ PLATFORMS = {
 """What SageMaker and Vertex AI tell a container, by the setting that it is."""
 
 _ROUTE = r"^(/[\w\-./:]*)?$"
+JOIN_MEMORY = ByteSize(2 * 2**30)
+"""Half of the 4 GiB that the smallest machine of a cluster usually has for a core."""
 
 
 class Settings(BaseSettings):
@@ -57,6 +59,11 @@ class Settings(BaseSettings):
         "",
         description="online features: sqlite, or redis://HOST:PORT/DATABASE; empty: in the memory of"
         " every data plane",
+    )
+    join_memory: ByteSize = Field(
+        JOIN_MEMORY,
+        description="memory that a process may take for an index of a dataset, such as 4GiB; a larger one is"
+        " joined in partitions",
     )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")

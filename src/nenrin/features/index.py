@@ -25,6 +25,9 @@ from nenrin.features.traced import Traced
 from nenrin.features.tree import Column, walk
 from nenrin.features.windows import Events, SlidingWindow, superseded
 
+UNTIL = "__until__"
+"""A column that says when each row's next version became known, where the frame lacks some versions."""
+
 
 class ViewIndex:
     """The features of a traced view with ``by=`` columns, point in time.
@@ -67,16 +70,16 @@ class ViewIndex:
         Raises:
             DataError: an integer does not fit in 64 bits, the sum over a window not in 62.
         """
-        until = _until(traced, frame)
+        ends = until(traced, frame)
         usable = pl.all_horizontal(pl.col(EVENT, *traced.by).is_not_null())
         chosen = np.flatnonzero(frame.select(usable).to_series().to_numpy())
-        frame, until = frame[chosen], until[chosen]
+        frame, ends = frame[chosen], ends[chosen]
         keys = KeyTable.of(traced.by, frame)
         groups = keys.numbers(frame)
         event = frame[EVENT].to_numpy()
         known = frame[KNOWN].fill_null(NO_INSTANT).to_numpy()
         newest = Newest.build(len(keys), groups, event, known)
-        events = Events(groups, event, known, until)
+        events = Events(groups, event, known, ends)
         windows = _windows(traced, frame, len(keys), events)
         return cls(traced, keys, physical(frame, traced.columns), newest, windows)
 
@@ -169,8 +172,10 @@ class ViewIndex:
         return cls(traced, KeyTable(traced.by, frames["keys"]), frames["frame"], newest, windows)
 
 
-def _until(traced: Traced, frame: pl.DataFrame) -> Ints:
-    """When each row's next version became known; only windows ask."""
+def until(traced: Traced, frame: pl.DataFrame) -> Ints:
+    """When the next version of each row of a view's dataset became known, int64[n]; only windows ask."""
+    if UNTIL in frame.columns:
+        return np.asarray(frame[UNTIL].to_numpy())
     known = frame[KNOWN].fill_null(NO_INSTANT).to_numpy()
     same = repeated(frame, traced.key) if traced.windows else None
     return superseded(same, known)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol
 
@@ -18,6 +18,7 @@ from nenrin.features.entities import Entities, Lookup, found_in, rows_by_key
 from nenrin.features.every_column import every_column
 from nenrin.features.index import ViewIndex
 from nenrin.features.kinds import Kind, kind_of
+from nenrin.features.partitioned import PartitionedView
 from nenrin.features.request import RequestColumn, physical_row
 from nenrin.features.request_view import RequestView
 from nenrin.features.trace import trace
@@ -86,7 +87,7 @@ class FeatureSet:
 
     waits = False
     _KINDS: ClassVar[Mapping[str, Any]] = {
-        kind.__name__: kind for kind in (ViewIndex, RequestView, RowFunction)
+        kind.__name__: kind for kind in (ViewIndex, RequestView, RowFunction, PartitionedView)
     }
 
     def __init__(
@@ -110,6 +111,7 @@ class FeatureSet:
         label: str | None = None,
         drop: Sequence[str] = (),
         time: str | None = None,
+        apart: Collection[str] = (),
     ) -> FeatureSet:
         """Trace the views and index their datasets.
 
@@ -121,6 +123,7 @@ class FeatureSet:
             label: the column of ``rows`` that is the label, which no request has.
             drop: columns that are no features, if ``views`` is None.
             time: the column of ``rows`` that says when a row is asked.
+            apart: datasets that are too large to be indexed; of their frames, only the columns are read.
 
         Raises:
             ProjectError: a declaration does not fit the data; ``where`` is the user's line.
@@ -145,7 +148,11 @@ class FeatureSet:
             name = view.declared.name
             if name in parts:
                 raise _given_twice(name, view)
-            parts[name] = _part(view, traced[view], rows, frames)
+            parts[name] = (
+                PartitionedView(traced[view])
+                if traced[view].by and traced[view].dataset in apart
+                else _part(view, traced[view], rows, frames)
+            )
         return cls(read, parts, rows_by_key(rows, own, read, time))
 
     @property
@@ -186,14 +193,21 @@ class FeatureSet:
         parts = self.parts.items()
         return {name: part.reason for name, part in parts if isinstance(part, RowFunction)}
 
-    def columns(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
+    def columns(
+        self, rows: pl.DataFrame, asked: Ints, joined: Mapping[str, pl.DataFrame] | None = None
+    ) -> pl.DataFrame:
         """All features of n rows: one column each, in declared order, rows in their order.
 
         Args:
             rows: the request columns at least, as the dataset's frame has them.
             asked: int64[n] microseconds; ``NO_INSTANT`` for a row without an instant.
+            joined: by view, what was joined in partitions.
         """
-        found = [part.at(rows, asked) for part in self.parts.values()]
+        given = joined or {}
+        found = [
+            given[name] if name in given else part.at(rows, asked)
+            for name, part in self.parts.items()
+        ]
         return pl.concat(found, how="horizontal")
 
     def row(self, raw: Mapping[str, Any], asked: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from pathlib import Path
@@ -86,6 +87,9 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
             refused.
         log: ``fast`` (written after the answer) or ``durable`` (answered once it is on the disk).
         where: ``file:line`` of the declaration.
+        value: what an answer is worth in money; ``None`` is not said.
+        sticky: the column or header that requests stick to a version by; empty: the rows' key.
+        fallback: what is answered where no version can; ``None``: an error.
     """
 
     name: str
@@ -100,6 +104,8 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     value: Value | None = None
     missing: dict[str, Any] | None = None
     log: str = "fast"
+    sticky: str = ""
+    fallback: float | str | None = None
 
 
 class Deployment:
@@ -236,6 +242,8 @@ def deployment(
     value: Value | None = None,
     missing: str | Mapping[str, Any] = "refuse",
     log: str = "fast",
+    sticky: str = "",
+    fallback: float | str | None = None,
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
 
@@ -258,17 +266,19 @@ def deployment(
             raw values that stand for the row, ``{"plan": "basic"}``; columns that it leaves out are null.
         log: ``"fast"``: predictions are written after they are answered, and a kill may lose the last;
             ``"durable"``: an answer leaves once its prediction is on the disk.
+        sticky: a column of the rows, or a header, that requests stick by; the rows' key when left out.
+        fallback: what is answered where neither the champion nor the version before it can.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
-    where = _caller()
-    _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
-    _check_words(value, log, where)
+    where, refresh = _caller(), refresh or every("7d")
+    _check(model, recipes, refresh, serve, canary, contract, where)
+    _check_words(value, log, sticky, fallback, where)
     spec = DeploymentSpec(
         name=name or model.declared.name,
         recipes=tuple(recipes) if recipes else _usual(model),
-        refresh=refresh or every("7d"),
+        refresh=refresh,
         serve=serve,
         canary=tuple(canary),
         settle=None if settle is None else declared_duration("settle", settle, where, "12h"),
@@ -278,6 +288,8 @@ def deployment(
         value=value,
         missing=_missing(missing, where),
         log=log,
+        sticky=sticky,
+        fallback=float(fallback) if isinstance(fallback, int | float) else fallback,
     )
     return Deployment(model, spec)
 
@@ -349,7 +361,24 @@ def _check(
         )
 
 
-def _check_words(value: object, log: object, where: str) -> None:
+def _check_serving(sticky: object, fallback: object, where: str) -> None:
+    if not isinstance(sticky, str):
+        raise ProjectError(
+            f"sticky={sticky!r} is not a name",
+            hint='write the name of a column or of a header: sticky="user_id"',
+            where=where,
+        )
+    number = isinstance(fallback, int | float) and not isinstance(fallback, bool)
+    if not (fallback is None or isinstance(fallback, str) or (number and math.isfinite(fallback))):  # type: ignore[arg-type]
+        raise ProjectError(
+            f"fallback={fallback!r} is no answer",
+            hint="write a number that is finite, such as fallback=0.2",
+            where=where,
+        )
+
+
+def _check_words(value: object, log: object, sticky: object, fallback: object, where: str) -> None:
+    _check_serving(sticky, fallback, where)
     if value is not None and not isinstance(value, Value):
         raise ProjectError(
             f"value={value!r} is no nr.value(…)",

@@ -349,7 +349,7 @@ class Living:
             return False
         if deployment.frozen:
             return bool(unsaid(state, held(state, machine), deployment.frozen_since))
-        return is_due(state, machine)
+        return is_due(state, machine, paused=bool(deployment.paused))
 
     def _refresh_features(self, environment: str, prepared: Prepared) -> None:
         """Point what is served at the newest feature state, each version at that of its own code."""
@@ -363,6 +363,8 @@ class Living:
         }
         with self._units.write(environment, self.now(prepared)) as unit:
             self._serving.set_features(unit, name, states, prepared.served.request.lookup)
+            declared = prepared.declared
+            self._serving.declare(unit, name, prepared.served.request, declared.fallback)
 
     def _features(self, environment: str, prepared: Prepared, version: str) -> str:
         """The feature state that a version reads: by the code of the revision that made it."""

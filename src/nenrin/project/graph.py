@@ -24,6 +24,7 @@ from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.source import SourceReader
+from nenrin.project.apart import Apart
 from nenrin.project.data_tests import DataTests
 from nenrin.project.loader import FILE, Project
 from nenrin.project.looking_up import lookup_of
@@ -47,6 +48,7 @@ class Preparer:
         folder: where that snapshot is unpacked.
         run: what asks for it.
         engine, dispatcher, executor, data, store: what the graph runs on.
+        join_memory: bytes that a process may take for an index of a dataset.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Preparer:
         executor: Executor,
         data: DataService,
         store: ContentStore,
+        join_memory: int,
     ) -> None:
         self._project = project
         self._revision = revision
@@ -71,6 +74,7 @@ class Preparer:
         self._executor = executor
         self._data = data
         self._store = store
+        self._apart = Apart(store, dispatcher, run=run, folder=str(folder), memory=join_memory)
 
     def prepare(
         self,
@@ -140,6 +144,7 @@ class Preparer:
             now=now,
             data=self._data,
             store=self._store,
+            apart=self._apart,
             progress=progress,
             faults=faults,
         )
@@ -197,6 +202,7 @@ class Preparer:
             shift=shift,
             zone=rows.tz,
             output="probability" if task.kind == "binary" else "prediction",
+            sticky=deployment.declared.sticky,
             lookup=lookup_of(deployment, state),
         )
         chosen = frame.row(frame.height - 1 if rows.time else 0, named=True)

@@ -25,8 +25,11 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         deployment: who was asked, with its rules for the log.
-        variants: those of the route that answered it.
+        variants: those of the route that answered it; at the end the declared constant and the version that
+            the champion replaced, whose places are -2 and -1.
         picked: for each row, the place of who answered among ``variants``.
+        dealt: for each row, the place of the version that it was dealt to.
+        forced: whether the client named the version.
         first: the number of the first row; the others follow.
         ids, keys: of each row; a key is empty where the client sent none.
         asked: instant of each row's question, microseconds UTC.
@@ -41,6 +44,8 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
     deployment: Deployment
     variants: Sequence[Variant]
     picked: Sequence[int]
+    dealt: Sequence[int] = ()
+    forced: bool = False
     first: int
     ids: Sequence[str]
     keys: Sequence[str]
@@ -61,7 +66,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         id: the prediction's id, as the client got it.
         deployment: who was asked.
         version: who answered.
-        variant: index of the version in the route.
+        variant: index of the version in the route; -1: the version that the champion replaced, -2: the
+            declared constant.
         key: text of the row's key, personal parts hashed; empty when the client sent none.
         asked: the instant of the question, microseconds UTC.
         at: calendar instant of the answer, microseconds UTC.
@@ -73,6 +79,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         latency_ms: milliseconds from the read request to its answer; None where it was not measured.
         ages: seconds by feature view: how old what it read was when asked; None: nothing was found.
         masked: the columns and features that are not as they were.
+        forced: the client named the version: such answers are no sample of the route's.
+        instead_of: the version that the row was dealt to, where it failed or was left out.
     """
 
     number: int
@@ -91,6 +99,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latency_ms: float | None = None
     ages: dict[str, float | None] = {}
     masked: tuple[str, ...] = ()
+    forced: bool = False
+    instead_of: str = ""
 
 
 def prediction_ids(deployment: str, at: int, worker: str, first: int, rows: int) -> list[str]:
@@ -158,9 +168,17 @@ def predictions_of(answered: AnsweredRequest, masks: Masks) -> Iterator[Predicti
             members=variant.members,
             recalibration=variant.recalibration,
             latency_ms=latency,
+            forced=answered.forced,
+            instead_of=_instead_of(answered, place),
             ages={} if answered.ages is None else dict(answered.ages[place]),
         )
         yield masked(plain, answered.deployment, masks) if answered.deployment.log.masked else plain
+
+
+def _instead_of(answered: AnsweredRequest, place: int) -> str:
+    if not answered.dealt or answered.dealt[place] == answered.picked[place]:
+        return ""
+    return answered.variants[answered.dealt[place]].version
 
 
 def masked(prediction: Prediction, deployment: Deployment, masks: Masks) -> Prediction:

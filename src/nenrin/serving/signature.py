@@ -53,6 +53,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fields: every column that a client may send, keys first.
         key: names of the columns that identify a row; requests stick to a version by them.
+        sticky: the column, or else the header, that requests stick by instead; empty: the key.
         time: the column that says when the row is asked; without it the calendar's now counts.
         shift: microseconds from that column's instant to the instant asked (``at=time - "2h"``).
         zone: IANA time zone of naive times; UTC when it is None.
@@ -68,7 +69,14 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     zone: str | None = None
     output: str = "prediction"
     datatype: str = "FP64"
+    sticky: str = ""
     lookup: Lookup | None = None
+
+    @property
+    def sticky_header(self) -> str:
+        """The header that requests stick by; empty: they stick by a column."""
+        columns = {field.name for field in self.fields}
+        return "" if self.sticky in columns else self.sticky
 
     @classmethod
     def of(
@@ -82,6 +90,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         zone: str | None = None,
         output: str = "prediction",
         datatype: str = "FP64",
+        sticky: str = "",
         lookup: Lookup | None = None,
     ) -> RequestSignature:
         """The signature of a model.
@@ -95,12 +104,14 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             zone: the dataset's time zone.
             output: what the answer is called.
             datatype: version 2 datatype of the answer.
+            sticky: the column or header that requests stick by; a column may be left out.
             lookup: what is looked up by the key.
 
         Raises:
             ProjectError: a column has a type that JSON requests do not carry.
         """
-        names = dict.fromkeys([*key, *([time] if time else []), *needed])
+        by = [sticky] if sticky in known else []
+        names = dict.fromkeys([*key, *([time] if time else []), *by, *needed])
         types = {**known, **needed}
         required = needed.keys() - set(lookup.columns if lookup else ())
         fields = tuple(
@@ -115,6 +126,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             zone=zone,
             output=output,
             datatype=datatype,
+            sticky=sticky,
             lookup=lookup,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -11,12 +11,11 @@ from starlette.responses import Response
 
 from nenrin.core.errors import NenrinError
 from nenrin.serving.livelog import LiveLog
-from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question, Runtime
-from nenrin.serving.plane.rows import Row
+from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question
 from nenrin.serving.plane.table import Served
 from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.serving.router import key_text
-from nenrin.training.records import Records
+from nenrin.training.records import LEFT_OUT, Records
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -40,8 +39,10 @@ class Asked(msgspec.Struct, frozen=True):
     write: Callable[[Answers], dict[str, Any] | Response]
 
 
+VERSION = b"x-nenrin-version"
+"""The header by which a client names the version that is to answer."""
+
 Done = Callable[[Answers | NenrinError], None]
-Part = Callable[[Answer | NenrinError], None]
 
 
 def ask(
@@ -52,10 +53,11 @@ def ask(
     *,
     version: str | None = None,
     within: float = WAIT_SECONDS,
+    sticky: str | None = None,
 ) -> None:
     """Have a request's rows answered, and the answers logged.
 
-    A challenger that fails leaves its rows to the champion.
+    A version that fails leaves its rows to others (:mod:`nenrin.serving.plane.asking`).
 
     Args:
         served: the deployment.
@@ -64,6 +66,7 @@ def ask(
         done: told the answers, or why there are none, once and later.
         version: have this version answer, instead of the one that a key is dealt to.
         within: seconds that it may take.
+        sticky: what all rows stick by; None: each by its own.
 
     Raises:
         NotFoundError: ``version`` is not one of those that are served.
@@ -73,21 +76,24 @@ def ask(
     now = served.now
     question = served.questions(rows, now)
     keys = _keys(served, rows)
-    pinned = None if version is None else served.index(version)
-    picked = _picked(served, keys, rows) if pinned is None else [pinned] * len(rows)
+    if version is not None:
+        dealt = [served.index(version)] * len(rows)
+        texts: list[str] = []
+    else:
+        texts = [sticky] * len(rows) if sticky else _texts(served, keys, rows)
+        dealt = [served.router.pick(text) for text in texts]
+    who = _Who(dealt, list(dealt), forced=version is not None)
 
     def answered(found: Answer | NenrinError) -> None:
         if isinstance(found, NenrinError):
             done(found)
         else:
-            _keep(_request(served, question, keys, picked, found, log, now, started), log, done)
+            _keep(_request(served, question, keys, who, found, log, now, started), log, done)
 
-    if pinned is not None:
-        served.runtimes[pinned].ask(question, answered, within)
-    elif picked.count(picked[0]) == len(picked):
-        _ask_one(served.runtimes, question, picked, range(len(picked)), answered, within)
+    if version is not None:
+        served.runtimes[dealt[0]].ask(question, answered, within)
     else:
-        _ask_several(served.runtimes, question, picked, answered, within)
+        served.asking.ask(question, texts, who.picked, answered, within)
 
 
 async def answer(
@@ -97,6 +103,7 @@ async def answer(
     *,
     version: str | None = None,
     within: float = WAIT_SECONDS,
+    sticky: str | None = None,
 ) -> Answers:
     """The same, awaited.
 
@@ -115,7 +122,7 @@ async def answer(
         else:
             future.set_result(found)
 
-    ask(served, rows, log, done, version=version, within=within)
+    ask(served, rows, log, done, version=version, within=within, sticky=sticky)
     return await future
 
 
@@ -128,100 +135,34 @@ def _keys(served: Served, rows: Records) -> list[str]:
     return ["" if None in part else key_text(part) for part in parts]
 
 
-def _picked(served: Served, keys: list[str], rows: Records) -> list[int]:
-    """The runtime of every row; a row without a key sticks to a version by its content."""
-    if len(served.runtimes) == 1:
-        return [0] * len(rows)
-    pick = served.router.pick
+def _texts(served: Served, keys: list[str], rows: Records) -> list[str]:
+    """What each row sticks to its version by: the declared column, its key, else its content."""
+    if not served.asking.by_key:
+        return keys
+    by = served.deployment.request.sticky
+    if by and not served.deployment.request.sticky_header and by not in rows.nulls:
+        known = rows.columns[by]
+        keys = [
+            key if value is None or value is LEFT_OUT else key_text([value])
+            for key, value in zip(keys, known, strict=True)
+        ]
     if "" not in keys:
-        return [pick(key) for key in keys]
-    return [
-        pick(key or msgspec.json.encode(row).decode()) for key, row in zip(keys, rows, strict=True)
-    ]
+        return keys
+    return [key or msgspec.json.encode(row).decode() for key, row in zip(keys, rows, strict=True)]
 
 
-def _ask_several(
-    runtimes: Sequence[Runtime], question: Question, picked: list[int], done: Part, within: float
-) -> None:
-    """Ask every row's runtime; ``picked`` is corrected where the champion had to step in."""
-    values: list[Any] = [None] * len(picked)
-    features: list[Row] = [{}] * len(picked)
-    ages: list[dict[str, float | None]] = [{}] * len(picked)
-    asked = list(question.asked)
-    groups = [
-        [place for place, index in enumerate(picked) if index == group]
-        for group in sorted(set(picked))
-    ]
-    missing = len(groups)
-
-    def take(places: Sequence[int], part: Answer | NenrinError) -> None:
-        nonlocal missing
-        missing -= 1
-        if isinstance(part, NenrinError):
-            missing = -1  # that is the whole answer
-            done(part)
-            return
-        seen = part.features or [question.rows[place] for place in places]
-        for n, place in enumerate(places):
-            values[place], features[place], asked[place] = part.values[n], seen[n], part.asked[n]
-            ages[place] = part.ages[n] if part.ages is not None else {}
-        if missing == 0:
-            done(Answer(features, values, ages, asked))
-
-    def taker(places: Sequence[int]) -> Part:
-        return lambda part: take(places, part) if missing > 0 else None
-
-    try:
-        for group in groups:
-            _ask_one(runtimes, _part(question, group), picked, group, taker(group), within)
-    except NenrinError:
-        missing = -1
-        raise
+def sticky_of(served: Served, headers: Mapping[str, str]) -> str | None:
+    """What a request's rows stick by, where a header says so (lower-case names)."""
+    header = served.deployment.request.sticky_header
+    return headers.get(header.lower()) if header else None
 
 
-def _ask_one(
-    runtimes: Sequence[Runtime],
-    question: Question,
-    picked: list[int],
-    places: Sequence[int],
-    done: Part,
-    within: float,
-) -> None:
-    index = picked[places[0]]
-    if index == 0:
-        runtimes[0].ask(question, done, within)
-        return
+class _Who(msgspec.Struct, frozen=True):
+    """Who each row was dealt to, who answered it, and whether the client chose."""
 
-    clock = asyncio.get_running_loop().time
-    ends = clock() + within
-
-    def fall_back() -> None:
-        for place in places:
-            picked[place] = 0
-        runtimes[0].ask(question, done, ends - clock())
-
-    def settle(found: Answer | NenrinError) -> None:
-        if not isinstance(found, NenrinError):
-            done(found)
-            return
-        try:
-            fall_back()
-        except NenrinError as error:
-            done(error)
-
-    try:
-        runtimes[index].ask(question, settle, within)
-    except NenrinError:
-        fall_back()
-
-
-def _part(question: Question, places: Sequence[int]) -> Question:
-    rows = question.rows
-    return Question(
-        rows.take(places) if isinstance(rows, Records) else [rows[place] for place in places],
-        [question.asked[place] for place in places],
-        question.lookup,
-    )
+    dealt: list[int]
+    picked: list[int]
+    forced: bool
 
 
 def _keep(request: AnsweredRequest, log: LiveLog, done: Done) -> None:
@@ -248,7 +189,7 @@ def _request(
     served: Served,
     question: Question,
     keys: list[str],
-    picked: list[int],
+    who: _Who,
     found: Answer,
     log: LiveLog,
     now: int,
@@ -259,8 +200,10 @@ def _request(
     first = log.issue(rows)
     return AnsweredRequest(
         deployment=served.deployment,
-        variants=served.variants,
-        picked=picked,
+        variants=served.asking.variants,
+        picked=who.picked,
+        dealt=who.dealt,
+        forced=who.forced,
         first=first,
         ids=prediction_ids(name, now, log.worker, first, rows),
         keys=keys,

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from http import HTTPStatus
 from importlib.metadata import version as installed
+from types import MappingProxyType
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -20,7 +21,7 @@ from nenrin.core.errors import NenrinError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import invocations, openinference
-from nenrin.serving.plane.answering import Asked, answer
+from nenrin.serving.plane.answering import VERSION, Asked, answer, sticky_of
 from nenrin.serving.plane.batching import WAIT_SECONDS
 from nenrin.serving.plane.bodies import inflated, too_large
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
@@ -38,6 +39,8 @@ from nenrin.serving.plane.table import RouteTable, Served
 
 POLL_SECONDS = 0.5
 LOADING_SECONDS = 10.0
+VERSION_HEADER = VERSION.decode()
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SAGEMAKER_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
 _logger = logging.getLogger(__name__)
@@ -169,13 +172,14 @@ class Plane:
         read: Callable[[bytes, Served, Mapping[str, str]], Asked],
     ) -> Response:
         content = inflated(await _body(request), request.headers, BODY_BYTES)
-        version = request.path_params.get("version")
+        version = request.path_params.get("version") or request.headers.get(VERSION_HEADER)
         written = await self.ask(
             protocol,
             name,
             version,
             lambda served: read(content, served, request.headers),
             request.headers.get(TIMEOUT.decode()),
+            request.headers,
         )
         return written if isinstance(written, Response) else Json(written)
 
@@ -186,6 +190,7 @@ class Plane:
         version: str | None,
         read: Callable[[Served], Asked],
         timeout: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Any:
         """Answer a request of any protocol, log it and count it.
 
@@ -195,6 +200,7 @@ class Plane:
             version: the version that is to answer; None: whom the key is dealt to.
             read: reads the request, for the deployment.
             timeout: what it says of how long it may take.
+            headers: by lower-case names: rows may stick by one.
 
         Raises:
             NenrinError: what is wrong with it.
@@ -206,7 +212,10 @@ class Plane:
             served = self._table.only(name)
             asked = read(served)
             within = self._within if timeout is None else seconds_of(timeout.encode("latin-1"))
-            answers = await answer(served, asked.rows, self._log, version=version, within=within)
+            sticky = sticky_of(served, headers)
+            answers = await answer(
+                served, asked.rows, self._log, version=version, within=within, sticky=sticky
+            )
         except (NenrinError, HTTPException) as error:
             status = error.status if isinstance(error, NenrinError) else error.status_code
             self._metrics.failed(served.deployment.name if served else "", protocol, status)

@@ -15,7 +15,7 @@ from nenrin.core.errors import NenrinError
 from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import errors, invocations, numeric, openinference
-from nenrin.serving.plane.answering import Answers, ask
+from nenrin.serving.plane.answering import VERSION, Answers, ask
 from nenrin.serving.plane.bodies import HEAD_LENGTH
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
 from nenrin.serving.plane.doors import DOORS, Doors
@@ -107,8 +107,14 @@ class HotRequests:
             within = self._within
             if TIMEOUT in exchange.headers:
                 within = seconds_of(exchange.headers[TIMEOUT])
+            version, sticky = target.version, None
+            if VERSION in exchange.headers and version is None:
+                version = exchange.headers[VERSION].decode("latin-1")
+            if header := served.deployment.request.sticky_header:
+                told = exchange.headers.get(header.lower().encode())
+                sticky = None if told is None else told.decode("latin-1")
             done = partial(self._tell, exchange, served, write, started)
-            ask(served, rows, self._log, done, version=target.version, within=within)
+            ask(served, rows, self._log, done, version=version, within=within, sticky=sticky)
         except Exception as error:  # noqa: BLE001 - answered and logged
             self._fail(exchange, served, error, started)
 

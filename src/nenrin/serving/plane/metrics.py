@@ -84,6 +84,22 @@ class PlaneMetrics:
         for name in sorted({*table.served, *table.problems} - {""}):
             ready.add_metric([name], float(name not in table.problems))
         yield ready
+        yield from self._instead()
+
+    def _instead(self) -> Iterator[Metric]:
+        """Versions that failed, or are left out."""
+        labels = ["deployment", "version"]
+        out = GaugeMetricFamily("nenrin_version_left_out", "1: its breaker is open", labels=labels)
+        instead = CounterMetricFamily(
+            "nenrin_answered_instead",
+            "Requests that were dealt to the version and answered by another",
+            labels=labels,
+        )
+        for each in self._table.observer.observed().standings:
+            out.add_metric([each.deployment, each.version], float(each.open))
+            instead.add_metric([each.deployment, each.version], each.instead)
+        yield out
+        yield instead
 
 
 class _Told(Collector):

@@ -29,6 +29,7 @@ from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain, DrainingServer
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
+from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable
@@ -159,7 +160,8 @@ def run_plane(
         keep_days=settings.predictions_days,
         timer=parts.timer,
     )
-    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer)
+    observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
+    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer)
     board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,
@@ -186,6 +188,7 @@ def run_plane(
     )
     _collect_seldom()
     DrainingServer(config, drain).run(sockets=[listener])
+    observer.close()
 
 
 def _collect_seldom() -> None:

@@ -19,7 +19,9 @@ from nenrin.core.errors import NenrinError, NotFoundError, RequestError, StepErr
 from nenrin.core.instants import local_midnight, to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.plane.asking import Asking
 from nenrin.serving.plane.batching import Question, Runtime
+from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
 from nenrin.serving.router import Router, Variant
@@ -38,17 +40,22 @@ class Served:
         reader: reads its requests.
         router: deals keys to variants.
         runtimes: one a variant of the route, in its order.
-        variants: theirs.
+        asking: asks them, and whoever answers in their place.
     """
 
     def __init__(
-        self, live: LiveRoute, reader: RowReader, runtimes: Sequence[Runtime], calendar: Calendar
+        self,
+        live: LiveRoute,
+        reader: RowReader,
+        runtimes: Sequence[Runtime],
+        calendar: Calendar,
+        asking: Asking,
     ) -> None:
         self.deployment: Deployment = live.deployment
         self.reader = reader
         self.router = Router(live.deployment.route)
         self.runtimes = runtimes
-        self.variants = tuple(runtime.variant for runtime in runtimes)
+        self.asking = asking
         self._stands_at = live.stands_at
         self._calendar = calendar
 
@@ -103,8 +110,14 @@ class RouteTable:
     """
 
     def __init__(
-        self, routes: RouteReader, loader: Loader, calendar: Calendar, timer: Timer
+        self,
+        routes: RouteReader,
+        loader: Loader,
+        calendar: Calendar,
+        timer: Timer,
+        observer: Observer | None = None,
     ) -> None:
+        self.observer = observer or Observer(None, timer)
         self._reader = routes
         self._loader = loader
         self._calendar = calendar
@@ -203,7 +216,16 @@ class RouteTable:
                     return None
                 runtime = opened[0]
             opened.append(runtime)
-        return Served(live, reader, opened, self._calendar)
+        counting, breakers = self.observer.follow(deployment)
+        asking = Asking(
+            opened,
+            former=_former(before, deployment),
+            constant=deployment.fallback,
+            breakers=breakers,
+            counting=counting,
+            timer=self._timer,
+        )
+        return Served(live, reader, opened, self._calendar, asking)
 
     def _open(self, live: LiveRoute, reader: RowReader, variant: Variant) -> Runtime:
         answerer = self._loader.open(variant)
@@ -232,6 +254,22 @@ def _say(version: str, error: Exception) -> None:
         _logger.error("version %s does not load", version, exc_info=error)
 
 
+def _former(before: Served | None, deployment: Deployment) -> Runtime | None:
+    """The version that the champion replaced, where it is loaded still; it is never loaded for this."""
+    versions = [variant.version for variant in deployment.route.variants]
+    for runtime in _loaded(before):
+        if runtime.version == deployment.previous not in versions:
+            return runtime
+    return None
+
+
+def _loaded(before: Served | None) -> list[Runtime]:
+    if before is None:
+        return []
+    former = before.asking.former
+    return [*before.runtimes, *([former] if former is not None else [])]
+
+
 def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: int) -> None:
     """Answer the example by its key alone: the first lookup takes longer, for it numbers all keys."""
     request = deployment.request
@@ -242,7 +280,7 @@ def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: i
 
 def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:
     """The variant's runtime in the table that is served, if it answers in the same way."""
-    for runtime in before.runtimes if before else ():
+    for runtime in _loaded(before):
         if msgspec.structs.replace(runtime.variant, weight=variant.weight) == variant:
             return runtime
     return None
