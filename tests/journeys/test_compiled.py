@@ -12,6 +12,7 @@ import pytest
 
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
+from nenrin.training.artefact import Artefact
 from nenrin.training.compiling import kernel
 from nenrin.training.compiling.compiled import Form
 from tests.journeys.shell import Shell, Up, wait_for
@@ -98,10 +99,10 @@ def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
         planted = {**compiled, "content": platform.store.put(wrong.dumps())}
         with platform.units.write("dev", found["at"]) as unit:
             platform.registry.note(unit, found["id"], {"compiled": planted})
-    with shell.up(NENRIN_RESCORE="6") as up:  # the plane's own look at its example are three
-        before = ask(up)
-        wait_for(lambda: ask(up) != before, 30)
-        wait_for(lambda: forms(up) == {found["id"]: "original"}, 30)
+        model = Artefact.loads(platform.store.get(found["content"]), trusted=True)
+        [right] = model.predict_rows([ROW])
+    with shell.up(NENRIN_RESCORE="1") as up:
+        wait_for(lambda: ask(up) == right and forms(up) == {found["id"]: "original"}, 60)
         assert counted(up, "breaches") == 1
         healed: list[dict[str, Any]] = []
 

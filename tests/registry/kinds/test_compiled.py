@@ -128,6 +128,7 @@ def test_a_wrong_form_is_given_up_at_run_time(
     answerer.answer_rows(ROWS)
     rescoring.settle()
     np.testing.assert_array_equal(answerer.answer_rows(ROWS), wanted)
+    rescoring.compare(answerer, ROWS, wanted + 1)  # one that waited meanwhile says nothing new
     assert (rescoring.rescored, rescoring.breaches) == (1, 1)
     ((path, breach),) = breaches(tmp_path)
     assert (breach.content, breach.form) == (answerer.content, answerer.form)

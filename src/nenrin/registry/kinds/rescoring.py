@@ -70,6 +70,7 @@ class Rescoring:
         self.every = every
         self.rescored = self.breaches = 0
         self._folder = folder
+        self._gone: set[str] = set()
         self._waiting: Queue[tuple[Checked, Rows, np.ndarray]] = Queue(_WAITING)
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -95,7 +96,9 @@ class Rescoring:
         self._waiting.join()
 
     def compare(self, checked: Checked, rows: Rows, answers: np.ndarray) -> None:
-        """Ask the original of what was answered; a difference gives the form up."""
+        """Ask the original of what was answered; a difference gives the form up, once."""
+        if checked.form in self._gone:
+            return
         wanted = np.asarray(checked.answer_original(rows), np.float64)
         self.rescored += 1
         apart = difference(answers, wanted)
@@ -104,6 +107,7 @@ class Rescoring:
 
     def _give_up(self, checked: Checked, why: str) -> None:
         checked.give_up()
+        self._gone.add(checked.form)
         self.breaches += 1
         _logger.error("the compiled form of %s is given up: %s", checked.content[:12], why)
         breach = Breach(content=checked.content, form=checked.form, why=why)
