@@ -29,6 +29,11 @@ class RowAnswerer:
     def __init__(self, answerer: Answerer) -> None:
         self._answerer = answerer
 
+    @property
+    def waits(self) -> bool:
+        """Whether an answer waits for another server."""
+        return waits(self._answerer)
+
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
         """One answer a row; a column that a row lacks is a null."""
         if isinstance(self._answerer, AnswersRows):
@@ -36,3 +41,8 @@ class RowAnswerer:
         names = dict.fromkeys(name for row in rows for name in row)
         columns = {name: [row.get(name) for row in rows] for name in names}
         return self._answerer.answer(pl.DataFrame(columns, strict=False))
+
+
+def waits(answerer: object) -> bool:
+    """Whether an answerer says that its answers wait for another server."""
+    return bool(getattr(answerer, "waits", False))

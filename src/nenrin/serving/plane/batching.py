@@ -58,7 +58,7 @@ class Runtime:
         self.version = variant.version
         self._answerer = answerer
         self._features = features
-        self._waits = features is not None and features.waits
+        self._waits = bool(getattr(answerer, "waits", False) or (features and features.waits))
         self._timer = timer
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._queue: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
