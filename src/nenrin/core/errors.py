@@ -4,12 +4,15 @@
     ├── ProjectError        the project file is wrong: says which line, and the fix     422, exit 2
     ├── DataError           rows or a load are wrong: says which dataset and column     422, exit 3
     ├── RequestError        a call has a wrong shape, name or value                     400, exit 2
+    │   └── UnknownKeyError its key is that of no row: status 422
     ├── NotFoundError       nothing has that name, id or digest                         404, exit 4
     ├── ConflictError       another change came first, or the thing exists              409, exit 5
     ├── RefusedError        a gate or a rule says no                                    409, exit 6
     ├── UnauthorizedError   no token, or the wrong one                                  401, exit 7
     ├── MissingExtraError   an optional dependency is not installed                     501, exit 8
     ├── UnavailableError    a part is not ready: try again                              503, exit 9
+    │   └── RemoteError     another server cannot be reached, or answers with an error  502
+    │       └── RemoteTimeoutError it did not answer in time                            504
     ├── StepError           a user's function raised, or its process died               500, exit 10
     │   └── WorkerLostError its process was killed from outside: another attempt may do
     └── IntegrityError      stored bytes or the ledger are not what they should be      500, exit 11
@@ -88,6 +91,13 @@ class RequestError(NenrinError):
     exit_code = 2
 
 
+class UnknownKeyError(RequestError):
+    """A request for a prediction sends a key alone, and no row has it."""
+
+    code = "unknown_key"
+    status = 422
+
+
 class NotFoundError(NenrinError):
     """Nothing has that name, id or digest."""
 
@@ -145,6 +155,20 @@ class UnavailableError(NenrinError):
     code = "unavailable"
     status = 503
     exit_code = 9
+
+
+class RemoteError(UnavailableError):
+    """Another server, which answers for a model, cannot be reached or answers with an error."""
+
+    code = "remote"
+    status = 502
+
+
+class RemoteTimeoutError(RemoteError):
+    """Another server did not answer in time."""
+
+    code = "remote_timeout"
+    status = 504
 
 
 class StepError(NenrinError):

@@ -35,6 +35,7 @@ from nenrin.project.revision import Revision, snapshot, unpack
 from nenrin.project.stages import datasets_of
 from nenrin.project.trainer import GraphTrainer
 from nenrin.stats.settle import settle_age
+from nenrin.training.declare import Imported
 from nenrin.training.table import RowTable
 
 
@@ -67,6 +68,7 @@ class ProjectReplay:
         executor: gives the executor, started when it is first needed.
         dispatcher: makes what runs the jobs of one run in an environment.
         notes: what the executor had to say since it was last asked.
+        join_memory: bytes that a process may take for an index of a dataset.
         others: the rooms' services and ports.
     """
 
@@ -85,6 +87,7 @@ class ProjectReplay:
         executor: Callable[[], Executor],
         dispatcher: Callable[[str], Dispatcher],
         notes: Callable[[], list[str]],
+        join_memory: int,
     ) -> None:
         self._folder = folder
         self._unpacked = state_folder / "revisions"
@@ -99,6 +102,7 @@ class ProjectReplay:
         self._dispatcher = dispatcher
         self._notes = notes
         self._declared: dict[str, Project] = {}
+        self._join_memory = join_memory
 
     def load(self) -> Project:
         """The declarations of the working folder, with steps that can be put in order."""
@@ -328,6 +332,7 @@ class ProjectReplay:
             executor=self._executor(),
             data=self._data,
             store=self._store,
+            join_memory=self._join_memory,
         )
 
     def engine(self, environment: str) -> Engine:
@@ -341,9 +346,17 @@ def _files(project: Project) -> list[str]:
     rules = {deployment.declared.gates for deployment in project.deployments.values()}
     return [
         *[path for path in sorted(rules) if is_file_of(project.folder, path)],
-        *[imported.path for imported in models if imported is not None],
+        *[path for each in models if each is not None for path in _imported(each, project.folder)],
         *[file for step in project.steps.values() for file in step.declared.files],
     ]
+
+
+def _imported(imported: Imported, folder: Path) -> list[str]:
+    """The files of a model that is brought along: one, those of its folder, or none behind a URL."""
+    if imported.timeout:
+        return []
+    within = sorted(each for each in (folder / imported.path).rglob("*") if each.is_file())
+    return [str(each) for each in within] or [imported.path]
 
 
 def _limits(store: ContentStore, deployment: Deployment, rows: str) -> list[str]:

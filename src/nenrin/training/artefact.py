@@ -17,13 +17,15 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from nenrin.core.errors import IntegrityError, RefusedError, StepError
+from nenrin.core.errors import IntegrityError, NenrinError, RefusedError, StepError
 from nenrin.training.columns import ColumnSpec, FeatureColumn, RowEncoder, encode_as, recode
 from nenrin.training.containers import BUILD, labels
 from nenrin.training.containers import labelled as under_labels
 from nenrin.training.declare import Predictor
 from nenrin.training.formats import fitted_names, format_for, format_named, unwrapped, wrapped
 from nenrin.training.meter import Meter
+from nenrin.training.records import Records
+from nenrin.training.runtimes.torching import adopted
 
 _MAGIC = b"nenrin-model-1\n\0"
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
@@ -62,6 +64,11 @@ class Artefact:
         self.header = header
         self.model = model
         self._rows = RowEncoder(header.columns)
+        self._names = tuple(column.name for column in header.columns)
+        # what takes a matrix is asked with a request's own, if no column has to be encoded
+        self._takes_block = header.format == "lightgbm" and all(
+            column.kind == "number" for column in header.columns
+        )
 
     @classmethod
     def loads(cls, data: bytes, *, trusted: bool = False) -> Artefact:
@@ -101,9 +108,15 @@ class Artefact:
     def predict_rows(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Predictions for a few rows given as dicts, without a frame where the model's format allows.
 
+        Of :class:`~nenrin.training.records.Records` the columns are read, and no dict is made.
+
         Raises:
             RequestError, StepError: as :meth:`predict`.
         """
+        if self._takes_block and isinstance(rows, Records) and len(rows):
+            block = rows.matrix(self._names)
+            if block is not None:
+                return self._checked(self.model.predict(block, num_threads=1), len(rows))
         return self.predict_columns(self._rows.encode(rows))
 
     def predict_columns(
@@ -135,6 +148,8 @@ class Artefact:
         try:
             with meter.users():
                 return _answer(self.model, container, self.header)
+        except NenrinError:
+            raise
         except Exception as error:
             raise StepError(
                 f"predicting with {self.header.model} raised {type(error).__name__}: {error}",
@@ -188,7 +203,7 @@ def dump(
         StepError: it does not predict, was fitted on other columns than ``rows`` gives, or cannot be
             written.
     """
-    if not _predicts(model):
+    if not _predicts(model := adopted(model)):
         raise StepError(
             f"{name} returned {_spell(model)}, which does not predict",
             hint="return a fitted model with predict or predict_proba, or nr.predictor(…)",
@@ -282,7 +297,7 @@ def _positive(model: Any, probabilities: np.ndarray, positive: str | float) -> n
 def _versions(*modules: str) -> dict[str, str]:
     """Versions of what must be installed to read and ask the model; the project's own have none."""
     names = {_DISTRIBUTIONS.get(module, module) for module in (*modules, "numpy")}
-    versions = {name: _version(name) for name in sorted(names)}
+    versions = {name: _version(name) or _version(f"{name}-cpu") for name in sorted(names)}
     return {name: version for name, version in versions.items() if version}
 
 

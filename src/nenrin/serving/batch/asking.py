@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from nenrin.core.errors import RequestError, StepError
 from nenrin.serving.batch.rows import Batch
-from nenrin.serving.plane.batching import Question
-from nenrin.serving.plane.rows import Row
-from nenrin.serving.plane.table import Served, asked_at
-from nenrin.serving.router import key_text
+from nenrin.serving.plane.answering import keys_of, texts_of
+from nenrin.serving.plane.batching import Answer, Question
+from nenrin.serving.plane.table import Served
+from nenrin.serving.router import CONSTANT
+from nenrin.training.records import Records
 
 
 class AnsweredRows(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,17 +24,21 @@ class AnsweredRows(msgspec.Struct, frozen=True, kw_only=True):
         rows: as they were read.
         asked: instants, microseconds UTC.
         keys: texts of the rows' keys, empty where a part was not given.
-        picked: places of those who answered among the deployment's runtimes.
+        dealt: places of the versions that they were dealt to, among the deployment's variants.
+        picked: places of those who answered.
         features: what they saw.
+        ages: how old (seconds) what each feature view read was.
         values: what they said.
     """
 
     numbers: Sequence[int]
-    rows: Sequence[Row]
+    rows: Records
     asked: Sequence[int]
     keys: Sequence[str]
+    dealt: Sequence[int]
     picked: Sequence[int]
-    features: Sequence[Row]
+    features: Sequence[Mapping[str, Any]]
+    ages: Sequence[Mapping[str, float | None]]
     values: Sequence[Any]
 
 
@@ -49,6 +54,16 @@ class BadRow(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     error: RequestError | StepError
     given: Any
+
+
+class _Answered(msgspec.Struct, frozen=True):
+    """One row: who answered, and what :class:`AnsweredRows` has of it."""
+
+    by: int
+    asked: int
+    features: Mapping[str, Any]
+    ages: Mapping[str, float | None]
+    value: Any
 
 
 def answers(served: Served, batch: Batch) -> Iterator[AnsweredRows | BadRow]:
@@ -73,59 +88,59 @@ def answers(served: Served, batch: Batch) -> Iterator[AnsweredRows | BadRow]:
 
 def _answered(served: Served, batch: Batch) -> AnsweredRows:
     rows = batch.read(served.reader)
-    asked = asked_at(served.deployment, rows, served.now)
-    keys = [_key(served, row) for row in rows]
-    picked = _picked(served, keys, rows)
-    values: list[Any] = [None] * len(rows)
-    features: list[Row] = [{}] * len(rows)
-    for index in sorted(set(picked)):
-        places = [place for place, each in enumerate(picked) if each == index]
-        for place, found in zip(places, _asked(served, index, rows, asked, places), strict=True):
-            picked[place], features[place], values[place] = found
+    question = served.questions(rows, served.now)
+    keys = keys_of(served, rows)
+    dealt = [served.router.pick(text) for text in texts_of(served, keys, rows)]
+    found: dict[int, _Answered] = {}
+    for index in sorted(set(dealt)):
+        places = [place for place, each in enumerate(dealt) if each == index]
+        part = question if len(places) == len(rows) else _part(question, places)
+        found |= zip(places, _asked(served, index, part), strict=True)
+    each = [found[place] for place in range(len(rows))]
     return AnsweredRows(
         numbers=batch.numbers,
         rows=rows,
-        asked=asked,
+        asked=[one.asked for one in each],
         keys=keys,
-        picked=picked,
-        features=features,
-        values=values,
+        dealt=dealt,
+        picked=[one.by for one in each],
+        features=[one.features for one in each],
+        ages=[one.ages for one in each],
+        values=[one.value for one in each],
     )
 
 
-def _asked(
-    served: Served, index: int, rows: Sequence[Row], asked: Sequence[int], places: Sequence[int]
-) -> list[tuple[int, Row, Any]]:
-    """Who answered each row, what it saw, and what it said; the champion answers what a challenger cannot."""
-    whole = len(places) == len(rows)
-    question = Question(
-        rows if whole else [rows[place] for place in places], [asked[place] for place in places]
-    )
-    try:
-        found = served.runtimes[index].compute(question)
-    except (RequestError, StepError):
-        if index == 0:
-            raise
-        if len(places) == 1:
-            return _asked(served, 0, rows, asked, places)
-        half = len(places) // 2
-        return [
-            *_asked(served, index, rows, asked, places[:half]),
-            *_asked(served, index, rows, asked, places[half:]),
-        ]
-    return [(index, *each) for each in zip(found.features, found.values, strict=True)]
+def _asked(served: Served, index: int, question: Question) -> list[_Answered]:
+    """The answers of the version of that index; to a row that it fails on, of the next who may answer."""
+    line = list(served.asking.line(index))
+    errors: dict[int, RequestError | StepError] = {}
+    rows = len(question.rows)
+    for by in line:
+        if by == CONSTANT:
+            return _each(by, question, served.asking.constantly(question))
+        try:
+            return _each(by, question, served.asking.runtime(by).compute(question))
+        except (RequestError, StepError) as error:
+            if len(line) == 1 or (rows == 1 and by == 0 and isinstance(error, RequestError)):
+                raise
+            if rows > 1:
+                halves = [range(rows // 2), range(rows // 2, rows)]
+                return [
+                    one for half in halves for one in _asked(served, index, _part(question, half))
+                ]
+            errors[by] = error
+    raise errors.get(0) or next(iter(errors.values()))
 
 
-def _key(served: Served, row: Row) -> str:
-    parts = [row[name] for name in served.deployment.request.key]
-    return "" if not parts or None in parts else key_text(parts)
+def _each(by: int, question: Question, found: Answer) -> list[_Answered]:
+    rows = len(question.rows)
+    features = question.rows if found.features is None else found.features
+    ages = [{}] * rows if found.ages is None else found.ages
+    parts = zip(found.asked, features, ages, found.values, strict=True)
+    return [_Answered(by, *one) for one in parts]
 
 
-def _picked(served: Served, keys: list[str], rows: Sequence[Row]) -> list[int]:
-    """The runtime of every row, as :mod:`nenrin.serving.plane.answering` picks it."""
-    if len(served.runtimes) == 1:
-        return [0] * len(rows)
-    pick = served.router.pick
-    return [
-        pick(key or msgspec.json.encode(row).decode()) for key, row in zip(keys, rows, strict=True)
-    ]
+def _part(question: Question, places: Sequence[int]) -> Question:
+    rows, asked = question.rows, [question.asked[place] for place in places]
+    assert isinstance(rows, Records)  # as a reader makes them
+    return Question(rows.take(places), asked, question.lookup)

@@ -11,6 +11,7 @@ import polars as pl
 from nenrin.serving.batch.asking import AnsweredRows
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.signature import Kind
+from nenrin.training.records import LEFT_OUT, Records
 
 _INSTANT = pl.Datetime("us", "UTC")
 _TYPES: Mapping[Kind, pl.DataType] = {
@@ -68,7 +69,7 @@ class Table:
         Args:
             file: the rows' file.
             found: the answers.
-            versions: one a runtime.
+            versions: ids, one a variant of the deployment.
             ids: of the predictions; empty where they are not logged.
         """
         rows = len(found.numbers)
@@ -81,7 +82,7 @@ class Table:
         }
         answers = [_plain(value) for value in found.values]
         first = [values[name] for name in self._first]
-        keys = [[row[name] for row in found.rows] for name in self._key]
+        keys = [_key(found.rows, name) for name in self._key]
         last = [values.get(name, answers) for name in self._last]
         columns = zip(self.schema.items(), [*first, *keys, *last], strict=True)
         return pl.DataFrame([pl.Series(name, each, kind) for (name, kind), each in columns])
@@ -90,6 +91,12 @@ class Table:
         return {
             f"nenrin_{name}" if name in self._key else name: kind for name, kind in columns.items()
         }
+
+
+def _key(rows: Records, name: str) -> list[Any]:
+    if name in rows.nulls:
+        return [None] * len(rows)
+    return [None if value is LEFT_OUT else value for value in rows.columns[name]]
 
 
 def _plain(value: Any) -> Any:

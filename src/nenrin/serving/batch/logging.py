@@ -52,8 +52,9 @@ class BatchLog:
         self._log.append(
             AnsweredRequest(
                 deployment=msgspec.structs.replace(deployment, log=fast),
-                variants=[runtime.variant for runtime in served.runtimes],
+                variants=served.asking.variants,
                 picked=found.picked,
+                dealt=found.dealt,
                 first=first,
                 ids=ids,
                 keys=found.keys,
@@ -62,6 +63,7 @@ class BatchLog:
                 values=found.values,
                 rows=found.rows,
                 features=found.features,
+                ages=found.ages,
                 latency=None,
             )
         )

@@ -12,8 +12,9 @@ from typing import Any, Protocol, Self
 import polars as pl
 
 from nenrin.data.delimited import NO_NUMBER
-from nenrin.serving.plane.rows import Row, RowReader
+from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.signature import Kind, RequestField
+from nenrin.training.records import Records
 
 _NAIVE = "%Y-%m-%dT%H:%M:%S%.6f"
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
@@ -33,7 +34,7 @@ class Batch(Protocol):
     numbers: Sequence[int]
     last: int
 
-    def read(self, reader: RowReader) -> Sequence[Row]:
+    def read(self, reader: RowReader) -> Records:
         """The rows, checked.
 
         Raises:
@@ -67,7 +68,7 @@ class Columns:
         self._frame = frame
         self._values = values
 
-    def read(self, reader: RowReader) -> Sequence[Row]:
+    def read(self, reader: RowReader) -> Records:
         """The rows, checked."""
         return reader.columns(self._values(self._frame))
 
@@ -95,7 +96,7 @@ class Lines:
         self.last = last
         self._records = records
 
-    def read(self, reader: RowReader) -> Sequence[Row]:
+    def read(self, reader: RowReader) -> Records:
         """The rows, checked."""
         return reader.records(self._records)
 

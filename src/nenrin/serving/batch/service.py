@@ -189,7 +189,7 @@ class _Run:
         self._table = Table(
             served.deployment, several=len(self._sources) > 1, logged=log is not None
         )
-        self._versions = [runtime.version for runtime in served.runtimes]
+        self._versions = [variant.version for variant in served.asking.variants]
         self._began = timer.wall()
         self._looked_at = self._resumed = 0
         self._total = rows_of(self._sources)

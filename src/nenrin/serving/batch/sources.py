@@ -176,7 +176,7 @@ def _fields(
     source: Source, signature: RequestSignature, names: Sequence[str]
 ) -> list[RequestField]:
     for field in signature.fields:
-        if field.required and field.name not in names:
+        if signature.lookup is None and field.required and field.name not in names:
             near = get_close_matches(field.name, names, 1)
             raise RequestError(
                 f"there is no column {field.name!r}",
