@@ -331,12 +331,15 @@ class Platform:
             return self.scores.write(environment, progress) if ours else []
 
     def _batch(self, environment: str) -> BatchPrediction:
+        settings = self.settings
+        rescoring = Rescoring(settings.state_folder / UNCOMPILED, settings.rescore)
+        forms = ServedForms(SqlVersions(), self.store, rescoring)
         return BatchPrediction(
-            _Routes(self.units, environment, self.calendar),
-            _Loader(self.units, self.store, environment, self.settings),
+            _Routes(self.units, environment, self.calendar, forms),
+            _Loader(self.units, self.store, environment, settings, forms),
             self.calendar,
             self._timer,
-            self.settings.state_folder / PREDICTIONS,
+            settings.state_folder / PREDICTIONS,
         )
 
     def uncompile(self, environment: str) -> int:
