@@ -221,8 +221,7 @@ class Platform:
             ),
         )
         self.scores = Scoring(
-            replay.load,
-            replay.declared,
+            replay,
             self._batch,
             settings.folder.absolute(),
             settings.state_folder / "scores",

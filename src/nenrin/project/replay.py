@@ -101,7 +101,6 @@ class ProjectReplay:
         self._executor = executor
         self._dispatcher = dispatcher
         self._notes = notes
-        self._declared: dict[str, Project] = {}
         self._join_memory = join_memory
 
     def load(self) -> Project:
@@ -145,15 +144,6 @@ class ProjectReplay:
             project = self.load()
             return project, self.snapshot(environment, project)
         return self.unpacked(active), active
-
-    def declared(self, environment: str) -> Project | None:
-        """The declarations of the active revision, imported once; None before there is one."""
-        active = self.active(environment)
-        if active is None:
-            return None
-        if active.id not in self._declared:
-            self._declared = {active.id: self.unpacked(active)}
-        return self._declared[active.id]
 
     def prepare(
         self,

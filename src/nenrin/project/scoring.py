@@ -24,6 +24,7 @@ from nenrin.data.times import EVENT, KNOWN
 from nenrin.data.versions import DatasetVersion
 from nenrin.loop.living import stands_at
 from nenrin.project.loader import Project
+from nenrin.project.replay import ProjectReplay
 from nenrin.project.scores import Score
 from nenrin.serving.batch.service import BatchPrediction, Told, Wanted
 
@@ -36,8 +37,7 @@ class Scoring:
     """The scores of a project's folder.
 
     Args:
-        planned: the declarations of the folder.
-        active: those that an environment goes by, and None before its first run.
+        replay: the folder, and the revisions that environments go by.
         batch: answers files in an environment.
         folder: of the project; outputs are relative to it.
         rows: a folder for the rows of scores that are being written.
@@ -46,8 +46,7 @@ class Scoring:
 
     def __init__(
         self,
-        planned: Callable[[], Project],
-        active: Callable[[str], Project | None],
+        replay: ProjectReplay,
         batch: Callable[[str], BatchPrediction],
         folder: Path,
         rows: Path,
@@ -56,8 +55,8 @@ class Scoring:
         units: Units,
         calendar: Calendar,
     ) -> None:
-        self._planned = planned
-        self._active = active
+        self._replay = replay
+        self._declared: dict[str, Project] = {}
         self._batch = batch
         self._folder = folder
         self._rows = rows
@@ -73,7 +72,7 @@ class Scoring:
 
     def planned(self, environment: str) -> list[dict[str, Any]]:
         """The same of what the folder declares."""
-        return [self._told(environment, score) for score in self._planned().scores.values()]
+        return [self._told(environment, score) for score in self._replay.load().scores.values()]
 
     def write(self, environment: str, progress: Told | None = None) -> list[dict[str, Any]]:
         """Write the scores that are due and have new rows; gives what each wrote.
@@ -91,6 +90,15 @@ class Scoring:
             ):  # not loaded or not deployed yet: then it is not due either
                 done += self._write(environment, project, score, progress)
         return done
+
+    def _active(self, environment: str) -> Project | None:
+        """The declarations of the active revision, imported once; None before there is one."""
+        revision = self._replay.active(environment)
+        if revision is None:
+            return None
+        if revision.id not in self._declared:
+            self._declared = {revision.id: self._replay.unpacked(revision)}
+        return self._declared[revision.id]
 
     def _write(
         self, environment: str, project: Project, score: Score, progress: Told | None
