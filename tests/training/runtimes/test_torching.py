@@ -15,6 +15,8 @@ from nenrin.training.artefact import Artefact, describe, dump
 from nenrin.training.columns import ColumnSpec
 from tests.training.runtimes.brought import INSTALL, agrees, artefact, declared, rows
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch deprecates TorchScript with every call
+
 
 def net(width: int = 1) -> Any:
     torch = pytest.importorskip("torch", reason=INSTALL.format("torch"))
