@@ -191,8 +191,7 @@ def dump(
         StepError: it does not predict, was fitted on other columns than ``rows`` gives, or cannot be
             written.
     """
-    model = adopted(model)
-    if not _predicts(model):
+    if not _predicts(model := adopted(model)):
         raise StepError(
             f"{name} returned {_spell(model)}, which does not predict",
             hint="return a fitted model with predict or predict_proba, or nr.predictor(…)",

@@ -33,7 +33,7 @@ def exported(module: Any, how: str) -> Any:
     if how == "script":
         return torch.jit.script(module)
     batch = {0: torch.export.Dim.AUTO}
-    return torch.export.export(module.eval(), (torch.zeros(3, 2),), dynamic_shapes=(({**batch},),))
+    return torch.export.export(module.eval(), (torch.zeros(3, 2),), dynamic_shapes=(batch,))
 
 
 def own(module: Any, X: np.ndarray) -> np.ndarray:
