@@ -32,7 +32,7 @@ END = 1_700_000_000_000_000
 ASKED = 300  # questions of each measurement
 
 
-@dataset(key="id")
+@dataset()
 def people() -> None: ...
 
 

@@ -70,11 +70,15 @@ from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
 from nenrin.project.replay import ProjectReplay
+from nenrin.project.replay_check import ReplayCheck
 from nenrin.project.revision import unpack
 from nenrin.project.service import ProjectService
+from nenrin.registry.forms import ServedForms
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.service import RegistryService
 from nenrin.serving.log import PredictionLog
+from nenrin.serving.observed import read_observed
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.recalibrated import Recalibrated
@@ -82,8 +86,10 @@ from nenrin.serving.router import Variant
 from nenrin.serving.segments import copy_log
 from nenrin.serving.service import ServingService
 from nenrin.stats.platt import Platt
+from nenrin.training.answering import answer_each
 
 PREDICTIONS = "predictions"
+UNCOMPILED = "uncompiled"  # what planes write of compiled forms that were given up
 
 
 class Platform:
@@ -97,6 +103,7 @@ class Platform:
         logs: what steps wrote.
         data, registry, gates, serving, loop, projects: the rooms' verbs.
         maturity: assesses an environment.
+        replay_check: computes logged predictions anew.
         exports: writes what containers and clusters run an environment from.
         audit, checkpoints, backups, pruning: those of looking after a folder.
 
@@ -167,6 +174,7 @@ class Platform:
             executor=self._started,
             dispatcher=self._dispatcher,
             notes=self._told,
+            join_memory=int(settings.join_memory),
         )
         loop_states = SqlLoopStates()
         self.loop = LoopService(
@@ -184,6 +192,7 @@ class Platform:
             timer=timer,
             worker_cpu=self._worker_cpu,
             leases=self._leases,
+            observe=partial(read_observed, settings.state_folder / PREDICTIONS),
             projects=projects.attributes,
         )
         self.projects = ProjectService(
@@ -207,6 +216,17 @@ class Platform:
                 calendar=self.calendar,
                 deployments=SqlDeployments(),
             ),
+        )
+        self.replay_check = ReplayCheck(
+            settings.state_folder / PREDICTIONS,
+            replay,
+            revisions,
+            lambda jobs: self._started().submit(answer_each, list(jobs)).result(),
+            registry=self.registry,
+            serving=self.serving,
+            data=self.data,
+            units=self.units,
+            store=self.store,
         )
         self.exports = Exports(self.store, self.projects.follows, from_folders)
         self.maturity = Maturity(
@@ -289,6 +309,10 @@ class Platform:
                 ends,
                 progress,
             )
+
+    def uncompile(self, environment: str) -> int:
+        """Note which compiled forms planes have given up; of how many versions."""
+        return self.loop.uncompile(environment, self.settings.state_folder / UNCOMPILED)
 
     def _started(self) -> Executor:
         """The executor; its workers start when work first needs them."""
@@ -405,19 +429,25 @@ def plane_parts(settings: PlaneSettings) -> PlaneParts:
     units = Database(found.database, read_only=True)
     store = store_at(found.store, found.state_folder)
     timer, calendar = SystemTimer(), SystemCalendar()
+    rescoring = Rescoring(found.state_folder / UNCOMPILED, found.rescore)
+    forms = ServedForms(SqlVersions(), store, rescoring)
     return PlaneParts(
-        routes=_Routes(units, settings.environment, calendar),
-        loader=_Loader(units, store, settings.environment, found),
+        routes=_Routes(units, settings.environment, calendar, forms),
+        loader=_Loader(units, store, settings.environment, found, forms),
         calendar=calendar,
         timer=timer,
+        rescoring=rescoring,
     )
 
 
 class _Routes:
     """Reads routes from the state database."""
 
-    def __init__(self, units: Database, environment: str, calendar: Calendar) -> None:
+    def __init__(
+        self, units: Database, environment: str, calendar: Calendar, forms: ServedForms
+    ) -> None:
         self._units = units
+        self._forms = forms
         self._environment = environment
         self._calendar = calendar
         self._deployments = SqlDeployments()
@@ -428,7 +458,11 @@ class _Routes:
         with self._units.read(self._environment) as unit:
             stands = self._stands(unit)
             return [
-                LiveRoute(deployment=deployment, stands_at=stands)
+                LiveRoute(
+                    deployment=deployment,
+                    stands_at=stands,
+                    forms=self._forms.words(unit, [v.version for v in deployment.route.variants]),
+                )
                 for deployment in self._deployments.all(unit)
             ]
 
@@ -462,9 +496,15 @@ class _Loader:
     """Opens versions and feature states from the content store."""
 
     def __init__(
-        self, units: Database, store: ContentStore, environment: str, settings: Settings
+        self,
+        units: Database,
+        store: ContentStore,
+        environment: str,
+        settings: Settings,
+        forms: ServedForms,
     ) -> None:
         self._units = units
+        self._forms = forms
         self._store = store
         self._environment = environment
         self._versions = SqlVersions()
@@ -478,6 +518,7 @@ class _Loader:
         """The variant's version, ready to answer rows by its shares."""
         with self._units.read(self._environment) as unit:
             record = self._versions.get(unit, variant.version)
+            compiled = self._forms.of(unit, variant.version)
         if record is None:
             raise NotFoundError(
                 f"there is no version {variant.version} in {self._environment}",
@@ -485,7 +526,7 @@ class _Loader:
             )
         project = self._projects.attributes(self._environment, record.revision)
         shares = tuple((part.slot, part.share) for part in variant.members)
-        context = OpenContext(store=self._store, project=project, shares=shares)
+        context = OpenContext(store=self._store, project=project, shares=shares, compiled=compiled)
         answerer: Answerer = self._kinds.get(record.kind).open(
             self._store.get(record.content), context
         )

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import polars as pl
 
 from nenrin.core.errors import (
     ConflictError,
@@ -22,6 +23,7 @@ from nenrin.core.settings import Settings
 from nenrin.loop.maturity.assessing import assess
 from nenrin.loop.maturity.facts import Facts
 from nenrin.pipelines.logs import StepLogs
+from nenrin.serving.signature import RequestSignature
 
 Progress = Callable[..., None]
 
@@ -253,6 +255,9 @@ RING: dict[str, Any] = {
 }
 
 
+REQUEST = RequestSignature.of({"carrier": pl.String()}, known={})
+
+
 class SimpleRoute(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     variants: list[dict[str, Any]]
@@ -262,6 +267,8 @@ class SimpleDeployment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     model: str
     route: SimpleRoute
+    request: RequestSignature = REQUEST
+    example: dict[str, Any] = msgspec.field(default_factory=lambda: {"carrier": "O'Hare"})
     at: int = 1_356_998_400_000_000
     frozen: bool = False
 
@@ -273,6 +280,20 @@ class Loop:
         self.serves = False
         self.made: dict[str, Any] | None = None
         self.restarts: list[tuple[str, str]] = []
+
+    @property
+    def guarding(self) -> Loop:
+        return self
+
+    def guard(self, environment: str) -> list[str]:
+        return []
+
+    def show(self, environment: str, name: str) -> dict[str, Any]:
+        return {"safety": None, "breakers": []}
+
+    def pause(self, environment: str, name: str, reason: str) -> dict[str, Any]:
+        self.asked.append(("pause", (environment, name, reason)))
+        return {"deployment": name, "paused": reason or None, "route": {"version-1": 100}}
 
     def heal(self, environment: str) -> list[str]:
         return []
@@ -411,6 +432,8 @@ class FakePlatform:
         self.settings = settings
         self.units = Units()
         self.projects = Projects()
+        self.replayed: list[tuple[str, Any]] = []
+        self.replay_check = SimpleNamespace(check=self._replay)
         self.data = Data()
         self.registry = Registry()
         self.serving = Serving()
@@ -426,6 +449,10 @@ class FakePlatform:
         self.closed = False
         self.lies: Exception | None = None
 
+    def _replay(self, environment: str, which: Any) -> dict[str, Any]:
+        self.replayed.append((environment, which))
+        return {"environment": environment, "logged": 0, "differ": 0}
+
     def probe_store(self) -> None:
         if self.lies is not None:
             raise self.lies
@@ -434,6 +461,9 @@ class FakePlatform:
         self.closed = True
 
     def materialise(self, environment: str, progress: Any = None) -> int:
+        return 0
+
+    def uncompile(self, environment: str) -> int:
         return 0
 
 

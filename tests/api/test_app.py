@@ -46,6 +46,18 @@ def test_every_get_route_without_a_name_answers(http: TestClient) -> None:
         assert http.get(path).status_code in (200, 405), path
 
 
+def test_which_predictions_are_checked(http: TestClient, platform: FakePlatform) -> None:
+    asked = {"deployment": "delay", "from": "2026-01-01", "sample": "0", "grace": "5m"}
+    assert http.get("/api/predictions/check", params=asked).status_code == 200
+    [(environment, which)] = platform.replayed
+    assert (environment, which.deployment, which.sample) == ("dev", "delay", 0)
+    assert (which.since, which.until) == (1_767_225_600_000_000, None)
+    assert which.grace == 300_000_000
+    wrong = http.get("/api/predictions/check", params={"until": "soon"})
+    assert wrong.status_code == 400
+    assert "until 'soon' is neither a date nor an instant" in wrong.json()["error"]["message"]
+
+
 def test_the_environment_of_the_settings_unless_named(http: TestClient) -> None:
     assert http.get("/api/status").json()["environment"] == "dev"
     assert http.get("/api/status?environment=prod").json()["environment"] == "prod"
@@ -283,7 +295,8 @@ def test_the_docs_need_no_network(http: TestClient) -> None:
     assert "//" not in page.text.replace("<!doctype html>", "")
     for path in http.get("/openapi.json").json()["paths"]:
         assert f"<code>{path}</code>" in page.text
-    assert "/v2/models/{name}/infer" in page.text
+    assert "/v2/models/delay/infer" in page.text
+    assert "<pre>{&quot;inputs&quot;: [{&quot;name&quot;: &quot;carrier&quot;" in page.text
 
 
 def test_the_docs_say_both_shapes_of_errors(http: TestClient) -> None:

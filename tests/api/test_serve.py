@@ -18,9 +18,10 @@ import pytest
 from nenrin.api.client import connect
 from nenrin.api.folder import predictions_folder
 from nenrin.api.serve import _Online, serve
-from nenrin.core.errors import ConflictError, RefusedError, UnavailableError
+from nenrin.core.errors import ConflictError, MissingExtraError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
+from nenrin.serving.plane.messages import messages
 from nenrin.serving.segments import worker_folder
 from tests.api.fakes import FakePlatform
 from tests.api.serving_here import parts_of
@@ -101,10 +102,61 @@ def _serve(settings: Settings) -> None:
     serve(settings, lambda url, platform: None, FakePlatform, parts_of)  # type: ignore[arg-type]
 
 
+def test_as_a_platform_runs_a_container(
+    up: Up, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Health and predictions where it asks for them, without a token; nothing else."""
+    monkeypatch.setenv("AIP_HEALTH_ROUTE", "/v1/health")
+    monkeypatch.setenv("AIP_PREDICT_ROUTE", "/v1/predict")
+    monkeypatch.setenv("NENRIN_PREDICTIONS_OPEN", "true")
+    monkeypatch.setenv("NENRIN_HOST", "0.0.0.0")
+    _, url = up()
+    headers = {"host": "model.internal"}
+    for path in ("/v1/health", "/ping"):
+        assert httpx2.get(f"{url}{path}", headers=headers).status_code == 200
+    for path in ("/v1/predict", "/invocations"):
+        answer = httpx2.post(f"{url}{path}", json={"instances": []}, headers=headers)
+        assert json.loads(answer.content)["error"] == "nothing is deployed here yet"
+    for path in ("/api/status", "/docs", "/metrics", "/v2/models/stats"):
+        assert httpx2.get(f"{url}{path}").status_code == 401
+
+
+def test_grpc_beside_http(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
+    grpc = pytest.importorskip("grpc")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    monkeypatch.setenv("NENRIN_GRPC_PORT", str(port))
+    process, _ = up()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
+        assert live(b"", timeout=20) == b"\x08\x01"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def test_grpc_is_refused_before_anything_starts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConflictError) as raised:
+            _serve(settings.model_copy(update={"grpc_port": port}))
+    assert raised.value.hint == f"nenrin up --grpc-port {port + 1}"
+    messages.cache_clear()
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(MissingExtraError) as missing:
+        _serve(settings.model_copy(update={"grpc_port": port}))
+    assert missing.value.hint == 'pip install "nenrin[grpc]"'
+    assert FolderLock(settings.state_folder).held_by() is None
+
+
 def test_others_are_let_in_with_a_token_only(settings: Settings) -> None:
     with pytest.raises(RefusedError, match="no token is set") as raised:
         _serve(settings.model_copy(update={"host": "0.0.0.0"}))
     assert "NENRIN_TOKEN" in raised.value.hint
+    both = {"host": "0.0.0.0", "predictions_open": True, "grpc_port": 1}
+    with pytest.raises(RefusedError):  # gRPC has calls that are not predictions
+        _serve(settings.model_copy(update=both))
 
 
 def test_a_port_in_use_names_another(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from tests.architecture import sources
 
 EMPTY_NAMES = re.compile(r"^(utils?|helpers?|common|misc|manager|base_.*)$")
 MACHINE = re.compile(r"(^|[^a-zA-Z0-9._~-])/(work|farm|root|home/[a-z]+|Users/[a-z]+)/[a-zA-Z._]")
-PIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*==[0-9][0-9a-z.+!]*")
+PIN = re.compile(r"[a-z0-9]+([-.][a-z0-9]+)*==[0-9][0-9a-z.+!]*")
 
 
 def _canonical(requirement: str) -> str:

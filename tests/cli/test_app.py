@@ -161,3 +161,11 @@ def test_ctrl_c_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_group_lists_every_command_of_the_table() -> None:
     assert list(get_command(cli.app).commands) == list(cli.COMMANDS)  # type: ignore[attr-defined]
+
+
+def test_serve_is_up_for_who_starts_containers_so() -> None:
+    group = get_command(cli.app)
+    name, command, rest = group.resolve_command(
+        group.make_context("nenrin", ["--help"], resilient_parsing=True), ["serve", "--port", "1"]
+    )
+    assert (name, command.name, rest) == ("up", "up", ["--port", "1"])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nenrin.loop.safety import judge
+from nenrin.serving.observed import Arm, Split
 from tests.api.fake_report import fake_report
 from tests.api.fakes import ran, step_error
 from tests.cli.running import Run
@@ -33,6 +35,9 @@ READS = [
     ("deployments", "unfreeze", "delay"),
     ("deployments", "freeze", "--all", "--reason", "the release"),
     ("deployments", "unfreeze", "--all"),
+    ("deployments", "pause", "delay"),
+    ("deployments", "pause", "delay", "--reason", "until Monday"),
+    ("deployments", "resume", "delay"),
     ("gates", "check", "delay"),
     ("audit", "verify"),
     ("audit", "verify", "--env", "dev", "--head", "c" * 64),
@@ -105,6 +110,40 @@ def test_a_deployment_says_nothing_of_a_freeze_that_never_was(
     assert "thawed" not in kept()
     assert "since" not in kept()
     assert "frozen since  2013-01-01 00:00Z" in kept(frozen_since=1_356_998_400_000_000)
+
+
+def test_a_status_says_who_is_left_out_and_what_is_paused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = run.platform.loop.status("dev")
+    breaker = {"version": "version-1", "open": True, "opened": 3, "answered by others": 1_700}
+    told["deployments"][0] |= {"paused": "until Monday", "breakers": [breaker]}
+    monkeypatch.setattr(run.platform.loop, "status", lambda _: told)
+    out = run("status").out
+    assert "delay: its rollout is paused, until Monday" in out
+    assert "version-1 is left out now; 1,700 requests were answered by others" in out
+
+
+def test_a_deployment_says_what_live_requests_show(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = Arm(dealt=200, answered=160, failed=40), Arm(dealt=800, answered=790, failed=10)
+    split = Split(
+        deployment="delay", subject="v2", against="v1", share=0.2, mine=mine, theirs=theirs
+    )
+    found = {
+        "safety": judge("v2", "v1", [split]).told(),
+        "breakers": [{"version": "v2", "open": True, "opened": 3, "answered by others": 17}],
+    }
+    assert "is it safe?" not in run("deployments", "show", "delay").out
+    monkeypatch.setattr(run.platform.loop, "show", lambda *_: found)
+    out = run("deployments", "show", "delay").out
+    assert "is it safe?  v2 against v1, 200 and 800 requests" in out
+    [errors] = [line.split() for line in out.splitlines() if line.startswith("errors")]
+    assert errors[:4] == ["errors", "0.2", "0.0125", "0.1875"]
+    assert errors[-2:] == ["not", "safe"]
+    assert "answered by others" in out
+    assert run("deployments", "show", "delay", "--json").json["breakers"] == found["breakers"]
 
 
 def test_the_plan_says_what_would_run(run: Run) -> None:

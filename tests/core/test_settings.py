@@ -49,6 +49,29 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
     assert value not in caught.value.message
 
 
+def test_a_platform_tells_its_container_where_to_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NENRIN_PORT", "8080")
+    for name, value in {
+        "AIP_HTTP_PORT": "7080",
+        "AIP_HEALTH_ROUTE": "/v1/endpoints/1/deployedModels/2",
+        "AIP_PREDICT_ROUTE": "/v1/endpoints/1/deployedModels/2:predict",
+    }.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings.read()
+    assert settings.port == 7080
+    assert settings.health_route == "/v1/endpoints/1/deployedModels/2"
+    assert settings.predict_route.endswith(":predict")
+    assert Settings.read(port=9001).port == 9001
+    monkeypatch.setenv("AIP_PREDICT_ROUTE", "/{name}")
+    with pytest.raises(RequestError) as caught:
+        Settings.read()
+    assert caught.value.where == "AIP_PREDICT_ROUTE"
+    monkeypatch.delenv("AIP_PREDICT_ROUTE")
+    monkeypatch.delenv("AIP_HTTP_PORT")
+    monkeypatch.setenv("SAGEMAKER_BIND_TO_PORT", "8081")
+    assert Settings.read().port == 8081
+
+
 def test_a_wrong_environment_or_argument_is_refused() -> None:
     with pytest.raises(RequestError, match="'Prod'"):
         Settings.read(environment="Prod")

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nenrin.core.instants import DAY, HOUR, NEVER, from_us
 from nenrin.data.content import RowContent, digest_rows
 from nenrin.data.declare import Dataset
+from nenrin.data.files import FileRef, Manifest, stretches
 from nenrin.data.spec import DatasetSpec
 from nenrin.data.times import KNOWN
 from tests.data.fakes import Room
@@ -130,3 +131,21 @@ def test_a_column_without_values_does_not_count():
 def test_reading_beyond_every_instant_is_reading_all(room: Room):
     version = room.service.load("dev", EVENTS, 0, source=frame([1, 2]))
     assert room.service.frame(version, known_by=NEVER).equals(room.service.frame(version))
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(1, 12))
+def test_stretches_are_all_rows_in_the_order_of_the_files(heights: list[int], most: int):
+    files = tuple(
+        FileRef(day="", digest=f"{i}", content="", rows=rows, known_min=0, known_max=0)
+        for i, rows in enumerate(heights)
+    )
+    manifest = Manifest(dataset="", schema={}, header="", files=files, bound=0, rows=sum(heights))
+    found = stretches(manifest, most)
+    assert all(0 < each.rows <= most for each in found)
+    rows = [(ref.digest, row) for ref in files for row in range(ref.rows)]
+    told = []
+    for each in found:
+        assert each.place == len(told)
+        within = [row for row in rows if row[0] in each.files]
+        told += within[each.start : each.start + each.rows]
+    assert told == rows

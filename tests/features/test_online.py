@@ -18,8 +18,8 @@ from nenrin.features.ports import Entry
 from nenrin.features.service import FeatureSet
 from nenrin.testing.online import MemoryOnlineStore
 from nenrin.testing.stores import MemoryStore
-from tests.features.makers import same
-from tests.features.streams import START, VIEWS, asked_rows, questions, state_of, stream
+from tests.features.makers import make_dataset, make_view, same
+from tests.features.streams import START, VIEWS, questions, state_of, stream
 
 CUTS = (20, 41, 60)
 
@@ -175,7 +175,7 @@ def test_only_what_changed_is_written() -> None:
     known, folder = stream(3), Folder()
     state = state_of(known.head(59))
     whole = folder.bring(folder.keep(state))
-    assert whole == sum(len(part.keys) for part in state.parts.values() if hasattr(part, "keys"))
+    assert whole == sum(len(index.keys) for index in state.indexes.values())
     assert folder.bring(*folder.places) == 0
     again = folder.keep(state_of(known))
     assert 0 < folder.bring(again) <= 3
@@ -203,7 +203,7 @@ def test_says_how_far_it_is() -> None:
         {"": START},
         lambda *of, note: told.append((*of, note)),
     )
-    assert {note for *_, note in told} == {"newest", "sums", "other"}
+    assert {note for *_, note in told} == {"newest", "sums", "other", "rows of asked"}
     assert all(stage == "online" and done == total for stage, done, total, _ in told)
 
 
@@ -283,9 +283,10 @@ def test_a_request_that_lacks_a_column_is_told_so() -> None:
 
 def test_a_model_of_request_columns_alone_waits_for_nobody() -> None:
     folder = Folder()
-    rows = stream(1).select("id", "place", "number", "__event__", "__known__")
-    state = FeatureSet.build([VIEWS[-1]], asked_rows, {"asked": rows})
-    digest = folder.keep(state)
+    rows = stream(1).select("place", "number", "__event__", "__known__")
+    keyless = make_dataset("asked")
+    view = make_view(keyless, VIEWS[-1].function)
+    digest = folder.keep(FeatureSet.build([view], keyless, {"asked": rows}))
     assert folder.bring(digest) == 0
     features = folder.open(digest)
     assert not features.waits

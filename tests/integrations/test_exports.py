@@ -42,6 +42,7 @@ def test_a_container_holds_the_revision(exports: Exports, tmp_path: Path) -> Non
     assert any(line.startswith("nenrin==") for line in locked)
     steps = (tmp_path / "out/Dockerfile").read_text()
     assert "ENV NENRIN_ENVIRONMENT=prod\n" in steps
+    assert "LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true\n" in steps
     assert steps.index("USER 10001:10001") < steps.index("ENTRYPOINT")
     copied = [line.split()[1] for line in steps.splitlines() if line.startswith(("COPY", "ADD"))]
     assert all((tmp_path / "out" / name).exists() for name in copied)

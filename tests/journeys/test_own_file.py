@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.journeys.shell import Done, Shell, customers, wait_for
+from tests.journeys.shell import Done, Shell, Up, customers, wait_for
 
 CSV, PARQUET = "customers.csv", "customers.parquet"
 IN_PROCESS = {"NENRIN_WORKERS": "0"}
@@ -43,6 +43,10 @@ def test_five_commands_from_a_file_to_an_endpoint_that_learns(
         first = _paste(curl)
         took = ran.took, _cpu() - before
         assert 0 < first["predictions"][0] < 1
+        _answered_by_key(up, "c000003")
+        unheard = up.post("/invocations", [{"customer_id": "c007003"}])
+        assert unheard.status_code == 422
+        assert "no row of customers has customer_id 'c007003'" in unheard.json()["error"]
         _write(customers(600, seed=1, first=7_000), tmp_path / "march.csv")
         loaded = shell("data", "load", "customers", "march.csv")
         assert "version 2: 600 added, 0 changed, 0 unchanged; 7,600 rows" in loaded.out
@@ -52,8 +56,17 @@ def test_five_commands_from_a_file_to_an_endpoint_that_learns(
         [_, ring] = up.get("/api/rings").json()
         assert ring["trigger"] == "new labels"
         wait_for(lambda: _paste(curl)["versions"] == [ring["ships"]], 10)
+        _answered_by_key(up, "c007003")
     with capsys.disabled():
         print(f"\n7,000 rows: nenrin run {took[0]:.1f} s, init and run {took[1]:.1f} CPU s")
+
+
+def _answered_by_key(up: Up, customer: str) -> None:
+    """A customer who is loaded is answered by the key alone, as by all of the row."""
+    named = up.post("/invocations", [{"customer_id": customer}]).json()
+    table = customers(7_000) if customer < "c007" else customers(600, seed=1, first=7_000)
+    [row] = table.filter(pl.col("customer_id") == customer).to_dicts()
+    assert named["predictions"] == up.post("/invocations", [row]).json()["predictions"]
 
 
 def _paste(curl: str) -> dict[str, list[float]]:

@@ -105,7 +105,11 @@ class TestUp:
         assert "prediction_log_lost_total 0.0" in up.get("/metrics").text
         assert up.get("/docs").headers["content-type"].startswith("text/html")
         described = up.get("/openapi.json").json()["paths"]
-        assert {"/v2/models/{name}/infer", "/invocations", "/api/status"} <= described.keys()
+        assert {"/v2/models/delay/infer", "/invocations", "/api/status"} <= described.keys()
+        for path in ("/v2/models/delay/infer", "/invocations"):
+            taken = described[path]["post"]["requestBody"]["content"]["application/json"]
+            example = taken.get("example") or taken["examples"]["delay"]["value"]
+            assert up.post(path, example).status_code == 200, path
 
     @pytest.mark.parametrize(
         ("path", "body", "status", "said"),

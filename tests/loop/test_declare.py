@@ -39,6 +39,13 @@ WRONG: list[tuple[str, Callable[[], object]]] = [
     ("refresh='7d' is not a schedule", lambda: deployment(late, refresh="7d")),
     ("is not a list of recipes", lambda: deployment(late, recipes=["history"])),
     ("is not a list of recipes", lambda: deployment(late, recipes=history())),
+    ("sticky=7 is not a name", lambda: deployment(late, sticky=7)),
+    ("fallback=nan is no answer", lambda: deployment(late, fallback=float("nan"))),
+    ("fallback=True is no answer", lambda: deployment(late, fallback=True)),
+    (r"fallback=\[1\] is no answer", lambda: deployment(late, fallback=[1])),
+    ("missing='null' is neither", lambda: deployment(late, missing="null")),
+    ('is neither "refuse" nor values', lambda: deployment(late, missing={"age": [1]})),
+    ('is neither "refuse" nor values', lambda: deployment(late, missing={1: 1})),
 ]
 
 
@@ -64,7 +71,13 @@ def test_right_values() -> None:
         recipes=[history("60d"), trailing("4w")],
         refresh=every("2d", at="04:30"),
         settle="12h",
+        missing={"age": 40, "plan": None},
+        sticky="user_id",
+        fallback=1,
     ).declared
+    assert declared.missing == {"age": 40, "plan": None}
+    assert deployment(late).declared.missing is None
+    assert (declared.sticky, declared.fallback) == ("user_id", 1.0)
     assert [recipe.name for recipe in declared.recipes] == ["history 60d", "trailing 28d"]
     assert (declared.refresh.period, declared.refresh.clock.minute) == (2 * DAY, 30)
     assert declared.settle == 12 * HOUR

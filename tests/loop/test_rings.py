@@ -241,6 +241,16 @@ def test_a_ring_has_its_watch() -> None:
     assert plain["watch"] is None
 
 
+def test_a_ring_has_every_number_of_what_was_not_safe() -> None:
+    safety = {"subject": "a", "against": "old", "requests": [200, 800], "metrics": []}
+    ended = ("watch.closed", "a", {"outcome": "unsafe", "blocks": 0, "wealth": 1.0, "ref": "old"})
+    back = {"to": "old", "bad": ["a"], "probation": ["history"], "wealth": 1.0, "safety": safety}
+    (ring,) = rings(chain(look("a"), ended, ("rollout.rolled_back", "a", back)))
+    assert ring["outcome"] == "rolled back"
+    assert ring["watch"]["outcome"] == "unsafe"
+    assert ring["watch"]["rolled_back"]["safety"] == safety
+
+
 def test_only_those_of_a_deployment() -> None:
     events = chain(verdict(), look("a"))
     assert len(rings(events, "delay")) == 1

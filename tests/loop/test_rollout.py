@@ -9,12 +9,25 @@ import numpy as np
 import pytest
 
 from nenrin.core.instants import HOUR, NEVER, local_midnight
+from nenrin.loop.closing import fit_again
 from nenrin.loop.deployed import Deployed
+from nenrin.loop.holding import is_due
 from nenrin.loop.ports import Step
-from nenrin.loop.rollout import begin, decide, roll_back, stage_up
+from nenrin.loop.rollout import begin, decide, roll_back, stage_up, take_back
 from nenrin.loop.state import Segment
+from nenrin.loop.turn import Loop
 from nenrin.stats.betting import Wealth
-from tests.loop.world import BEGIN, ZONE, Told, deployed, lines, row_table, sound, stand
+from tests.loop.world import (
+    BEGIN,
+    ZONE,
+    ListJournal,
+    Told,
+    deployed,
+    lines,
+    row_table,
+    sound,
+    stand,
+)
 
 TABLE, X = row_table(95, 40)
 WEEKS = [BEGIN + timedelta(days=30 + 7 * week) for week in range(5)]
@@ -192,3 +205,46 @@ def test_without_a_watch_nothing_comes_back() -> None:
     assert roll_back(deployed, step.at, step) == []
     assert not step.lines
     assert deployed.state.champion == "h-1"
+
+
+def test_a_pause_keeps_a_canary_at_its_weight() -> None:
+    deployed = made()
+    state = deployed.state
+    served(deployed, "t-2", state.next_look, canary=True)
+
+    def stage(**options: object) -> int:
+        deployed.options = msgspec.structs.replace(deployed.options, **options)
+        agenda = Loop(deployed, ListJournal(), NEVER)._agenda()
+        return next(at for at, act in agenda if act is stage_up)
+
+    late = state.stage_at + HOUR
+    assert stage() == state.stage_at
+    assert is_due(state, late)
+    assert stage(paused=True) == NEVER
+    assert not is_due(msgspec.structs.replace(state, next_look=NEVER), late, paused=True)
+    assert stage(paused=False, thawed=late) == late  # what was held happens then, never earlier
+
+
+def test_what_was_taken_back_as_unsafe_is_fitted_at_the_next_turn() -> None:
+    deployed = made()
+    state = deployed.state
+    assert isinstance(deployed.trainer, Told)
+    served(deployed, "t-2", state.next_look, canary=True)
+    at = state.next_look + 10 * HOUR
+    assert state.watch is not None
+    step = Step(at=at)
+    state.refits = take_back(
+        state, state.watch, at, step, why="not safe", thawed=0, outcome="unsafe"
+    )
+    state.refit_at = at
+    assert lines(step, "watch.closed")[0]["outcome"] == "unsafe"
+    assert is_due(state, at)
+    deployed.trainer.coming = {"trailing 30d": ["t-3"]}
+    deployed.trainer.answers["t-3"] = sound(X)
+    again = Step(at=at)
+    fit_again(deployed, at, again)
+    assert [(artefact.recipe, artefact.version) for artefact, _ in again.fits] == [
+        ("trailing 30d", "t-3")
+    ]
+    assert (state.refits, state.refit_at) == ([], NEVER)
+    assert state.champion == "h-1"

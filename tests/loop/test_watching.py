@@ -158,7 +158,7 @@ def test_there_is_none_where_it_was_left_out_or_nothing_is_replaced() -> None:
     deployed = made()
     open_watch(deployed, "h-5", "h-5", LOOK_AT, step)
     assert deployed.state.watch is None
-    close_watch(deployed, "over", step)
+    close_watch(deployed.state, "over", step)
     assert not step.lines
 
 

@@ -14,6 +14,8 @@ import polars as pl
 from nenrin.core.calendar import SystemCalendar
 from nenrin.core.errors import NotFoundError
 from nenrin.core.timer import SystemTimer
+from nenrin.features.entities import Lookup
+from nenrin.features.service import Seen
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import LiveRoute
@@ -83,9 +85,13 @@ class Echo:
     """Feature state that hands on the raw row and when it was asked."""
 
     waits = False
+    passes = None
 
-    def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
-        return [{**row, "asked": at} for row, at in zip(raw, asked, strict=True)]
+    def seen(
+        self, raw: Sequence[dict[str, Any]], asked: Sequence[int], lookup: Lookup | None = None
+    ) -> Seen:
+        found = [{**row, "asked": at} for row, at in zip(raw, asked, strict=True)]
+        return Seen(found, [{"echo": 1.5} for _ in raw], asked)
 
 
 class FakeLoader:

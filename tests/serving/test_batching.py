@@ -10,8 +10,11 @@ import pytest
 
 from nenrin.core.errors import StepError, UnavailableError
 from nenrin.core.timer import SystemTimer
+from nenrin.features.entities import Lookup
+from nenrin.features.service import Seen
 from nenrin.serving.plane import batching
 from nenrin.serving.plane.batching import Question, Runtime
+from nenrin.serving.plane.costs import Costs
 from nenrin.serving.router import Variant
 from tests.serving.fakes import Constant, Echo
 
@@ -33,8 +36,7 @@ def test_a_quick_version_answers_on_the_loop() -> None:
     answer = asyncio.run(loaded.answer(question()))
     assert answer.values == [0.25]
     assert answer.features == [{"origin": "EWR", "place": 0, "asked": 5}]
-    assert quick.batches == [1, 1, 1, 1]
-    assert loaded._queue.maxlen is None
+    assert quick.batches == [1, 1, 1, 64, 64, 1]
     assert not loaded._busy
 
 
@@ -48,19 +50,85 @@ def test_a_slow_version_answers_in_batches_that_form_while_it_works() -> None:
     answers = asyncio.run(ask())
     assert [len(answer.values) for answer in answers] == [1, 2, 3, 4]
     assert slow.batches == [1, 9]
-    assert [row["place"] for row in answers[3].features] == [0, 1, 2, 3]
+    assert answers[3].features is None  # the model saw the rows themselves
 
 
-def test_batches_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batching, "BATCH_ROWS", 4)
-    slow = Constant(0.5, seconds=0.01)
+def test_batches_have_a_limit_of_time() -> None:
+    slow = Constant(0.5, seconds=0.001)
     loaded = runtime(slow)
+    loaded._costs = Fixed(call=0.01, row=0.01)  # type: ignore[assignment]
 
     async def ask() -> None:
         await asyncio.gather(*(loaded.answer(question(rows)) for rows in (1, 3, 1, 9, 2)))
 
     asyncio.run(ask())
     assert slow.batches == [1, 4, 9, 2]
+
+
+class Fixed(Costs):
+    """Costs that learn nothing."""
+
+    def __init__(self, call: float, row: float) -> None:
+        super().__init__(call, row)
+
+    def learn(self, seconds: float, rows: int) -> None:
+        pass
+
+
+def test_what_comes_in_one_turn_of_the_loop_is_a_batch() -> None:
+    quick = Constant(0.25)
+    loaded = runtime(quick)
+    loaded._costs = Fixed(call=0.0001, row=0.0003)  # type: ignore[assignment]
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(loaded.answer(question(rows)) for rows in (1, 2, 1, 2)))
+
+    answers = asyncio.run(ask())
+    assert [len(answer.values) for answer in answers] == [1, 2, 1, 2]
+    assert quick.batches == [3, 3]  # three rows are quick together; the rest has a turn of its own
+
+
+def test_what_is_quick_waits_for_what_is_not() -> None:
+    model = Constant(0.25)
+    loaded = runtime(model)
+    loaded._costs = Fixed(call=0.0001, row=0.0003)  # type: ignore[assignment]
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(loaded.answer(question(rows)) for rows in (1, 9, 2)))
+
+    answers = asyncio.run(ask())
+    assert [len(answer.values) for answer in answers] == [1, 9, 2]
+    assert model.batches[0] == 9  # in the thread, and the model is asked by one at a time
+
+
+def test_who_waits_too_long_hears_so_and_holds_up_nobody() -> None:
+    slow = Constant(0.5, seconds=0.05)
+    loaded = runtime(slow)
+
+    async def ask() -> list[Any]:
+        asked = [loaded.answer(question()), loaded.answer(question(3), 0.01)]
+        late = [loaded.answer(question(2))]
+        return await asyncio.gather(*asked, *late, return_exceptions=True)
+
+    first, hasty, third = asyncio.run(ask())
+    assert (len(first.values), len(third.values)) == (1, 2)
+    assert isinstance(hasty, UnavailableError)
+    assert hasty.message == "there was no answer within 10 ms"
+    assert slow.batches == [1, 2]
+
+
+def test_an_answer_that_cannot_be_given_disturbs_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loaded = runtime(Constant(0.25))
+    loaded.warm(question())
+
+    async def ask() -> Any:
+        loaded.ask(question(), lambda _: 1 / 0)  # type: ignore[arg-type, return-value]
+        return await loaded.answer(question())
+
+    assert asyncio.run(ask()).values == [0.25]
+    assert "an answer could not be given" in caplog.text
 
 
 def test_a_request_at_fault_fails_alone() -> None:
@@ -143,11 +211,13 @@ class Waiting(Echo):
     def __init__(self) -> None:
         self.threads: list[int] = []
 
-    def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
+    def seen(
+        self, raw: Sequence[dict[str, Any]], asked: Sequence[int], lookup: Lookup | None = None
+    ) -> Seen:
         self.threads.append(threading.get_ident())
         if len(raw) == 7:
             raise UnavailableError("away")
-        return super().rows(raw, asked)
+        return super().seen(raw, asked, lookup)
 
 
 def test_features_that_wait_never_hold_up_the_loop() -> None:

@@ -15,6 +15,7 @@ from nenrin.core.calendar import SystemCalendar
 from nenrin.core.instants import HOUR, MINUTE
 from nenrin.core.timer import SystemTimer
 from nenrin.features.declare import feature_view
+from nenrin.features.entities import Lookup
 from nenrin.features.service import FeatureSet
 from nenrin.registry.kinds import RowAnswerer
 from nenrin.registry.kinds.model import ModelAnswerer
@@ -119,7 +120,7 @@ def test_the_endpoint_answers_what_training_computed(tmp_path: Path) -> None:
     pytest.importorskip("lightgbm")
     frames = _frames()
     rows = frames["flights"]
-    built = FeatureSet.build([trip, sky], flights, frames)
+    built = FeatureSet.build([trip, sky], flights, frames, time="leaves")
     features = built.columns(rows, rows["__event__"].to_numpy())
     assert 0 < features["temp"].null_count() < rows.height
     model = _fitted(features)
@@ -130,6 +131,7 @@ def test_the_endpoint_answers_what_training_computed(tmp_path: Path) -> None:
         time="leaves",
         zone=ZONE,
         output="probability",
+        lookup=Lookup(columns=("leaves", "distance", "carrier", "origin"), time="leaves"),
     )
     local = rows.with_columns(
         pl.col("leaves").dt.convert_time_zone(ZONE).dt.strftime("%Y-%m-%dT%H:%M:%S%.6f")
@@ -141,13 +143,23 @@ def test_the_endpoint_answers_what_training_computed(tmp_path: Path) -> None:
     table.refresh()
     assert table.problems == {}
 
-    answers = asyncio.run(_ask(table, tmp_path, [records[:150], records[150:], records[:1]]))
-    expected = Artefact.loads(model).predict(features)
-    assert answers == [*expected.tolist(), expected[0]]
+    by_key = [{"id": record["id"]} if n % 3 else record for n, record in enumerate(records)]
+    batches = [records[:150], records[150:], records[:1], by_key]
+    answers = asyncio.run(_ask(table, tmp_path, batches))
+    expected = Artefact.loads(model).predict(features).tolist()
+    assert answers == [*expected, expected[0], *expected]
     logged = list(read_predictions(tmp_path / "predictions"))
-    assert [each.asked for each in logged[:-1]] == rows["__event__"].to_list()
-    assert logged[0].features == features.row(0, named=True)
-    assert [each.key for each in logged[:-1]] == rows["id"].to_list()
+    full, keyed = logged[:200], logged[201:]
+    assert [each.asked for each in full] == rows["__event__"].to_list()
+    assert full[0].features == features.row(0, named=True)
+    assert [each.key for each in full] == rows["id"].to_list()
+    assert [each.features for each in keyed] == [each.features for each in full]
+    assert [each.asked for each in keyed] == [each.asked for each in full]
+    assert keyed[1].row == {"id": records[1]["id"]}
+    ages = [each.ages["sky"] for each in full]
+    assert ages == [each.ages["sky"] for each in keyed]
+    assert None in ages
+    assert 30 * 60 <= min(age for age in ages if age is not None) < 2 * 3600
 
 
 def test_hundred_swaps_under_load_fail_no_request(tmp_path: Path) -> None:

@@ -108,12 +108,12 @@ def test_infer_many_rows_nested_and_chosen_outputs(client: TestClient) -> None:
         ({"inputs": [*INPUTS, INPUTS[0]]}, "an input comes twice"),
         (changed("origin", name="orgin"), "lacks the column 'origin'"),
         ({"inputs": [*INPUTS, {**INPUTS[0], "name": "tail"}]}, "there is no input 'tail'"),
-        (changed("distance", datatype="BYTES"), "cannot be of datatype 'BYTES'"),
+        (changed("distance", datatype="BYTES", data=["1"]), "cannot be of datatype 'BYTES'"),
         (changed("distance", datatype="FP65"), "cannot be of datatype 'FP65'"),
-        (changed("distance", data=["far"]), "column 'distance', row 0: 'far' is not a number"),
+        (changed("distance", data=["far"]), "row 0: 'far' is not a number of FP64"),
         (changed("distance", shape=[2]), r"the shape [2] and 1 values"),
-        (changed("distance", shape=[1, 2], data=[1, 2]), r"the shape [1, 2] and 2 values"),
-        (changed("distance", shape=[], data=[1]), r"the shape [] and 1 values"),
+        (changed("distance", shape=[1, 2], data=[1, 2]), r"has the shape [1, 2]"),
+        (changed("distance", shape=[], data=[1]), r"has the shape []"),
         (changed("distance", shape=[2], data=[1, 2]), "different lengths: [1, 2]"),
         (changed("distance", shape="1"), "Expected `array`"),
         ({"inputs": INPUTS, "outputs": [{"name": "p"}]}, "there is no output 'p'"),
@@ -175,6 +175,7 @@ def test_invocations(client: TestClient, body: Any) -> None:
         ({"dataframe_records": EXAMPLE}, "not a list"),
         ({"instances": [1], "inputs": [1]}, "instances and inputs"),
         ({"inputs": 3}, "neither columns nor records"),
+        ({"instances": 3}, "neither columns nor records"),
         ({"inputs": {"origin": ["EWR"], "distance": 3}}, "some of the inputs are lists"),
         ([{**EXAMPLE, "sched_dep": "2013-03-10T02:30"}], "not a time that exists"),
     ],
@@ -460,3 +461,27 @@ def test_a_client_that_hangs_up_leaves_no_trace(
     log.close()
     assert sent == []
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/nowhere"])
+def test_a_client_that_leaves_before_its_answer_leaves_no_trace(
+    setting: Setting, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    control = ControlProxy(setting.folder / "control.sock")
+    log = LiveLog(setting.folder / "predictions")
+    app = Plane(setting.table, log, control, SystemTimer()).app()
+
+    async def send(message: Any) -> None:
+        raise RuntimeError("unable to perform operation on <TCPTransport>; the handler is closed")
+
+    coming = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return coming.pop(0)
+
+    scope = {"type": "http", "method": "GET", "path": path, "headers": [(b"host", b"127.0.0.1")]}
+    scope |= {"query_string": b"", "scheme": "http", "http_version": "1.1", "client": None}
+    asyncio.run(app(scope, receive, send))
+    log.close()
+    assert caplog.records == []
+    assert coming == []

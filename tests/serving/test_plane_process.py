@@ -15,7 +15,7 @@ import pytest
 
 from nenrin.core.errors import ConflictError
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.plane.process import PlaneSettings, listen, retire, run_plane
+from nenrin.serving.plane.process import PlaneSettings, listen, listen_for, retire, run_plane
 from nenrin.serving.segments import read_counts, read_predictions
 from tests.serving.fakes import EXAMPLE, FileRoutes, deployment, parts_of
 
@@ -129,6 +129,7 @@ def test_a_plane_left_behind_is_retired(planes: Planes) -> None:
 def test_a_port_in_use_is_said_with_the_fix() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(ConflictError, match=f"port {port} of 127.0.0.1 is in use") as caught:
-            listen("127.0.0.1", port)
+        for planes in (1, 2):
+            with pytest.raises(ConflictError, match=f"port {port} of .* is in use") as caught:
+                listen_for(planes, "127.0.0.1", port)
     assert caught.value.hint == f"nenrin up --port {port + 1}"

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from nenrin.core.errors import RequestError
+from nenrin.features.entities import Lookup
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.signature import RequestSignature
 
@@ -104,3 +105,34 @@ def test_wrong_sizes() -> None:
         READER.records([])
     with pytest.raises(RequestError, match="row 1 is not an object"):
         READER.records([FULL, 3])
+
+
+LOOKED_UP = RequestSignature.of(
+    {"n": pl.Float64(), "s": pl.String(), "t": pl.Datetime("us", "UTC")},
+    known={"shop": pl.String(), "id": pl.Int64(), "t": pl.Datetime("us", "UTC")},
+    key=("shop", "id"),
+    time="t",
+    lookup=Lookup(columns=("n", "s", "t"), time="t"),
+)
+
+
+def test_a_row_that_sends_its_key_may_leave_the_rest_out() -> None:
+    """What is left out is absent, not null: null is a value."""
+    reader = RowReader(LOOKED_UP)
+    assert reader.records([{"shop": "a", "id": 1}, {"shop": "a", "id": 2, "s": None}]) == [
+        {"shop": "a", "id": 1},
+        {"shop": "a", "id": 2, "s": None},
+    ]
+    assert reader.columns({"shop": ["a"], "id": [1], "n": [2]}, strict=True) == [
+        {"shop": "a", "id": 1, "n": 2.0}
+    ]
+    full = {"n": 1.0, "s": "x", "t": None}
+    assert reader.records([full]) == [{"shop": None, "id": None, **full}]
+
+
+@pytest.mark.parametrize("key", [{}, {"shop": "a"}, {"shop": "a", "id": None}])
+def test_a_row_without_its_whole_key_may_not(key: dict[str, Any]) -> None:
+    reader = RowReader(LOOKED_UP)
+    with pytest.raises(RequestError, match="lacks the column 'n'") as caught:
+        reader.records([{**key, "s": "x", "t": None}])
+    assert caught.value.hint == "a row needs n, s, t, or shop, id alone, of a row that is loaded"

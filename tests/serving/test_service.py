@@ -11,11 +11,12 @@ import pytest
 
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.instants import HOUR
+from nenrin.features.entities import Lookup
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
-from nenrin.serving.signature import RequestSignature
+from nenrin.serving.signature import RequestField, RequestSignature
 from tests.serving.fakes import EXAMPLE, SIGNATURE, deployment
 
 
@@ -180,6 +181,21 @@ def test_feature_states_move_on(service: ServingService, memory: Memory) -> None
     assert len(memory.events) == before
 
 
+def test_what_stands_for_missing_keys_moves_on_with_the_feature_states(
+    service: ServingService, memory: Memory
+) -> None:
+    asked = Lookup(columns=("x",), missing={"x": 1.0})
+    assert service.set_features(memory, "delay", {}, asked).request == SIGNATURE
+    looked_up = msgspec.structs.replace(SIGNATURE, lookup=Lookup(columns=("distance",)))
+    service.promote(memory, "delay", "v2", reason="better", request=looked_up)
+    moved = service.set_features(memory, "delay", {}, asked)
+    assert moved.request.lookup == Lookup(columns=("distance",), missing={"x": 1.0})
+    assert kinds(memory)[-1] == "deployment.features_refreshed"
+    before = len(memory.events)
+    service.set_features(memory, "delay", {}, asked)
+    assert len(memory.events) == before
+
+
 def test_rules_of_the_log_change_by_an_event(service: ServingService, memory: Memory) -> None:
     rules = LogRules(durable=True, row={"email": "hash"})
     service.set_log(memory, "delay", LogRules())
@@ -255,3 +271,20 @@ def test_questions_that_are_asked_before_their_row_look_back(
         "v1", name="early", request=msgspec.structs.replace(SIGNATURE, shift=-HOUR)
     )
     assert service.looks_back("dev") == HOUR
+
+
+def test_what_is_declared_holds_for_whichever_version_serves(
+    service: ServingService, memory: Memory
+) -> None:
+    user = RequestField(name="user", kind="integer", required=False)
+    request = msgspec.structs.replace(SIGNATURE, fields=(user,), sticky="user")
+    for _ in range(2):
+        service.declare(memory, "delay", request, 0.2)
+    kept = service.show("dev", "delay")
+    assert kept.fallback == 0.2
+    assert kept.request.fields == (*SIGNATURE.fields, user)
+    assert (kept.request.sticky, kept.request.sticky_header) == ("user", "")
+    header = msgspec.structs.replace(SIGNATURE, sticky="X-User")
+    assert service.declare(memory, "delay", header, None).request.sticky_header == "X-User"
+    assert kinds(memory) == ["deployment.created", "deployment.declared", "deployment.declared"]
+    assert memory.events[1][2]["fallback"] == 0.2

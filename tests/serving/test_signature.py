@@ -4,6 +4,7 @@ import polars as pl
 import pytest
 
 from nenrin.core.errors import ProjectError
+from nenrin.features.entities import Lookup
 from nenrin.serving.signature import RequestSignature, kind_of
 from tests.serving.fakes import SIGNATURE
 
@@ -44,3 +45,18 @@ def test_a_type_without_a_json_value() -> None:
 def test_an_example_leaves_out_what_it_may() -> None:
     example = SIGNATURE.example("delay", {"origin": "EWR", "distance": 1.0})
     assert example["records"] == [{"sched_dep": None, "distance": 1.0, "origin": "EWR"}]
+
+
+def test_what_is_looked_up_may_be_left_out_and_stands_in_the_example() -> None:
+    lookup = Lookup(columns=("distance", "origin"), time="sched_dep")
+    signature = RequestSignature.of(
+        {"distance": pl.Float64(), "origin": pl.String()},
+        known={"flight_id": pl.String(), "sched_dep": pl.Datetime("us", "UTC")},
+        key=("flight_id",),
+        time="sched_dep",
+        lookup=lookup,
+    )
+    assert [field.name for field in signature.fields if field.required] == []
+    row = {"flight_id": "UA-1", "distance": None, "origin": "EWR"}
+    assert signature.example("delay", row)["records"] == [row]
+    assert signature.widened(SIGNATURE).lookup == lookup

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from nenrin.core.calendar import SimulatedCalendar
+from nenrin.core.calendar import SimulatedCalendar, SystemCalendar
 from nenrin.core.errors import IntegrityError, NotFoundError, RequestError, UnavailableError
 from nenrin.core.instants import HOUR
 from nenrin.core.timer import SystemTimer
@@ -110,7 +110,7 @@ def test_an_example_older_than_what_an_online_store_keeps_is_passed_over(
     def refuse(*_: object) -> None:
         raise RequestError("asked too early")
 
-    monkeypatch.setattr("tests.serving.fakes.Echo.rows", refuse)
+    monkeypatch.setattr("tests.serving.fakes.Echo.seen", refuse)
     assert Setting(ListedRoutes(deployment("v0.1", features="s1"))).versions() == ["v0.1"]
 
 
@@ -163,11 +163,11 @@ def test_a_row_is_asked_at_its_time_else_now() -> None:
     setting.versions()
     served = setting.table.get("delay")
     rows = served.reader.records([EXAMPLE, {**EXAMPLE, "sched_dep": None}])
-    assert served.questions(rows).asked == [DEPARTURE, NOW]
+    assert served.questions(rows, served.now).asked == [DEPARTURE, NOW]
     setting.routes.stands_at = DEPARTURE - 5  # the flight lies ahead
     setting.versions()
     served = setting.table.get("delay")
-    assert served.questions(rows).asked == [DEPARTURE - 5, DEPARTURE - 5]
+    assert served.questions(rows, served.now).asked == [DEPARTURE - 5, DEPARTURE - 5]
 
 
 def test_rows_may_be_asked_before_their_time() -> None:
@@ -176,7 +176,9 @@ def test_rows_may_be_asked_before_their_time() -> None:
     setting = Setting(ListedRoutes(msgspec.structs.replace(plain, request=signature)))
     setting.versions()
     served = setting.table.get("delay")
-    assert served.questions(served.reader.records([EXAMPLE])).asked == [DEPARTURE - 2 * HOUR]
+    assert served.questions(served.reader.records([EXAMPLE]), served.now).asked == [
+        DEPARTURE - 2 * HOUR
+    ]
 
 
 def test_without_a_time_column_rows_are_asked_now() -> None:
@@ -185,4 +187,21 @@ def test_without_a_time_column_rows_are_asked_now() -> None:
     setting = Setting(ListedRoutes(msgspec.structs.replace(plain, request=signature)))
     setting.versions()
     served = setting.table.get("delay")
-    assert served.questions(served.reader.records([EXAMPLE])).asked == [NOW]
+    assert served.questions(served.reader.records([EXAMPLE]), served.now).asked == [NOW]
+
+
+def test_what_a_promotion_replaced_is_there_still_when_it_is_rolled_back() -> None:
+    loader, routes = FakeLoader(), ListedRoutes(deployment("v0.1", features="s1"))
+    table = RouteTable(routes, loader, SystemCalendar(), SystemTimer())
+    for listed in (
+        deployment("v0.1", features="s1"),
+        deployment("v0.2", features="s1", previous="v0.1"),
+        deployment("v0.1", features="s1"),
+        deployment("v0.3", features="s1", previous="v0.1"),
+        deployment("v0.4", features="s1", previous="v0.3"),
+    ):
+        routes.listed = [listed]
+        table.refresh()
+        former = table.get("delay").asking.former
+        assert (former.version if former else None) == listed.previous
+    assert loader.opened == ["v0.1", "v0.2", "v0.3", "v0.4"]

@@ -20,6 +20,7 @@ from nenrin.api.routes import (
     predictions,
     project,
     registry,
+    replay_check,
     serving,
     system,
     work,
@@ -31,7 +32,19 @@ from nenrin.api.work import Works
 if TYPE_CHECKING:
     from nenrin.platform import Platform
 
-_ROOMS = (system, project, data, registry, serving, predictions, gates, loop, audit, work)
+_ROOMS = (
+    system,
+    project,
+    data,
+    registry,
+    serving,
+    replay_check,
+    predictions,
+    gates,
+    loop,
+    audit,
+    work,
+)
 
 
 def works_of(platform: Platform) -> Works:
@@ -66,5 +79,5 @@ def create_app(platform: Platform, works: Works | None = None) -> FastAPI:
     answer_errors(app, log)
     for room in _ROOMS:
         app.include_router(room.router)
-    serve_docs(app)
+    serve_docs(app, lambda: platform.serving.list(platform.settings.environment))
     return app

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -11,20 +12,25 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from nenrin.api.dataplane import PATHS
+from nenrin.api.dataplane import paths
+from nenrin.serving.deployments import Deployment
 
 
-def serve_docs(app: FastAPI) -> None:
-    """Add the pages to ``app``; its schema also gets what the data plane answers in front of it."""
+def serve_docs(app: FastAPI, deployments: Callable[[], Sequence[Deployment]]) -> None:
+    """Add the pages to ``app``; its schema also gets what the data plane answers in front of it.
+
+    Args:
+        app: the control application.
+        deployments: what is deployed now; asked each time.
+    """
 
     def schema() -> dict[str, Any]:
         if app.openapi_schema is None:
-            made = get_openapi(
+            app.openapi_schema = get_openapi(
                 title=app.title, version=app.version, summary=app.summary, routes=app.routes
             )
-            made["paths"] = PATHS | made["paths"]
-            app.openapi_schema = made
-        return app.openapi_schema
+        ours = app.openapi_schema
+        return {**ours, "paths": paths(deployments()) | ours["paths"]}
 
     def docs() -> HTMLResponse:
         return HTMLResponse(docs_page(schema()))
@@ -67,8 +73,23 @@ def _operation(verb: str, path: str, operation: dict[str, Any], schema: dict[str
     text = escape(operation.get("description", operation.get("summary", "")))
     return (
         f'<article><h3><b class="{verb}">{verb.upper()}</b> <code>{escape(path)}</code></h3>'
-        f"<p>{text}</p>{table}</article>"
+        f"<p>{text}</p>{table}{_examples(operation)}</article>"
     )
+
+
+def _examples(operation: dict[str, Any]) -> str:
+    """Request bodies that work, to be copied."""
+    content = operation.get("requestBody", {}).get("content", {}).values()
+    shown = [
+        example
+        for taken in content
+        for example in (
+            *([taken["example"]] if "example" in taken else []),
+            *(each["value"] for each in taken.get("examples", {}).values()),
+        )
+    ]
+    texts = (each if isinstance(each, str) else json.dumps(each, default=str) for each in shown)
+    return "".join(f"<pre>{escape(text)}</pre>" for text in texts)
 
 
 def _parameters(operation: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

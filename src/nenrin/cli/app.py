@@ -43,7 +43,7 @@ COMMANDS = {
     "data": Entry("data", "Datasets: their versions, rows and profiles.", _ROOMS),
     "models": Entry("models", "Registered versions of every kind.", _ROOMS),
     "deployments": Entry("deployments", "What clients address: show, promote, roll back.", _ROOMS),
-    "predictions": Entry("predictions", "What was answered: tail, show, export.", _ROOMS),
+    "predictions": Entry("predictions", "What was answered: tail, show, export, check.", _ROOMS),
     "gates": Entry("gates", "What the gates would say.", _ROOMS),
     "audit": Entry("audit", "Whether the ledger is what was written.", _ROOMS),
     "export": Entry("export", "For containers, Kubernetes, KServe.", _CARE),
@@ -53,6 +53,8 @@ COMMANDS = {
     "restore": Entry("backup", "Bring a backup back, into a folder without state.", _CARE),
     "migrate": Entry("migrate", "Move state into PostgreSQL.", _CARE),
 }
+
+ALIASES = {"serve": "up"}  # SageMaker starts a container with this word
 
 
 class LazyGroup(TyperGroup):
@@ -78,6 +80,7 @@ class LazyGroup(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The real command in place of the one that only has a name."""
+        args = [ALIASES.get(args[0], args[0]), *args[1:]]
         name, command, rest = super().resolve_command(ctx, args)
         return name, load(name) if name in COMMANDS else command, rest
 

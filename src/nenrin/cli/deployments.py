@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
+from rich.text import Text
 
 from nenrin.cli.console import facts, plain, show, table, when
 from nenrin.cli.session import AsJson, Env, commands, session
@@ -14,6 +16,7 @@ from nenrin.core.errors import RequestError
 app = commands()
 
 _FREEZE = ("frozen_since", "frozen_why", "thawed")
+_RARE = ("paused", "fallback")
 
 Name = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
 Named = Annotated[
@@ -39,7 +42,7 @@ def list_(env: Env = None, as_json: AsJson = False) -> None:
 
 @app.command("show")
 def show_(name: Name, env: Env = None, as_json: AsJson = False) -> None:
-    """One deployment: its route, its anchor, and what a request holds.
+    """One deployment: its route, its anchor, what a request holds, and whether what goes out is safe.
 
     [bold]Example[/]
 
@@ -77,6 +80,31 @@ def rollback(name: Name, env: Env = None, as_json: AsJson = False) -> None:
     """
     with session(env) as client:
         show(client.post(f"/api/deployments/{name}/rollback"), as_json, facts)
+
+
+@app.command()
+def pause(name: Name, reason: Reason = None, env: Env = None, as_json: AsJson = False) -> None:
+    """Keep a rollout at its weight: it is judged, and rolled back where it does harm, but not raised.
+
+    [bold]Example[/]
+
+    nenrin deployments pause delay --reason "until Monday"
+    """
+    body = {} if reason is None else {"reason": reason}
+    with session(env) as client:
+        show(client.post(f"/api/deployments/{name}/pause", body), as_json, facts)
+
+
+@app.command()
+def resume(name: Name, env: Env = None, as_json: AsJson = False) -> None:
+    """Let a paused rollout go on: its next stage begins at once if it is due.
+
+    [bold]Example[/]
+
+    nenrin deployments resume delay
+    """
+    with session(env) as client:
+        show(client.post(f"/api/deployments/{name}/resume"), as_json, facts)
 
 
 @app.command()
@@ -132,9 +160,35 @@ def _set_frozen(
 
 def _deployment(deployment: dict[str, Any]) -> RenderableType:
     """As it is kept, but for a freeze and a thaw that never were; their instants as people write them."""
-    kept = {name: value for name, value in deployment.items() if name not in _FREEZE}
+    said = dict(deployment)
+    safety, breakers = said.pop("safety", None), said.pop("breakers", [])
+    kept = {name: value for name, value in said.items() if name not in (*_FREEZE, *_RARE)}
+    kept |= {name: said[name] for name in _RARE if said.get(name)}
     known = {name: deployment[name] for name in _FREEZE if deployment.get(name)}
-    return facts(kept | {name: when(value) for name, value in known.items()})
+    told = facts(kept | {name: when(value) for name, value in known.items()})
+    return Group(told, *_safety(safety), *([facts({"breakers": breakers})] if breakers else []))
+
+
+def _safety(safety: dict[str, Any] | None) -> Iterator[RenderableType]:
+    """Counts and evidence of each metric."""
+    if safety is None:
+        return
+    mine, theirs = safety["requests"]
+    yield Text.assemble(
+        ("is it safe?", "bold"),
+        f"  {safety['subject']} against {safety['against']}, {mine:,} and {theirs:,} requests",
+    )
+    yield table(
+        safety["metrics"],
+        ("name", "metric", plain),
+        ("mine", "its", plain),
+        ("theirs", "the other's", plain),
+        ("effect", "effect", plain),
+        ("floor", "counts from", plain),
+        ("evidence", "evidence", plain),
+        ("needs", "needs", plain),
+        ("breach", "", lambda breach: "not safe" if breach else ""),
+    )
 
 
 def _deployments(deployments: list[dict[str, Any]]) -> RenderableType:

@@ -130,6 +130,7 @@ def _healed(event: Mapping[str, Any]) -> str:
         "healed.rebuilt": f"the feature state of {what} was rebuilt",
         "healed.restarted": f"{what} was started again",
         "healed.rerun": f"step {what} was run again",
+        "model.uncompiled": f"the original of {what} serves in place of its compiled form",
     }
     return f"healed {when(event['at'])}: {words[event['action']]}: {why}"
 
@@ -162,6 +163,12 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Text(f"{name}: prediction shift is not judged yet, {waits}", style="dim")
     if deployment.get("probation"):
         yield Text(f"{name}: on probation: {', '.join(deployment['probation'])}", style="yellow")
+    if paused := deployment.get("paused"):
+        yield Text(f"{name}: its rollout is paused, {paused}", "yellow")
+    for each in deployment.get("breakers") or ():
+        out = "is left out now" if each["open"] else f"was left out {each['opened']:,} times"
+        instead = f"{each['answered by others']:,} requests were answered by others"
+        yield Text(f"{name}: {each['version']} {out}; {instead}", "yellow")
     if deployment["frozen"]:
         why = deployment.get("frozen_why") or "by hand"
         since = when(deployment.get("frozen_since"))

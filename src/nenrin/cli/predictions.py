@@ -11,12 +11,14 @@ from rich.console import RenderableType
 
 from nenrin.api.client import Client
 from nenrin.cli.console import facts, note, plain, show, show_line
+from nenrin.cli.replay_check import check
 from nenrin.cli.session import AsJson, Env, commands, session
 from nenrin.core.errors import RequestError
 from nenrin.core.instants import from_us, iso
 from nenrin.core.timer import SystemTimer
 
 app = commands()
+app.command()(check)
 
 _LOOK = 0.5  # seconds between two looks of --follow
 _FORMS = ("parquet", "csv", "ndjson")

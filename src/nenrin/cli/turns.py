@@ -104,6 +104,8 @@ def _watch(watch: Mapping[str, Any]) -> Iterator[str]:
     if back := watch.get("rolled_back"):
         yield f"rolled back to {back['to']}, bad {', '.join(back['bad'])}"
         yield f"on probation {', '.join(back['probation'])}"
+        for metric in back.get("safety", {}).get("metrics", ()):
+            yield _values(metric)
 
 
 def _why(ring: Ring) -> str:

@@ -27,6 +27,16 @@ def up(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="The public port; 0 is any free one.")
     ] = None,
+    planes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that answer; one, and for other machines one a core, unless set."
+        ),
+    ] = None,
+    grpc_port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="A port for gRPC beside it; off unless set."),
+    ] = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
@@ -38,7 +48,7 @@ def up(
 
     nenrin up --port 8321
     """
-    settings = settings_of(env, host=host, port=port)
+    settings = settings_of(env, host=host, port=port, planes=planes, grpc_port=grpc_port)
 
     def ready(url: str, platform: Platform) -> None:
         served = {

@@ -4,6 +4,7 @@
     ├── ProjectError        the project file is wrong: says which line, and the fix     422, exit 2
     ├── DataError           rows or a load are wrong: says which dataset and column     422, exit 3
     ├── RequestError        a call has a wrong shape, name or value                     400, exit 2
+    │   └── UnknownKeyError its key is that of no row: status 422
     ├── NotFoundError       nothing has that name, id or digest                         404, exit 4
     ├── ConflictError       another change came first, or the thing exists              409, exit 5
     ├── RefusedError        a gate or a rule says no                                    409, exit 6
@@ -88,6 +89,13 @@ class RequestError(NenrinError):
     code = "request"
     status = 400
     exit_code = 2
+
+
+class UnknownKeyError(RequestError):
+    """A request for a prediction sends a key alone, and no row has it."""
+
+    code = "unknown_key"
+    status = 422
 
 
 class NotFoundError(NenrinError):

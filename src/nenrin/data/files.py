@@ -96,6 +96,11 @@ def _with_values(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(series for series in frame if series.null_count() < frame.height)
 
 
+def read_header(manifest: Manifest, store: ContentStore) -> pl.DataFrame:
+    """The columns of a version, without rows."""
+    return pl.read_parquet(store.file(manifest.header), hive_partitioning=False)
+
+
 def read_files(
     manifest: Manifest, store: ContentStore, known_by: int, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
@@ -105,7 +110,7 @@ def read_files(
         columns: the user's columns wanted, all if left out; ``__event__`` and ``__known__`` always
             come.
     """
-    header = pl.read_parquet(store.file(manifest.header), hive_partitioning=False)
+    header = read_header(manifest, store)
     wanted = header.columns if columns is None else [*columns, EVENT, KNOWN]
     refs = [ref for ref in manifest.files if ref.known_min <= known_by]
     if not refs:
@@ -125,6 +130,61 @@ def read_files(
     if len({ref.day for ref in refs}) < len(refs):
         rows = rows.sort(KNOWN, maintain_order=True)
     return rows.rechunk()
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of a version that follow one another, in the order of its files.
+
+    Attributes:
+        files: digests of the files that hold them.
+        start: how many rows of the first file come before.
+        rows: how many they are.
+        place: how many rows of the version come before.
+    """
+
+    files: tuple[str, ...]
+    start: int
+    rows: int
+    place: int
+
+
+def stretches(manifest: Manifest, most: int) -> list[Stretch]:
+    """All rows of a version, in stretches of at most ``most`` rows: many small files, or a part of one."""
+    found: list[Stretch] = []
+    files: list[str] = []
+    place = rows = 0
+    for ref in manifest.files:
+        if files and rows + ref.rows > most:
+            found.append(Stretch(files=tuple(files), start=0, rows=rows, place=place))
+            files, place, rows = [], place + rows, 0
+        if ref.rows <= most:
+            files, rows = [*files, ref.digest], rows + ref.rows
+            continue
+        for start in range(0, ref.rows, most):
+            part = min(most, ref.rows - start)
+            found.append(Stretch(files=(ref.digest,), start=start, rows=part, place=place))
+            place += part
+    if files:
+        found.append(Stretch(files=tuple(files), start=0, rows=rows, place=place))
+    return found
+
+
+def read_stretch(
+    manifest: Manifest, store: ContentStore, stretch: Stretch, columns: Sequence[str]
+) -> pl.DataFrame:
+    """The ``columns`` of a stretch, in the order of the files.
+
+    :func:`read_files` gives the rows of all stretches sorted by known instant; where several loads share a
+    day, these are not.
+    """
+    header = read_header(manifest, store)
+    rows = pl.scan_parquet(
+        [store.file(name) for name in stretch.files],
+        schema=header.schema,
+        missing_columns="insert",
+        hive_partitioning=False,
+    )
+    return rows.select(columns).slice(stretch.start, stretch.rows).collect()
 
 
 def digest_as_of(manifest: Manifest, store: ContentStore, known_by: int) -> str:

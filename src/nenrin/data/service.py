@@ -25,7 +25,7 @@ from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.data import checks, profile
 from nenrin.data.declare import Dataset, columns_hidden_by_words
-from nenrin.data.files import Manifest, digest_as_of, parquet, read_files, write_files
+from nenrin.data.files import Manifest, digest_as_of, parquet, read_files, read_header, write_files
 from nenrin.data.frames import table
 from nenrin.data.ports import DatasetVersions
 from nenrin.data.schema import check_names, fit_schema
@@ -135,6 +135,10 @@ class DataService:
             self._manifests[version.manifest] = msgspec.json.decode(data, type=Manifest)
         return self._manifests[version.manifest]
 
+    def header(self, version: DatasetVersion) -> pl.DataFrame:
+        """No rows of a version, but all its columns, ``__event__`` and ``__known__`` too."""
+        return read_header(self.manifest(version), self._store)
+
     def frame(
         self,
         version: DatasetVersion,
@@ -157,6 +161,11 @@ class DataService:
 
     def profile(self, version: DatasetVersion, known_by: int | None = None) -> dict[str, Any]:
         """What each column holds: see :func:`nenrin.data.profile.profile`."""
+        manifest = self.manifest(version)
+        if known_by is None and manifest.rows > profile.PART:
+            names = profile.profiled(manifest.schema)
+            found = {name: profile.column_of_files(manifest, self._store, name) for name in names}
+            return {"rows": manifest.rows, "columns": found}
         return profile.profile(self.frame(version, known_by=known_by))
 
     def check(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nenrin.features.arrays import Ints
+from nenrin.features.hashing import Words, mixed
 from nenrin.features.index import ViewIndex
 from nenrin.features.timeline import Timeline
-
-_Words = np.ndarray[tuple[int], np.dtype[np.uint64]]
 
 
 def changed(before: ViewIndex, now: ViewIndex) -> Ints | None:
@@ -24,14 +23,14 @@ def changed(before: ViewIndex, now: ViewIndex) -> Ints | None:
     return np.flatnonzero(~same)
 
 
-def _prints(index: ViewIndex) -> _Words:
+def _prints(index: ViewIndex) -> Words:
     """64 bits of every key: a sum, over its steps, of what stands there."""
     total = np.zeros(len(index.keys), dtype=np.uint64)
     newest = index.newest
     if newest is not None:
-        values = index.frame.hash_rows(seed=1).to_numpy()
         rows = newest.rows
-        total += _summed(newest.timeline, 1, newest.event[rows], values[rows])
+        kept = [index.frame.hash_rows(seed=1).to_numpy()[rows]] if index.frame.width else []
+        total += _summed(newest.timeline, 1, newest.event[rows], *kept)
     for span, window in index.windows.items():
         for number, sums in window.sums.items():
             odd = np.zeros_like(sums.seen) if sums.odd is None else sums.odd
@@ -40,19 +39,10 @@ def _prints(index: ViewIndex) -> _Words:
     return total
 
 
-def _summed(timeline: Timeline, salt: int, *columns: np.ndarray) -> _Words:
-    words = _mixed(timeline.times.view(np.uint64) ^ np.uint64(salt))
+def _summed(timeline: Timeline, salt: int, *columns: np.ndarray) -> Words:
+    words = mixed(timeline.times.view(np.uint64) ^ np.uint64(salt))
     for column in columns:
-        words = _mixed(words ^ np.ascontiguousarray(column).view(np.uint64))
+        words = mixed(words ^ np.ascontiguousarray(column).view(np.uint64))
     sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(words)])
-    found: _Words = sums[timeline.starts[1:]] - sums[timeline.starts[:-1]]
+    found: Words = sums[timeline.starts[1:]] - sums[timeline.starts[:-1]]
     return found
-
-
-def _mixed(words: np.ndarray) -> _Words:
-    """The finaliser of SplitMix64 (Steele, Lea and Flood, 2014) of words set apart by the golden ratio."""
-    words = words + np.uint64(0x9E3779B97F4A7C15)
-    words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: _Words = words ^ (words >> np.uint64(31))
-    return mixed

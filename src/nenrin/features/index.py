@@ -18,12 +18,15 @@ from nenrin.features import archive
 from nenrin.features.arrays import NO_INSTANT, Ints
 from nenrin.features.keys import KeyTable, repeated
 from nenrin.features.kinds import physical
-from nenrin.features.newest import Newest
+from nenrin.features.newest import Newest, is_young, seconds
 from nenrin.features.one_row import OneRow
 from nenrin.features.polars_expr import feature_columns
 from nenrin.features.traced import Traced
 from nenrin.features.tree import Column, walk
 from nenrin.features.windows import Events, SlidingWindow, superseded
+
+UNTIL = "__until__"
+"""A column that says when each row's next version became known, where the frame lacks some versions."""
 
 
 class ViewIndex:
@@ -33,7 +36,8 @@ class ViewIndex:
         traced: the view.
         keys: the different keys.
         frame: the physical columns that the features read of the newest row.
-        newest: finds that row; None if the features are windows only.
+        newest: finds that row, by which the age of what is read is told, too; None in states that an earlier
+            nenrin kept of windows alone.
         windows: the sums, by length of the window.
     """
 
@@ -66,16 +70,16 @@ class ViewIndex:
         Raises:
             DataError: an integer does not fit in 64 bits, the sum over a window not in 62.
         """
-        until = _until(traced, frame)
+        ends = until(traced, frame)
         usable = pl.all_horizontal(pl.col(EVENT, *traced.by).is_not_null())
         chosen = np.flatnonzero(frame.select(usable).to_series().to_numpy())
-        frame, until = frame[chosen], until[chosen]
+        frame, ends = frame[chosen], ends[chosen]
         keys = KeyTable.of(traced.by, frame)
         groups = keys.numbers(frame)
         event = frame[EVENT].to_numpy()
         known = frame[KNOWN].fill_null(NO_INSTANT).to_numpy()
-        newest = Newest.build(len(keys), groups, event, known) if traced.columns else None
-        events = Events(groups, event, known, until)
+        newest = Newest.build(len(keys), groups, event, known)
+        events = Events(groups, event, known, ends)
         windows = _windows(traced, frame, len(keys), events)
         return cls(traced, keys, physical(frame, traced.columns), newest, windows)
 
@@ -91,7 +95,7 @@ class ViewIndex:
         groups = self.keys.numbers(keys)
         leaves: list[pl.Series] = [pl.Series("__asked__", asked)]
         found = pl.Series(np.zeros(asked.size, dtype=np.bool_))
-        if self.newest is not None:
+        if self.newest is not None and traced.columns:
             rows = self.newest.rows_at(groups, asked, traced.ttl)
             found = pl.Series(rows >= 0)
             picked = pl.Series(rows).set(~found, None)
@@ -110,24 +114,34 @@ class ViewIndex:
         return features.select(_emptied(features[name], gone[name]) for name in traced.features)
 
     def row(self, keys: Mapping[str, Any], asked: int) -> dict[str, Any]:
-        """The features of one row: what :meth:`at` answers, in about 10 us.
+        """The features of one row: what :meth:`at` answers, in about 10 us; see :meth:`read`."""
+        return self.read(keys, asked)[0]
+
+    def read(self, keys: Mapping[str, Any], asked: int) -> tuple[dict[str, Any], float | None]:
+        """The features of one row, and the age in seconds of the newest row of its key.
 
         Args:
             keys: the ``by`` columns' physical values (an instant in microseconds).
             asked: microseconds.
+
+        Returns:
+            the features, and how long before ``asked`` the newest row known then had happened, also where it
+            is older than the view's ``ttl``; None: nothing was found.
         """
         traced = self.traced
         key = [keys[name] for name in traced.by]
         if None in key or asked == NO_INSTANT:
-            return dict.fromkeys(traced.features)
+            return dict.fromkeys(traced.features), None
         group = self.keys.number(key)
         sums = [
             self.windows[window.span].value(i, window, group, asked)
             for i, window in enumerate(traced.windows)
         ]
-        found = -1 if self.newest is None else self.newest.row_at(group, asked, traced.ttl)
-        values = None if found < 0 else [column[found] for column in self.frame]
-        return self._one_row.features(values, sums)
+        found = -1 if self.newest is None else self.newest.row_at(group, asked)
+        age = None if self.newest is None or found < 0 else asked - int(self.newest.event[found])
+        young = is_young(age, traced.ttl)
+        values = [column[found] for column in self.frame] if young else None
+        return self._one_row.features(values, sums), seconds(age)
 
     @cached_property
     def _one_row(self) -> OneRow:
@@ -150,7 +164,7 @@ class ViewIndex:
             IntegrityError: the bytes are something else.
         """
         traced, frames = archive.unpack(data, Traced)
-        newest = Newest.of_frames(frames) if traced.columns else None
+        newest = Newest.of_frames(frames) if "newest steps" in frames else None
         windows = {
             span: SlidingWindow.of_frames(f"window {span}", frames)
             for span in dict.fromkeys(window.span for window in traced.windows)
@@ -158,8 +172,10 @@ class ViewIndex:
         return cls(traced, KeyTable(traced.by, frames["keys"]), frames["frame"], newest, windows)
 
 
-def _until(traced: Traced, frame: pl.DataFrame) -> Ints:
-    """When each row's next version became known; only windows ask."""
+def until(traced: Traced, frame: pl.DataFrame) -> Ints:
+    """When the next version of each row of a view's dataset became known, int64[n]; only windows ask."""
+    if UNTIL in frame.columns:
+        return np.asarray(frame[UNTIL].to_numpy())
     known = frame[KNOWN].fill_null(NO_INSTANT).to_numpy()
     same = repeated(frame, traced.key) if traced.windows else None
     return superseded(same, known)

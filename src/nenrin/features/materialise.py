@@ -16,7 +16,7 @@ import numpy as np
 from nenrin.core.errors import IntegrityError, NotFoundError
 from nenrin.core.instants import DAY
 from nenrin.core.store import ContentStore
-from nenrin.features.arrays import Ints
+from nenrin.features.arrays import NO_INSTANT, Ints
 from nenrin.features.changes import changed
 from nenrin.features.index import ViewIndex
 from nenrin.features.online import space_of, spaces, state_key
@@ -105,13 +105,16 @@ class Materialiser:
         progress: Progress | None,
     ) -> int:
         written = 0
-        for name, index in _indexes(self._content.get(state)).items():
+        features = FeatureSet.loads(self._content.get(state))
+        own = features.by_key and features.by_key[1]
+        for name, index in features.indexes.items():
             writing = _Writing(
                 space=space_of(environment, index.traced),
                 index=index,
                 state=state.encode(),
                 place=place,
-                since=ends.get(index.traced.dataset, min(ends.values(), default=0)) - KEPT,
+                # of the model's own rows all versions are kept: they are few, and looked up at any instant
+                since=NO_INSTANT if index is own else _since(index, ends),
                 told=partial(progress, "online", note=name) if progress else None,
             )
             written += self._put_view(writing, environment)
@@ -151,7 +154,7 @@ class Materialiser:
             stored = self._content.get(state.decode())
         except (NotFoundError, IntegrityError):
             return None
-        found = _indexes(stored).values()
+        found = FeatureSet.loads(stored).indexes.values()
         return next((each for each in found if space_of(environment, each.traced) == space), None)
 
 
@@ -182,6 +185,5 @@ class _Writing(msgspec.Struct, frozen=True, kw_only=True):
         return found[0] - self.step(0)
 
 
-def _indexes(stored: bytes) -> dict[str, ViewIndex]:
-    parts = FeatureSet.loads(stored).parts
-    return {name: part for name, part in parts.items() if isinstance(part, ViewIndex)}
+def _since(index: ViewIndex, ends: Mapping[str, int]) -> int:
+    return ends.get(index.traced.dataset, min(ends.values(), default=0)) - KEPT

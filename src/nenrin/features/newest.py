@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
+from nenrin.core.instants import SECOND
 from nenrin.features.arrays import Ints
 from nenrin.features.timeline import Timeline
 
@@ -54,15 +55,14 @@ class Newest:
         found[asked] = rows
         return found
 
-    def row_at(self, group: int, at: int, ttl: int | None) -> int:
-        """:meth:`rows_at` for one pair."""
+    def row_at(self, group: int, at: int) -> int:
+        """:meth:`rows_at` for one pair, however old the row is."""
         if group < 0:
             return -1
         end = self.timeline.upto_one(group, at)
         if end == self.timeline.starts[group]:
             return -1
-        row = int(self.rows[end - 1])
-        return -1 if ttl is not None and at - ttl > self.event[row] else row
+        return int(self.rows[end - 1])
 
     def frames(self) -> dict[str, pl.DataFrame]:
         """Everything as frames, for the archive."""
@@ -75,3 +75,13 @@ class Newest:
         """What :meth:`frames` gave."""
         rows, event = frames["newest steps"]["row"], frames["newest rows"]["event"]
         return cls(Timeline.of_frames("newest", frames), rows.to_numpy(), event.to_numpy())
+
+
+def is_young(age: int | None, ttl: int | None) -> bool:
+    """Whether a row of that age (microseconds; None: there is no row) may be used."""
+    return age is not None and (ttl is None or age <= ttl)
+
+
+def seconds(age: int | None) -> float | None:
+    """An age in microseconds, in seconds."""
+    return None if age is None else age / SECOND

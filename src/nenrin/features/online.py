@@ -11,6 +11,7 @@ keys, columns and windows): views that store the same share one. A space holds
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,16 @@ from nenrin.core.digest import digest
 from nenrin.core.errors import IntegrityError, UnavailableError
 from nenrin.features import archive
 from nenrin.features.by_row import RowFunction
+from nenrin.features.entities import Entities, Lookup
 from nenrin.features.index import ViewIndex
 from nenrin.features.ports import OnlineStore
 from nenrin.features.request import RequestColumn, physical_row
 from nenrin.features.request_view import RequestView
+from nenrin.features.service import Seen
 from nenrin.features.slices import SliceReader
 from nenrin.features.traced import Traced
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -35,6 +38,13 @@ class _Stored(msgspec.Struct, frozen=True):
 
     columns: tuple[RequestColumn, ...]
     views: tuple[tuple[str, str, memoryview], ...]
+    rows: tuple[Entities, memoryview] | None = None
+
+    @property
+    def indexes(self) -> list[memoryview]:
+        """What is read by key: views with ``by=`` columns, and the model's own rows."""
+        views = [view for _, kind, view in self.views if kind == ViewIndex.__name__]
+        return views if self.rows is None else [*views, self.rows[1]]
 
 
 def space_of(environment: str, traced: Traced) -> str:
@@ -55,11 +65,7 @@ def spaces(environment: str, path: Path) -> list[str]:
     Raises:
         IntegrityError: the file is none.
     """
-    return [
-        space_of(environment, archive.header(view, Traced))
-        for _, kind, view in _read(path).views
-        if kind == ViewIndex.__name__
-    ]
+    return [space_of(environment, archive.header(each, Traced)) for each in _read(path).indexes]
 
 
 def _read(path: Path) -> _Stored:
@@ -93,11 +99,13 @@ class OnlineFeatures:
         self._state = state_key(state)
         stored = _read(path)
         self._columns = stored.columns
-        self._parts = [_part(environment, kind, view) for _, kind, view in stored.views]
-        online = [part for part in self._parts if isinstance(part, _OnlineView)]
-        self.waits = bool(online)
-        for part in online:
-            self._slices(part.space, [])
+        self._parts = {name: _part(environment, kind, view) for name, kind, view in stored.views}
+        self._by_key = stored.rows and (stored.rows[0], _online(environment, stored.rows[1]))
+        self.waits = bool(stored.indexes)
+        for each in stored.indexes:
+            self._slices(_online(environment, each).space, [])
+
+    passes = None
 
     def rows(self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
         """All features of n requests, as :meth:`FeatureSet.rows` has them.
@@ -106,26 +114,56 @@ class OnlineFeatures:
             RequestError: a column is missing or wrong, or the instant is earlier than what is kept.
             UnavailableError: the store does not answer, or lost the state.
         """
-        values = [physical_row(self._columns, row) for row in raw]
-        found: list[dict[str, Any]] = [{} for _ in values]
-        for part in self._parts:
-            features = (
-                self._online(part, values, asked)
-                if isinstance(part, _OnlineView)
-                else map(part.row, values, asked)
-            )
-            for so_far, more in zip(found, features, strict=True):
-                so_far.update(more)
-        return found
+        return self.seen(raw, asked).features
+
+    def seen(
+        self,
+        raw: Sequence[Mapping[str, Any]],
+        asked: Sequence[int],
+        lookup: Lookup | None = None,
+    ) -> Seen:
+        """All features of n requests, as :meth:`FeatureSet.seen` has them.
+
+        Raises:
+            RequestError, UnknownKeyError, UnavailableError: as :meth:`rows` and :meth:`FeatureSet.seen`.
+        """
+        values, asked = self._completed(raw, asked, lookup)
+        seen = Seen([{} for _ in values], [{} for _ in values], asked)
+        for name, part in self._parts.items():
+            if isinstance(part, _OnlineView):
+                read = self._online(part, values, asked)
+                for found, ages, (more, age) in zip(seen.features, seen.ages, read, strict=True):
+                    found.update(more)
+                    ages[name] = age
+            else:
+                for found, row, at in zip(seen.features, values, asked, strict=True):
+                    found.update(part.row(row, at))
+        return seen
+
+    def _completed(
+        self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int], lookup: Lookup | None
+    ) -> tuple[list[dict[str, Any]], Sequence[int]]:
+        if self._by_key is None or lookup is None:
+            return [physical_row(self._columns, row) for row in raw], asked
+        entities, view = self._by_key
+        return entities.completed(self._columns, raw, asked, lookup, partial(self._found, view))
+
+    def _found(
+        self, view: _OnlineView, keys: Sequence[Mapping[str, Any]], asked: Sequence[int]
+    ) -> list[dict[str, Any] | None]:
+        read = self._online(view, keys, asked)
+        return [None if age is None else values for values, age in read]
 
     def _online(
         self, view: _OnlineView, values: Sequence[Mapping[str, Any]], asked: Sequence[int]
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Iterator[tuple[dict[str, Any], float | None]]:
         keys = list(map(view.reader.key, values, asked))
         wanted = list(dict.fromkeys(key for key in keys if key is not None))
         slices = self._slices(view.space, wanted) if wanted else {}
         for key, at in zip(keys, asked, strict=True):
-            yield (view.reader.nothing() if key is None else view.reader.features(slices[key], at))
+            yield (
+                (view.reader.nothing(), None) if key is None else view.reader.read(slices[key], at)
+            )
 
     def _slices(self, space: str, keys: Sequence[bytes]) -> dict[bytes, bytes | None]:
         """The slices of keys; None for a key that the data does not have.
@@ -150,6 +188,10 @@ class _OnlineView(msgspec.Struct, frozen=True):
 
 def _part(environment: str, kind: str, view: memoryview) -> _OnlineView | RequestView | RowFunction:
     if kind == ViewIndex.__name__:
-        traced = archive.header(view, Traced)
-        return _OnlineView(space_of(environment, traced), SliceReader(traced))
+        return _online(environment, view)
     return (RowFunction if kind == RowFunction.__name__ else RequestView).loads(bytes(view))
+
+
+def _online(environment: str, view: memoryview) -> _OnlineView:
+    traced = archive.header(view, Traced)
+    return _OnlineView(space_of(environment, traced), SliceReader(traced))

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.errors import RequestError
-from nenrin.core.instants import to_us
+from nenrin.core.instants import local_midnight, to_us
 from nenrin.features.kinds import Kind
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -71,6 +71,12 @@ class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
                 hint=f"send {_WANTED[self.kind]}, or null",
                 where=self.name,
             ) from None
+
+    def instant(self, physical: int) -> int:
+        """The instant, in microseconds, of a physical value; of a date, its first in the zone."""
+        if self.kind != "date":
+            return physical
+        return local_midnight(date.fromordinal(physical + _EPOCH_DAY), self.zone)
 
 
 def _integer(_: RequestColumn, value: Any) -> int:

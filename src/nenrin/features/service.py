@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -13,13 +14,19 @@ from nenrin.data.declare import Dataset
 from nenrin.features.arrays import Ints
 from nenrin.features.by_row import RowFunction
 from nenrin.features.declare import FeatureView
+from nenrin.features.entities import Entities, Lookup, found_in, rows_by_key
 from nenrin.features.every_column import every_column
 from nenrin.features.index import ViewIndex
 from nenrin.features.kinds import Kind, kind_of
+from nenrin.features.partitioned import PartitionedView
 from nenrin.features.request import RequestColumn, physical_row
 from nenrin.features.request_view import RequestView
 from nenrin.features.trace import trace
 from nenrin.features.traced import Traced
+from nenrin.features.tree import Column
+
+_AS_SENT = ("number", "text", "boolean", "integer")
+"""Kinds whose values are to a view what a request's reader makes of them."""
 
 
 class Part(Protocol):
@@ -48,9 +55,25 @@ class Part(Protocol):
         ...
 
 
+class Seen(msgspec.Struct, frozen=True):
+    """What a model sees of n requests.
+
+    Attributes:
+        features: its columns, a dict each.
+        ages: by feature view with ``by=`` columns, how long before the question the newest row that it was
+            read from had happened, seconds; None: nothing was found.
+        asked: the instants of the questions, microseconds: of a row that was looked up, its own.
+    """
+
+    features: list[dict[str, Any]]
+    ages: list[dict[str, float | None]]
+    asked: Sequence[int]
+
+
 class _Stored(msgspec.Struct, frozen=True):
     columns: tuple[RequestColumn, ...]
     views: tuple[tuple[str, str, bytes], ...]
+    rows: tuple[Entities, bytes] | None = None
 
 
 class FeatureSet:
@@ -59,16 +82,23 @@ class FeatureSet:
     Args:
         columns: the raw columns that a request brings.
         parts: the views by name, in the model's order.
+        rows: the model's own rows by their key, and their index; None: requests bring all columns.
     """
 
     waits = False
     _KINDS: ClassVar[Mapping[str, Any]] = {
-        kind.__name__: kind for kind in (ViewIndex, RequestView, RowFunction)
+        kind.__name__: kind for kind in (ViewIndex, RequestView, RowFunction, PartitionedView)
     }
 
-    def __init__(self, columns: Sequence[RequestColumn], parts: Mapping[str, Part]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[RequestColumn],
+        parts: Mapping[str, Part],
+        rows: tuple[Entities, ViewIndex] | None = None,
+    ) -> None:
         self.columns_read = tuple(columns)
         self.parts = dict(parts)
+        self.by_key = rows
         _refuse_doubles(self.parts)
 
     @classmethod
@@ -80,6 +110,8 @@ class FeatureSet:
         *,
         label: str | None = None,
         drop: Sequence[str] = (),
+        time: str | None = None,
+        apart: Collection[str] = (),
     ) -> FeatureSet:
         """Trace the views and index their datasets.
 
@@ -90,6 +122,8 @@ class FeatureSet:
             frames: the loaded frames by dataset name, with ``__event__`` and ``__known__``.
             label: the column of ``rows`` that is the label, which no request has.
             drop: columns that are no features, if ``views`` is None.
+            time: the column of ``rows`` that says when a row is asked.
+            apart: datasets that are too large to be indexed; of their frames, only the columns are read.
 
         Raises:
             ProjectError: a declaration does not fit the data; ``where`` is the user's line.
@@ -114,13 +148,31 @@ class FeatureSet:
             name = view.declared.name
             if name in parts:
                 raise _given_twice(name, view)
-            parts[name] = _part(view, traced[view], rows, frames)
-        return cls(read, parts)
+            parts[name] = (
+                PartitionedView(traced[view])
+                if traced[view].by and traced[view].dataset in apart
+                else _part(view, traced[view], rows, frames)
+            )
+        return cls(read, parts, rows_by_key(rows, own, read, time))
 
     @property
     def names(self) -> tuple[str, ...]:
         """All features, in declared order."""
         return tuple(name for part in self.parts.values() for name in part.names)
+
+    @cached_property
+    def passes(self) -> tuple[str, ...] | None:
+        """The request's columns that are the features as they are; None: some feature is computed."""
+        if any(column.single for column in self.columns_read):
+            return None
+        for part in self.parts.values():
+            if not isinstance(part, RequestView):
+                return None
+            for name, tree in part.traced.features.items():
+                as_it_is = isinstance(tree, Column) and tree.name == name and tree.kind in _AS_SENT
+                if not as_it_is:
+                    return None
+        return self.names
 
     @property
     def request_columns(self) -> dict[str, pl.DataType]:
@@ -128,19 +180,34 @@ class FeatureSet:
         return {column.name: column.dtype for column in self.columns_read}
 
     @property
+    def indexes(self) -> dict[str, ViewIndex]:
+        """What is read by key, by name: views with ``by=`` columns, and the model's own rows."""
+        found = {name: part for name, part in self.parts.items() if isinstance(part, ViewIndex)}
+        if self.by_key is not None:
+            found[f"rows of {self.by_key[0].dataset}"] = self.by_key[1]
+        return found
+
+    @property
     def by_row(self) -> dict[str, str]:
         """The views that could not be traced and run row by row, with the reason and its line."""
         parts = self.parts.items()
         return {name: part.reason for name, part in parts if isinstance(part, RowFunction)}
 
-    def columns(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
+    def columns(
+        self, rows: pl.DataFrame, asked: Ints, joined: Mapping[str, pl.DataFrame] | None = None
+    ) -> pl.DataFrame:
         """All features of n rows: one column each, in declared order, rows in their order.
 
         Args:
             rows: the request columns at least, as the dataset's frame has them.
             asked: int64[n] microseconds; ``NO_INSTANT`` for a row without an instant.
+            joined: by view, what was joined in partitions.
         """
-        found = [part.at(rows, asked) for part in self.parts.values()]
+        given = joined or {}
+        found = [
+            given[name] if name in given else part.at(rows, asked)
+            for name, part in self.parts.items()
+        ]
         return pl.concat(found, how="horizontal")
 
     def row(self, raw: Mapping[str, Any], asked: int) -> dict[str, Any]:
@@ -153,20 +220,53 @@ class FeatureSet:
         Raises:
             RequestError: a column is missing, or its value is not of its kind.
         """
-        values = physical_row(self.columns_read, raw)
-        found: dict[str, Any] = {}
-        for part in self.parts.values():
-            found |= part.row(values, asked)
-        return found
+        return self.rows([raw], [asked])[0]
 
     def rows(self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
         """:meth:`row` of each of n requests."""
-        return [self.row(*each) for each in zip(raw, asked, strict=True)]
+        return self.seen(raw, asked).features
+
+    def seen(
+        self,
+        raw: Sequence[Mapping[str, Any]],
+        asked: Sequence[int],
+        lookup: Lookup | None = None,
+    ) -> Seen:
+        """:meth:`rows`, with the age of what was read; with ``lookup``, rows may send their key alone.
+
+        Raises:
+            RequestError: as :meth:`row`.
+            UnknownKeyError: no row has the key of a request that leaves columns out.
+        """
+        rows, asked = self.completed(raw, asked, lookup)
+        seen = Seen([], [], asked)
+        for values, at in zip(rows, asked, strict=True):
+            found: dict[str, Any] = {}
+            ages: dict[str, float | None] = {}
+            for name, part in self.parts.items():
+                if isinstance(part, ViewIndex):
+                    more, ages[name] = part.read(values, at)
+                else:
+                    more = part.row(values, at)
+                found |= more
+            seen.features.append(found)
+            seen.ages.append(ages)
+        return seen
+
+    def completed(
+        self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int], lookup: Lookup | None
+    ) -> tuple[list[dict[str, Any]], Sequence[int]]:
+        """The request columns of n requests as physical values, and the instants they are asked at."""
+        if self.by_key is None or lookup is None:
+            return [physical_row(self.columns_read, row) for row in raw], asked
+        entities, index = self.by_key
+        return entities.completed(self.columns_read, raw, asked, lookup, partial(found_in, index))
 
     def dumps(self) -> bytes:
         """Everything that answers requests, as bytes; the same bytes for the same data and declarations."""
         views = [(name, type(part).__name__, part.dumps()) for name, part in self.parts.items()]
-        return msgspec.msgpack.encode(_Stored(self.columns_read, tuple(views)))
+        rows = None if self.by_key is None else (self.by_key[0], self.by_key[1].dumps())
+        return msgspec.msgpack.encode(_Stored(self.columns_read, tuple(views), rows))
 
     @classmethod
     def loads(cls, data: bytes) -> FeatureSet:
@@ -178,11 +278,12 @@ class FeatureSet:
         try:
             stored = msgspec.msgpack.decode(data, type=_Stored)
             parts = {name: cls._KINDS[kind].loads(view) for name, kind, view in stored.views}
+            rows = stored.rows and (stored.rows[0], ViewIndex.loads(stored.rows[1]))
         except (msgspec.MsgspecError, KeyError) as error:
             raise IntegrityError(
                 f"stored features cannot be read: {error}", hint="build them again: nenrin run"
             ) from error
-        return cls(stored.columns, parts)
+        return cls(stored.columns, parts, rows)
 
 
 def _frame(dataset: Dataset, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -17,7 +17,7 @@ from nenrin.core.errors import IntegrityError, RequestError
 from nenrin.core.instants import iso
 from nenrin.features.arrays import NO_INSTANT, Ints
 from nenrin.features.index import ViewIndex
-from nenrin.features.newest import Newest
+from nenrin.features.newest import Newest, is_young, seconds
 from nenrin.features.one_row import OneRow
 from nenrin.features.timeline import Timeline
 from nenrin.features.traced import Traced
@@ -137,8 +137,8 @@ class SliceReader:
         """The features of a row that has no :meth:`key`."""
         return dict.fromkeys(self._traced.features)
 
-    def features(self, stored: bytes | None, asked: int) -> dict[str, Any]:
-        """The features of one row.
+    def read(self, stored: bytes | None, asked: int) -> tuple[dict[str, Any], float | None]:
+        """The features of one row, and how old what they were read from was (:meth:`ViewIndex.read`).
 
         Args:
             stored: the slice of its key; None: the data has no such key.
@@ -149,9 +149,8 @@ class SliceReader:
             IntegrityError: the bytes are no slice.
         """
         if stored is None:
-            return self._one_row.features(
-                None, [_nothing(w.op, w.kind) for w in self._traced.windows]
-            )
+            windows = [_nothing(w.op, w.kind) for w in self._traced.windows]
+            return self._one_row.features(None, windows), None
         try:
             found = _decode(stored)
         except msgspec.MsgspecError as error:
@@ -162,20 +161,24 @@ class SliceReader:
             ) from error
         if asked < found.since:
             raise _too_early(self._traced.view, asked, found.since)
-        windows = {span: _sliding(window) for span, window in found.windows.items()}
+        spans = {span: _sliding(window) for span, window in found.windows.items()}
         sums = [
-            windows[window.span].value(number, window, 0, asked)
+            spans[window.span].value(number, window, 0, asked)
             for number, window in enumerate(self._traced.windows)
         ]
-        return self._one_row.features(self._values(found.newest, asked), sums)
+        values, age = self._values(found.newest, asked)
+        return self._one_row.features(values, sums), seconds(age)
 
-    def _values(self, rows: _Rows | None, asked: int) -> list[Any] | None:
+    def _values(self, rows: _Rows | None, asked: int) -> tuple[list[Any] | None, int | None]:
+        """The row that counts, and its age in microseconds."""
         if rows is None:
-            return None
+            return None, None
         events = _ints(rows.events)
         newest = Newest(_timeline(rows.times), np.arange(events.size), events)
-        step = newest.row_at(0, asked, self._traced.ttl)
-        return None if step < 0 else [column[step] for column in rows.values]
+        step = newest.row_at(0, asked)
+        age = None if step < 0 else asked - int(events[step])
+        young = is_young(age, self._traced.ttl)
+        return [column[step] for column in rows.values] if young else None, age
 
 
 def _sliding(window: _Window) -> SlidingWindow:

@@ -1,7 +1,8 @@
 """A container's build context: a revision's sources, its locked packages, and a Dockerfile.
 
 The image holds what the revision holds, and nothing that changes: state, content and secrets are elsewhere.
-It runs as a user without rights, and writes below ``/app/.nenrin`` and ``/tmp`` alone.
+It runs as a user without rights, and writes below ``/app/.nenrin`` and ``/tmp`` alone. The same image serves
+on SageMaker, which starts it with ``serve``, and on Vertex AI, which sets its port and paths (``AIP_*``).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def dockerfile(revision: Revision, environment: str) -> str:
         f"WORKDIR {FOLDER}",
         f"USER {USER}:{USER}",
         f"EXPOSE {PORT}",
+        "LABEL com.amazonaws.sagemaker.capabilities.accept-bind-to-port=true",
         'ENTRYPOINT ["nenrin"]',
         'CMD ["up"]',
     ]

@@ -10,6 +10,7 @@ from nenrin.core.unit import Unit, Units
 from nenrin.gates.judge import judge
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
+from nenrin.loop.compiling import compile_served
 from nenrin.loop.evidence import JUDGED_DAYS, gather
 from nenrin.loop.freezing import LIVE
 from nenrin.loop.holding import refuse_frozen
@@ -74,6 +75,7 @@ class Adopting:
             keep(self._states, unit, name, state)
             body = {"backtest": report["id"], "ledger_head": report["ledger_head"]}
             unit.record("deployment.adopted", name, body)
+        compile_served(self._units, self._registry, prepared, self._serving.show(into, name))
         return {
             "environment": into,
             "deployment": name,

@@ -31,7 +31,7 @@ def close_block(deployed: Deployed, at: int, step: Step) -> None:
         if deployed.options.frozen is None:
             answer_alarm(deployed, at, step)
     elif watch is not None and watch.over(at, deployed.options.watch_for):
-        close_watch(deployed, "over", step)
+        close_watch(state, "over", step)
     if deployed.ground.ends_day(block):
         _close_day(deployed, deployed.ground.day_of(block), at, step)
 
@@ -40,6 +40,14 @@ def answer_alarm(deployed: Deployed, at: int, step: Step) -> None:
     """Roll back what the watch found harmful, and fit its recipes anew."""
     recipes = roll_back(deployed, at, step)
     if recipes and deployed.trains:
+        refit(deployed, recipes, at, step)
+
+
+def fit_again(deployed: Deployed, at: int, step: Step) -> None:
+    """Fit the recipes whose version was rolled back as unsafe: nobody waited for fits then."""
+    state = deployed.state
+    recipes, state.refits, state.refit_at = state.refits, [], NEVER
+    if deployed.trains:
         refit(deployed, recipes, at, step)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,8 +83,13 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         gates: the gate policy's text or file; empty is the default policy.
         contract: data contract file; empty is the schema frozen at first load.
         value: what an answer is worth in money; ``None`` is not said.
+        missing: raw values that stand for a row that a request names and no data has; ``None``: it is
+            refused.
         log: ``fast`` (written after the answer) or ``durable`` (answered once it is on the disk).
         where: ``file:line`` of the declaration.
+        value: what an answer is worth in money; ``None`` is not said.
+        sticky: the column or header that requests stick to a version by; empty: the rows' key.
+        fallback: what is answered where no version can; ``None``: an error.
     """
 
     name: str
@@ -96,7 +102,10 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     contract: str
     where: str
     value: Value | None = None
+    missing: dict[str, Any] | None = None
     log: str = "fast"
+    sticky: str = ""
+    fallback: float | str | None = None
 
 
 class Deployment:
@@ -231,42 +240,41 @@ def deployment(
     gates: str = "",
     contract: str = "",
     value: Value | None = None,
+    missing: str | Mapping[str, Any] = "refuse",
     log: str = "fast",
+    sticky: str = "",
+    fallback: float | str | None = None,
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
 
     Args:
         model: a model declared by ``@nr.model`` or ``nr.import_model``.
         name: what clients address; the model's name when left out.
-        recipes: ``nr.history()``, ``nr.history(half_life=…)``, ``nr.trailing(…)``; by default these three
-            where rows have a time, and the first where they have none or nothing is trained.
-        refresh: ``nr.every("7d", at="04:00")`` or ``nr.cron("0 4 * * 1")``; by default every 7 days at
-            midnight.
+        recipes: ``nr.history()``, ``nr.history(half_life=…)``, ``nr.trailing(…)``; by default these three,
+            or the first where rows have no time, or nothing is trained.
+        refresh: ``nr.every("7d", at="00:00")``, the default, or ``nr.cron("0 4 * * 1")``.
         serve: ``"mixture"``: the recipes' fits and the anchor answer together, in shares that follow their
-            losses day by day; ``"champion"``: one version answers. Where rows have no time or nothing is
-            trained there is one recipe, and one version.
+            losses day by day; ``"champion"``: one version answers.
         canary: percent of requests, stage by stage, for new code or another recipe; ends with 100.
         settle: age at which labels count as complete; measured on the first fit when left out.
         gates: a file with gate rules, or the rules themselves.
         contract: a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
-        log: ``"fast"``: predictions are written after they are answered, and a kill may lose the last;
-            ``"durable"``: an answer leaves once its prediction is on the disk.
+        missing: for a key that no row has: ``"refuse"`` (422), or raw values, ``{"age": 40}``, others null.
+        log: ``"fast"``: written after the answer; ``"durable"``: answered once it is on the disk.
+        sticky: a column of the rows, or a header, that requests stick by; the rows' key when left out.
+        fallback: what is answered where neither the champion nor the version before it can.
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
-    where = _caller()
-    _check(model, recipes, refresh or every("7d"), serve, canary, contract, where)
-    _check_words(value, log, where)
-    timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
-    trained = getattr(model.declared, "imported", None) is None
-    three = (history(), history(half_life="60d"), trailing("90d"))
-    usual = three if timed and trained else (history(),)
+    where, refresh = _caller(), refresh or every("7d")
+    _check(model, recipes, refresh, serve, canary, contract, where)
+    _check_words(value, log, sticky, fallback, where)
     spec = DeploymentSpec(
         name=name or model.declared.name,
-        recipes=tuple(recipes) if recipes else usual,
-        refresh=refresh or every("7d"),
+        recipes=tuple(recipes) if recipes else _usual(model),
+        refresh=refresh,
         serve=serve,
         canary=tuple(canary),
         settle=None if settle is None else declared_duration("settle", settle, where, "12h"),
@@ -274,9 +282,36 @@ def deployment(
         contract=contract,
         where=where,
         value=value,
+        missing=_missing(missing, where),
         log=log,
+        sticky=sticky,
+        fallback=float(fallback) if isinstance(fallback, int | float) else fallback,
     )
     return Deployment(model, spec)
+
+
+def _usual(model: Model) -> tuple[Recipe, ...]:
+    """The recipes where none are named."""
+    timed = getattr(getattr(model.rows, "declared", None), "time", None) is not None
+    trained = getattr(model.declared, "imported", None) is None
+    three = (history(), history(half_life="60d"), trailing("90d"))
+    return three if timed and trained else (history(),)
+
+
+def _missing(missing: object, where: str) -> dict[str, Any] | None:
+    """What stands for a row that is not there; None: it is refused."""
+    if missing == "refuse":
+        return None
+    plain = (str, bool, int, float, type(None))
+    if not isinstance(missing, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, plain) for name, value in missing.items()
+    ):
+        raise ProjectError(
+            f'missing={missing!r} is neither "refuse" nor values by column',
+            hint='write missing={"plan": "basic", "age": 40}; times as texts; {} is null everywhere',
+            where=where,
+        )
+    return dict(missing)
 
 
 def _check(
@@ -322,7 +357,24 @@ def _check(
         )
 
 
-def _check_words(value: object, log: object, where: str) -> None:
+def _check_serving(sticky: object, fallback: object, where: str) -> None:
+    if not isinstance(sticky, str):
+        raise ProjectError(
+            f"sticky={sticky!r} is not a name",
+            hint='write the name of a column or of a header: sticky="user_id"',
+            where=where,
+        )
+    number = isinstance(fallback, int | float) and not isinstance(fallback, bool)
+    if not (fallback is None or isinstance(fallback, str) or (number and math.isfinite(fallback))):  # type: ignore[arg-type]
+        raise ProjectError(
+            f"fallback={fallback!r} is no answer",
+            hint="write a number that is finite, such as fallback=0.2",
+            where=where,
+        )
+
+
+def _check_words(value: object, log: object, sticky: object, fallback: object, where: str) -> None:
+    _check_serving(sticky, fallback, where)
     if value is not None and not isinstance(value, Value):
         raise ProjectError(
             f"value={value!r} is no nr.value(…)",

@@ -41,6 +41,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         max_age: age of a served artefact at which a ticket is opened.
         watch_for: longest time a watch stays open.
         frozen: since when no change is made by itself; None: changes are made.
+        paused: whether a rollout stays at its weight.
         thawed: instant of the newest thaw: what was held until then happens then, never earlier.
     """
 
@@ -52,6 +53,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_age: int = 28 * DAY
     watch_for: int = 14 * DAY
     frozen: int | None = None
+    paused: bool = False
     thawed: int = 0
 
 

@@ -69,7 +69,8 @@ class Freezing:
         if found is None:
             return LIVE
         frozen = found.frozen_since if found.frozen else None
-        return msgspec.structs.replace(LIVE, frozen=frozen, thawed=found.thawed)
+        paused = bool(found.paused)
+        return msgspec.structs.replace(LIVE, frozen=frozen, paused=paused, thawed=found.thawed)
 
     def why(self, environment: str, deployment: str) -> str | None:
         """What whoever froze a deployment said; None where it is not frozen."""

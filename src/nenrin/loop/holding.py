@@ -19,7 +19,8 @@ class Held(msgspec.Struct, frozen=True):
     """A change that a freeze holds.
 
     Attributes:
-        change: its kind: ``look``, ``promotion``, ``stage``, ``rollback``, ``code`` or ``refresh``.
+        change: its kind: ``look``, ``promotion``, ``stage``, ``rollback``, ``unsafe``, ``code`` or
+            ``refresh``.
         of: what tells it from the next of its kind.
         text: what would happen, for people.
     """
@@ -57,6 +58,11 @@ def new_code(project: str) -> Held:
 def refresh(labels: int) -> Held:
     """Enough new labels, where rows have no time."""
     return Held("refresh", str(labels), f"train anew: {labels:,} rows have labels")
+
+
+def unsafe(version: str) -> Held:
+    """A version that live requests show not to be safe."""
+    return Held("unsafe", version, f"roll back {version}: it is not safe")
 
 
 def unsaid(state: State, found: list[Held], frozen: int) -> list[Held]:
@@ -99,6 +105,7 @@ def frozen_line(deployment: Deployment, state: State | None, now: int) -> dict[s
     """A freeze as status tells it."""
     found = _known(state, now, deployment.frozen_since) if deployment.frozen and state else []
     return {
+        "paused": deployment.paused or None,
         "frozen": deployment.frozen,
         "frozen_since": iso(deployment.frozen_since) if deployment.frozen else None,
         "frozen_why": deployment.frozen_why or None,
@@ -109,7 +116,12 @@ def frozen_line(deployment: Deployment, state: State | None, now: int) -> dict[s
 def _known(state: State, now: int, frozen: int) -> list[Held]:
     """What is held by what the state knows, and what the last turn found by the data and the code."""
     found = held(state, now)
-    for change, made in (("code", new_code), ("refresh", lambda of: refresh(int(of)))):
+    made_by = (
+        ("code", new_code),
+        ("refresh", lambda of: refresh(int(of))),
+        ("unsafe", unsafe),
+    )
+    for change, made in made_by:
         since, _, of = state.held.get(change, "").partition(" ")
         if since == str(frozen):
             found.append(made(of))
@@ -121,8 +133,10 @@ def _mark(each: Held, frozen: int) -> str:
     return f"{frozen} {'' if each.change == 'look' else each.of}"
 
 
-def is_due(state: State, now: int) -> bool:
+def is_due(state: State, now: int, *, paused: bool = False) -> bool:
     """Whether anything but a closing is due at ``now``, and nobody holds it."""
+    stage = NEVER if paused else state.stage_at
     pending = state.pending.at if state.pending else NEVER
     alarms = state.watch is not None and state.watch.wealth.alarms
-    return alarms or min(state.next_look, state.pulled, state.stage_at, pending) <= now
+    due = min(state.next_look, state.pulled, stage, pending, state.refit_at)
+    return alarms or due <= now

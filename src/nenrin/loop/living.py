@@ -21,6 +21,7 @@ from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
+from nenrin.loop.compiling import UNCOMPILED, compile_served
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
 from nenrin.loop.first import code_look, hold_out
@@ -56,7 +57,7 @@ from nenrin.serving.deployments import Deployment
 from nenrin.serving.service import ServingService
 
 _LOG = logging.getLogger(__name__)
-HEALED = ("healed.rerouted", "healed.rebuilt", "healed.restarted", "healed.rerun")
+HEALED = ("healed.rerouted", "healed.rebuilt", "healed.restarted", "healed.rerun", UNCOMPILED)
 
 
 def stands_at(end: int, now: int) -> int | None:
@@ -349,7 +350,7 @@ class Living:
             return False
         if deployment.frozen:
             return bool(unsaid(state, held(state, machine), deployment.frozen_since))
-        return is_due(state, machine)
+        return is_due(state, machine, paused=bool(deployment.paused))
 
     def _refresh_features(self, environment: str, prepared: Prepared) -> None:
         """Point what is served at the newest feature state, each version at that of its own code."""
@@ -362,7 +363,10 @@ class Living:
             for variant in deployment.route.variants
         }
         with self._units.write(environment, self.now(prepared)) as unit:
-            self._serving.set_features(unit, name, states)
+            self._serving.set_features(unit, name, states, prepared.served.request.lookup)
+            declared = prepared.declared
+            self._serving.declare(unit, name, prepared.served.request, declared.fallback)
+        compile_served(self._units, self._registry, prepared, deployment)
 
     def _features(self, environment: str, prepared: Prepared, version: str) -> str:
         """The feature state that a version reads: by the code of the revision that made it."""

@@ -182,6 +182,8 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
         end: the instant up to which both rows and labels are known: the lesser of their newest.
         newest: the newest instant at which anything of the data became known.
         trains: whether a fit learns from the rows; a model from a file is the same whenever it is fitted.
+        compiles: compiles a model (digest), and compares the two forms on rows asked before an instant
+            (None: on all): what came of it, as the version's facts have it; None: models are not compiled.
     """
 
     declared: DeploymentSpec
@@ -200,6 +202,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     newest: int
     trains: bool = True
+    compiles: Callable[[str, int | None], dict[str, Any]] | None = None
 
 
 class Replay(Protocol):

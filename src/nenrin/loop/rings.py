@@ -15,6 +15,7 @@ Ring = dict[str, Any]
 _OUTCOMES = MappingProxyType(
     {
         "alarm": "rolled back",
+        "unsafe": "rolled back",
         "replaced": "replaced by the next",
         "over": "watched to the end",
     }
@@ -35,7 +36,7 @@ def rings(events: Iterable[Event], deployment: str | None = None) -> list[Ring]:
     - ``verdicts``: each with its ``recipe``, its checks and every number;
     - ``rollout``: instants, weights and reasons;
     - ``watch``: against what, its margin and clip, and once it is closed its outcome, blocks and wealth, and
-      what a roll-back took back; None where nothing was watched;
+      a roll-back took back, None where nothing was watched;
     - ``outcome``, and where ``nr.value`` was declared ``value``: what the answers of the closed days were
       worth at whose end its version served.
     """
@@ -132,6 +133,8 @@ def _taken_back(event: Event, by_version: dict[str, Ring]) -> None:
     """Give what a roll-back did to the ring whose watch alarmed."""
     if ring := by_version.get(event.subject):
         done = {name: event.body.get(name) for name in ("to", "bad", "probation")}
+        if "safety" in event.body:
+            done["safety"] = event.body["safety"]
         ring["watch"] = {**(ring["watch"] or {}), "rolled_back": done}
 
 

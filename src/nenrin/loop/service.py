@@ -1,8 +1,12 @@
-"""The loop's verbs: backtest, adopt, tick, promote, roll back, freeze; and what it tells: rings, status."""
+"""The loop's verbs: backtest, adopt, tick, promote, roll back, freeze; and what it tells: rings, status.
+
+``guarding`` judges rollouts by live requests, and pauses them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,9 @@ from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.adopting import Adopting
 from nenrin.loop.asked import read_asked
+from nenrin.loop.compiling import note_breaches
 from nenrin.loop.exam import Exam
+from nenrin.loop.guarding import Guarding, Observe
 from nenrin.loop.insisting import insist, served
 from nenrin.loop.journal import Journals, LoopStates
 from nenrin.loop.living import Living
@@ -40,6 +46,7 @@ class LoopService:
         projects: the project of each revision, for kinds that need a callable of it.
         worker_cpu: CPU seconds of all workers so far.
         leases: which of several processes turns an environment's loop by itself.
+        observe: what the planes have counted of live requests.
         others: the rooms' services and ports.
     """
 
@@ -61,9 +68,11 @@ class LoopService:
         worker_cpu: Callable[[], float],
         projects: Projects,
         leases: Leases,
+        observe: Observe,
     ) -> None:
         journals = Journals(units, registry, gates, serving, states, store)
         self._units, self._replay, self._leases, self._serving = units, replay, leases, serving
+        self._note_breaches = partial(note_breaches, units, registry)
         self._replays = Replays(
             environment,
             units=units,
@@ -85,6 +94,7 @@ class LoopService:
             calendar=calendar,
             store=store,
         )
+        self.guarding = Guarding(journals, observe, self._living.instant)
         self._adopting = Adopting(
             self._living,
             units=units,
@@ -93,15 +103,7 @@ class LoopService:
             serving=serving,
             states=states,
         )
-        self._proposing = Proposing(
-            units=units,
-            store=store,
-            registry=registry,
-            gates=gates,
-            serving=serving,
-            calendar=calendar,
-            projects=projects,
-        )
+        self._proposing = _proposing(journals, calendar, projects)
 
     def backtest(
         self,
@@ -199,7 +201,12 @@ class LoopService:
             return self._living.turn(environment, prepared, progress)
 
     def tick(self, environment: str) -> int:
-        """Do what is due, unless another process is at it; how many steps changed something."""
+        """Roll back what is not safe; do what is due, unless another process is at it.
+
+        Returns:
+            how many steps changed something.
+        """
+        self.guarding.guard(environment)
         with self._leases.hold(f"loop/{environment}") as ours:
             return self._living.tick(environment) if ours else 0
 
@@ -210,6 +217,10 @@ class LoopService:
     def restarted(self, environment: str, worker: str, why: str) -> None:
         """A worker died, and was started again."""
         self._living.healing.restarted(environment, worker, why)
+
+    def uncompile(self, environment: str, folder: Path) -> int:
+        """Note which compiled forms planes have given up, as written in ``folder``; of how many versions."""
+        return self._note_breaches(environment, folder, self._living.instant)
 
     def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
         """Serve a version by hand, through the gate."""
@@ -257,5 +268,20 @@ class LoopService:
         return rings(self._units.events(environment), deployment)
 
     def status(self, environment: str) -> dict[str, Any]:
-        """What is served, and how each deployment stands."""
-        return self._living.status(environment)
+        """What is served, how each deployment stands, and who answers in whose place."""
+        told = self._living.status(environment)
+        for line in told["deployments"]:
+            line["breakers"] = self.guarding.breakers(environment, line["name"])
+        return told
+
+
+def _proposing(rooms: Journals, calendar: Calendar, projects: Projects) -> Proposing:
+    return Proposing(
+        units=rooms.units,
+        store=rooms.store,
+        registry=rooms.registry,
+        gates=rooms.gates,
+        serving=rooms.serving,
+        calendar=calendar,
+        projects=projects,
+    )

@@ -137,6 +137,7 @@ class State(msgspec.Struct, kw_only=True):
         stages_left: percentages of the canary in progress.
         stage_at: when the next of them begins; ``NEVER`` when there is none.
         watch: the open watch.
+        refits, refit_at: recipes to be fitted after an unsafe version was taken back, and since when.
         alarms: the open ones.
         shifts: what the comparison of answers remembers from day to day.
         compared: days of answers that were compared with how many before them when a day closed last;
@@ -177,6 +178,8 @@ class State(msgspec.Struct, kw_only=True):
     stages_left: tuple[int, ...] = ()
     stage_at: int = NEVER
     watch: Watch | None = None
+    refits: list[str] = []
+    refit_at: int = NEVER
     alarms: list[Alarm] = []
     shifts: Shifts = Shifts()
     compared: tuple[int, int] | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nenrin.core.instants import NEVER
-from nenrin.loop.closing import answer_alarm, close_block
+from nenrin.loop.closing import answer_alarm, close_block, fit_again
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.first import first_look
 from nenrin.loop.holding import held, hold
@@ -88,6 +88,7 @@ class Loop:
             closing,
             (thawed if alarms else NEVER, answer_alarm),  # a freeze held it
             (max(state.pending.at, thawed) if state.pending else NEVER, begin),
-            (max(state.stage_at, thawed), stage_up),
+            (NEVER if self.deployed.options.paused else max(state.stage_at, thawed), stage_up),
+            (max(state.refit_at, thawed), fit_again),
             (look if look <= self._until else NEVER, see),
         ]

@@ -15,7 +15,7 @@ from nenrin.loop.deployed import Deployed
 from nenrin.loop.mixture import blend_of, without_bad
 from nenrin.loop.ports import Step
 from nenrin.loop.race import ANCHOR
-from nenrin.loop.state import Blend, Watch
+from nenrin.loop.state import Blend, State, Watch
 from nenrin.stats.betting import margin
 
 LEAST_LABELS = 10
@@ -35,7 +35,7 @@ def open_watch(deployed: Deployed, subject: str, replaced: str, at: int, step: S
         suspicious = before.wealth.mean > 1
         if suspicious and at - before.ref_since < deployed.options.watch_for:
             ref, since = before.ref, before.ref_since
-        close_watch(deployed, "replaced", step)
+        close_watch(state, "replaced", step)
     if not deployed.options.watching or subject == ref:
         return
     cap = deployed.cap()
@@ -56,9 +56,9 @@ def open_watch(deployed: Deployed, subject: str, replaced: str, at: int, step: S
     step.record("watch.opened", subject, body)
 
 
-def close_watch(deployed: Deployed, outcome: str, step: Step) -> None:
-    """End the open watch: ``alarm``, ``replaced`` or ``over``."""
-    watch = deployed.state.watch
+def close_watch(state: State, outcome: str, step: Step) -> None:
+    """End the open watch: ``alarm``, ``unsafe``, ``replaced`` or ``over``."""
+    watch = state.watch
     if watch is None:
         return
     body = {
@@ -69,7 +69,7 @@ def close_watch(deployed: Deployed, outcome: str, step: Step) -> None:
         "opened": iso(watch.opened),
     }
     step.record("watch.closed", watch.subject, body)
-    deployed.state.watch = None
+    state.watch = None
 
 
 def read_block(deployed: Deployed, block: int) -> bool:

@@ -119,6 +119,8 @@ def taken_back(events: Sequence[Event], version: str) -> list[dict[str, Any]]:
             said = {"deployment": event.subject, "why": body.get("reason", "")}
         elif event.kind == "rollout.rolled_back" and version in (event.subject, *body["bad"]):
             said = {"why": f"the watch of {event.subject} alarmed", "to": body["to"]}
+            if "safety" in body:
+                said = {"why": f"{event.subject} was not safe", **body["safety"], "to": body["to"]}
         elif event.kind == "version.marked" and event.subject == version:
             said = {"why": body.get("reason", ""), "status": body["status"]}
         if said is not None:

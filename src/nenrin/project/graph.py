@@ -13,7 +13,6 @@ import polars as pl
 from nenrin.core.digest import digest
 from nenrin.core.errors import RequestError
 from nenrin.core.store import ContentStore
-from nenrin.data.declare import Shifted
 from nenrin.data.faults import DataFault
 from nenrin.data.service import DataService
 from nenrin.features.service import FeatureSet
@@ -25,13 +24,17 @@ from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.engine import Engine
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.source import SourceReader
+from nenrin.project.apart import Apart
+from nenrin.project.compiling import compiling
 from nenrin.project.data_tests import DataTests
 from nenrin.project.loader import FILE, Project
+from nenrin.project.looking_up import lookup_of
 from nenrin.project.personal import log_rules
 from nenrin.project.revision import Revision
 from nenrin.project.stages import Stages
 from nenrin.project.trainer import GraphTrainer
 from nenrin.serving.signature import RequestSignature
+from nenrin.training.asking import asked_by
 from nenrin.training.declare import Model
 from nenrin.training.table import RowTable
 from nenrin.training.tasks import Task, infer_task
@@ -46,6 +49,7 @@ class Preparer:
         folder: where that snapshot is unpacked.
         run: what asks for it.
         engine, dispatcher, executor, data, store: what the graph runs on.
+        join_memory: bytes that a process may take for an index of a dataset.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Preparer:
         executor: Executor,
         data: DataService,
         store: ContentStore,
+        join_memory: int,
     ) -> None:
         self._project = project
         self._revision = revision
@@ -70,6 +75,7 @@ class Preparer:
         self._executor = executor
         self._data = data
         self._store = store
+        self._apart = Apart(store, dispatcher, run=run, folder=str(folder), memory=join_memory)
 
     def prepare(
         self,
@@ -117,6 +123,7 @@ class Preparer:
             end=min(stages.versions[name].bound for name in _of_rows(model)),
             newest=max(version.bound for version in stages.versions.values()),
             trains=model.declared.imported is None,
+            compiles=compiling(self._executor, table_digest, str(self._folder)),
         )
 
     def stages(
@@ -139,6 +146,7 @@ class Preparer:
             now=now,
             data=self._data,
             store=self._store,
+            apart=self._apart,
             progress=progress,
             faults=faults,
         )
@@ -182,12 +190,12 @@ class Preparer:
     def _served(self, stages: Stages, deployment: Deployment, task: Task, features: str) -> Served:
         rows = deployment.model.rows.declared
         frame = stages.frame(rows.name)
-        seen = FeatureSet.loads(self._store.get(features))
-        needed = seen.request_columns
+        state = FeatureSet.loads(self._store.get(features))
+        needed = state.request_columns
         frames = {d.declared.name: stages.frame(d.declared.name) for d in stages.datasets}
-        log = log_rules(deployment, stages.datasets, frames, seen)
+        log = log_rules(deployment, stages.datasets, frames, state)
         known = {n: t for n, t in frame.schema.items() if not n.startswith("__")}
-        time, shift = _asked(deployment.model)
+        time, shift = asked_by(deployment.model)
         request = RequestSignature.of(
             needed,
             known=known,
@@ -196,6 +204,8 @@ class Preparer:
             shift=shift,
             zone=rows.tz,
             output="probability" if task.kind == "binary" else "prediction",
+            sticky=deployment.declared.sticky,
+            lookup=lookup_of(deployment, state),
         )
         chosen = frame.row(frame.height - 1 if rows.time else 0, named=True)
         return Served(
@@ -255,10 +265,3 @@ def _plain(value: Any) -> Any:
 def _of_rows(model: Model) -> tuple[str, str]:
     """The datasets of the model's rows and of its label."""
     return model.rows.declared.name, model.label_column.dataset.declared.name
-
-
-def _asked(model: Model) -> tuple[str | None, int]:
-    """The rows' column that says when a prediction is asked, and how far from it (microseconds)."""
-    if isinstance(model.at, Shifted):
-        return model.at.column.name, model.at.us
-    return (model.at.name if model.at is not None else model.rows.declared.time), 0

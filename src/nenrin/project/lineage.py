@@ -30,6 +30,7 @@ from nenrin.serving.logged import Tally, answered_by, find_prediction, tally
 from nenrin.serving.masks import Masks
 from nenrin.serving.ports import Deployments
 from nenrin.serving.prediction import Prediction, masked
+from nenrin.serving.router import FORMER
 from nenrin.serving.spans import spans
 
 PREFIX = "prediction-"
@@ -225,12 +226,20 @@ class Lineage:
         )
 
 
+def _role(found: Prediction) -> str:
+    if found.variant < 0:
+        return "former champion" if found.variant == FORMER else "declared constant"
+    return "challenger" if found.variant else "champion"
+
+
 def _answered_by(found: Prediction) -> dict[str, Any]:
     recalibration = found.recalibration
     return {
         "version": found.version,
         "variant": found.variant,
-        "role": "challenger" if found.variant else "champion",
+        "role": _role(found),
+        "forced": found.forced,
+        "instead of": found.instead_of or None,
         "members": msgspec.to_builtins(found.members),
         "recalibration": (
             None if recalibration is None else {"a": recalibration[0], "b": recalibration[1]}

@@ -5,7 +5,7 @@ Each node is a room's verb with its key: what it reads, by digest, and the code 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,20 +13,23 @@ import msgspec
 import polars as pl
 
 from nenrin.core.errors import DataError
+from nenrin.core.settings import JOIN_MEMORY
 from nenrin.core.store import ContentStore, whole
 from nenrin.data.declare import Dataset
 from nenrin.data.faults import DataFault
 from nenrin.data.service import DataService
 from nenrin.data.spec import DatasetSpec
 from nenrin.data.versions import DatasetVersion
+from nenrin.features.partitioned import PartitionedView
 from nenrin.features.service import FeatureSet
 from nenrin.loop.declare import Deployment
 from nenrin.pipelines.graph import Graph, Node
+from nenrin.project.apart import Apart
 from nenrin.project.label_texts import new_label_texts
 from nenrin.project.loader import Project
 from nenrin.project.own_graph import explained_by
 from nenrin.project.revision import Revision, code_of
-from nenrin.training.asking import ask
+from nenrin.training.asking import ask, asked_by
 from nenrin.training.declare import Model
 from nenrin.training.labels import check_columns
 from nenrin.training.table import RowTable
@@ -48,6 +51,7 @@ class Stages:
         load: load datasets anew; otherwise only those that have no version yet.
         now: business instant of a load.
         data, store: the rooms' services.
+        apart: does what is too large for this process.
         faults: what a backtest plays into the data.
     """
 
@@ -62,9 +66,11 @@ class Stages:
         now: int,
         data: DataService,
         store: ContentStore,
+        apart: Apart,
         progress: Progress | None = None,
         faults: Sequence[DataFault] = (),
     ) -> None:
+        self._apart = apart
         self._faults = faults
         self.project = project
         self.deployment = deployment
@@ -169,9 +175,17 @@ class Stages:
         }
         features, rows = f"features:{model.name}", f"rows:{model.name}"
         return [
-            Node(name=features, inputs=loads, run=self._featured, **common),
+            Node(name=features, inputs=loads, run=self._featured, **self._by_memory(common)),
             Node(name=rows, inputs=(features, *loads), run=self._rowed, **common),
         ]
+
+    def _by_memory(self, node: dict[str, Any]) -> dict[str, Any]:
+        """Whether features are indexed follows a setting, part of their key unless it is the default."""
+        memory = self._apart.memory
+        if memory == JOIN_MEMORY:
+            return node
+        parts = {**node["parts"], "join_memory": memory}
+        return {**node, "parts": parts, "plain": node["plain"] | {"join_memory"}}
 
     def _look_nodes(self) -> list[Node]:
         """What a look does, decided by the loop when it gets there."""
@@ -234,30 +248,71 @@ class Stages:
 
     def _profiled(self, dataset: Dataset, inputs: Mapping[str, str]) -> str:
         version = self.versions[dataset.declared.name]
-        return self._store.put(msgspec.json.encode(self._data.profile(version)))
+        manifest = self._data.manifest(version)
+        if self._apart.is_for(manifest):
+            found = self._apart.profile(version.manifest, manifest, self._progress)
+        else:
+            found = self._data.profile(version)
+        return self._store.put(msgspec.json.encode(found))
 
     def _featured(self, inputs: Mapping[str, str]) -> str:
         model, label = self.model, self.model.label_column
+        apart = self._joined_apart()
+        read = {model.rows.declared.name, label.dataset.declared.name}
         frames = {
-            dataset.declared.name: self.frame(dataset.declared.name) for dataset in self.datasets
+            name: self._data.header(version) if name in apart - read else self.frame(name)
+            for name, version in self.versions.items()
         }
         check_columns(model, frames[model.rows.declared.name], frames[label.dataset.declared.name])
-        features = FeatureSet.build(
-            model.features,
-            model.rows,
-            frames,
-            label=label.name if label.dataset is model.rows else None,
-            drop=model.declared.drop,
-        )
-        return self._store.put(features.dumps())
+        return self._store.put(features_of(model, frames, apart).dumps())
+
+    def _joined_apart(self) -> set[str]:
+        """The datasets that are too large to be indexed here.
+
+        What faults are played into is changed as a whole, and so it is answered as a whole.
+        """
+        if self._faults:
+            return set()
+        return {
+            name
+            for name, version in self.versions.items()
+            if self._apart.is_for(self._data.manifest(version))
+        }
 
     def _rowed(self, inputs: Mapping[str, str]) -> str:
         model = self.model
         features = FeatureSet.loads(self._store.get(inputs[f"features:{model.declared.name}"]))
         asked = ask(model, self.frame(model.rows.declared.name))
-        columns = features.columns(asked.frame, asked.asked)
+        joined = {
+            name: self._apart.columns(
+                part.traced,
+                self._data.manifest(self.versions[part.traced.dataset]),
+                asked.frame,
+                asked.asked,
+                self._progress,
+            )
+            for name, part in features.parts.items()
+            if isinstance(part, PartitionedView)
+        }
+        columns = features.columns(asked.frame, asked.asked, joined)
         labels = self.frame(model.label_column.dataset.declared.name)
         return self._store.put(RowTable.build(model, asked, labels, columns).dumps())
+
+
+def features_of(
+    model: Model, frames: Mapping[str, pl.DataFrame], apart: Collection[str] = ()
+) -> FeatureSet:
+    """The features of a model over its datasets' frames; ``apart`` as :meth:`FeatureSet.build` takes it."""
+    label = model.label_column
+    return FeatureSet.build(
+        model.features,
+        model.rows,
+        frames,
+        label=label.name if label.dataset is model.rows else None,
+        drop=model.declared.drop,
+        time=asked_by(model)[0],
+        apart=apart,
+    )
 
 
 def datasets_of(deployment: Deployment) -> list[Dataset]:

@@ -150,6 +150,17 @@ class RegistryService:
         unit.record("version.marked", version_id, {"status": status, "reason": reason})
         return version
 
+    def note(self, unit: Unit, version_id: str, facts: Mapping[str, Any]) -> Version:
+        """Add facts to a version, in place of those of the same names. Nothing is recorded: no id has them.
+
+        Raises:
+            NotFoundError: the environment has no such version.
+        """
+        version = self.read(unit, version_id)
+        version = replace(version, facts={**version.facts, **facts})
+        self._versions.put(unit, version)
+        return version
+
     def mark_bad(self, unit: Unit, version_id: str, reason: str) -> Version:
         """Never serve this version again.
 

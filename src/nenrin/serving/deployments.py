@@ -30,6 +30,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         frozen_why: what whoever froze it said.
         thawed: business instant of the newest thaw, microseconds UTC: what was held until then happens
             then, never earlier.
+        paused: why its rollout stays at its weight; empty: it goes on.
+        fallback: what is answered where no version does; None: an error.
         log: how its predictions are logged.
         at: business instant of the last change, microseconds UTC.
     """
@@ -49,6 +51,8 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     frozen_since: int = 0
     frozen_why: str = ""
     thawed: int = 0
+    paused: str = ""
+    fallback: float | str | None = None
     log: LogRules = LogRules()
 
     @property

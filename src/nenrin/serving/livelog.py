@@ -29,7 +29,7 @@ from nenrin.core.timer import SystemTimer, Timer
 from nenrin.serving.appending import Appending
 from nenrin.serving.masks import Masks
 from nenrin.serving.prediction import AnsweredRequest, Prediction, predictions_of
-from nenrin.serving.segments import COUNTERS, Counts, counts_of, root_of
+from nenrin.serving.segments import COUNTERS, Counts, counts_of, read_counts, root_of
 
 PERIOD = 0.2
 SEGMENT_BYTES = 16 * 2**20
@@ -85,6 +85,7 @@ class LiveLog:
         self._lock = FolderLock(folder)
         self._lock.acquire()
         root = root_of(folder)
+        self._root = root
         self.worker = "" if root == folder else folder.name
         self.timer = timer or SystemTimer()
         self._capacity = capacity
@@ -111,6 +112,11 @@ class LiveLog:
     def counts(self) -> Counts:
         """What became of the predictions of this folder, since it was made."""
         return Counts(issued=self._issued, dropped=self._dropped, lost=self._lost)
+
+    @property
+    def counts_of_all(self) -> Counts:
+        """The same of every process that has written beside this one."""
+        return read_counts(self._root)
 
     @property
     def waiting(self) -> int:

@@ -7,15 +7,23 @@ are decoded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from heapq import nsmallest
 from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 
 from nenrin.serving.prediction import Prediction
-from nenrin.serving.router import Member
-from nenrin.serving.segments import counts_of, decoded_line, folders, segments, whole_lines
+from nenrin.serving.router import Member, key_hash
+from nenrin.serving.segments import (
+    counts_of,
+    decoded_line,
+    folders,
+    read_predictions,
+    segments,
+    whole_lines,
+)
 
 
 class Tally(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +79,26 @@ def find_prediction(folder: Path, prediction_id: str) -> Prediction | None:
             if found is not None and found.id == prediction_id:
                 return found
     return None
+
+
+def sampled(
+    folder: Path, holds: Callable[[Prediction], bool], most: int
+) -> tuple[int, list[Prediction]]:
+    """How many predictions hold, and ``most`` of them, spread evenly and the same each time; 0: all."""
+    count = 0
+
+    def those() -> Iterator[Prediction]:
+        nonlocal count
+        for each in read_predictions(folder):
+            if holds(each):
+                count += 1
+                yield each
+
+    if not most:
+        every = list(those())
+        return count, every
+    found = nsmallest(most, those(), key=lambda each: key_hash(each.id))
+    return count, found
 
 
 def first_and_newest(folder: Path) -> tuple[Prediction | None, Prediction | None]:

@@ -9,6 +9,8 @@ import msgspec
 import numpy as np
 
 from nenrin.core.unit import Unit
+from nenrin.features.entities import Lookup
+from nenrin.features.service import Seen
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.router import Variant
 
@@ -45,6 +47,8 @@ class Features(Protocol):
 
     Attributes:
         waits: whether an answer waits for another process: then no event loop asks for it.
+        passes: the request's columns that are the features as they are, if there are no others; else
+            None.
     """
 
     @property
@@ -52,12 +56,20 @@ class Features(Protocol):
         """See above."""
         ...
 
-    def rows(self, raw: Sequence[dict[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
+    @property
+    def passes(self) -> tuple[str, ...] | None:
+        """See above."""
+        ...
+
+    def seen(
+        self, raw: Sequence[dict[str, Any]], asked: Sequence[int], lookup: Lookup | None = None
+    ) -> Seen:
         """The features of n rows, each as they were known when it is asked (microseconds UTC).
 
         Args:
             raw: the request's columns, plain values; times are aware ``datetime`` in UTC.
             asked: the instants of the questions.
+            lookup: how rows that lack columns are filled in.
 
         Raises:
             RequestError: a row cannot be answered.
@@ -89,10 +101,12 @@ class LiveRoute(msgspec.Struct, frozen=True, kw_only=True):
         deployment: its state.
         stands_at: where the environment's calendar stands, in microseconds, when its data has ended
             (*paused in time*); None when it goes with the machine's.
+        forms: of each version, which form of its models answers: ``compiled``, ``original``, or both words.
     """
 
     deployment: Deployment
     stands_at: int | None = None
+    forms: dict[str, str] = {}
 
 
 class RouteReader(Protocol):

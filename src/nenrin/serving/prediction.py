@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from blake3 import blake3
 
-from nenrin.core.digest import digest
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.masks import Masks
 from nenrin.serving.router import Member, Variant
+from nenrin.training.records import Records
 
 Rows = Sequence[Mapping[str, Any]] | Mapping[str, Any]
 """Rows, or columns of equal length: lists, or arrays with ``tolist``."""
 
-_ID_DIGITS = 20
+_ID_BYTES = 10
+_encode = msgspec.json.Encoder().encode
 
 
 class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,8 +25,11 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         deployment: who was asked, with its rules for the log.
-        variants: those of the route that answered it.
+        variants: those of the route that answered it; at the end the declared constant and the version that
+            the champion replaced, whose places are -2 and -1.
         picked: for each row, the place of who answered among ``variants``.
+        dealt: for each row, the place of the version that it was dealt to.
+        forced: whether the client named the version.
         first: the number of the first row; the others follow.
         ids, keys: of each row; a key is empty where the client sent none.
         asked: instant of each row's question, microseconds UTC.
@@ -39,6 +44,8 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
     deployment: Deployment
     variants: Sequence[Variant]
     picked: Sequence[int]
+    dealt: Sequence[int] = ()
+    forced: bool = False
     first: int
     ids: Sequence[str]
     keys: Sequence[str]
@@ -59,7 +66,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         id: the prediction's id, as the client got it.
         deployment: who was asked.
         version: who answered.
-        variant: index of the version in the route.
+        variant: index of the version in the route; -1: the version that the champion replaced, -2: the
+            declared constant.
         key: text of the row's key, personal parts hashed; empty when the client sent none.
         asked: the instant of the question, microseconds UTC.
         at: calendar instant of the answer, microseconds UTC.
@@ -71,6 +79,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         latency_ms: milliseconds from the read request to its answer; None where it was not measured.
         ages: seconds by feature view: how old what it read was when asked; None: nothing was found.
         masked: the columns and features that are not as they were.
+        forced: the client named the version: such answers are no sample of the route's.
+        instead_of: the version that the row was dealt to, where it failed or was left out.
     """
 
     number: int
@@ -89,6 +99,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     latency_ms: float | None = None
     ages: dict[str, float | None] = {}
     masked: tuple[str, ...] = ()
+    forced: bool = False
+    instead_of: str = ""
 
 
 def prediction_ids(deployment: str, at: int, worker: str, first: int, rows: int) -> list[str]:
@@ -97,7 +109,8 @@ def prediction_ids(deployment: str, at: int, worker: str, first: int, rows: int)
     The number of the first row makes them different from all others of the process ``worker``. A key is
     not part of it: whoever has the log could try keys until the id fits.
     """
-    start = digest([deployment, at, worker, first])[:_ID_DIGITS]
+    asked = f"{deployment}\n{at}\n{worker}\n{first}".encode()
+    start = blake3(asked).hexdigest(length=_ID_BYTES)
     return [f"prediction-{start}{row:04x}" for row in range(rows)]
 
 
@@ -109,16 +122,36 @@ def _dicts(rows: Rows) -> list[dict[str, Any]]:
     return [dict(zip(rows, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
+def _both(answered: AnsweredRequest) -> Iterable[tuple[Any, Any]]:
+    """What each row holds, and what the model saw of it.
+
+    Where the features are a request's numbers as they came, and nothing is masked, they are written once.
+    """
+    rows, features = answered.rows, answered.features
+    if (
+        isinstance(rows, Records)
+        and isinstance(features, Records)
+        and rows.block is not None
+        and rows.block is features.block
+        and not answered.deployment.log.masked
+    ):
+        nulls = _encode(dict.fromkeys(rows.nulls))[:-1] + b"," if rows.nulls else b"{"
+        for values in rows.block.tolist():  # in JSON a NaN is a null
+            seen = _encode(dict(zip(rows.names, values, strict=True)))
+            yield msgspec.Raw(nulls + seen[1:]), msgspec.Raw(seen)
+        return
+    plain = _dicts(rows)
+    yield from zip(plain, plain if features is None else _dicts(features), strict=True)
+
+
 def predictions_of(answered: AnsweredRequest, masks: Masks) -> Iterator[Prediction]:
     """A request's predictions, ready to be written.
 
     Raises:
         OSError: the secret for personal fields cannot be read or made.
     """
-    rows = _dicts(answered.rows)
-    features = rows if answered.features is None else _dicts(answered.features)
     latency = round(answered.latency * 1e3, 3)
-    for place, row in enumerate(rows):
+    for place, (row, features) in enumerate(_both(answered)):
         variant = answered.variants[answered.picked[place]]
         plain = Prediction(
             number=answered.first + place,
@@ -131,13 +164,21 @@ def predictions_of(answered: AnsweredRequest, masks: Masks) -> Iterator[Predicti
             at=answered.at,
             answer=answered.values[place],
             row=row,
-            features=features[place],
+            features=features,
             members=variant.members,
             recalibration=variant.recalibration,
             latency_ms=latency,
+            forced=answered.forced,
+            instead_of=_instead_of(answered, place),
             ages={} if answered.ages is None else dict(answered.ages[place]),
         )
-        yield masked(plain, answered.deployment, masks)
+        yield masked(plain, answered.deployment, masks) if answered.deployment.log.masked else plain
+
+
+def _instead_of(answered: AnsweredRequest, place: int) -> str:
+    if not answered.dealt or answered.dealt[place] == answered.picked[place]:
+        return ""
+    return answered.variants[answered.dealt[place]].version
 
 
 def masked(prediction: Prediction, deployment: Deployment, masks: Masks) -> Prediction:

@@ -18,6 +18,9 @@ from blake3 import blake3
 
 from nenrin.core.errors import RequestError
 
+FORMER, CONSTANT = -1, -2
+"""Places of who answers and is in no route: the version that the champion replaced, the declared answer."""
+
 _SPECIAL = re.compile(r"([\\|])")
 _MASK = 2**64 - 1
 _TOP_BIT = 2**63

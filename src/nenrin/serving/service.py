@@ -12,6 +12,7 @@ import msgspec
 
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.unit import Unit, Units
+from nenrin.features.entities import Lookup
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.masks import LogRules
 from nenrin.serving.ports import Deployments
@@ -62,7 +63,9 @@ class ServingService:
             example=example or {},
             at=unit.at,
         )
-        return self._write(unit, deployment, "deployment.created", model=model, reason=reason)
+        return _write(
+            self._deployments, unit, deployment, "deployment.created", model=model, reason=reason
+        )
 
     def set_route(self, unit: Unit, name: str, route: Route, *, reason: str) -> Deployment:
         """Deal the requests anew among the champion and its challengers.
@@ -70,14 +73,14 @@ class ServingService:
         Raises:
             ConflictError: the route's first variant is not the champion: that is a promotion.
         """
-        deployment = self._get(unit, name)
+        deployment = _known(self._deployments, unit, name)
         if route.champion.version != deployment.champion:
             raise ConflictError(
                 f"{route.champion.version} is not the champion of {name!r}",
                 hint="promote a version to make it the champion",
             )
         changed = msgspec.structs.replace(deployment, route=route)
-        return self._write(unit, changed, "deployment.routed", reason=reason)
+        return _write(self._deployments, unit, changed, "deployment.routed", reason=reason)
 
     def canary(
         self,
@@ -101,13 +104,13 @@ class ServingService:
             features: digest of its feature state.
             request: its request signature, where that is another: clients may send its columns too.
         """
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         changed = msgspec.structs.replace(
             before,
             route=before.route.canary(version, weight, features),
             request=before.request.widened(request) if request else before.request,
         )
-        return self._write(unit, changed, "deployment.routed", reason=reason)
+        return _write(self._deployments, unit, changed, "deployment.routed", reason=reason)
 
     def promote(
         self,
@@ -135,7 +138,7 @@ class ServingService:
             request: its request signature, where that is another.
             example: a raw row of plain JSON values, where the request is another.
         """
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         if version == before.champion and not before.route.challengers:
             return before
         known = {variant.version: variant.features for variant in before.route.variants}
@@ -154,7 +157,9 @@ class ServingService:
             example=example or before.example,
         )
         body = {"replaced": replaced.version, "anchor": changed.anchor}
-        return self._write(unit, changed, "deployment.promoted", reason=reason, **body)
+        return _write(
+            self._deployments, unit, changed, "deployment.promoted", reason=reason, **body
+        )
 
     def rollback(
         self, unit: Unit, name: str, *, reason: str, to: str | None = None, features: str = ""
@@ -172,7 +177,7 @@ class ServingService:
         Raises:
             ConflictError: nothing was served before.
         """
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         known = {before.previous or "": before.previous_features}
         known |= {variant.version: variant.features for variant in before.route.variants}
         to = to or (before.champion if before.route.challengers else before.previous)
@@ -188,27 +193,78 @@ class ServingService:
             previous=before.previous if to == before.champion else None,
             previous_features=before.previous_features if to == before.champion else "",
         )
-        return self._write(unit, changed, "deployment.rolled_back", reason=reason, left=left)
+        return _write(
+            self._deployments, unit, changed, "deployment.rolled_back", reason=reason, left=left
+        )
 
-    def set_features(self, unit: Unit, name: str, states: dict[str, str]) -> Deployment:
-        """Point variants (by version) at newer feature states: new data came."""
-        deployment = self._get(unit, name)
+    def pause(self, unit: Unit, name: str, *, reason: str) -> Deployment:
+        """Keep a rollout at its weight; an empty ``reason`` lets it go on. It ends with the rollout.
+
+        Raises:
+            ConflictError: nothing is rolled out.
+        """
+        before = _known(self._deployments, unit, name)
+        if before.paused == reason or (before.paused and reason):
+            return before
+        if not before.route.challengers:
+            raise ConflictError(
+                f"{name!r} rolls nothing out: {before.champion} answers everything",
+                hint=f"nenrin deployments freeze {name} keeps everything as it is",
+                where=name,
+            )
+        thawed = before.thawed if reason else unit.at  # the next stage begins then, never earlier
+        changed = msgspec.structs.replace(before, paused=reason, thawed=thawed)
+        kind = "deployment.paused" if reason else "deployment.resumed"
+        return _write(self._deployments, unit, changed, kind, reason=reason)
+
+    def declare(
+        self, unit: Unit, name: str, request: RequestSignature, fallback: float | str | None
+    ) -> Deployment:
+        """Follow what the project says, whichever version serves: what rows stick by, the fallback."""
+        before = _known(self._deployments, unit, name)
+        by = tuple(field for field in request.fields if field.name == request.sticky)
+        wider = before.request.widened(msgspec.structs.replace(request, fields=by))
+        wider = msgspec.structs.replace(wider, sticky=request.sticky)
+        changed = msgspec.structs.replace(before, request=wider, fallback=fallback)
+        if changed == before:
+            return before
+        body = {"sticky": request.sticky, "fallback": fallback}
+        return _write(self._deployments, unit, changed, "deployment.declared", **body)
+
+    def set_features(
+        self, unit: Unit, name: str, states: dict[str, str], lookup: Lookup | None = None
+    ) -> Deployment:
+        """Point variants (by version) at newer feature states: new data came.
+
+        With ``lookup``, keys that no row has are answered as it says from now on.
+        """
+        deployment = _known(self._deployments, unit, name)
         variants = tuple(
             msgspec.structs.replace(variant, features=states.get(variant.version, variant.features))
             for variant in deployment.route.variants
         )
+        request = deployment.request
+        if lookup is not None and request.lookup is not None:
+            said = msgspec.structs.replace(request.lookup, missing=lookup.missing)
+            request = msgspec.structs.replace(request, lookup=said)
         route = Route(deployment=name, variants=variants)
-        if route == deployment.route:
+        changed = msgspec.structs.replace(deployment, route=route, request=request)
+        if changed == deployment:
             return deployment
-        changed = msgspec.structs.replace(deployment, route=route)
-        return self._write(unit, changed, "deployment.features_refreshed")
+        return _write(self._deployments, unit, changed, "deployment.features_refreshed")
 
     def set_log(self, unit: Unit, name: str, rules: LogRules) -> None:
         """Log predictions by these rules from now on; nothing happens where that is so, or none is served."""
         before = self._deployments.get(unit, name)
         if before is not None and before.log != rules:
             changed = msgspec.structs.replace(before, log=rules)
-            self._write(unit, changed, "deployment.logged", log=msgspec.to_builtins(rules))
+            _write(
+                self._deployments,
+                unit,
+                changed,
+                "deployment.logged",
+                log=msgspec.to_builtins(rules),
+            )
 
     def share(
         self,
@@ -218,7 +274,7 @@ class ServingService:
         recalibration: tuple[float, float] | None,
     ) -> Deployment:
         """Let mixtures (by version) answer by these shares, and every answer go through a recalibration."""
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         variants = tuple(
             msgspec.structs.replace(
                 variant, members=members.get(variant.version, ()), recalibration=recalibration
@@ -233,27 +289,27 @@ class ServingService:
             "members": {version: msgspec.to_builtins(parts) for version, parts in members.items()},
             "recalibration": list(recalibration) if recalibration else None,
         }
-        return self._write(unit, changed, "deployment.shared", **body)
+        return _write(self._deployments, unit, changed, "deployment.shared", **body)
 
     def freeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Stop every automatic change; one that is frozen already stays as it is."""
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         if before.frozen:
             return before
         changed = msgspec.structs.replace(
             before, frozen=True, frozen_since=unit.at, frozen_why=reason
         )
-        return self._write(unit, changed, "deployment.frozen", reason=reason)
+        return _write(self._deployments, unit, changed, "deployment.frozen", reason=reason)
 
     def unfreeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Allow automatic changes again; one that is not frozen stays as it is."""
-        before = self._get(unit, name)
+        before = _known(self._deployments, unit, name)
         if not before.frozen:
             return before
         changed = msgspec.structs.replace(
             before, frozen=False, frozen_since=0, frozen_why="", thawed=unit.at
         )
-        return self._write(unit, changed, "deployment.unfrozen", reason=reason)
+        return _write(self._deployments, unit, changed, "deployment.unfrozen", reason=reason)
 
     def current(self, unit: Unit, name: str) -> Deployment | None:
         """The deployment as an open unit sees it, None before the first version."""
@@ -289,30 +345,35 @@ class ServingService:
             NotFoundError: there is none of that name; the hint names those that are.
         """
         with self._units.read(environment) as unit:
-            return self._get(unit, name)
+            return _known(self._deployments, unit, name)
 
     def example(self, environment: str, name: str) -> dict[str, Any]:
         """A request that works, in every dialect (see :meth:`RequestSignature.example`)."""
         deployment = self.show(environment, name)
         return deployment.request.example(name, deployment.example)
 
-    def _get(self, unit: Unit, name: str) -> Deployment:
-        deployment = self._deployments.get(unit, name)
-        if deployment is None:
-            names = ", ".join(known.name for known in self._deployments.all(unit))
-            raise NotFoundError(
-                f"there is no deployment {name!r} in {unit.environment!r}",
-                hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
-            )
-        return deployment
 
-    def _write(self, unit: Unit, deployment: Deployment, kind: str, **body: Any) -> Deployment:
-        """Keep the record and tell the ledger who answers from now on."""
-        deployment = msgspec.structs.replace(deployment, at=unit.at)
-        self._deployments.put(unit, deployment)
-        route = [
-            {"version": variant.version, "weight": variant.weight, "features": variant.features}
-            for variant in deployment.route.variants
-        ]
-        unit.record(kind, deployment.name, {"route": route, **body})
-        return deployment
+def _known(deployments: Deployments, unit: Unit, name: str) -> Deployment:
+    deployment = deployments.get(unit, name)
+    if deployment is None:
+        names = ", ".join(known.name for known in deployments.all(unit))
+        raise NotFoundError(
+            f"there is no deployment {name!r} in {unit.environment!r}",
+            hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
+        )
+    return deployment
+
+
+def _write(
+    deployments: Deployments, unit: Unit, deployment: Deployment, kind: str, **body: Any
+) -> Deployment:
+    """Keep the record and tell the ledger who answers from now on."""
+    paused = deployment.paused if deployment.route.challengers else ""
+    deployment = msgspec.structs.replace(deployment, at=unit.at, paused=paused)
+    deployments.put(unit, deployment)
+    route = [
+        {"version": variant.version, "weight": variant.weight, "features": variant.features}
+        for variant in deployment.route.variants
+    ]
+    unit.record(kind, deployment.name, {"route": route, **body})
+    return deployment

@@ -14,6 +14,7 @@ import polars as pl
 
 from nenrin.core.errors import ProjectError
 from nenrin.features import kinds
+from nenrin.features.entities import Lookup
 
 Kind = Literal["number", "integer", "boolean", "string", "datetime", "date"]
 
@@ -38,7 +39,8 @@ _OF_FEATURES: dict[kinds.Kind | None, Kind] = {
 
 
 class RequestField(msgspec.Struct, frozen=True, kw_only=True):
-    """One column of a request. ``required`` is false for keys and times that may be left out."""
+    """One column of a request. ``required`` is false for those that may be left out: keys, times, what is
+    looked up by the key."""
 
     name: str
     kind: Kind
@@ -51,11 +53,13 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         fields: every column that a client may send, keys first.
         key: names of the columns that identify a row; requests stick to a version by them.
+        sticky: the column, or else the header, that requests stick by instead; empty: the key.
         time: the column that says when the row is asked; without it the calendar's now counts.
         shift: microseconds from that column's instant to the instant asked (``at=time - "2h"``).
         zone: IANA time zone of naive times; UTC when it is None.
         output: ``probability`` or ``prediction``.
         datatype: of the output: ``FP64``, or ``BYTES`` for text.
+        lookup: what a request that sends its whole key may leave out; None: nothing is looked up.
     """
 
     fields: tuple[RequestField, ...]
@@ -65,6 +69,14 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     zone: str | None = None
     output: str = "prediction"
     datatype: str = "FP64"
+    sticky: str = ""
+    lookup: Lookup | None = None
+
+    @property
+    def sticky_header(self) -> str:
+        """The header that requests stick by; empty: they stick by a column."""
+        columns = {field.name for field in self.fields}
+        return "" if self.sticky in columns else self.sticky
 
     @classmethod
     def of(
@@ -78,6 +90,8 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         zone: str | None = None,
         output: str = "prediction",
         datatype: str = "FP64",
+        sticky: str = "",
+        lookup: Lookup | None = None,
     ) -> RequestSignature:
         """The signature of a model.
 
@@ -90,14 +104,18 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             zone: the dataset's time zone.
             output: what the answer is called.
             datatype: version 2 datatype of the answer.
+            sticky: the column or header that requests stick by; a column may be left out.
+            lookup: what is looked up by the key.
 
         Raises:
             ProjectError: a column has a type that JSON requests do not carry.
         """
-        names = dict.fromkeys([*key, *([time] if time else []), *needed])
+        by = [sticky] if sticky in known else []
+        names = dict.fromkeys([*key, *([time] if time else []), *by, *needed])
         types = {**known, **needed}
+        required = needed.keys() - set(lookup.columns if lookup else ())
         fields = tuple(
-            RequestField(name=name, kind=kind_of(name, types[name]), required=name in needed)
+            RequestField(name=name, kind=kind_of(name, types[name]), required=name in required)
             for name in names
         )
         return cls(
@@ -108,6 +126,8 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             zone=zone,
             output=output,
             datatype=datatype,
+            sticky=sticky,
+            lookup=lookup,
         )
 
     def widened(self, other: RequestSignature) -> RequestSignature:
@@ -126,8 +146,12 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         Returns:
             ``path`` and ``body`` of a version 2 request, ``records`` for ``POST /invocations``.
         """
+        needed = {*(self.lookup.columns if self.lookup else ())}
+        needed |= {field.name for field in self.fields if field.required}
         fields = [
-            field for field in self.fields if field.required or row.get(field.name) is not None
+            field
+            for field in self.fields
+            if field.name in needed or row.get(field.name) is not None
         ]
         inputs = [
             {

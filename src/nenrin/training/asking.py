@@ -65,6 +65,13 @@ def ask(model: Model, frame: pl.DataFrame) -> AskedRows:
     )
 
 
+def asked_by(model: Model) -> tuple[str | None, int]:
+    """The rows' column that says when a prediction is asked, and how far from it (microseconds)."""
+    if isinstance(model.at, Shifted):
+        return model.at.column.name, model.at.us
+    return (model.at.name if model.at is not None else model.rows.declared.time), 0
+
+
 def row_keys(dataset: Dataset, frame: pl.DataFrame) -> pl.Series:
     """One text a row that identifies it: its key, the parts of several joined by ``|``.
 

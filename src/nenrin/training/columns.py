@@ -27,6 +27,7 @@ import polars as pl
 
 from nenrin.core.errors import ProjectError, RequestError
 from nenrin.core.instants import to_us
+from nenrin.training.records import Records
 
 Index = slice | np.ndarray
 
@@ -138,6 +139,12 @@ class RowEncoder:
         Raises:
             RequestError: a value does not fit its column's kind.
         """
+        if isinstance(rows, Records):
+            columns, nulls = rows.columns, [None] * len(rows)
+            return tuple(
+                _of_values(spec, columns.get(spec.name, nulls), self._places)
+                for spec in self._specs
+            )
         return tuple(
             _of_values(spec, [row.get(spec.name) for row in rows], self._places)
             for spec in self._specs
@@ -191,7 +198,7 @@ def _fitted(spec: ColumnSpec, series: pl.Series) -> FeatureColumn:
         fits = spec.kind == "number" or np.isin(numbers[~np.isnan(numbers)], (0.0, 1.0)).all()
     if not fits:
         raise _unfit(spec, f"{series.dtype}")
-    return _of_numbers(spec, numbers)
+    return of_numbers(spec, numbers)
 
 
 def _whole(numbers: np.ndarray) -> np.ndarray:
@@ -200,8 +207,11 @@ def _whole(numbers: np.ndarray) -> np.ndarray:
         return np.asarray(np.isnan(numbers) | ((numbers % 1 == 0) & (np.abs(numbers) < 2.0**63)))
 
 
-def _of_numbers(spec: ColumnSpec, numbers: np.ndarray) -> FeatureColumn:
-    """The column of ``spec`` whose values are ``numbers``, which fit its kind; NaN is missing."""
+def of_numbers(spec: ColumnSpec, numbers: np.ndarray) -> FeatureColumn:
+    """The column of ``spec`` whose values are ``numbers`` (float64), which fit its kind; NaN is missing.
+
+    A text is its place in the vocabulary: the inverse of :meth:`FeatureColumn.numbers`.
+    """
     missing = np.isnan(numbers)
     if spec.kind == "number":
         return FeatureColumn(spec.name, "number", numbers)
@@ -247,7 +257,7 @@ def _strings(series: pl.Series) -> FeatureColumn:
 
 
 def _of_values(
-    spec: ColumnSpec, values: list[Any], places: Mapping[str, Mapping[str, int]]
+    spec: ColumnSpec, values: Sequence[Any], places: Mapping[str, Mapping[str, int]]
 ) -> FeatureColumn:
     mask, vocabulary = None, spec.vocabulary or ()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from msgspec import to_builtins
 from pydantic import BaseModel, ConfigDict, Field
 
 from nenrin.api.asking import no_body
@@ -38,8 +39,9 @@ def deployments(here: Here) -> Json:
 
 @router.get("/{name}")
 def deployment(here: Here, name: str) -> Json:
-    """One deployment."""
-    return Json(here.platform.serving.show(here.environment, name))
+    """One deployment; with what live requests say of the version that goes out, and every breaker."""
+    kept = here.platform.serving.show(here.environment, name)
+    return Json(to_builtins(kept) | here.platform.loop.guarding.show(here.environment, name))
 
 
 @router.get("/{name}/example")
@@ -58,6 +60,18 @@ def promote(here: Here, name: str, promotion: Promotion) -> Json:
 def rollback(here: Here, name: str) -> Json:
     """Back to the version that served before, at once."""
     return Json(here.platform.loop.rollback(here.environment, name))
+
+
+@router.post("/{name}/pause")
+def pause(here: Here, name: str, said: Reason | None = None) -> Json:
+    """Keep a rollout at its weight: judged, and rolled back where it is not safe, but not raised."""
+    return Json(here.platform.loop.guarding.pause(here.environment, name, _reason(said)))
+
+
+@router.post("/{name}/resume", dependencies=[no_body])
+def resume(here: Here, name: str) -> Json:
+    """Let a rollout go on."""
+    return Json(here.platform.loop.guarding.pause(here.environment, name, ""))
 
 
 @router.post("/freeze")

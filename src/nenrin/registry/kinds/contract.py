@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from nenrin.core.store import ContentStore
+from nenrin.registry.kinds.compiled import CompiledForms
 
 Answers = np.ndarray | list[Any]
 """One answer a row: float64[n] (probabilities, numbers), or n plain values."""
@@ -30,11 +31,13 @@ class OpenContext(msgspec.Struct, frozen=True, kw_only=True):
         store: where its content, and contents that it names, are kept.
         project: the attributes of the project module that made it; empty where none did.
         shares: what part of the answer each slot of a mixture has; empty: all alike.
+        compiled: compiled forms of models; the data plane alone has them.
     """
 
     store: ContentStore
     project: Mapping[str, Any] = {}
     shares: tuple[tuple[str, float], ...] = ()
+    compiled: CompiledForms | None = None
 
     def callable(self, name: str) -> Callable[..., Any] | None:
         """The project's function ``name``, or None."""

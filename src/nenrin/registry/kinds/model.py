@@ -35,13 +35,16 @@ class ModelKind:
         return plain
 
     def open(self, content: bytes, context: OpenContext) -> Answerer:
-        """The model, ready to predict. The content comes from the store that wrote it: trusted.
+        """The model, ready to predict: its compiled form where the context has one.
+
+        The content comes from the store that wrote it: trusted.
 
         Raises:
             IntegrityError: the bytes are no model.
             MissingExtraError: the model's library is not installed.
         """
-        return ModelAnswerer(Artefact.loads(content, trusted=True))
+        compiled = context.compiled.answerer(content) if context.compiled else None
+        return compiled or ModelAnswerer(Artefact.loads(content, trusted=True))
 
 
 class ModelAnswerer:

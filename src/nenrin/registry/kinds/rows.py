@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import polars as pl
 
 from nenrin.registry.kinds.contract import Answerer, Answers
+from nenrin.training.records import Records
 
 
 @runtime_checkable
@@ -38,9 +39,8 @@ class RowAnswerer:
         """One answer a row; a column that a row lacks is a null."""
         if isinstance(self._answerer, AnswersRows):
             return self._answerer.answer_rows(rows)
-        names = dict.fromkeys(name for row in rows for name in row)
-        columns = {name: [row.get(name) for row in rows] for name in names}
-        return self._answerer.answer(pl.DataFrame(columns, strict=False))
+        records = rows if isinstance(rows, Records) else Records.of_dicts(rows)
+        return self._answerer.answer(pl.DataFrame(dict(records.columns), strict=False))
 
 
 def waits(answerer: object) -> bool:

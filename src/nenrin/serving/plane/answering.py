@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
+from starlette.responses import Response
 
 from nenrin.core.errors import NenrinError
 from nenrin.serving.livelog import LiveLog
-from nenrin.serving.plane.batching import Answer, Question, Runtime
-from nenrin.serving.plane.rows import Row
+from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question
 from nenrin.serving.plane.table import Served
 from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.serving.router import key_text
+from nenrin.training.records import LEFT_OUT, Records
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -34,123 +35,183 @@ class Answers(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, frozen=True):
     """A request, read: its rows, and how its protocol writes the answers."""
 
-    rows: list[Row]
-    write: Callable[[Answers], dict[str, Any]]
+    rows: Records
+    write: Callable[[Answers], dict[str, Any] | Response]
 
 
-async def answer(
-    served: Served, rows: Sequence[Row], log: LiveLog, *, version: str | None = None
-) -> Answers:
-    """Answer a request's rows, and have the answers logged.
+VERSION = b"x-nenrin-version"
+"""The header by which a client names the version that is to answer."""
 
-    A challenger that fails leaves its rows to the champion.
+Done = Callable[[Answers | NenrinError], None]
+
+
+def ask(
+    served: Served,
+    rows: Records,
+    log: LiveLog,
+    done: Done,
+    *,
+    version: str | None = None,
+    within: float = WAIT_SECONDS,
+    sticky: str | None = None,
+) -> None:
+    """Have a request's rows answered, and the answers logged.
+
+    A version that fails leaves its rows to others (:mod:`nenrin.serving.plane.asking`).
 
     Args:
         served: the deployment.
         rows: what its reader made of the request.
         log: where predictions are kept.
+        done: told the answers, or why there are none, once and later.
         version: have this version answer, instead of the one that a key is dealt to.
+        within: seconds that it may take.
+        sticky: what all rows stick by; None: each by its own.
 
     Raises:
         NotFoundError: ``version`` is not one of those that are served.
-        StepError: the champion, or the version that was named, failed on the rows.
-        UnavailableError: the deployment's log is durable, and the disk refuses.
+        UnavailableError: too many rows are waiting.
     """
     started = log.timer.wall()
-    question = served.questions(rows)
-    keys = [_key(served, row) for row in rows]
-    if version is None:
-        picked = _picked(served, keys, rows)
-        found = await _ask(served.runtimes, question, picked)
+    now = served.now
+    question = served.questions(rows, now)
+    keys = _keys(served, rows)
+    if version is not None:
+        dealt = [served.index(version)] * len(rows)
+        texts: list[str] = []
     else:
-        index = served.index(version)
-        picked = [index] * len(rows)
-        found = await served.runtimes[index].answer(question)
-    request = _request(served, question, keys, picked, found, log, started)
-    kept = log.append(request)
-    if kept is not None:
-        await kept
-    versions = [request.variants[place].version for place in picked]
-    return Answers(found.values, versions, list(request.ids))
+        texts = [sticky] * len(rows) if sticky else _texts(served, keys, rows)
+        dealt = [served.router.pick(text) for text in texts]
+    who = _Who(dealt, list(dealt), forced=version is not None)
+
+    def answered(found: Answer | NenrinError) -> None:
+        if isinstance(found, NenrinError):
+            done(found)
+        else:
+            _keep(_request(served, question, keys, who, found, log, now, started), log, done)
+
+    if version is not None:
+        served.runtimes[dealt[0]].ask(question, answered, within)
+    else:
+        served.asking.ask(question, texts, who.picked, answered, within)
 
 
-def _key(served: Served, row: Row) -> str:
-    parts = [row[name] for name in served.deployment.request.key]
-    return "" if not parts or None in parts else key_text(parts)
+async def answer(
+    served: Served,
+    rows: Records,
+    log: LiveLog,
+    *,
+    version: str | None = None,
+    within: float = WAIT_SECONDS,
+    sticky: str | None = None,
+) -> Answers:
+    """The same, awaited.
+
+    Raises:
+        NotFoundError: ``version`` is not one of those that are served.
+        UnavailableError: too many rows are waiting, or it took too long.
+        StepError: the champion, or the version that was named, failed on the rows.
+    """
+    future: asyncio.Future[Answers] = asyncio.get_running_loop().create_future()
+
+    def done(found: Answers | NenrinError) -> None:
+        if future.done():
+            return
+        if isinstance(found, NenrinError):
+            future.set_exception(found)
+        else:
+            future.set_result(found)
+
+    ask(served, rows, log, done, version=version, within=within, sticky=sticky)
+    return await future
 
 
-def _picked(served: Served, keys: list[str], rows: Sequence[Row]) -> list[int]:
-    """The runtime of every row; a row without a key sticks to a version by its content."""
-    if len(served.runtimes) == 1:
-        return [0] * len(rows)
-    return [
-        served.router.pick(key or msgspec.json.encode(row).decode())
-        for key, row in zip(keys, rows, strict=True)
-    ]
+def _keys(served: Served, rows: Records) -> list[str]:
+    """The text of every row's key; empty where a part of it was not sent."""
+    names = served.deployment.request.key
+    if not names or names[0] in rows.nulls:
+        return [""] * len(rows)
+    parts = zip(*(rows.columns[name] for name in names), strict=True)
+    return ["" if None in part else key_text(part) for part in parts]
 
 
-async def _ask(runtimes: Sequence[Runtime], question: Question, picked: list[int]) -> Answer:
-    """Ask every row's runtime; ``picked`` is corrected where the champion had to step in."""
-    if picked.count(picked[0]) == len(picked):
-        return await _ask_one(runtimes, question, picked, range(len(picked)))
-    values: list[Any] = [None] * len(picked)
-    features: list[Row] = [{}] * len(picked)
-    places = [
-        [place for place, index in enumerate(picked) if index == group]
-        for group in sorted(set(picked))
-    ]
-    parts = await asyncio.gather(
-        *(_ask_one(runtimes, _part(question, group), picked, group) for group in places)
-    )
-    for group, part in zip(places, parts, strict=True):
-        for place, value, seen in zip(group, part.values, part.features, strict=True):
-            values[place], features[place] = value, seen
-    return Answer(features, values)
+def _texts(served: Served, keys: list[str], rows: Records) -> list[str]:
+    """What each row sticks to its version by: the declared column, its key, else its content."""
+    if not served.asking.by_key:
+        return keys
+    by = served.deployment.request.sticky
+    if by and not served.deployment.request.sticky_header and by not in rows.nulls:
+        known = rows.columns[by]
+        keys = [
+            key if value is None or value is LEFT_OUT else key_text([value])
+            for key, value in zip(keys, known, strict=True)
+        ]
+    if "" not in keys:
+        return keys
+    return [key or msgspec.json.encode(row).decode() for key, row in zip(keys, rows, strict=True)]
 
 
-async def _ask_one(
-    runtimes: Sequence[Runtime], question: Question, picked: list[int], places: Sequence[int]
-) -> Answer:
-    index = picked[places[0]]
+def sticky_of(served: Served, headers: Mapping[str, str]) -> str | None:
+    """What a request's rows stick by, where a header says so (lower-case names)."""
+    header = served.deployment.request.sticky_header
+    return headers.get(header.lower()) if header else None
+
+
+class _Who(msgspec.Struct, frozen=True):
+    """Who each row was dealt to, who answered it, and whether the client chose."""
+
+    dealt: list[int]
+    picked: list[int]
+    forced: bool
+
+
+def _keep(request: AnsweredRequest, log: LiveLog, done: Done) -> None:
+    """Have a request logged, and tell its answers: of a durable log, once they are on the disk."""
+    versions = [request.variants[place].version for place in request.picked]
+    answers = Answers(list(request.values), versions, list(request.ids))
     try:
-        return await runtimes[index].answer(question)
-    except NenrinError:
-        if index == 0:
-            raise
-    for place in places:
-        picked[place] = 0
-    return await runtimes[0].answer(question)
+        kept = log.append(request)
+    except NenrinError as error:
+        done(error)
+        return
+    if kept is None:
+        done(answers)
+        return
 
+    def told(kept: asyncio.Future[None]) -> None:
+        error = kept.exception()
+        done(error if isinstance(error, NenrinError) else answers)
 
-def _part(question: Question, places: Sequence[int]) -> Question:
-    return Question(
-        [question.rows[place] for place in places], [question.asked[place] for place in places]
-    )
+    kept.add_done_callback(told)
 
 
 def _request(
     served: Served,
     question: Question,
     keys: list[str],
-    picked: list[int],
+    who: _Who,
     found: Answer,
     log: LiveLog,
+    now: int,
     started: float,
 ) -> AnsweredRequest:
     """What the log keeps of an answered request."""
-    name, now, rows = served.deployment.name, served.now, len(keys)
+    name, rows = served.deployment.name, len(keys)
     first = log.issue(rows)
     return AnsweredRequest(
         deployment=served.deployment,
-        variants=[runtime.variant for runtime in served.runtimes],
-        picked=picked,
+        variants=served.asking.variants,
+        picked=who.picked,
+        dealt=who.dealt,
+        forced=who.forced,
         first=first,
         ids=prediction_ids(name, now, log.worker, first, rows),
         keys=keys,
-        asked=question.asked,
+        asked=found.asked,
         at=now,
         values=found.values,
         rows=question.rows,
         features=found.features,
+        ages=found.ages,
         latency=log.timer.wall() - started,
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from http import HTTPStatus
 from importlib.metadata import version as installed
+from types import MappingProxyType
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -18,18 +19,30 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nenrin.core.errors import NenrinError, UnavailableError
 from nenrin.core.timer import Timer
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import invocations, openinference
-from nenrin.serving.plane.answering import Asked, answer
+from nenrin.serving.plane.answering import VERSION, Asked, answer, sticky_of
+from nenrin.serving.plane.batching import WAIT_SECONDS
+from nenrin.serving.plane.bodies import inflated, too_large
+from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
+from nenrin.serving.plane.doors import DOORS, Doors
+from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.errors import ErrorsAsJson, Json, body
 from nenrin.serving.plane.guard import Guard
+from nenrin.serving.plane.hot import BODY_BYTES, INFER, MODEL, PINNED, HotRequests
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.repository import ModelRepository
+from nenrin.serving.plane.statistics import count_answered, count_failed
+from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable, Served
 
 POLL_SECONDS = 0.5
 LOADING_SECONDS = 10.0
-BODY_BYTES = 64 * 2**20
+VERSION_HEADER = VERSION.decode()
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+SAGEMAKER_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
 
 _logger = logging.getLogger(__name__)
 
@@ -42,26 +55,56 @@ class Plane:
         log: where predictions are kept; closed with the app.
         control: passes on everything that is not answered here.
         timer: measures latency.
+        board: where the sums of several planes meet; None: there are no others.
+        within: seconds that a request may take, unless it says itself.
+
+    Attributes:
+        repository: what is served, and counts.
+        beside: entered while the app runs: another protocol's server.
+        rescoring: compares compiled models with their originals.
     """
 
     def __init__(
-        self, table: RouteTable, log: LiveLog, control: ControlProxy, timer: Timer
+        self,
+        table: RouteTable,
+        log: LiveLog,
+        control: ControlProxy,
+        timer: Timer,
+        board: Board | None = None,
+        within: float = WAIT_SECONDS,
+        rescoring: Rescoring | None = None,
     ) -> None:
         self._table = table
         self._log = log
         self._control = control
         self._timer = timer
-        self._metrics = PlaneMetrics(table, log)
+        self._board = board
+        self._metrics = PlaneMetrics(table, log, board, rescoring)
+        self._within = within
         self._loaded = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self.beside: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
+        self.repository = ModelRepository(table, self._look)
 
-    def app(self, token: str | None = None) -> ASGIApp:
+    def hot(self, drain: Drain, token: str | None = None, doors: Doors = DOORS) -> HotRequests:
+        """What answers predictions that need no app."""
+        return HotRequests(
+            self._table,
+            self._log,
+            self._metrics,
+            Guard(token, doors),
+            drain,
+            self._timer,
+            self._within,
+            doors,
+        )
+
+    def app(self, token: str | None = None, doors: Doors = DOORS) -> ASGIApp:
         """The app. With a ``token``, every request but those for health must carry it."""
-        model = "/v2/models/{name}"
-        pinned = model + "/versions/{version}"
+        model, pinned = MODEL, PINNED
         routes = [
-            Route("/v2/models/{name}/infer", self._infer, methods=["POST"]),
-            Route(f"{pinned}/infer", self._infer, methods=["POST"]),
-            Route("/invocations", self._invocations, methods=["POST"]),
+            *self.repository.routes(),
+            *(Route(path, self._infer, methods=["POST"]) for path in INFER),
             Route("/v2/health/live", self._live),
             Route("/v2/health/ready", self._ready),
             Route(f"{model}/ready", self._model_ready),
@@ -69,33 +112,43 @@ class Plane:
             Route(model, self._model),
             Route(pinned, self._model),
             Route("/v2", self._server),
-            Route("/ping", self._ping),
-            Route("/version", self._version),
+            *(Route(path, self._ping) for path in sorted(doors.health)),
+            *(Route(path, self._invocations, methods=["POST"]) for path in sorted(doors.predict)),
+            Route("/version", _version),
             Route("/metrics", self._metrics_text),
         ]
         router = Router(
             routes, redirect_slashes=False, default=self._elsewhere, lifespan=self._lifespan
         )
-        return ErrorsAsJson(Guard(router, token))
+        return ErrorsAsJson(Guard(token, doors).before(router))
 
     @asynccontextmanager
     async def _lifespan(self, _app: Any) -> AsyncIterator[None]:
         following = asyncio.create_task(self._follow())
         try:
-            yield
+            async with self.beside():
+                yield
         finally:
             following.cancel()
+            if self._board is not None:
+                self._board.tell(self._metrics.told())
             await self._control.close()
             self._log.close()
 
     async def _follow(self) -> None:
         while True:
             try:
-                await asyncio.to_thread(self._table.refresh)
+                await self._look()
             except Exception:
                 _logger.exception("the routes cannot be followed")
             self._loaded.set()
+            if self._board is not None:
+                await asyncio.to_thread(self._board.tell, self._metrics.told())
             await asyncio.sleep(POLL_SECONDS)
+
+    async def _look(self) -> None:
+        async with self._looking:
+            await asyncio.to_thread(self._table.refresh)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith("/v2/"):
@@ -108,30 +161,74 @@ class Plane:
 
     async def _invocations(self, request: Request) -> Response:
         name = request.query_params.get("deployment")
-        return await self._answer(request, "invocations", name, invocations.read)
+        response = await self._answer(request, "invocations", name, invocations.read)
+        attributes = request.headers.get(SAGEMAKER_ATTRIBUTES)
+        if attributes is not None:
+            response.headers[SAGEMAKER_ATTRIBUTES] = attributes
+        return response
 
     async def _answer(
         self,
         request: Request,
         protocol: str,
         name: str | None,
-        read: Callable[[bytes, Served], Asked],
+        read: Callable[[bytes, Served, Mapping[str, str]], Asked],
     ) -> Response:
-        content = await _body(request)
+        content = inflated(await _body(request), request.headers, BODY_BYTES)
+        version = request.path_params.get("version") or request.headers.get(VERSION_HEADER)
+        written = await self.ask(
+            protocol,
+            name,
+            version,
+            lambda served: read(content, served, request.headers),
+            request.headers.get(TIMEOUT.decode()),
+            request.headers,
+        )
+        return written if isinstance(written, Response) else Json(written)
+
+    async def ask(
+        self,
+        protocol: str,
+        name: str | None,
+        version: str | None,
+        read: Callable[[Served], Asked],
+        timeout: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+    ) -> Any:
+        """Answer a request of any protocol, log it and count it.
+
+        Args:
+            protocol: its name, for the counts.
+            name: the deployment; None: the one that there is.
+            version: the version that is to answer; None: whom the key is dealt to.
+            read: reads the request, for the deployment.
+            timeout: what it says of how long it may take.
+            headers: by lower-case names: rows may stick by one.
+
+        Raises:
+            NenrinError: what is wrong with it.
+        """
         await self._loading()
         started = self._timer.wall()
-        known = ""
+        served = None
         try:
             served = self._table.only(name)
-            known = served.deployment.name
-            asked = read(content, served)
-            version = request.path_params.get("version")
-            answers = await answer(served, asked.rows, self._log, version=version)
-        except NenrinError as error:
-            self._metrics.failed(known, protocol, error.status)
+            asked = read(served)
+            within = self._within if timeout is None else seconds_of(timeout.encode("latin-1"))
+            sticky = sticky_of(served, headers)
+            answers = await answer(
+                served, asked.rows, self._log, version=version, within=within, sticky=sticky
+            )
+        except (NenrinError, HTTPException) as error:
+            status = error.status if isinstance(error, NenrinError) else error.status_code
+            self._metrics.failed(served.deployment.name if served else "", protocol, status)
+            if served is not None:
+                count_failed(served, version, self._timer.wall() - started)
             raise
-        self._metrics.answered(known, protocol, self._timer.wall() - started, answers)
-        return Json(asked.write(answers))
+        seconds = self._timer.wall() - started
+        self._metrics.answered(served.deployment.name, protocol, seconds, answers)
+        count_answered(served, answers.versions, seconds)
+        return asked.write(answers)
 
     async def _loading(self) -> None:
         """Wait while the plane starts: what came while no plane listened is answered, not refused."""
@@ -171,11 +268,12 @@ class Plane:
         status = HTTPStatus.OK if self._table.ready else HTTPStatus.SERVICE_UNAVAILABLE
         return PlainTextResponse("\n", status_code=status)
 
-    async def _version(self, _request: Request) -> Response:
-        return PlainTextResponse(installed("nenrin"))
-
     async def _metrics_text(self, _request: Request) -> Response:
         return Response(self._metrics.text(), media_type=self._metrics.content_type)
+
+
+async def _version(_request: Request) -> Response:
+    return PlainTextResponse(installed("nenrin"))
 
 
 async def _body(request: Request) -> bytes:
@@ -184,8 +282,6 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         size += len(chunk)
         if size > BODY_BYTES:
-            raise HTTPException(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than {BODY_BYTES} bytes"
-            )
+            raise too_large(BODY_BYTES)
         chunks.append(chunk)
     return b"".join(chunks)

@@ -1,14 +1,16 @@
-"""Answering with one loaded version: inline when it is quick, else in its own thread, in batches.
+"""Answering with one loaded version: on the loop when it is quick, else in its own thread, in batches.
 
-No timer fills a batch: while the thread works on one, the next forms. A request that fails does not
-fail its neighbours, and a client that goes away leaves them alone.
+No timer fills a batch. What arrives in one turn of the event loop and is quick together is one batch;
+while the thread works on one, the next forms. A request that fails does not fail its neighbours, and a
+client that goes away leaves them alone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -17,28 +19,83 @@ import numpy as np
 
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
+from nenrin.features.entities import Lookup
+from nenrin.serving.plane.costs import Costs
+from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
+from nenrin.training.records import Records
 
 INLINE_SECONDS = 0.001
-BATCH_ROWS = 1_000
+BATCH_SECONDS = 0.05
 QUEUE_ROWS = 20_000
+WARM_ROWS = 64
+WAIT_SECONDS = 30.0
 
-_SMOOTHING = 0.2
+_logger = logging.getLogger(__name__)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Rows of one request: raw values, and the instant (us) that each is asked at."""
+    """Rows of one request: raw values, the instants (us) asked at, how what lacks is looked up."""
 
     rows: Sequence[dict[str, Any]]
     asked: Sequence[int]
+    lookup: Lookup | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the model saw of each row, and what it said."""
+    """What the model saw of each row, and what it said.
 
-    features: list[dict[str, Any]]
+    Attributes:
+        features: what it saw; None: the rows themselves.
+        values: what it said.
+        ages: how old what was read was (:class:`nenrin.features.service.Seen`); None: nothing was read.
+        asked: the instants asked (us): of a row that was looked up, its own.
+    """
+
+    features: Sequence[dict[str, Any]] | None
     values: list[Any]
+    ages: Sequence[dict[str, float | None]] | None
+    asked: Sequence[int]
+
+
+Done = Callable[[Answer | NenrinError], None]
+_Seen = tuple[
+    Sequence[dict[str, Any]] | None, Sequence[dict[str, float | None]] | None, Sequence[int]
+]
+
+
+class Waiting:
+    """A question that has been asked, and who is told the answer; once it is over, nobody is."""
+
+    __slots__ = ("_done", "_timeout", "over", "question", "since")
+
+    def __init__(self, question: Question, done: Done) -> None:
+        self.question = question
+        self.since = 0.0
+        self.over = False
+        self._done = done
+        self._timeout: asyncio.TimerHandle | None = None
+
+    def expire(self, seconds: float) -> None:
+        """Have it fail when it is not answered in time."""
+        loop = asyncio.get_running_loop()
+        self._timeout = loop.call_later(seconds, self.tell, _late(seconds))
+
+    def tell(self, answer: Answer | NenrinError) -> None:
+        """Tell the answer, unless it is over; what goes wrong there is no other question's matter."""
+        if not self.over:
+            self.leave()
+            try:
+                self._done(answer)
+            except Exception:
+                _logger.exception("an answer could not be given")
+
+    def leave(self) -> None:
+        """Nobody waits any more."""
+        self.over = True
+        if self._timeout is not None:
+            self._timeout.cancel()
 
 
 class Runtime:
@@ -59,12 +116,15 @@ class Runtime:
         self._answerer = answerer
         self._features = features
         self._waits = bool(getattr(answerer, "waits", False) or (features and features.waits))
+        self._passes = None if features is None else features.passes
         self._timer = timer
+        self.spent = Spent()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
-        self._queue: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
+        self._turn: list[Waiting] = []
+        self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._busy = False
-        self._call_seconds = self._row_seconds = 2 * INLINE_SECONDS  # unknown yet: not inline
+        self._costs = Costs(INLINE_SECONDS, INLINE_SECONDS)  # unknown yet: not on the loop
 
     def compute(self, question: Question) -> Answer:
         """Answer here and now, in the calling thread.
@@ -73,14 +133,11 @@ class Runtime:
             StepError: the model or a feature raised, or the answer has another shape.
         """
         started = self._timer.wall()
-        features = self._features
+        rows = question.rows
         try:
-            seen = (
-                [dict(row) for row in question.rows]
-                if features is None
-                else features.rows(question.rows, question.asked)
-            )
-            values = _checked(self._answerer.answer_rows(seen), len(seen))
+            features, ages, asked = self._seen(question)
+            answers = self._answerer.answer_rows(rows if features is None else features)
+            values = _checked(answers, len(rows))
         except NenrinError:
             raise
         except Exception as error:
@@ -89,85 +146,161 @@ class Runtime:
                 hint="compare the request with the deployment's example",
                 where=self.version,
             ) from error
-        self._learn(self._timer.wall() - started, len(seen))
-        return Answer(seen, values)
+        seconds = self._timer.wall() - started
+        self._costs.learn(seconds, len(rows))
+        self.spent.compute.add(seconds)
+        return Answer(features, values, ages, asked)
+
+    def _seen(self, question: Question) -> _Seen:
+        """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
+        rows = question.rows
+        if self._features is None:
+            return None, None, question.asked
+        passed = self._passed(rows)
+        if passed is not None:
+            return passed, None, question.asked
+        seen = self._features.seen(list(rows), question.asked, question.lookup)
+        return seen.features, seen.ages, seen.asked
+
+    def _passed(self, rows: Sequence[dict[str, Any]]) -> Records | None:
+        """The columns that are handed through, where features are no more than that."""
+        if self._passes is None or type(rows) is not Records or rows.gaps:
+            return None
+        return rows.pick(self._passes)
 
     def warm(self, question: Question) -> None:
-        """Answer an example row thrice: it shows that the version works, and what it costs.
+        """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
 
         Raises:
             StepError: as :meth:`compute`.
         """
-        seconds = []
-        for _ in range(3):
-            started = self._timer.wall()
-            self.compute(question)
-            seconds.append(self._timer.wall() - started)
-        self._call_seconds = self._row_seconds = min(seconds)
+        one = min(self._seconds(question) for _ in range(3))
+        costs = Costs(0.0, one)
+        costs.learn(one, 1)
+        if one <= INLINE_SECONDS:  # else it may be dear, too
+            many = _joined([question] * WARM_ROWS)
+            costs.learn(min(self._seconds(many) for _ in range(2)), len(many.rows))
+        self._costs = costs
+        self.spent = Spent()
 
-    async def answer(self, question: Question) -> Answer:
-        """Answer without holding up the event loop for more than about a millisecond.
+    def ask(self, question: Question, done: Done, within: float = WAIT_SECONDS) -> Waiting:
+        """Have a question answered without holding up the event loop for more than a millisecond.
+
+        Args:
+            question: of one request.
+            done: told the answer, or why there is none, once and later.
+            within: seconds that it may take; then it fails as unavailable.
 
         Raises:
             UnavailableError: too many rows are waiting.
-            StepError: as :meth:`compute`.
         """
+        waiting = Waiting(question, done)
         rows = len(question.rows)
-        seconds = max(self._call_seconds, rows * self._row_seconds)
-        if not (self._busy or self._waits) and seconds <= INLINE_SECONDS:
-            return self.compute(question)
+        if not (self._busy or self._waits) and self._costs.seconds(rows) <= INLINE_SECONDS:
+            self._turn.append(waiting)
+            if len(self._turn) == 1:
+                asyncio.get_running_loop().call_soon(self._take_turn)
+            return waiting
         if self._queued_rows and self._queued_rows + rows > QUEUE_ROWS:
             raise UnavailableError(
                 f"{self._queued_rows} rows are waiting for version {self.version}",
                 hint="try again, or send fewer requests at a time",
             )
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._queue.append((question, future))
-        self._queued_rows += rows
+        waiting.expire(within)
+        self._enqueue(waiting)
         if not self._busy:
             self._start()
-        return await future
+        return waiting
+
+    async def answer(self, question: Question, within: float = WAIT_SECONDS) -> Answer:
+        """The same, awaited.
+
+        Raises:
+            UnavailableError: too many rows are waiting, or it took too long.
+            StepError: as :meth:`compute`.
+        """
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+        def done(answer: Answer | NenrinError) -> None:
+            if isinstance(answer, NenrinError):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+
+        waiting = self.ask(question, done, within)
+        try:
+            return await future
+        finally:
+            waiting.leave()
+
+    def _take_turn(self) -> None:
+        """Answer what came in this turn of the loop, as much as is quick; the rest in the next."""
+        turn, self._turn = self._turn, []
+        if self._busy:  # something slow came in the same turn: the model is asked by one at a time
+            for waiting in turn:
+                self._enqueue(waiting)
+            return
+        batch, rest = _cut(turn, self._costs.rows_in(INLINE_SECONDS))
+        if rest:
+            self._turn = rest
+            asyncio.get_running_loop().call_soon(self._take_turn)
+        answers = self._compute_batch([waiting.question for waiting in batch])
+        for waiting, answer in zip(batch, answers, strict=True):
+            waiting.tell(answer)
+
+    def _enqueue(self, waiting: Waiting) -> None:
+        waiting.since = self._timer.wall()
+        self._queue.append(waiting)
+        self._queued_rows += len(waiting.question.rows)
 
     def _start(self) -> None:
         """Hand what waits to the thread, up to a batch of rows."""
-        batch: list[tuple[Question, asyncio.Future[Answer]]] = []
-        rows = 0
-        while self._queue and (not batch or rows + len(self._queue[0][0].rows) <= BATCH_ROWS):
+        batch: list[Waiting] = []
+        rows, most = 0, self._costs.rows_in(BATCH_SECONDS)
+        while self._queue and (not batch or rows + len(self._queue[0].question.rows) <= most):
             waiting = self._queue.popleft()
-            self._queued_rows -= len(waiting[0].rows)
-            if not waiting[1].done():
+            self._queued_rows -= len(waiting.question.rows)
+            if not waiting.over:
+                self.spent.queue.add(self._timer.wall() - waiting.since)
                 batch.append(waiting)
-                rows += len(waiting[0].rows)
+                rows += len(waiting.question.rows)
         self._busy = bool(batch)
         if batch:
             loop = asyncio.get_running_loop()
-            work = self._thread.submit(self._compute_batch, [question for question, _ in batch])
-            futures = [future for _, future in batch]
+            work = self._thread.submit(self._compute_batch, [each.question for each in batch])
             work.add_done_callback(
-                lambda done: loop.call_soon_threadsafe(self._finish, futures, done)
+                lambda done: loop.call_soon_threadsafe(self._finish, batch, done)
             )
 
-    def _finish(
-        self, futures: list[asyncio.Future[Answer]], work: Future[list[Answer | NenrinError]]
-    ) -> None:
-        for future, result in zip(futures, work.result(), strict=True):
-            if future.done():
-                continue
-            if isinstance(result, NenrinError):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
-        self._start()
+    def _finish(self, batch: list[Waiting], work: Future[list[Answer | NenrinError]]) -> None:
+        self._start()  # the thread goes on while the answers are written
+        for waiting, result in zip(batch, work.result(), strict=True):
+            waiting.tell(result)
 
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
             try:
-                return list(_split(self.compute(_joined(questions)), questions))
+                return self._split(self.compute(_joined(questions)), questions)
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
         return [self._compute_safely(question) for question in questions]
+
+    def _split(self, answer: Answer, questions: list[Question]) -> list[Answer | NenrinError]:
+        parts: list[Answer | NenrinError] = []
+        start = 0
+        for question in questions:
+            end = start + len(question.rows)
+            part = slice(start, end)
+            # of columns that are passed through each question has its own: the log sees that they are
+            seen: Sequence[dict[str, Any]] | None = self._passed(question.rows)
+            if seen is None and answer.features is not None:
+                seen = answer.features[part]
+            ages = None if answer.ages is None else answer.ages[part]
+            parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
+            start = end
+        return parts
 
     def _compute_safely(self, question: Question) -> Answer | NenrinError:
         try:
@@ -175,10 +308,17 @@ class Runtime:
         except NenrinError as error:
             return error
 
-    def _learn(self, seconds: float, rows: int) -> None:
-        self._row_seconds += _SMOOTHING * (seconds / rows - self._row_seconds)
-        if rows == 1:
-            self._call_seconds += _SMOOTHING * (seconds - self._call_seconds)
+    def _seconds(self, question: Question) -> float:
+        started = self._timer.wall()
+        self.compute(question)
+        return self._timer.wall() - started
+
+
+def _late(seconds: float) -> UnavailableError:
+    return UnavailableError(
+        f"there was no answer within {seconds * 1e3:.0f} ms",
+        hint="try again, or allow more with the header X-Request-Timeout-Ms",
+    )
 
 
 def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
@@ -193,17 +333,26 @@ def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
     return answer
 
 
-def _joined(questions: list[Question]) -> Question:
-    return Question(
-        [row for question in questions for row in question.rows],
-        [asked for question in questions for asked in question.asked],
+def _cut(turn: list[Waiting], most: int) -> tuple[list[Waiting], list[Waiting]]:
+    """Who is there still: first a batch of at most that many rows, but one question, then the rest."""
+    here = [waiting for waiting in turn if not waiting.over]
+    rows = 0
+    for place, waiting in enumerate(here):
+        rows += len(waiting.question.rows)
+        if rows > most and place:
+            return here[:place], here[place:]
+    return here, []
+
+
+def _joined(questions: Sequence[Question]) -> Question:
+    if len(questions) == 1:
+        return questions[0]
+    parts = [question.rows for question in questions]
+    records = [part for part in parts if isinstance(part, Records)]
+    rows: Sequence[dict[str, Any]] = (
+        Records.joined(records)
+        if len(records) == len(parts)
+        else [row for part in parts for row in part]
     )
-
-
-def _split(answer: Answer, questions: list[Question]) -> list[Answer]:
-    parts, start = [], 0
-    for question in questions:
-        end = start + len(question.rows)
-        parts.append(Answer(answer.features[start:end], answer.values[start:end]))
-        start = end
-    return parts
+    asked = [at for question in questions for at in question.asked]
+    return Question(rows, asked, questions[-1].lookup)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TypeVar
 
 import msgspec
@@ -12,14 +13,23 @@ T = TypeVar("T")
 
 
 def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: str) -> T:
-    """The value of a body.
+    """The value of a body; ``NaN``, ``Infinity`` and ``-Infinity`` are numbers, as clients write them.
 
     Raises:
         RequestError: ``problem``, with what is wrong with the body.
     """
     try:
-        return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        try:
+            return decoder.decode(body)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            if b"NaN" not in body and b"Infinity" not in body:
+                raise
+            content = json.loads(body)
+            json.dumps(content, ensure_ascii=False).encode()  # it takes half a surrogate pair too
+            return msgspec.convert(content, decoder.type)
+    except (msgspec.DecodeError, ValueError) as error:
         raise RequestError(f"{problem}: {error}", hint=hint) from None
     except RecursionError:
         raise RequestError(f"{problem}: it is nested too deeply", hint=hint) from None

@@ -10,41 +10,43 @@ from __future__ import annotations
 import asyncio
 import socket
 
+import msgspec
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 GRACE_SECONDS = 0.3
 
 
-class Draining:
-    """Adds ``Connection: close`` to every response once ``begun`` is set."""
+class Drain(msgspec.Struct):
+    """Whether the end has begun: from then on every answer closes its connection."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self.begun = False
+    begun: bool = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One ASGI exchange."""
+    def over(self, app: ASGIApp) -> ASGIApp:
+        """The app, whose responses say ``Connection: close`` from then on."""
 
-        async def closing(message: Message) -> None:
-            if self.begun and message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"connection", b"close")]
-            await send(message)
+        async def draining(scope: Scope, receive: Receive, send: Send) -> None:
+            async def closing(message: Message) -> None:
+                if self.begun and message["type"] == "http.response.start":
+                    message["headers"] = [*message["headers"], (b"connection", b"close")]
+                await send(message)
 
-        await self._app(scope, receive, closing)
+            await app(scope, receive, closing)
+
+        return draining
 
 
 class DrainingServer(uvicorn.Server):
     """A server whose shutdown begins with a moment of grace."""
 
-    def __init__(self, config: uvicorn.Config, draining: Draining) -> None:
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         super().__init__(config)
-        self._draining = draining
+        self._drain = drain
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, answer what is on its way, finish what is under way, end."""
         for server in self.servers:
             server.close()
-        self._draining.begun = True
+        self._drain.begun = True
         await asyncio.sleep(GRACE_SECONDS)
         await super().shutdown(sockets)

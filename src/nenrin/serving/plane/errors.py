@@ -8,6 +8,7 @@ traceback leaves the process.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -26,6 +27,9 @@ from nenrin.core.errors import (
 )
 
 API = "/api/"
+_CLOSED = "the handler is closed"
+_LEFT = "http.disconnect"
+_LEFT = "http.disconnect"
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +60,14 @@ class ErrorsAsJson:
         async def watched(message: Message) -> None:
             nonlocal begun
             begun = True
-            await send(message)
+            try:
+                await send(message)
+            except RuntimeError as error:
+                if _CLOSED not in str(error):
+                    raise
+                while (await receive())["type"] != _LEFT:
+                    pass  # uvloop knows already that the client has left, uvicorn will in a moment
+                raise ClientDisconnect from None
 
         scope["app"] = self  # Starlette then raises its own 404 and 405, instead of writing text
         try:
@@ -64,18 +75,20 @@ class ErrorsAsJson:
         except ClientDisconnect:  # nobody waits for an answer, and nothing is wrong here
             return
         except Exception as error:
-            if not isinstance(error, NenrinError | HTTPException):
-                _logger.exception("%s %s", scope["method"], scope["path"])
+            response = answer(error, scope["method"], scope["path"])
             if begun:
                 raise
-            await answer(error, scope)(scope, receive, send)
+            with suppress(ClientDisconnect):
+                await response(scope, receive, watched)
 
 
-def answer(error: Exception, scope: Scope) -> Response:
-    """The response for an error."""
-    known = _known(error, scope)
+def answer(error: Exception, method: str, path: str) -> Response:
+    """The response for an error; one that nobody foresaw is logged."""
+    if not isinstance(error, NenrinError | HTTPException):
+        _logger.error("%s %s", method, path, exc_info=error)
+    known = _known(error, f"{method} {path}")
     status = error.status_code if isinstance(error, HTTPException) else known.status
-    shape = {"error": known.as_dict()} if scope["path"].startswith(API) else body(known)
+    shape = {"error": known.as_dict()} if path.startswith(API) else body(known)
     response = Json(shape, status_code=status)
     if isinstance(known, UnavailableError):
         response.headers["Retry-After"] = "1"
@@ -91,10 +104,9 @@ def body(error: NenrinError) -> dict[str, str]:
     return {**error.as_dict(), "error": error.message}
 
 
-def _known(error: Exception, scope: Scope) -> NenrinError:
+def _known(error: Exception, asked: str) -> NenrinError:
     if isinstance(error, NenrinError):
         return error
-    asked = f"{scope['method']} {scope['path']}"
     if not isinstance(error, HTTPException):
         return NenrinError(
             "something unexpected happened in the data plane",

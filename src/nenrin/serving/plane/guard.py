@@ -4,52 +4,70 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import ip_address
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nenrin.core.errors import RequestError, UnauthorizedError
+from nenrin.core.errors import NenrinError, RequestError, UnauthorizedError
+from nenrin.serving.plane.doors import DOORS, Doors
 
-OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready", "/ping"})
+OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
 """What load balancers ask; it tells nothing about the data."""
 
 
 class Guard:
-    """Lets requests through to the app.
+    """Says who may ask.
 
     Args:
-        app: what is guarded.
         token: asked of every request as ``Authorization: Bearer``. Without one, only requests that
             name this machine as their host are taken: a web page that has its own name point at
             127.0.0.1 (DNS rebinding) is refused.
+        doors: which paths need neither.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None) -> None:
-        self._app = app
+    def __init__(self, token: str | None, doors: Doors = DOORS) -> None:
         self._expected = f"Bearer {token}".encode() if token else None
+        self._open = OPEN_PATHS | doors.health | (doors.predict if doors.open else frozenset())
+        self._local = not doors.open
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One ASGI exchange."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            self._check(dict(scope["headers"]))
-        await self._app(scope, receive, send)
-
-    def _check(self, headers: dict[bytes, bytes]) -> None:
+    def allows(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request for a path, with these headers, is taken."""
+        if path in self._open:
+            return True
         if self._expected is None:
-            host = headers.get(b"host", b"")
-            if not _names_this_machine(host):
-                raise RequestError(
-                    f"the host {host.decode('latin-1')!r} is not this machine",
-                    hint="ask 127.0.0.1 or localhost, or set NENRIN_TOKEN to serve other names",
-                )
-            return
-        given = headers.get(b"authorization", b"")
-        if not hmac.compare_digest(given, self._expected):
-            raise UnauthorizedError(
-                "the token is wrong" if given else "the request has no token",
-                hint="send the header Authorization: Bearer and the value of NENRIN_TOKEN",
+            return self._local and _names_this_machine(headers.get(b"host", b""))
+        return hmac.compare_digest(headers.get(b"authorization", b""), self._expected)
+
+    def before(self, app: ASGIApp) -> ASGIApp:
+        """The app, which then is asked by those alone."""
+
+        async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                headers = dict(scope["headers"])
+                if not self.allows(scope["path"], headers):
+                    raise self._refusal(headers)
+            await app(scope, receive, send)
+
+        return guarded
+
+    def _refusal(self, headers: Mapping[bytes, bytes]) -> NenrinError:
+        if self._expected is None and not self._local:
+            return UnauthorizedError(
+                "without a token, only health and predictions are answered here",
+                hint="set NENRIN_TOKEN where it is served, and send it",
             )
+        if self._expected is None:
+            host = headers.get(b"host", b"").decode("latin-1")
+            return RequestError(
+                f"the host {host!r} is not this machine",
+                hint="ask 127.0.0.1 or localhost, or set NENRIN_TOKEN to serve other names",
+            )
+        return UnauthorizedError(
+            "the token is wrong" if headers.get(b"authorization") else "the request has no token",
+            hint="send the header Authorization: Bearer and the value of NENRIN_TOKEN",
+        )
 
 
 @lru_cache(1024)

@@ -1,95 +1,162 @@
-"""What the plane tells Prometheus, in a registry of its own."""
+"""What the plane tells Prometheus: what it counted, with what the other planes of its folder did."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import accumulate
 
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Histogram,
-    generate_latest,
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.answering import Answers
+from nenrin.serving.plane.sums import SECONDS, Board, Sums
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.segments import Counts
 
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_LOG = {
+    "issued": "Predictions answered",
+    "dropped": "Predictions not logged because the disk was too slow, or refused",
+    "lost": "Predictions that a kill took before they were written",
+}
 
 
 class PlaneMetrics:
-    """Counts requests and predictions; asks log and table when it is scraped."""
+    """Counts requests and predictions; asks log and table when it is scraped.
+
+    Args:
+        table, log: the plane's.
+        board: shows the sums of the other planes; None: there are none.
+        rescoring: compares compiled models with their originals.
+    """
 
     content_type = CONTENT_TYPE_LATEST
 
-    def __init__(self, table: RouteTable, log: LiveLog) -> None:
+    def __init__(
+        self,
+        table: RouteTable,
+        log: LiveLog,
+        board: Board | None = None,
+        rescoring: Rescoring | None = None,
+    ) -> None:
+        self._table = table
+        self._log = log
+        self._board = board
+        self._sums = board.mine() if board else Sums()
+        self._rescoring = rescoring
+        self._before = self._sums.rescored, self._sums.breaches
         self._registry = CollectorRegistry()
-        self._requests = Counter(
-            "nenrin_requests",
-            "Inference requests",
-            ["deployment", "protocol", "status"],
-            registry=self._registry,
-        )
-        self._seconds = Histogram(
-            "nenrin_request_seconds",
-            "Time from the whole request to its answer",
-            ["deployment"],
-            buckets=_SECONDS,
-            registry=self._registry,
-        )
-        self._predictions = Counter(
-            "nenrin_predictions",
-            "Rows answered",
-            ["deployment", "version"],
-            registry=self._registry,
-        )
-        self._registry.register(_State(table, log))
+        self._registry.register(_Told(self))
 
     def answered(self, deployment: str, protocol: str, seconds: float, answers: Answers) -> None:
         """A request was answered."""
-        self._requests.labels(deployment, protocol, "200").inc()
-        self._seconds.labels(deployment).observe(seconds)
-        for version in set(answers.versions):
-            rows = answers.versions.count(version)
-            self._predictions.labels(deployment, version).inc(rows)
+        sums, versions = self._sums, answers.versions
+        sums.request(deployment, protocol, "200")
+        sums.latency(deployment).add(seconds)
+        if versions.count(versions[0]) == len(versions):
+            sums.answered(deployment, versions[0], len(versions))
+            return
+        for version in set(versions):
+            sums.answered(deployment, version, versions.count(version))
 
     def failed(self, deployment: str, protocol: str, status: int) -> None:
         """A request was refused or failed; ``deployment`` is one that is served, or empty."""
-        self._requests.labels(deployment, protocol, str(status)).inc()
+        self._sums.request(deployment, protocol, str(status))
+
+    def told(self) -> bytes:
+        """This plane's sums, for :meth:`nenrin.serving.plane.sums.Board.tell`."""
+        self._sums.waiting = self._log.waiting
+        if self._rescoring is not None:
+            rescored, breaches = self._before
+            self._sums.rescored = rescored + self._rescoring.rescored
+            self._sums.breaches = breaches + self._rescoring.breaches
+        return msgspec.json.encode(self._sums)
 
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
 
-
-class _State(Collector):
-    """What others count, read when asked."""
-
-    def __init__(self, table: RouteTable, log: LiveLog) -> None:
-        self._table = table
-        self._log = log
-
-    def collect(self) -> Iterator[Metric]:
-        counts = self._log.counts
-        for name, value, what in (
-            ("issued", counts.issued, "Predictions answered"),
-            (
-                "dropped",
-                counts.dropped,
-                "Predictions not logged because the disk was too slow, or refused",
-            ),
-            ("lost", counts.lost, "Predictions that a kill took before they were written"),
-        ):
-            yield CounterMetricFamily(f"nenrin_prediction_log_{name}", what, value=value)
-        what = "Predictions that are not written yet"
-        yield GaugeMetricFamily("nenrin_prediction_log_waiting", what, value=self._log.waiting)
+    def families(self) -> Iterator[Metric]:
+        """Everything, as Prometheus' client knows it."""
+        sums = msgspec.json.decode(self.told(), type=Sums)
+        for other in self._board.others() if self._board else ():
+            sums.add(other)
+        yield from _counted(sums)
+        yield from _logged(self._log.counts_of_all if self._board else self._log.counts, sums)
         ready = GaugeMetricFamily(
             "nenrin_deployment_ready", "1: what the route names is served", labels=["deployment"]
         )
-        for name in sorted({*self._table.served, *self._table.problems} - {""}):
-            ready.add_metric([name], float(name not in self._table.problems))
+        table = self._table
+        for name in sorted({*table.served, *table.problems} - {""}):
+            ready.add_metric([name], float(name not in table.problems))
         yield ready
+        yield from self._instead()
+
+    def _instead(self) -> Iterator[Metric]:
+        """Versions that failed, or are left out."""
+        labels = ["deployment", "version"]
+        out = GaugeMetricFamily("nenrin_version_left_out", "1: its breaker is open", labels=labels)
+        instead = CounterMetricFamily(
+            "nenrin_answered_instead",
+            "Requests that were dealt to the version and answered by another",
+            labels=labels,
+        )
+        for each in self._table.observer.observed().standings:
+            out.add_metric([each.deployment, each.version], float(each.open))
+            instead.add_metric([each.deployment, each.version], each.instead)
+        yield out
+        yield instead
+
+
+class _Told(Collector):
+    def __init__(self, metrics: PlaneMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        return self._metrics.families()
+
+
+def _counted(sums: Sums) -> Iterator[Metric]:
+    labels = ["deployment", "protocol", "status"]
+    requests = CounterMetricFamily("nenrin_requests", "Inference requests", labels=labels)
+    for deployment, protocols in sums.requests.items():
+        for protocol, statuses in protocols.items():
+            for status, count in statuses.items():
+                requests.add_metric([deployment, protocol, status], count)
+    yield requests
+    what = "Time from the whole request to its answer"
+    seconds = HistogramMetricFamily("nenrin_request_seconds", what, labels=["deployment"])
+    for deployment, latency in sums.latencies.items():
+        edges = [*map(str, SECONDS), "+Inf"]
+        buckets = list(zip(edges, accumulate(latency.counts), strict=True))
+        seconds.add_metric([deployment], buckets, latency.total)
+    yield seconds
+    rows = CounterMetricFamily(
+        "nenrin_predictions", "Rows answered", labels=["deployment", "version"]
+    )
+    for deployment, versions in sums.rows.items():
+        for version, count in versions.items():
+            rows.add_metric([deployment, version], count)
+    yield rows
+    for name, value, what in (
+        ("rescored", sums.rescored, "Requests that the original of a compiled model answered too"),
+        ("breaches", sums.breaches, "Compiled models that were given up"),
+    ):
+        yield CounterMetricFamily(f"nenrin_compiled_{name}", what, value=value)
+
+
+def _logged(counts: Counts, sums: Sums) -> Iterator[Metric]:
+    for name, what in _LOG.items():
+        yield CounterMetricFamily(
+            f"nenrin_prediction_log_{name}", what, value=getattr(counts, name)
+        )
+    what = "Predictions that are not written yet"
+    yield GaugeMetricFamily("nenrin_prediction_log_waiting", what, value=sums.waiting)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from nenrin.core.errors import UnavailableError
+from nenrin.core.errors import RequestError, UnavailableError
 
 _HOP_BY_HOP = frozenset(
     {
@@ -53,11 +53,21 @@ class ControlProxy:
         """Let go of the connections."""
         await self._client.aclose()
 
+    def _url(self, request: Request) -> httpx2.URL:
+        target = _target(request)
+        try:
+            return self._client.base_url.copy_with(raw_path=target)
+        except httpx2.InvalidURL as error:
+            raise RequestError(
+                f"{target[:60].decode('latin-1')!r} is not a path: {error}",
+                hint="GET /docs says what can be asked",
+            ) from None
+
     async def _ask(self, request: Request) -> Response:
         client = f"{request.client.host}" if request.client else ""
         passed = self._client.build_request(
             request.method,
-            httpx2.URL(raw_path=_target(request)),
+            self._url(request),
             headers=[
                 *_end_to_end(request.headers.raw),
                 (b"x-forwarded-for", client.encode()),

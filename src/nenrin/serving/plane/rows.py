@@ -13,26 +13,49 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
+
 from nenrin.core.errors import RequestError
 from nenrin.serving.signature import RequestField, RequestSignature
+from nenrin.training.records import LEFT_OUT, Records
 
 Row = dict[str, Any]
 
+_NONE: frozenset[type] = frozenset()
+_AS_THEY_ARE = {
+    "number": frozenset({float}),
+    "string": frozenset({str, type(None)}),
+    "boolean": frozenset({bool, type(None)}),
+}
+"""Types of which every value is what its column holds."""
+
 
 class RowReader:
-    """Reads the rows of requests for one deployment."""
+    """Reads the rows of requests for one deployment.
+
+    Attributes:
+        numbers: the columns that a row needs, if all of them are numbers: then a request may send them
+            as one tensor, in this order; else empty.
+    """
 
     def __init__(self, signature: RequestSignature) -> None:
         zone = ZoneInfo(signature.zone) if signature.zone else UTC
         self._fields = {field.name: field for field in signature.fields}
         self._readers = {field.name: _reader(field, zone) for field in signature.fields}
         self._required = [field.name for field in signature.fields if field.required]
+        self._key = signature.key
+        self._lookup = signature.lookup
+        looked_up = signature.lookup.columns if signature.lookup else ()
+        needed = [name for name in self._fields if name in {*self._required, *looked_up}]
+        kinds = {self._fields[name].kind for name in needed}
+        self.numbers = tuple(needed) if kinds == {"number"} else ()
+        self._others = tuple(name for name in self._fields if name not in needed)
 
-    def columns(self, columns: Mapping[str, Sequence[Any]], *, strict: bool = False) -> list[Row]:
-        """Rows from columns of equal length; a column that may be left out is then null.
+    def columns(self, columns: Mapping[str, Sequence[Any]], *, strict: bool = False) -> Records:
+        """Rows from columns of equal length; one that may be left out is then null, or looked up later.
 
         Args:
-            columns: values by column name.
+            columns: values by column name: lists, or arrays of one axis.
             strict: refuse columns that the deployment does not read, instead of passing them over.
 
         Raises:
@@ -45,15 +68,36 @@ class RowReader:
                 f"the columns have different lengths: {sorted(lengths)}",
                 hint="send one value a row in every column",
             )
-        if not lengths or lengths == {0}:
+        rows = max(lengths, default=0)
+        if not rows:
             raise RequestError("the request has no rows", hint="send at least one row")
+        gap = self._left_out(columns)
         read = {
-            name: self._column(name, columns[name]) if name in columns else [None] * max(lengths)
+            name: self._column(name, columns[name])
+            if name in columns
+            else [None if name in self._key else gap] * rows
             for name in self._fields
         }
-        return [dict(zip(read, values, strict=True)) for values in zip(*read.values(), strict=True)]
+        return Records(read, rows, gaps=gap is LEFT_OUT)
 
-    def records(self, records: Sequence[Any]) -> list[Row]:
+    def block(self, values: np.ndarray) -> Records:
+        """Rows from numbers: float64 (rows, columns), the columns being ``numbers``; NaN is null.
+
+        Raises:
+            RequestError: there are no rows, or not that many columns.
+        """
+        if not self.numbers or values.ndim != 2 or values.shape[1] != len(self.numbers):
+            raise RequestError(
+                f"numbers of the shape {list(values.shape)} are not the columns of a row",
+                hint=f"send [rows, {len(self.numbers)}]: {', '.join(self.numbers)}"
+                if self.numbers
+                else "send an input for every column",
+            )
+        if not len(values):
+            raise RequestError("the request has no rows", hint="send at least one row")
+        return Records.of_block(self.numbers, values, self._others)
+
+    def records(self, records: Sequence[Any]) -> Records:
         """Rows from JSON objects, one a row; members that nobody reads are passed over.
 
         Raises:
@@ -61,28 +105,43 @@ class RowReader:
         """
         if not records:
             raise RequestError("the request has no rows", hint="send at least one row")
-        rows = []
         for number, record in enumerate(records):
             if not isinstance(record, dict):
                 raise RequestError(
                     f"row {number} is not an object", hint='send {"column": value, …} for each row'
                 )
             self._check_names(record, strict=False)
-            rows.append(
-                {
-                    name: self._value(name, record[name], number) if name in record else None
-                    for name in self._fields
-                }
-            )
-        return rows
+        left_out = [self._left_out(record) for record in records]
+        return Records(
+            {
+                name: self._column(
+                    name,
+                    [
+                        record.get(name, gap if name not in self._key else None)
+                        for record, gap in zip(records, left_out, strict=True)
+                    ],
+                )
+                for name in self._fields
+            },
+            len(records),
+            gaps=any(gap is LEFT_OUT for gap in left_out),
+        )
+
+    def _left_out(self, given: Mapping[str, Any]) -> Any:
+        """What stands for columns that are left out: null, or the sign that the key looks them up."""
+        if self._lookup is None or self._fields.keys() <= given.keys():
+            return None
+        return None if any(given.get(part) is None for part in self._key) else LEFT_OUT
 
     def _check_names(self, given: Mapping[str, Any], strict: bool) -> None:
         missing = [name for name in self._required if name not in given]
+        if self._lookup and any(given.get(part) is None for part in self._key):
+            missing += [name for name in self._lookup.columns if name not in given]
         if missing:
             near = get_close_matches(missing[0], list(given), 1)
             raise RequestError(
                 f"the request lacks the column {missing[0]!r}",
-                hint=f"rename {near[0]!r}" if near else f"a row needs {', '.join(self._required)}",
+                hint=f"rename {near[0]!r}" if near else self._needs(),
             )
         unknown = [name for name in given if name not in self._fields] if strict else []
         if unknown:
@@ -94,12 +153,21 @@ class RowReader:
                 else f"the inputs are {', '.join(self._fields)}",
             )
 
-    def _column(self, name: str, values: Sequence[Any]) -> list[Any]:
-        return [self._value(name, value, number) for number, value in enumerate(values)]
+    def _needs(self) -> str:
+        looked_up = self._lookup.columns if self._lookup else ()
+        needed = ", ".join([*self._required, *looked_up])
+        by_key = f", or {', '.join(self._key)} alone, of a row that is loaded" if looked_up else ""
+        return f"a row needs {needed}{by_key}"
+
+    def _column(self, name: str, values: Sequence[Any] | np.ndarray) -> Sequence[Any]:
+        plain: Sequence[Any] = values.tolist() if isinstance(values, np.ndarray) else values
+        if set(map(type, plain)) <= _AS_THEY_ARE.get(self._fields[name].kind, _NONE):
+            return plain
+        return [self._value(name, value, number) for number, value in enumerate(plain)]
 
     def _value(self, name: str, value: Any, number: int) -> Any:
-        if value is None:
-            return None
+        if value is None or value is LEFT_OUT:
+            return value
         try:
             return self._readers[name](value)
         except (ValueError, TypeError, OverflowError) as error:

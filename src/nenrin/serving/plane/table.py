@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from types import MappingProxyType
 
 import msgspec
@@ -22,13 +23,16 @@ from nenrin.core.errors import (
     StepError,
     UnavailableError,
 )
-from nenrin.core.instants import to_us
+from nenrin.core.instants import local_midnight, to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.plane.asking import Asking
 from nenrin.serving.plane.batching import Question, Runtime
-from nenrin.serving.plane.rows import Row, RowReader
+from nenrin.serving.plane.observed import Observer
+from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
 from nenrin.serving.router import Router, Variant
+from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
 
@@ -43,15 +47,24 @@ class Served:
         reader: reads its requests.
         router: deals keys to variants.
         runtimes: one a variant of the route, in its order.
+        asking: asks them, and whoever answers in their place.
+        forms: which form of its models answers in each version.
     """
 
     def __init__(
-        self, live: LiveRoute, reader: RowReader, runtimes: Sequence[Runtime], calendar: Calendar
+        self,
+        live: LiveRoute,
+        reader: RowReader,
+        runtimes: Sequence[Runtime],
+        calendar: Calendar,
+        asking: Asking,
     ) -> None:
         self.deployment: Deployment = live.deployment
         self.reader = reader
         self.router = Router(live.deployment.route)
         self.runtimes = runtimes
+        self.asking = asking
+        self.forms = live.forms
         self._stands_at = live.stands_at
         self._calendar = calendar
 
@@ -74,23 +87,29 @@ class Served:
             )
         return versions.index(version)
 
-    def questions(self, rows: Sequence[Row]) -> Question:
-        """The rows, each with the instant it is asked at."""
-        return Question(rows, asked_at(self.deployment, rows, self.now))
+    def questions(self, rows: Records, now: int) -> Question:
+        """The rows, each with the instant it is asked at, which is ``now`` at the latest."""
+        return Question(rows, asked_at(self.deployment, rows, now), self.deployment.request.lookup)
 
 
-def asked_at(deployment: Deployment, rows: Sequence[Row], now: int) -> list[int]:
+def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
     """The instant (us) that each row is asked at: as its time column says, where that is sent.
 
     Nobody asks later than now: of a row that lies ahead, what is known now is what can be known.
     """
-    time, shift = deployment.request.time, deployment.request.shift
-    if time is None:
+    request = deployment.request
+    if request.time is None or request.time in rows.nulls:
         return [now] * len(rows)
+    zone, shift = request.zone or "UTC", request.shift
     return [
-        now if (moment := row.get(time)) is None else min(to_us(moment) + shift, now)
-        for row in rows
+        now if moment is None or moment is LEFT_OUT else min(_instant(moment, zone) + shift, now)
+        for moment in rows.columns[request.time]
     ]
+
+
+def _instant(moment: date, zone: str) -> int:
+    """An instant in microseconds; of a date its first, as a training has it."""
+    return to_us(moment) if isinstance(moment, datetime) else local_midnight(moment, zone)
 
 
 class RouteTable:
@@ -100,8 +119,14 @@ class RouteTable:
     """
 
     def __init__(
-        self, routes: RouteReader, loader: Loader, calendar: Calendar, timer: Timer
+        self,
+        routes: RouteReader,
+        loader: Loader,
+        calendar: Calendar,
+        timer: Timer,
+        observer: Observer | None = None,
     ) -> None:
+        self.observer = observer or Observer(None, timer)
         self._reader = routes
         self._loader = loader
         self._calendar = calendar
@@ -110,6 +135,11 @@ class RouteTable:
         self._retry_at = 0.0
         self.served: Mapping[str, Served] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
+
+    @property
+    def looked(self) -> bool:
+        """The routes have been read."""
+        return self._seen is not None
 
     @property
     def ready(self) -> bool:
@@ -187,7 +217,7 @@ class RouteTable:
         opened: list[Runtime] = []
         for variant in deployment.route.variants:
             try:
-                runtime = _loaded_before(before, variant) or self._open(live, reader, variant)
+                runtime = _loaded_before(before, live, variant) or self._open(live, reader, variant)
             except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
                 _say(variant.version, error)
@@ -195,7 +225,16 @@ class RouteTable:
                     return None
                 runtime = opened[0]
             opened.append(runtime)
-        return Served(live, reader, opened, self._calendar)
+        counting, breakers = self.observer.follow(deployment)
+        asking = Asking(
+            opened,
+            former=_former(before, deployment),
+            constant=deployment.fallback,
+            breakers=breakers,
+            counting=counting,
+            timer=self._timer,
+        )
+        return Served(live, reader, opened, self._calendar, asking)
 
     def _open(self, live: LiveRoute, reader: RowReader, variant: Variant) -> Runtime:
         answerer = self._loader.open(variant)
@@ -205,6 +244,7 @@ class RouteTable:
         try:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
+            _warm_lookup(runtime, live.deployment, rows, now)
         except RemoteError:
             return runtime  # that server may be there when somebody asks
         except RequestError:
@@ -225,9 +265,35 @@ def _say(version: str, error: Exception) -> None:
         _logger.error("version %s does not load", version, exc_info=error)
 
 
-def _loaded_before(before: Served | None, variant: Variant) -> Runtime | None:
+def _former(before: Served | None, deployment: Deployment) -> Runtime | None:
+    """The version that the champion replaced, where it is loaded still; it is never loaded for this."""
+    versions = [variant.version for variant in deployment.route.variants]
+    for runtime in _loaded(before):
+        if runtime.version == deployment.previous not in versions:
+            return runtime
+    return None
+
+
+def _loaded(before: Served | None) -> list[Runtime]:
+    if before is None:
+        return []
+    former = before.asking.former
+    return [*before.runtimes, *([former] if former is not None else [])]
+
+
+def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: int) -> None:
+    """Answer the example by its key alone: the first lookup takes longer, for it numbers all keys."""
+    request = deployment.request
+    by_key = [{name: row[name] for name in request.key} for row in rows]
+    if request.lookup is not None and None not in by_key[0].values():
+        runtime.compute(Question(by_key, [now] * len(rows), request.lookup))
+
+
+def _loaded_before(before: Served | None, live: LiveRoute, variant: Variant) -> Runtime | None:
     """The variant's runtime in the table that is served, if it answers in the same way."""
-    for runtime in before.runtimes if before else ():
+    if before and before.forms.get(variant.version) != live.forms.get(variant.version):
+        return None
+    for runtime in _loaded(before):
         if msgspec.structs.replace(runtime.variant, weight=variant.weight) == variant:
             return runtime
     return None

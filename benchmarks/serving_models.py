@@ -1,0 +1,63 @@
+"""Makes the folder of a model that the serving benchmarks ask: data, project, run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+ROWS = 20_000
+COLUMNS = 30
+
+_PROJECT = """import nenrin as nr
+
+data = nr.file("data.csv", key="id")
+
+
+@nr.model(rows=data, label=data.y)
+def a(rows):
+    from lightgbm import LGBMClassifier
+
+    return LGBMClassifier(n_estimators=200, num_leaves=31, n_jobs=1, verbose=-1).fit(rows.numpy(), rows.y)
+
+
+service = nr.deployment(a)
+"""
+
+
+def numbers(rows: int = ROWS) -> np.ndarray:
+    """float64 (rows, 30): what the model is asked about."""
+    return np.random.default_rng(1).normal(size=(rows, COLUMNS))
+
+
+def one_tensor(rows: np.ndarray) -> bytes:
+    """Version 2: all columns in one tensor."""
+    tensor = {
+        "name": "rows",
+        "shape": list(rows.shape),
+        "datatype": "FP64",
+        "data": rows.ravel().round(4).tolist(),
+    }
+    return json.dumps({"inputs": [tensor]}, separators=(",", ":")).encode()
+
+
+def made_up() -> tuple[np.ndarray, np.ndarray]:
+    """float64 (20,000, 30) and the answers, 0 or 1, that a model learns from."""
+    x = numbers()
+    chance = 1 / (1 + np.exp(-(x[:, 0] + x[:, 1] * x[:, 2] - np.sin(3 * x[:, 3]))))
+    return x, (np.random.default_rng(2).random(len(x)) < chance).astype(int)
+
+
+def make(folder: Path) -> None:
+    """Write a project of LightGBM over 30 numbers into ``folder``, and run it."""
+    x, y = made_up()
+    frame = pl.DataFrame({f"x{place}": x[:, place] for place in range(COLUMNS)})
+    frame.with_columns(id=pl.Series(np.arange(len(x))), y=pl.Series(y)).write_csv(
+        folder / "data.csv"
+    )
+    (folder / "project.py").write_text(_PROJECT)
+    subprocess.run([sys.executable, "-m", "nenrin", "run"], cwd=folder, check=True)

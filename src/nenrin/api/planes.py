@@ -1,0 +1,188 @@
+"""The data planes as child processes: one, or one a core, on one public port."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import socket
+import threading
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+
+import httpx2
+import msgspec
+
+from nenrin.api.folder import control_socket, predictions_folder
+from nenrin.core.errors import UnavailableError
+from nenrin.core.settings import Settings
+from nenrin.serving.plane.doors import DOORS, Doors
+from nenrin.serving.plane.messages import messages
+from nenrin.serving.plane.process import (
+    DRAIN_SECONDS,
+    PlaneParts,
+    PlaneSettings,
+    listen,
+    listen_for,
+    run_plane,
+)
+
+READY_SECONDS = 60.0
+"""How long planes may take to load their models."""
+
+_LOG = logging.getLogger(__name__)
+_STARTS = 5  # deaths of a plane before we give up
+
+PartsOf = Callable[[PlaneSettings], PlaneParts]
+
+
+class Planes:
+    """The data planes of a folder; one that dies is started again.
+
+    The listening sockets stay here, so that a plane that is replaced drops no connection: those that come
+    meanwhile wait in its socket.
+
+    Args:
+        settings: host, port, token, folder, and how many.
+        parts_of: makes a plane's adapters in its process.
+
+    Attributes:
+        url: the public address.
+        news: why planes were started again, until somebody takes it away.
+
+    Raises:
+        ConflictError: a port is in use.
+        MissingExtraError: gRPC is asked for, and not installed.
+    """
+
+    def __init__(self, settings: Settings, parts_of: PartsOf) -> None:
+        if settings.grpc_port is not None:
+            messages()
+            listen(settings.host, settings.grpc_port, "--grpc-port").close()
+        listeners = listen_for(settings.plane_count, settings.host, settings.port)
+        plain = _plain(settings)
+        self._planes = [
+            _Plane(_numbered(plain, worker), parts_of, listener)
+            for worker, listener in enumerate(listeners)
+        ]
+        self.url = _url(listeners[0])
+        self.news: list[str] = []
+
+    def start(self) -> None:
+        """Start the processes."""
+        for plane in self._planes:
+            plane.start()
+
+    def look(self) -> None:
+        """Start those again that have died; ``news`` says why.
+
+        Raises:
+            UnavailableError: one dies every time.
+        """
+        for plane in self._planes:
+            code = plane.died()
+            if code is None:
+                continue
+            if plane.deaths >= _STARTS:
+                raise UnavailableError(
+                    f"the data plane died {plane.deaths} times, last with code {code}",
+                    where=self.url,
+                    hint="what it said before is above, and in .nenrin/nenrin.log",
+                )
+            _LOG.warning("the data plane died with code %s; it is started again", code)
+            plane.start()
+            self.news.append(f"it died with code {code}")
+
+    def ready(self, stop: threading.Event) -> bool:
+        """Wait until every deployment answers; whether that came in time and before ``stop``."""
+        for _ in range(int(READY_SECONDS / 0.1)):
+            self.look()
+            try:
+                if httpx2.get(f"{self.url}/v2/health/ready", timeout=5).is_success:
+                    return True
+            except httpx2.TransportError:
+                pass  # none is listening yet
+            if stop.wait(0.1):
+                break
+        return False
+
+    def stop(self) -> None:
+        """Let them finish their requests, all at once, then end them."""
+        for plane in self._planes:
+            plane.end()
+        for plane in self._planes:
+            plane.ended()
+
+
+class _Plane:
+    """One of them. ``deaths`` counts how often it died."""
+
+    def __init__(self, settings: PlaneSettings, parts_of: PartsOf, listener: socket.socket) -> None:
+        self._settings = settings
+        self._parts_of = parts_of
+        self._listener = listener
+        self._process: BaseProcess | None = None
+        self.deaths = 0
+
+    def start(self) -> None:
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=run_plane,
+            name="nenrin-plane",
+            args=(self._settings, self._parts_of, self._listener),
+        )
+        self._process.start()
+
+    def died(self) -> int | None:
+        """Its exit code, if it has died since it was started."""
+        if self._process is None or self._process.is_alive():
+            return None
+        self.deaths += 1
+        return self._process.exitcode
+
+    def end(self) -> None:
+        if self._process is not None and self._process.pid is not None:
+            self._process.terminate()
+
+    def ended(self) -> None:
+        if self._process is not None and self._process.pid is not None:
+            self._process.join(DRAIN_SECONDS + 1)
+            if self._process.is_alive():
+                self._process.kill()
+                self._process.join()
+        self._listener.close()
+
+
+def _plain(settings: Settings) -> PlaneSettings:
+    return PlaneSettings(
+        folder=settings.folder.absolute(),
+        environment=settings.environment,
+        predictions=predictions_folder(settings.state_folder),
+        predictions_days=settings.predictions_days,
+        control=control_socket(settings.state_folder),
+        token=settings.token.get_secret_value() if settings.token else None,
+        doors=_doors(settings),
+        host=settings.host,
+        grpc_port=settings.grpc_port,
+        timeout_ms=settings.request_timeout_ms,
+        planes=settings.plane_count,
+        log=settings.log,
+    )
+
+
+def _numbered(plain: PlaneSettings, worker: int) -> PlaneSettings:
+    """The settings of one plane; the first serves gRPC for all."""
+    port = plain.grpc_port if worker == 0 else None
+    return msgspec.structs.replace(plain, worker=worker, grpc_port=port)
+
+
+def _doors(settings: Settings) -> Doors:
+    return Doors(
+        health=DOORS.health | ({settings.health_route} - {""}),
+        predict=DOORS.predict | ({settings.predict_route} - {""}),
+        open=settings.predictions_open,
+    )
+
+
+def _url(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"

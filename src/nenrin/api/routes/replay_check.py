@@ -1,0 +1,49 @@
+"""Logged predictions, computed anew from the data."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from nenrin.api.context import Here
+from nenrin.api.errors import Json
+from nenrin.core.errors import RequestError
+from nenrin.core.instants import duration, to_us
+from nenrin.project.replay_check import Which
+
+router = APIRouter(prefix="/api/predictions", tags=["predictions"])
+
+
+@router.get("/check")
+def check(
+    here: Here,
+    deployment: str = "",
+    from_: Annotated[str, Query(alias="from", description="`2026-04-01`, or an instant")] = "",
+    until: Annotated[str, Query(description="the first instant that is left out")] = "",
+    sample: Annotated[int, Query(ge=0, description="at most so many; 0: all")] = 1_000,
+    grace: Annotated[str, Query(description="what a plane may take to bring newer data in")] = "1m",
+) -> Json:
+    """Every difference between what was answered and what the data says, by feature."""
+    which = Which(
+        deployment=deployment,
+        since=_instant("from", from_),
+        until=_instant("until", until),
+        sample=sample,
+        grace=duration(grace),
+    )
+    return Json(here.platform.replay_check.check(here.environment, which))
+
+
+def _instant(word: str, text: str) -> int | None:
+    if not text:
+        return None
+    try:
+        return to_us(datetime.fromisoformat(text))
+    except ValueError:
+        raise RequestError(
+            f"{word} {text!r} is neither a date nor an instant",
+            hint='write "2026-04-01" or "2026-04-01T12:00:00Z"; without an offset it is UTC',
+            where=word,
+        ) from None

@@ -1,0 +1,141 @@
+"""What the planes of a folder have counted of live requests: each side of a split, each version's breaker.
+
+Outside the ledger: counts of live requests are not repeatable. A plane writes its own file,
+``observed*.json`` beside its prediction log, twice a second; who reads adds the files up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from nenrin.stats.latency import BINS
+
+ANSWER_BINS = 10
+
+
+class Arm(msgspec.Struct, kw_only=True):
+    """One side of a split. Requests are counted by their first row, and a key once.
+
+    Attributes:
+        dealt: requests that its version was to answer.
+        answered, failed: of those that it was asked, what came of them. A request that its breaker kept
+            from it is neither.
+        seconds: answers to requests of one row by :func:`nenrin.stats.latency.bin_of`.
+        answers: answers that are numbers, by the split's ``edges``.
+    """
+
+    dealt: int = 0
+    answered: int = 0
+    failed: int = 0
+    seconds: list[int] = msgspec.field(default_factory=lambda: [0] * BINS)
+    answers: list[int] = msgspec.field(default_factory=lambda: [0] * ANSWER_BINS)
+
+    def plus(self, other: Arm) -> Arm:
+        """Both together."""
+        return Arm(
+            dealt=self.dealt + other.dealt,
+            answered=self.answered + other.answered,
+            failed=self.failed + other.failed,
+            seconds=[a + b for a, b in zip(self.seconds, other.seconds, strict=True)],
+            answers=[a + b for a, b in zip(self.answers, other.answers, strict=True)],
+        )
+
+
+class Split(msgspec.Struct, kw_only=True):
+    """A stretch in which two versions shared a deployment's requests in one proportion.
+
+    Attributes:
+        deployment: which one.
+        subject, against: the version that is judged, and the one that it is compared with.
+        share: the chance that a key of either is the subject's. 1: the subject answers everything, and
+            ``mine.failed`` counts what it failed at *and the other then answered*.
+        edges: inner edges of the answers' bins, from the first answers of the other side; empty before.
+        mine, theirs: the counts of both sides.
+    """
+
+    deployment: str
+    subject: str
+    against: str
+    share: float
+    edges: list[float] = msgspec.field(default_factory=list)
+    mine: Arm = msgspec.field(default_factory=Arm)
+    theirs: Arm = msgspec.field(default_factory=Arm)
+
+
+class Standing(msgspec.Struct, kw_only=True):
+    """How a version's breaker stands.
+
+    Attributes:
+        deployment, version: whose.
+        open: whether it is left out now.
+        opened: how often it was left out.
+        instead: requests that were dealt to it and answered by another.
+    """
+
+    deployment: str
+    version: str
+    open: bool = False
+    opened: int = 0
+    instead: int = 0
+
+
+class Observed(msgspec.Struct, kw_only=True):
+    """The content of a plane's file: what it counted in the environment that it serves."""
+
+    environment: str = ""
+    splits: list[Split] = msgspec.field(default_factory=list)
+    standings: list[Standing] = msgspec.field(default_factory=list)
+
+
+def read_file(path: Path) -> Observed:
+    """What a plane has written; nothing where there is no file, or none that can be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Observed)
+    except (OSError, msgspec.DecodeError):
+        return Observed()
+
+
+def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
+    """What all planes of a folder have counted of one deployment, added up."""
+    files = [read_file(path) for path in sorted(folder.glob("observed*.json"))]
+    found = [each for each in files if each.environment == environment]
+    return Observed(
+        environment=environment,
+        splits=_splits(s for each in found for s in each.splits if s.deployment == deployment),
+        standings=_standings(
+            s for each in found for s in each.standings if s.deployment == deployment
+        ),
+    )
+
+
+def _splits(splits: Iterable[Split]) -> list[Split]:
+    """One for each pair, share and edges: answers in other bins cannot be added."""
+    together: dict[tuple[str, str, float, tuple[float, ...]], Split] = {}
+    for each in splits:
+        key = (each.subject, each.against, each.share, tuple(each.edges))
+        before = together.get(key)
+        together[key] = each if before is None else _added(before, each)
+    return list(together.values())
+
+
+def _added(one: Split, other: Split) -> Split:
+    return msgspec.structs.replace(
+        one, mine=one.mine.plus(other.mine), theirs=one.theirs.plus(other.theirs)
+    )
+
+
+def _standings(standings: Iterable[Standing]) -> list[Standing]:
+    together: dict[str, Standing] = {}
+    for each in standings:
+        before = together.get(each.version, Standing(deployment=each.deployment, version=""))
+        together[each.version] = Standing(
+            deployment=each.deployment,
+            version=each.version,
+            open=before.open or each.open,
+            opened=before.opened + each.opened,
+            instead=before.instead + each.instead,
+        )
+    return list(together.values())

@@ -1,0 +1,328 @@
+"""Asking the version that a row was dealt to, and whoever answers in its place.
+
+A version that fails, or that its breaker leaves out, leaves its rows to the champion, then to the
+version that the champion replaced, as long as that is loaded, then to the declared constant.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from nenrin.core.errors import NenrinError, RequestError, UnavailableError
+from nenrin.core.timer import Timer
+from nenrin.serving.plane.batching import Answer, Done, Question, Runtime
+from nenrin.serving.plane.breaker import Breaker
+from nenrin.serving.plane.observed import Counting
+from nenrin.serving.router import CONSTANT, FORMER, Variant
+from nenrin.training.records import Records
+
+CONSTANT_VERSION = "constant"
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    """What came of some rows that were dealt to one version.
+
+    Attributes:
+        by: index of who answered.
+        answer: what it said; None: nobody answered.
+        own: what the version that they were dealt to did: ``answered``, ``failed``, or empty where it was
+            left out.
+        seconds: what its answer took.
+        error: where nobody answered, why.
+    """
+
+    by: int
+    answer: Answer | None
+    own: str
+    seconds: float = 0.0
+    error: NenrinError | None = None
+
+
+class Asking:
+    """Asks one deployment's versions.
+
+    Args:
+        runtimes: one a variant of the route, in its order.
+        former: the version that the champion replaced, where it is loaded.
+        constant: the declared answer where nobody else answers; None: there is none.
+        breakers: by version.
+        counting: what counts the requests; None: nothing is to be compared.
+        timer: measures answers.
+
+    Attributes:
+        variants: those of the route; at the end those at the places ``CONSTANT`` and ``FORMER``.
+    """
+
+    def __init__(
+        self,
+        runtimes: Sequence[Runtime],
+        *,
+        former: Runtime | None,
+        constant: float | str | None,
+        breakers: Mapping[str, Breaker],
+        counting: Counting | None,
+        timer: Timer,
+    ) -> None:
+        self.former = former
+        self._runtimes = runtimes
+        self._constant = constant
+        self._breakers = breakers
+        self._counting = counting if self._comparable(counting) else None
+        self.timer = timer
+        self._only = len(runtimes) == 1 and former is None and constant is None
+        constantly = Variant(version=CONSTANT_VERSION)
+        before = constantly if former is None else former.variant
+        self.variants = [*(runtime.variant for runtime in runtimes), constantly, before]
+
+    @property
+    def by_key(self) -> bool:
+        """Whether it matters what a row sticks by."""
+        return len(self._runtimes) > 1 or self._counting is not None
+
+    def ask(
+        self, question: Question, texts: Sequence[str], picked: list[int], done: Done, within: float
+    ) -> None:
+        """Ask every row's version; ``picked`` is corrected where another answered.
+
+        Args:
+            question: the rows.
+            texts: what each row sticks by.
+            picked: the index of each row's runtime.
+            done: told the answers, or why there are none (the champion's error, where it was asked).
+            within: seconds that it may take.
+
+        Raises:
+            UnavailableError: too many rows are waiting, and nobody could answer instead.
+        """
+        if self._only:
+            self._runtimes[0].ask(question, done, within)
+            return
+        watched = self._watched(texts[0], picked[0])
+        order = list(dict.fromkeys(picked))
+        outcomes: dict[int, _Outcome] = {}
+
+        def taker(index: int) -> Callable[[_Outcome], None]:
+            def take(outcome: _Outcome) -> None:
+                outcomes[index] = outcome
+                if len(outcomes) == len(order):
+                    if watched:
+                        self._count(question, picked, outcomes[order[0]])
+                    done(_together(question, outcomes, picked))
+
+            return take
+
+        for index in order:
+            part = question if len(order) == 1 else _part(question, _places(picked, index))
+            _Turn(self, part, index, within, taker(index)).go_on()
+
+    def constantly(self, question: Question) -> Answer:
+        """The declared constant, for every row."""
+        rows = len(question.rows)
+        return Answer([{}] * rows, [self._constant] * rows, None, question.asked)
+
+    def line(self, index: int) -> Iterator[int]:
+        """Who may answer, one after the other; the champion if nobody may."""
+        line = list(dict.fromkeys([index, 0]))
+        if self.former is not None:
+            line.append(FORMER)
+        allowed = [each for each in line if self.breaker(each).allows]
+        if self._constant is not None:
+            allowed.append(CONSTANT)
+        yield from allowed or [0]
+
+    def stepped_in(self, index: int, by: int, errors: Mapping[int, NenrinError]) -> None:
+        """Tell the breakers of those that failed at what another answered, and count what was not its own."""
+        for each, error in errors.items():
+            if each != 0 or not isinstance(error, UnavailableError):
+                self.breaker(each).failed()
+        if by != index:
+            self.breaker(index).standing.instead += 1
+
+    def _comparable(self, counting: Counting | None) -> bool:
+        """Whether those that a split compares answer here: one may not have loaded."""
+        if counting is None:
+            return False
+        split, versions = counting.split, [runtime.version for runtime in self._runtimes[:2]]
+        if len(self._runtimes) > 1:
+            return versions == [split.against, split.subject]
+        return versions == [split.subject] and self.former is not None
+
+    def _watched(self, text: str, index: int) -> bool:
+        """Whether this request is counted: decided before it is known what comes of it.
+
+        Not while either side is left out: what the other did meanwhile would count alone.
+        """
+        counting = self._counting
+        if counting is None or index > 1 or not counting.fresh(text):
+            return False
+        counting.dealt(self._mine(index))
+        split = counting.split
+        return all(self._breakers[each].allows for each in (split.subject, split.against))
+
+    def _count(self, question: Question, picked: Sequence[int], first: _Outcome) -> None:
+        """Count the first row of a request, by what the version that it was dealt to did."""
+        counting, index = self._counting, picked[0]
+        if counting is None or not first.own:
+            return
+        mine, single = self._mine(index), len(picked) == 1
+        if first.own == "answered" and first.answer is not None:
+            seconds = first.seconds if single else None  # the others' sizes differ
+            counting.answered(mine, seconds, first.answer.values[0])
+        elif picked.count(index) > 1:
+            self._count_alone(question, index, mine, first.by)
+        elif len(self._runtimes) > 1 or first.by == FORMER:
+            counting.failed(mine)
+
+    def _count_alone(self, question: Question, index: int, mine: bool, by: int) -> None:
+        """Count the first row of a request that failed by what it brings alone: another may be at fault."""
+        counting = self._counting
+
+        def told(found: Answer | NenrinError) -> None:
+            if counting is None:
+                return
+            if not isinstance(found, NenrinError):
+                counting.answered(mine, None, found.values[0])
+            elif len(self._runtimes) > 1 or by == FORMER:
+                counting.failed(mine)
+
+        with suppress(UnavailableError):  # then it is not known
+            self._runtimes[index].ask(_part(question, [0]), told)
+
+    def _mine(self, index: int) -> bool:
+        """Whether an index is the side that is judged: the challenger, or the champion that is alone."""
+        return index == 1 or len(self._runtimes) == 1
+
+    def breaker(self, index: int) -> Breaker:
+        """The breaker of who has an index."""
+        return self._breakers[self.runtime(index).version]
+
+    def runtime(self, index: int) -> Runtime:
+        """Who has an index: of the route, or ``FORMER``."""
+        if index == FORMER and self.former is not None:
+            return self.former
+        return self._runtimes[index]
+
+
+class _Turn:
+    """Asks one after the other for rows that were dealt to one version, until somebody answers."""
+
+    def __init__(
+        self,
+        asking: Asking,
+        question: Question,
+        index: int,
+        within: float,
+        done: Callable[[_Outcome], None],
+    ) -> None:
+        self._asking = asking
+        self._question = question
+        self._index = index
+        self._done = done
+        self._line = asking.line(index)
+        self._loop = asyncio.get_running_loop()
+        self._ends = self._loop.time() + within
+        self._errors: dict[int, NenrinError] = {}
+        self._began = True  # nobody is told before the caller has gone on
+
+    def go_on(self) -> None:
+        """Ask the next."""
+        for candidate in self._line:
+            if candidate == CONSTANT:
+                self._tell(candidate, self._asking.constantly(self._question))
+                return
+            if candidate == FORMER and isinstance(self._errors.get(0), UnavailableError):
+                continue  # more of the load that the champion does not carry would not help
+            try:
+                self._ask(candidate)
+            except NenrinError as error:
+                if self._failed(candidate, error):
+                    break
+                continue
+            self._began = False
+            return
+        why = self._errors.get(0) or next(iter(self._errors.values()))
+        self._give(_Outcome(self._index, None, self._own(), error=why))
+
+    def _ask(self, candidate: int) -> None:
+        self._asking.breaker(candidate).begin()
+        started = self._asking.timer.wall()
+
+        def settle(found: Answer | NenrinError) -> None:
+            if not isinstance(found, NenrinError):
+                self._asking.breaker(candidate).answered()
+                self._tell(candidate, found, self._asking.timer.wall() - started)
+            elif self._failed(candidate, found):
+                self._give(_Outcome(self._index, None, self._own(), error=found))
+            else:
+                self.go_on()
+
+        left = max(self._ends - self._loop.time(), 0.0)
+        self._asking.runtime(candidate).ask(self._question, settle, left)
+
+    def _failed(self, candidate: int, error: NenrinError) -> bool:
+        """Remember a failure; whether it is the client's own fault."""
+        self._errors[candidate] = error
+        return candidate == 0 and isinstance(error, RequestError)
+
+    def _tell(self, by: int, answer: Answer, seconds: float = 0.0) -> None:
+        own = "answered" if by == self._index else self._own()
+        self._asking.stepped_in(self._index, by, self._errors)
+        self._give(_Outcome(by, answer, own, seconds))
+
+    def _own(self) -> str:
+        return "failed" if self._index in self._errors else ""
+
+    def _give(self, outcome: _Outcome) -> None:
+        if self._began:
+            self._loop.call_soon(self._done, outcome)
+        else:
+            self._done(outcome)
+
+
+def _places(picked: Sequence[int], index: int) -> list[int]:
+    return [place for place, each in enumerate(picked) if each == index]
+
+
+def _part(question: Question, places: Sequence[int]) -> Question:
+    rows = question.rows
+    return Question(
+        rows.take(places) if isinstance(rows, Records) else [rows[place] for place in places],
+        [question.asked[place] for place in places],
+        question.lookup,
+    )
+
+
+def _together(
+    question: Question, outcomes: Mapping[int, _Outcome], picked: list[int]
+) -> Answer | NenrinError:
+    """The answers to all rows, in their order; ``picked`` says who gave them."""
+    for outcome in outcomes.values():
+        if outcome.error is not None:
+            return outcome.error
+    if len(outcomes) == 1:
+        [outcome] = outcomes.values()
+        picked[:] = [outcome.by] * len(picked)
+        return outcome.answer or Answer(None, [], None, [])
+    features: list[dict[str, Any]] = [{}] * len(picked)
+    values: list[Any] = [None] * len(picked)
+    ages: list[dict[str, float | None]] = [{}] * len(picked)
+    asked = list(question.asked)
+    groups = {index: _places(picked, index) for index in outcomes}
+    for index, places in groups.items():
+        outcome = outcomes[index]
+        answer = outcome.answer or Answer(None, [], None, [])
+        seen = answer.features or [question.rows[place] for place in places]
+        for n, place in enumerate(places):
+            values[place], features[place], asked[place] = (
+                answer.values[n],
+                seen[n],
+                answer.asked[n],
+            )
+            ages[place] = answer.ages[n] if answer.ages is not None else {}
+            picked[place] = outcome.by
+    return Answer(features, values, ages, asked)

@@ -1,0 +1,88 @@
+"""Rows sent as CSV, as ``pandas.DataFrame.to_csv`` writes them: names in the first line.
+
+A cell is read as its column's kind. What pandas reads as missing is missing here: an empty cell, NA,
+NaN, null and the like.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import Any
+
+from nenrin.core.errors import RequestError
+from nenrin.serving.signature import Kind, RequestSignature
+
+MISSING = frozenset(
+    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"}
+    | {"<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"}
+)
+"""What ``pandas.read_csv`` reads as missing unless it is told otherwise."""
+
+_TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
+
+def columns(body: bytes, signature: RequestSignature) -> dict[str, list[Any]]:
+    """One list of values a named column.
+
+    Raises:
+        RequestError: the body is not CSV in UTF-8, names a column twice, or a row is too long.
+    """
+    names, rows = _table(body)
+    kinds = {field.name: field.kind for field in signature.fields}
+    cells = zip_longest(*rows, fillvalue="") if rows else ([] for _ in names)
+    named: dict[str, list[Any]] = {name: [""] * len(rows) for name in names}
+    named.update((name, list(column)) for name, column in zip(names, cells, strict=False))
+    return {
+        name: [_value(cell, kinds[name]) for cell in column]
+        for name, column in named.items()
+        if name in kinds
+    }
+
+
+def _table(body: bytes) -> tuple[list[str], list[list[str]]]:
+    hint = "send the names in the first line, then one line a row, in UTF-8"
+    try:
+        text = body.decode("utf-8-sig")
+        lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+    except (ValueError, csv.Error) as error:
+        raise RequestError(f"the body is not CSV: {error}", hint=hint) from None
+    if not lines:
+        raise RequestError("the body has no names of columns", hint=hint)
+    names, rows = lines[0], lines[1:]
+    if len(set(names)) < len(names):
+        raise RequestError("a column comes twice", hint="send every column once")
+    for number, row in enumerate(rows):
+        if len(row) > len(names):
+            raise RequestError(f"row {number} has more than {len(names)} cells", hint=hint)
+    return names, rows
+
+
+def _value(cell: str, kind: Kind) -> Any:
+    """A cell's value; what does not fit stays a text, which the reader refuses."""
+    if cell in MISSING:
+        return None
+    try:
+        return _READERS.get(kind, str)(cell)
+    except (ValueError, KeyError):
+        return cell
+
+
+def _truth(cell: str) -> bool:
+    return _TRUTH[cell.lower()]
+
+
+def _whole(cell: str) -> int | float:
+    try:
+        return int(cell)
+    except ValueError:
+        return float(cell)
+
+
+_READERS: dict[Kind, Callable[[str], Any]] = {
+    "number": float,
+    "integer": _whole,
+    "boolean": _truth,
+}

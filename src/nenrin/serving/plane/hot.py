@@ -1,0 +1,193 @@
+"""Answers hot requests: predictions, asked in the plain way, without passing through the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+import msgspec
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import compile_path
+
+from nenrin.core.errors import NenrinError
+from nenrin.core.timer import Timer
+from nenrin.serving.livelog import LiveLog
+from nenrin.serving.plane import errors, invocations, numeric, openinference
+from nenrin.serving.plane.answering import VERSION, Answers, ask
+from nenrin.serving.plane.bodies import HEAD_LENGTH
+from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
+from nenrin.serving.plane.doors import DOORS, Doors
+from nenrin.serving.plane.drain import Drain
+from nenrin.serving.plane.front import Exchange
+from nenrin.serving.plane.guard import Guard
+from nenrin.serving.plane.metrics import PlaneMetrics
+from nenrin.serving.plane.statistics import count_answered, count_failed
+from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.training.records import Records
+
+BODY_BYTES = 64 * 2**20
+MODEL = "/v2/models/{name}"
+PINNED = MODEL + "/versions/{version}"
+INFER = (f"{MODEL}/infer", f"{PINNED}/infer")
+
+_ODD = frozenset(b"%#")
+_HEAD_LENGTH = HEAD_LENGTH.encode()
+_PATHS = [compile_path(path)[0] for path in INFER]
+_encode = msgspec.json.Encoder().encode
+
+Write = Callable[[Answers], bytes | Response]
+
+
+class Target(msgspec.Struct, frozen=True):
+    """What a URL asks for. Attributes: ``protocol``, and the deployment's name and version, if said."""
+
+    path: str
+    protocol: str
+    name: str | None
+    version: str | None = None
+
+
+class HotRequests:
+    """Implements :class:`nenrin.serving.plane.front.Hot`.
+
+    Args:
+        table: what is served.
+        log: where predictions are kept.
+        metrics: counts.
+        guard: says who may ask.
+        drain: says when connections end.
+        timer: measures latency.
+        within: seconds that a request may take, unless it says itself.
+        doors: the paths of MLflow's protocol.
+    """
+
+    def __init__(
+        self,
+        table: RouteTable,
+        log: LiveLog,
+        metrics: PlaneMetrics,
+        guard: Guard,
+        drain: Drain,
+        timer: Timer,
+        within: float,
+        doors: Doors = DOORS,
+    ) -> None:
+        self._table = table
+        self._log = log
+        self._metrics = metrics
+        self._guard = guard
+        self._drain = drain
+        self._timer = timer
+        self._within = within
+        self._target = lru_cache(1024)(partial(target_of, doors.predict))
+
+    @property
+    def ending(self) -> bool:
+        """Whether the process ends."""
+        return self._drain.begun
+
+    def takes(self, url: bytes, headers: dict[bytes, bytes]) -> Target | None:
+        """The target of a request that can be answered at once; who may not ask, hears so from the app."""
+        target = self._target(url)
+        if target is None or not self._table.looked or not self._guard.allows(target.path, headers):
+            return None
+        length = headers[b"content-length"]
+        return target if length.isdigit() and int(length) <= BODY_BYTES else None
+
+    def answer(self, exchange: Exchange) -> None:
+        """Answer one whole request, in a later turn of the loop."""
+        target: Target = exchange.target
+        started = self._timer.wall()
+        served: Served | None = None
+        try:
+            served = self._table.only(target.name)
+            rows, write = _read(exchange, served, target.protocol)
+            within = self._within
+            if TIMEOUT in exchange.headers:
+                within = seconds_of(exchange.headers[TIMEOUT])
+            version, sticky = target.version, None
+            if VERSION in exchange.headers and version is None:
+                version = exchange.headers[VERSION].decode("latin-1")
+            if header := served.deployment.request.sticky_header:
+                told = exchange.headers.get(header.lower().encode())
+                sticky = None if told is None else told.decode("latin-1")
+            done = partial(self._tell, exchange, served, write, started)
+            ask(served, rows, self._log, done, version=version, within=within, sticky=sticky)
+        except Exception as error:  # noqa: BLE001 - answered and logged
+            self._fail(exchange, served, error, started)
+
+    def _tell(
+        self,
+        exchange: Exchange,
+        served: Served,
+        write: Write,
+        started: float,
+        found: Answers | NenrinError,
+    ) -> None:
+        if isinstance(found, NenrinError):
+            self._fail(exchange, served, found, started)
+            return
+        seconds = self._timer.wall() - started
+        self._metrics.answered(served.deployment.name, exchange.target.protocol, seconds, found)
+        count_answered(served, found.versions, seconds)
+        try:
+            written = write(found)
+        except Exception as error:  # noqa: BLE001 - answered and logged
+            exchange.send(errors.answer(error, "POST", exchange.target.path))
+            return
+        if isinstance(written, Response):
+            exchange.send(written)
+        else:
+            exchange.respond(written)
+
+    def _fail(
+        self, exchange: Exchange, served: Served | None, error: Exception, started: float
+    ) -> None:
+        target: Target = exchange.target
+        if isinstance(error, NenrinError | HTTPException):
+            status = error.status if isinstance(error, NenrinError) else error.status_code
+            name = served.deployment.name if served else ""
+            self._metrics.failed(name, target.protocol, status)
+            if served is not None:
+                count_failed(served, target.version, self._timer.wall() - started)
+        exchange.send(errors.answer(error, "POST", target.path))
+
+
+def target_of(doors: frozenset[str], url: bytes) -> Target | None:
+    """What a plainly written URL of a prediction asks for; None: it is none, or the app reads it better.
+
+    Args:
+        doors: the paths of MLflow's protocol.
+        url: as it stands in the request's first line.
+    """
+    if not _ODD.isdisjoint(url) or not url.isascii():
+        return None
+    path, _, query = url.decode().partition("?")
+    if path in doors:
+        return Target(path, "invocations", QueryParams(query).get("deployment"))
+    for pattern in _PATHS:
+        found = pattern.match(path)
+        if found is not None:
+            return Target(path, "v2", **found.groupdict())
+    return None
+
+
+def _read(exchange: Exchange, served: Served, protocol: str) -> tuple[Records, Write]:
+    """The rows of a request, and what writes their answers."""
+    if protocol == "v2" and _HEAD_LENGTH not in exchange.headers:
+        plain = numeric.read(exchange.body, served)
+        if plain is not None:
+            return plain[0], partial(numeric.written, served, given=plain[1])
+    read = openinference.read if protocol == "v2" else invocations.read
+    headers = {
+        name.decode("latin-1"): told.decode("latin-1") for name, told in exchange.headers.items()
+    }
+    asked = read(exchange.body, served, headers)
+
+    def write(answers: Answers) -> bytes | Response:
+        written = asked.write(answers)
+        return written if isinstance(written, Response) else _encode(written)
+
+    return asked.rows, write

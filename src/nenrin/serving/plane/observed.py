@@ -1,0 +1,186 @@
+"""Counts what became of live requests, and keeps the counts in a file that a restart reads again.
+
+Counting costs a request some additions. The file is written by a thread twice a second, if anything
+was counted; a kill loses what was counted since.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from nenrin.core.timer import Timer
+from nenrin.serving.deployments import Deployment
+from nenrin.serving.observed import ANSWER_BINS, Arm, Observed, Split, Standing, read_file
+from nenrin.serving.plane.breaker import Breaker
+from nenrin.stats.latency import bin_of
+
+PERIOD = 0.5
+KEYS = 100_000
+FIRST_ANSWERS = 100
+
+_logger = logging.getLogger(__name__)
+
+
+class Counting:
+    """Counts one split. Used by one thread, the plane's event loop."""
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+        self._seen: set[int] = set()
+        self._first: list[float] = []
+
+    def fresh(self, text: str) -> bool:
+        """Whether a key was not counted yet: who comes again is on the same side, so it says nothing new.
+
+        After 100,000 keys it forgets those before.
+        """
+        key = hash(text)
+        if key in self._seen:
+            return False
+        if len(self._seen) >= KEYS:
+            self._seen.clear()
+        self._seen.add(key)
+        return True
+
+    def dealt(self, mine: bool) -> None:
+        """A request was dealt to one of the two sides."""
+        self._arm(mine).dealt += 1
+
+    def answered(self, mine: bool, seconds: float | None, value: Any) -> None:
+        """A side has answered; ``seconds`` None: it is not comparable."""
+        arm = self._arm(mine)
+        arm.answered += 1
+        if seconds is not None:
+            arm.seconds[bin_of(seconds)] += 1
+        if isinstance(value, int | float) and math.isfinite(value):
+            self._answer(arm, float(value), mine)
+
+    def failed(self, mine: bool) -> None:
+        """A side has failed."""
+        self._arm(mine).failed += 1
+
+    def _arm(self, mine: bool) -> Arm:
+        return self.split.mine if mine else self.split.theirs
+
+    def _answer(self, arm: Arm, value: float, mine: bool) -> None:
+        """Count an answer in its bin; what came before the edges were known only makes the edges."""
+        if self.split.edges:
+            arm.answers[bisect_right(self.split.edges, value)] += 1
+        elif not mine:
+            self._first.append(value)
+            if len(self._first) >= FIRST_ANSWERS:
+                at = np.arange(1, ANSWER_BINS) / ANSWER_BINS
+                self.split.edges = np.quantile(self._first, at).tolist()
+                self._first = []
+
+
+class Observer:
+    """The counts and breakers of a plane: they outlive the routes that they were made for.
+
+    ``follow`` belongs to the thread that follows the routes; what it gives, to the event loop.
+
+    Args:
+        path: the plane's own file; None keeps nothing.
+        timer: measures how long a version is left out.
+    """
+
+    def __init__(self, path: Path | None, timer: Timer) -> None:
+        self._path = path
+        self._timer = timer
+        before = read_file(path) if path else Observed()
+        self._environment = before.environment
+        self._splits = [Counting(split) for split in before.splits]
+        self._standings = {(each.deployment, each.version): each for each in before.standings}
+        self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._written = b""
+        self._stop = threading.Event()
+        self._writer: threading.Thread | None = None
+        if path is not None:
+            self._writer = threading.Thread(target=self._write_on, name="observed", daemon=True)
+            self._writer.start()
+
+    def follow(self, deployment: Deployment) -> tuple[Counting | None, Mapping[str, Breaker]]:
+        """What counts a deployment by its route of now, and the breakers of its versions.
+
+        A pair of versions that shares requests no more is forgotten, and who stands in no route.
+        """
+        self._environment = deployment.environment
+        name, route = deployment.name, deployment.route
+        versions = [variant.version for variant in route.variants]
+        versions += [deployment.previous] if deployment.previous else []
+        breakers = {version: self._breaker(name, version) for version in versions}
+        share = 1.0
+        if len(versions) < 2:
+            subject = against = ""
+        elif route.challengers:
+            challenger, champion = route.challengers[0], route.champion
+            subject, against = challenger.version, champion.version
+            share = challenger.weight / (challenger.weight + champion.weight)
+        else:
+            subject, against = versions
+        self._breakers = {k: b for k, b in self._breakers.items() if k[0] != name} | {
+            (name, version): breaker for version, breaker in breakers.items()
+        }
+        kept = [
+            c for c in self._splits if c.split.deployment != name or _pair(c) == (subject, against)
+        ]
+        found = [c for c in kept if c.split.deployment == name and c.split.share == share]
+        if not found and subject and share > 0:
+            split = Split(deployment=name, subject=subject, against=against, share=share)
+            found = [Counting(split)]
+            kept += found
+        self._splits = kept
+        return (found[0] if found else None), breakers
+
+    def observed(self) -> Observed:
+        """What is counted so far."""
+        standings = [breaker.standing for breaker in self._breakers.values()]
+        return Observed(
+            environment=self._environment,
+            splits=[each.split for each in self._splits],
+            standings=[each for each in standings if each.opened or each.instead],
+        )
+
+    def close(self) -> None:
+        """Write what was counted."""
+        self._stop.set()
+        if self._writer is not None:
+            self._writer.join()
+
+    def _breaker(self, deployment: str, version: str) -> Breaker:
+        key = (deployment, version)
+        if key in self._breakers:
+            return self._breakers[key]
+        standing = self._standings.pop(key, Standing(deployment=deployment, version=version))
+        return Breaker(self._timer, standing)
+
+    def _write_on(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._stop.wait(PERIOD)
+            try:
+                self._write()
+            except OSError as error:
+                _logger.warning("the counts of live requests wait: %s", error)
+
+    def _write(self) -> None:
+        content = msgspec.json.encode(self.observed())
+        if self._path is None or content == self._written:
+            return
+        fresh = self._path.with_suffix(".new")
+        fresh.write_bytes(content)
+        fresh.replace(self._path)
+        self._written = content
+
+
+def _pair(counting: Counting) -> tuple[str, str]:
+    return counting.split.subject, counting.split.against

@@ -1,0 +1,156 @@
+"""The extensions "model repository" and "statistics" of the Open Inference Protocol, over REST.
+
+Which versions are served is decided by the loop and by people, in the ledger. So ``load`` looks at once
+for what has been decided, and ``unload`` is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from nenrin.core.errors import RefusedError, RequestError
+from nenrin.serving.plane.decoding import decoded
+from nenrin.serving.plane.errors import Json
+from nenrin.serving.plane.statistics import statistics
+from nenrin.serving.plane.table import RouteTable, Served
+
+T = TypeVar("T")
+
+
+class IndexRequest(msgspec.Struct):
+    """The body of ``POST /v2/repository/index``; it may be left out."""
+
+    ready: bool = False
+
+
+class LoadRequest(msgspec.Struct):
+    """The body of ``POST /v2/repository/models/NAME/load``; it may be left out."""
+
+    parameters: dict[str, Any] = {}
+
+
+_index = msgspec.json.Decoder(IndexRequest)
+_load = msgspec.json.Decoder(LoadRequest)
+
+
+class ModelRepository:
+    """What is served, and what does not load.
+
+    Args:
+        table: what is served.
+        look: has the table read the routes now.
+    """
+
+    def __init__(self, table: RouteTable, look: Callable[[], Awaitable[None]]) -> None:
+        self._table = table
+        self._look = look
+
+    def index(self, *, ready: bool = False) -> list[dict[str, str]]:
+        """Every version of every deployment: name, version, state, and why it is not ready.
+
+        Args:
+            ready: only those that answer.
+        """
+        found = [
+            {"name": name, "version": runtime.version, "state": "READY", "reason": ""}
+            for name, served in sorted(self._table.served.items())
+            for runtime in _once(served)
+        ]
+        if not ready:
+            found += [
+                {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why}
+                for name, why in sorted(self._table.problems.items())
+                if name
+            ]
+        return found
+
+    async def load(self, name: str, parameters: dict[str, Any]) -> None:
+        """Serve what the deployment's route names now, without waiting for the next look.
+
+        Raises:
+            RequestError: there are parameters.
+            NotFoundError: there is no such deployment.
+            UnavailableError: it does not load.
+        """
+        if parameters:
+            raise RequestError(
+                f"load takes no parameters here, and {sorted(parameters)[0]!r:.40} was sent",
+                hint="a deployment is changed by `nenrin run` and `nenrin deployments`",
+            )
+        await self._look()
+        self._table.get(name)
+
+    def unload(self, name: str) -> None:
+        """Refused.
+
+        Raises:
+            NotFoundError: there is no such deployment.
+            RefusedError: there is.
+        """
+        self._table.get(name)
+        raise RefusedError(
+            f"deployment {name!r} is not unloaded by a client",
+            hint="`nenrin deployments rollback` leaves a version; what is served is in the ledger",
+            where=name,
+        )
+
+    def statistics(self, name: str = "", version: str = "") -> list[dict[str, Any]]:
+        """Counts and durations of every version, of one deployment's, or of one version.
+
+        Raises:
+            NotFoundError: there is no such deployment or version.
+            UnavailableError: it is not loaded.
+        """
+        asked = [self._table.get(name)] if name else list(self._table.served.values())
+        if version:
+            asked[0].index(version)
+        return [
+            statistics(served.deployment.name, runtime)
+            for served in asked
+            for runtime in _once(served)
+            if version in ("", runtime.version)
+        ]
+
+    def routes(self) -> list[Route]:
+        """The paths of both extensions."""
+        repository, model = "/v2/repository", "/v2/models/{name}"
+        return [
+            Route(f"{repository}/index", self._index, methods=["POST"]),
+            Route(f"{repository}/models/{{name}}/load", self._loaded, methods=["POST"]),
+            Route(f"{repository}/models/{{name}}/unload", self._unloaded, methods=["POST"]),
+            Route("/v2/models/stats", self._statistics),
+            Route(f"{model}/stats", self._statistics),
+            Route(f"{model}/versions/{{version}}/stats", self._statistics),
+        ]
+
+    async def _index(self, request: Request) -> Response:
+        return Json(self.index(ready=(await _told(request, _index, IndexRequest())).ready))
+
+    async def _loaded(self, request: Request) -> Response:
+        told = await _told(request, _load, LoadRequest())
+        await self.load(request.path_params["name"], told.parameters)
+        return Json({})
+
+    async def _unloaded(self, request: Request) -> Response:
+        self.unload(request.path_params["name"])
+        return Json({})
+
+    async def _statistics(self, request: Request) -> Response:
+        return Json({"model_stats": self.statistics(**request.path_params)})
+
+
+def _once(served: Served) -> list[Any]:
+    """The runtimes; one stands in two places while another does not load."""
+    return list({runtime.version: runtime for runtime in served.runtimes}.values())
+
+
+async def _told(request: Request, decoder: msgspec.json.Decoder[T], otherwise: T) -> T:
+    body = await request.body()
+    hint = "send {} or nothing"
+    return decoded(body, decoder, "the body is not understood", hint) if body else otherwise

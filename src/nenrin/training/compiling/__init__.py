@@ -1,0 +1,1 @@
+"""Compiled forms of models: tables that one C function walks, admitted only where they answer the same."""

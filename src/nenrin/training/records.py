@@ -1,0 +1,170 @@
+"""A few rows of plain values, kept by column: what a request holds, and what a model is asked about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    _Rows = Sequence[dict[str, Any]]
+else:
+    _Rows = object  # an abstract class would make every isinstance of it a slow one
+
+
+class _LeftOut:
+    """Stands in a column for a value that a row leaves out, to be looked up; a dict of the row lacks it."""
+
+    def __repr__(self) -> str:
+        return "left out"
+
+
+LEFT_OUT = _LeftOut()
+
+
+class Records(_Rows):
+    """Rows by column. As a sequence they are dicts, made only when somebody asks for them.
+
+    Args:
+        columns: values by column name, one a row, all of one length.
+        size: how many rows.
+        gaps: whether some values are ``LEFT_OUT``.
+
+    Attributes:
+        gaps: as given.
+        names: the columns of ``block``.
+        nulls: columns beside it that were left out.
+        block: float64 (rows, names), NaN for a null, where all that was sent are numbers; else None.
+    """
+
+    __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls")
+
+    def __init__(
+        self, columns: Mapping[str, Sequence[Any]], size: int, *, gaps: bool = False
+    ) -> None:
+        self.gaps = gaps
+        self._columns: Mapping[str, Sequence[Any]] | None = columns
+        self._size = size
+        self.nulls: tuple[str, ...] = ()
+        self.names: tuple[str, ...] = ()
+        self.block: np.ndarray | None = None
+
+    @classmethod
+    def of_block(
+        cls, names: tuple[str, ...], block: np.ndarray, nulls: tuple[str, ...] = ()
+    ) -> Records:
+        """Rows of numbers alone.
+
+        Args:
+            names: of the columns of ``block``.
+            block: float64 (rows, names), NaN for a null.
+            nulls: names of further columns, null in every row.
+        """
+        found = cls({}, len(block))
+        found._columns = None
+        found.nulls, found.names, found.block = nulls, names, block
+        return found
+
+    @classmethod
+    def of_dicts(cls, rows: Sequence[Mapping[str, Any]]) -> Records:
+        """Rows from dicts; a name that one lacks is null there."""
+        names = dict.fromkeys(name for row in rows for name in row)
+        return cls({name: [row.get(name) for row in rows] for name in names}, len(rows))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Records]) -> Records:
+        """The rows of several requests of one signature, one after the other."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        if all(part.block is not None and part.names == first.names for part in parts):
+            whole = np.concatenate([part.block for part in parts if part.block is not None])
+            return cls.of_block(first.names, whole, first.nulls)
+        columns = [part.columns for part in parts]
+        names = dict.fromkeys(name for each in columns for name in each)
+        together = {
+            name: [
+                value
+                for each, part in zip(columns, parts, strict=True)
+                for value in (each[name] if name in each else [None] * len(part))
+            ]
+            for name in names
+        }
+        return cls(together, sum(map(len, parts)), gaps=any(part.gaps for part in parts))
+
+    @property
+    def columns(self) -> Mapping[str, Sequence[Any]]:
+        """Plain values by column; a null is None."""
+        if self._columns is None:
+            self._columns = self._plain()
+        return self._columns
+
+    def matrix(self, names: tuple[str, ...]) -> np.ndarray | None:
+        """float64 (rows, names), if all of these are columns of the block."""
+        if self.block is None or names == self.names:
+            return self.block
+        places = {name: place for place, name in enumerate(self.names)}
+        if not all(name in places for name in names):
+            return None
+        return self.block[:, [places[name] for name in names]]
+
+    def pick(self, names: tuple[str, ...]) -> Records:
+        """These columns alone."""
+        matrix = self.matrix(names)
+        if matrix is not None:
+            return Records.of_block(names, matrix)
+        return Records({name: self.columns[name] for name in names}, self._size, gaps=self.gaps)
+
+    def take(self, places: Sequence[int]) -> Records:
+        """The rows at ``places``, in that order."""
+        if self.block is not None:
+            return Records.of_block(self.names, self.block[list(places)], self.nulls)
+        picked = {
+            name: [values[place] for place in places] for name, values in self.columns.items()
+        }
+        return Records(picked, len(places), gaps=self.gaps)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            if self.block is not None:
+                return Records.of_block(self.names, self.block[place], self.nulls)
+            size = len(range(*place.indices(self._size)))
+            cut = {name: each[place] for name, each in self.columns.items()}
+            return Records(cut, size, gaps=self.gaps)
+        if not -self._size <= place < self._size:
+            raise IndexError(place)
+        row = {name: values[place] for name, values in self.columns.items()}
+        return _without_gaps(row) if self.gaps else row
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        columns = self.columns
+        if not columns:
+            return iter([{} for _ in range(self._size)])
+        names = tuple(columns)
+        rows = (dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True))
+        return map(_without_gaps, rows) if self.gaps else rows
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _plain(self) -> dict[str, Sequence[Any]]:
+        assert self.block is not None
+        values: list[list[float | None]] = self.block.T.tolist()
+        if np.isnan(self.block).any():
+            # a NaN is the one number that is not itself
+            values = [[value if value == value else None for value in each] for each in values]
+        nulls = {name: [None] * self._size for name in self.nulls}
+        return {**nulls, **dict(zip(self.names, values, strict=True))}
+
+
+def _without_gaps(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if value is not LEFT_OUT}
+
+
+Sequence.register(Records)

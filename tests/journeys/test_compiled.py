@@ -1,0 +1,116 @@
+"""A folder's model is compiled, serves so, and is given up where it answers otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import msgspec
+import numpy as np
+import polars as pl
+import pytest
+
+from nenrin.core.settings import Settings
+from nenrin.platform import Platform
+from nenrin.training.artefact import Artefact
+from nenrin.training.compiling import kernel
+from nenrin.training.compiling.compiled import Form
+from tests.journeys.shell import Shell, Up, wait_for
+
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(kernel.built() is None, reason="no C compiler"),
+]
+
+PROJECT = """
+import nenrin as nr
+from lightgbm import LGBMClassifier
+
+customers = nr.file("customers.csv", key="customer_id")
+
+@nr.model(rows=customers, label=customers.churned == "Yes", metric="log_loss")
+def churn(rows):
+    return LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1).fit(rows.pandas(), rows.y)
+
+service = nr.deployment(churn)
+"""
+ROW = {"spend": 1.2, "plan": "pro"}
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    folder = tmp_path_factory.mktemp("churn")
+    rng = np.random.default_rng(0)
+    spend, plan = rng.normal(size=1000), rng.choice(["basic", "plus", "pro"], 1000)
+    late = spend + (plan == "pro") + rng.normal(size=1000) > 1
+    pl.DataFrame(
+        {
+            "customer_id": np.arange(1000),
+            "spend": spend.round(3),
+            "plan": plan,
+            "churned": np.where(late, "Yes", "No"),
+        }
+    ).write_csv(folder / "customers.csv")
+    (folder / "project.py").write_text(PROJECT)
+    shell = Shell(folder)
+    shell("run")
+    return shell
+
+
+def version(shell: Shell) -> dict[str, Any]:
+    [found] = shell("models", "list", "--json").json
+    return found
+
+
+def ask(up: Up) -> float:
+    return httpx2.post(f"{up.url}/invocations", json=[ROW], timeout=30).json()["predictions"][0]
+
+
+def forms(up: Up) -> dict[str, str]:
+    return httpx2.get(f"{up.url}/v2/models/churn", timeout=30).json()["parameters"]["forms"]
+
+
+def counted(up: Up, name: str) -> float:
+    text = httpx2.get(f"{up.url}/metrics", timeout=30).text
+    return float(text.split(f"nenrin_compiled_{name}_total ")[-1].split("\n")[0])
+
+
+def test_what_serves_is_compiled_and_compared(shell: Shell) -> None:
+    found = version(shell)
+    compiled = found["facts"]["compiled"]
+    assert compiled["admitted"]
+    assert (compiled["parity"]["rows"], compiled["parity"]["flips"]) == (1000, 0)
+    assert compiled["parity"]["difference"] <= 1e-9
+    assert "admitted  yes" in shell("models", "show", found["id"]).out
+    with shell.up(NENRIN_RESCORE="1") as up:
+        ask(up)
+        assert forms(up) == {found["id"]: "compiled"}
+        wait_for(lambda: counted(up, "rescored") >= 1, 30)
+        assert counted(up, "breaches") == 0
+
+
+def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
+    found = version(shell)
+    compiled = found["facts"]["compiled"]
+    with Platform(Settings.read(folder=shell.folder, workers=0)) as platform:
+        form = msgspec.msgpack.decode(platform.store.get(compiled["content"]), type=Form)
+        values = np.frombuffer(form.arrays["values"]) + 0.01
+        wrong = msgspec.structs.replace(form, arrays={**form.arrays, "values": values.tobytes()})
+        planted = {**compiled, "content": platform.store.put(wrong.dumps())}
+        with platform.units.write("dev", found["at"]) as unit:
+            platform.registry.note(unit, found["id"], {"compiled": planted})
+        model = Artefact.loads(platform.store.get(found["content"]), trusted=True)
+        [right] = model.predict_rows([ROW])
+    with shell.up(NENRIN_RESCORE="1") as up:
+        wait_for(lambda: ask(up) == right and forms(up) == {found["id"]: "original"}, 60)
+        assert counted(up, "breaches") == 1
+        healed: list[dict[str, Any]] = []
+
+        def told() -> bool:
+            healed[:] = shell("status", "--json").json["healed"]
+            return bool(healed)
+
+        wait_for(told, 30)
+    assert (healed[0]["action"], healed[0]["what"]) == ("model.uncompiled", found["id"])
+    assert "differed by" in version(shell)["facts"]["compiled"]["why"]
+    assert shell("audit", "verify").out.startswith("dev  holds")

@@ -1,0 +1,105 @@
+"""Is it safe? Floors, the least of requests, strata; false roll-backs and power in short."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import numpy as np
+import pytest
+
+from benchmarks.safety import CASES, SOON, stopped
+from nenrin.loop.safety import LEAST, NEEDS, Safety, judge
+from nenrin.serving.observed import Arm, Split
+from nenrin.stats.latency import BINS, bin_of
+from nenrin.stats.share import log_evidence
+
+
+def arm(answered: int, failed: int = 0, seconds: float = 0.01) -> Arm:
+    counts = [0] * BINS
+    counts[bin_of(seconds)] = answered
+    return Arm(dealt=answered + failed, answered=answered, failed=failed, seconds=counts)
+
+
+def split(mine: Arm, theirs: Arm, share: float = 0.5) -> Split:
+    return Split(
+        deployment="d", subject="new", against="old", share=share, mine=mine, theirs=theirs
+    )
+
+
+def breaches(*splits: Split) -> list[str]:
+    return [metric.name for metric in judge("new", "old", splits).breaches]
+
+
+def test_nothing_counted_is_no_evidence() -> None:
+    safety = judge("new", "old", [])
+    assert [metric.evidence for metric in safety.metrics] == [1.0, 1.0, 1.0]
+    assert safety.breaches == ()
+    assert safety.why == ""
+    assert msgspec.json.decode(msgspec.json.encode(safety.told()), type=Safety) == safety
+
+
+def test_errors_need_evidence_effect_and_requests() -> None:
+    assert breaches(split(arm(160, 40), arm(196, 4))) == ["errors"]
+    assert breaches(split(arm(60, 39), arm(196, 4))) == []  # 99 requests
+    assert breaches(split(arm(196, 4), arm(160, 40))) == []  # the better one
+    many = split(arm(980_000, 20_000), arm(985_000, 15_000))
+    assert judge("new", "old", [many]).metrics[0].evidence > NEEDS
+    assert breaches(many) == []  # half a point: below the floor
+
+
+def test_the_words_have_the_numbers() -> None:
+    safety = judge("new", "old", [split(arm(160, 40), arm(196, 4))])
+    assert safety.why == "20.0% of its requests failed, of the other 2.0%"
+    assert safety.requests == (200, 200)
+
+
+def test_stretches_of_a_canary_multiply_each_by_its_own_share() -> None:
+    early, late = split(arm(95, 5), arm(396, 4), 0.2), split(arm(190, 10), arm(98, 2), 0.6)
+    evidence = judge("new", "old", [early, late]).metrics[0].evidence
+    expected = log_evidence(5, 4, 0.2) + log_evidence(10, 2, 0.6)
+    assert evidence == pytest.approx(math.exp(expected))
+
+
+def test_other_pairs_say_nothing() -> None:
+    other = msgspec.structs.replace(split(arm(100, 100), arm(200)), against="older")
+    assert judge("new", "old", [other]).requests == (0, 0)
+
+
+def test_slower_answers_count_from_a_quarter_and_a_millisecond() -> None:
+    assert breaches(split(arm(300, seconds=0.02), arm(300))) == ["latency"]
+    assert breaches(split(arm(300, seconds=0.005), arm(300))) == []
+    quick = split(arm(300, seconds=0.0008), arm(300, seconds=0.0004))
+    assert judge("new", "old", [quick]).metrics[1].evidence > NEEDS
+    assert breaches(quick) == []
+
+
+def test_answers_that_lie_elsewhere() -> None:
+    mine, theirs = arm(300), arm(300)
+    mine.answers = [30] * 5 + [30, 30, 30, 30, 30]
+    theirs.answers = [30] * 10
+    assert breaches(split(mine, theirs)) == []
+    mine.answers = [0] * 9 + [300]
+    assert breaches(split(mine, theirs)) == ["answers"]
+
+
+def test_alone_by_what_the_former_answers() -> None:
+    fails = split(arm(80, 20), Arm(), 1.0)
+    assert breaches(fails) == ["errors"]
+    assert judge("new", "old", [fails]).why == "20.0% of its requests failed"
+    assert breaches(split(arm(970, 30), Arm(), 1.0)) == []  # 3 % are tolerated
+    assert breaches(split(arm(20, 60), Arm(), 1.0)) == []  # 80 requests are too few
+    assert LEAST == 100
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.healthy], ids=lambda c: c.name)
+def test_sixty_checks_take_back_a_healthy_version_rarely(case) -> None:  # type: ignore[no-untyped-def]
+    """Of 8 streams at most one; ``benchmarks/safety.py`` plays 500."""
+    assert np.count_nonzero(stopped(case, 0.5, 8)) <= 1
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_twenty_percent_of_errors_are_found_in_three_checks(share: float) -> None:
+    [case] = [case for case in CASES if case.soon]
+    checks = stopped(case, share, 20)
+    assert np.count_nonzero((checks > 0) & (checks <= SOON)) >= 19

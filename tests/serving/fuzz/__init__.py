@@ -1,0 +1,1 @@
+"""Requests that nobody would write: short here, long by hand."""

@@ -1,0 +1,82 @@
+"""A plane in a thread of this process, asked over sockets."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from nenrin.core.calendar import SimulatedCalendar
+from nenrin.core.timer import SystemTimer
+from nenrin.serving.livelog import LiveLog
+from nenrin.serving.plane.app import Plane
+from nenrin.serving.plane.drain import Drain
+from nenrin.serving.plane.front import FrontProtocol, protocol_for
+from nenrin.serving.plane.process import listen
+from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.ports import RouteReader
+from tests.serving.fakes import FakeLoader
+
+
+class Server:
+    """A plane in a thread: with hot requests, or with the app alone; ``taken`` counts the hot ones."""
+
+    def __init__(
+        self, folder: Path, routes: RouteReader, *, hot: bool = True, token: str | None = None
+    ) -> None:
+        calendar = SimulatedCalendar(1_380_000_000_000_000)
+        table = RouteTable(routes, FakeLoader(), calendar, SystemTimer())
+        table.refresh()
+        control = ControlProxy(folder / "control.sock")
+        plane = Plane(table, LiveLog(folder / "predictions"), control, SystemTimer())
+        self.drain = Drain()
+        self.taken = 0
+        answers = plane.hot(self.drain, token)
+        takes = answers.takes
+
+        def counted(*given: Any) -> Any:
+            found = takes(*given) if hot else None
+            self.taken += found is not None
+            return found
+
+        answers.takes = counted  # type: ignore[method-assign]
+        protocol: type[FrontProtocol] = protocol_for(answers)
+        config = uvicorn.Config(
+            self.drain.over(plane.app(token)), http=protocol, log_config=None, server_header=False
+        )
+        self._server = uvicorn.Server(config)
+        self._listener = listen("127.0.0.1", 0)
+        self.address = self._listener.getsockname()
+        self._thread = threading.Thread(target=self._server.run, args=([self._listener],))
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+        self._listener.close()
+
+    def ask(self, *pieces: bytes, half_closed: bool = False) -> bytes:
+        """Everything that comes back on one connection until the server is silent or closes it."""
+        with socket.create_connection(self.address) as client:
+            for piece in pieces:
+                client.sendall(piece)
+            if half_closed:
+                client.shutdown(socket.SHUT_WR)
+            return told(client)
+
+
+def told(client: socket.socket) -> bytes:
+    """What comes until the server closes or, having said something, is silent."""
+    client.settimeout(5)
+    found = b""
+    try:
+        while chunk := client.recv(65536):
+            found += chunk
+            client.settimeout(0.15)
+    except TimeoutError:
+        found += b"<open>"
+    return found
