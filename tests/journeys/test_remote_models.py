@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nenrin.core.errors import ProjectError, RemoteError
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
+from nenrin.training.declare import remote
+from tests.features.makers import make_dataset
 from tests.journeys.plane import PlaneHere
 
 N = 1500
@@ -33,6 +37,7 @@ class Server(ThreadingHTTPServer):
         fails: with what status every request to infer is answered; 0 for none.
         silent: it never answers such a request before it is released.
         rows: how many rows each request had.
+        known: it has the model.
     """
 
     daemon_threads = True
@@ -41,6 +46,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.matrix, self.fails, self.rows = False, 0, list[int]()
         self.silent: threading.Event | None = None
+        self.known = True
 
     @property
     def url(self) -> str:
@@ -81,7 +87,10 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        self._answer(200, self.server.metadata())
+        if self.server.known:
+            self._answer(200, self.server.metadata())
+        else:
+            self._answer(404, {"error": "no such model"})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -97,7 +106,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        self.wfile.write(data)
+        with suppress(BrokenPipeError):  # who asked has given up
+            self.wfile.write(data)
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
@@ -136,16 +146,6 @@ def run(platform: Platform, folder: Path, server: Server, frame: pl.DataFrame) -
     return done
 
 
-def v2(row: dict[str, Any]) -> dict[str, Any]:
-    kinds = {int: "INT64", float: "FP64", str: "BYTES"}
-    return {
-        "inputs": [
-            {"name": name, "shape": [1], "datatype": kinds[type(value)], "data": [value]}
-            for name, value in row.items()
-        ]
-    }
-
-
 @pytest.mark.parametrize("matrix", [False, True])
 def test_a_server_answers_for_a_version(
     tmp_path: Path, platform: Platform, server: Server, matrix: bool
@@ -168,3 +168,71 @@ def test_a_server_answers_for_a_version(
     logged = plane.logged()
     assert len(logged) == 30
     assert {each.version for each in logged} == {version.id}
+
+
+def test_what_the_server_fails_with_is_said(
+    tmp_path: Path, platform: Platform, server: Server
+) -> None:
+    run(platform, tmp_path, server, rows())
+    server.fails = 503  # also while the plane starts: its versions load, and say so when asked
+    plane = PlaneHere(tmp_path)
+    row = [{"id": 1, "plan": "pro", "a": 0.5}]
+    status, said = plane.refused("/invocations", row)
+    assert (status, said["code"], said["where"]) == (502, "remote", server.url)
+    assert said["error"] == f"{server.url} answered 503: the model is tired"
+
+    server.fails, server.silent = 0, threading.Event()
+    status, said = plane.refused("/invocations", row)
+    server.silent.set()
+    assert (status, said["code"]) == (504, "remote_timeout")
+    assert said["error"] == f"{server.url} did not answer within 1 s"
+    assert "timeout=" in said["hint"]
+
+    assert plane.logged() == []
+    server.silent = None
+    (answer,) = plane.post("/invocations", row)  # it is back
+    assert answer["predictions"] == pytest.approx([own(np.array([0.5]), np.array([True]))[0]])
+    (runtime,) = plane._table.get("churn").runtimes
+    assert runtime._waits  # however quick it is, the event loop never asks it
+
+
+@pytest.mark.parametrize(
+    ("break_it", "error", "says"),
+    [
+        (
+            lambda server: setattr(server, "known", False),
+            RemoteError,
+            "answered 404: no such model",
+        ),
+        (lambda server: server.server_close(), RemoteError, "cannot be reached"),
+    ],
+)
+def test_a_server_must_be_there_when_it_is_registered(
+    tmp_path: Path, platform: Platform, server: Server, break_it: Any, error: type, says: str
+) -> None:
+    break_it(server)
+    with pytest.raises(error, match=says) as caught:
+        run(platform, tmp_path, server, rows())
+    assert caught.value.where.startswith("http://127.0.0.1")
+
+
+def test_columns_that_it_takes_must_be_there(
+    tmp_path: Path, platform: Platform, server: Server
+) -> None:
+    with pytest.raises(ProjectError, match="fitted on plan, a; rows have no plan"):
+        run(platform, tmp_path, server, rows(text=False))
+
+
+@pytest.mark.parametrize(
+    ("url", "timeout", "says"),
+    [
+        ("model.onnx", "1s", "is not the URL of a model"),
+        ("http://host/models/churn", "1s", "is not the URL of a model"),
+        ("http://host/v2/models/churn", "soon", "timeout='soon' is not a duration"),
+    ],
+)
+def test_an_address_is_checked_where_it_is_declared(url: str, timeout: str, says: str) -> None:
+    people = make_dataset("people", key="id")
+    with pytest.raises(ProjectError, match=says) as caught:
+        remote(url, rows=people, label=people.left, timeout=timeout)
+    assert __file__ in caught.value.where

@@ -77,6 +77,7 @@ def test_other_flavours_want_trust_and_mlflow(
     assert caught.value.hint == INSTALL.format("mlflow")
 
 
+@pytest.mark.filterwarnings("ignore")  # MLflow warns of its own type hints when it is imported
 def test_a_pyfunc_answers_as_mlflow_does(tmp_path: Path) -> None:
     mlflow = pytest.importorskip("mlflow", reason=INSTALL.format("mlflow"))
 

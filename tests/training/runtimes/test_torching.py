@@ -15,6 +15,8 @@ from nenrin.training.artefact import Artefact, describe, dump
 from nenrin.training.columns import ColumnSpec
 from tests.training.runtimes.brought import INSTALL, agrees, artefact, declared, rows
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # PyTorch deprecates TorchScript with every call
+
 
 def net(width: int = 1) -> Any:
     torch = pytest.importorskip("torch", reason=INSTALL.format("torch"))
@@ -31,7 +33,7 @@ def exported(module: Any, how: str) -> Any:
     if how == "script":
         return torch.jit.script(module)
     batch = {0: torch.export.Dim.AUTO}
-    return torch.export.export(module.eval(), (torch.zeros(3, 2),), dynamic_shapes=(({**batch},),))
+    return torch.export.export(module.eval(), (torch.zeros(3, 2),), dynamic_shapes=(batch,))
 
 
 def own(module: Any, X: np.ndarray) -> np.ndarray:
