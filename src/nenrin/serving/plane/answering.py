@@ -18,7 +18,6 @@ from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.serving.router import key_text
 from nenrin.training.records import LEFT_OUT, Records
 
-
 _logger = logging.getLogger(__name__)
 
 
