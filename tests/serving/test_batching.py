@@ -117,6 +117,21 @@ def test_who_waits_too_long_hears_so_and_holds_up_nobody() -> None:
     assert slow.batches == [1, 2]
 
 
+def test_what_is_quick_and_waits_for_what_is_not_has_its_deadline_too() -> None:
+    model = Constant(0.25, seconds=0.1)
+    loaded = runtime(model)
+    loaded._costs = Fixed(call=0.0001, row=0.0003)  # type: ignore[assignment]
+
+    async def ask() -> list[Any]:
+        asked = [loaded.answer(question(), 0.01), loaded.answer(question(9))]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    quick, slow = asyncio.run(ask())
+    assert isinstance(quick, UnavailableError)
+    assert len(slow.values) == 9
+    assert model.batches == [9]
+
+
 def test_an_answer_that_cannot_be_given_disturbs_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

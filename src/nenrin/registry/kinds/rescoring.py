@@ -98,6 +98,7 @@ class Rescoring:
     def compare(self, checked: Checked, rows: Rows, answers: np.ndarray) -> None:
         """Ask the original of what was answered; a difference gives the form up, once."""
         if checked.form in self._gone:
+            checked.give_up()  # another answerer of the same form
             return
         wanted = np.asarray(checked.answer_original(rows), np.float64)
         self.rescored += 1

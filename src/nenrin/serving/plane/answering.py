@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,8 @@ from nenrin.serving.plane.keys import keys_of, texts_of
 from nenrin.serving.plane.table import Served
 from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.training.records import Records
+
+_logger = logging.getLogger(__name__)
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -87,8 +90,13 @@ def ask(
     def answered(found: Answer | NenrinError) -> None:
         if isinstance(found, NenrinError):
             done(found)
-        else:
-            _keep(_request(served, question, keys, who, found, log, now, started), log, done)
+            return
+        try:
+            request = _request(served, question, keys, who, found, log, now, started)
+            _keep(request, log, done)
+        except Exception:  # else whoever asked would wait for ever
+            _logger.exception("an answer of %s could not be given", served.deployment.name)
+            done(NenrinError("the answer could not be given", hint="the plane's log has why"))
 
     if version is not None:
         served.runtimes[dealt[0]].ask(question, answered, within)
