@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -157,6 +158,18 @@ def test_a_request_at_fault_fails_alone() -> None:
     assert [len(answer.values) for answer in (first, second, third)] == [1, 2, 3]
     assert isinstance(broken, StepError)
     assert broken.message == "version v1 failed on this request: ValueError: no such origin"
+
+
+def test_a_model_that_would_end_the_process_fails_alone() -> None:
+    class Quits(Constant):
+        def answer_rows(self, rows: Any) -> Any:
+            sys.exit("bye")
+
+    async def ask() -> Any:
+        return await asyncio.wait_for(runtime(Quits(0.5)).answer(question()), 10)
+
+    with pytest.raises(StepError, match="SystemExit: bye"):
+        asyncio.run(ask())
 
 
 def test_a_client_that_leaves_does_not_disturb() -> None:

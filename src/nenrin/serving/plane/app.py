@@ -278,6 +278,9 @@ async def _version(_request: Request) -> Response:
 
 async def _body(request: Request) -> bytes:
     """The request's body, up to its limit of size."""
+    said = request.headers.get("content-length", "")
+    if said.isdigit() and int(said) > BODY_BYTES:
+        raise too_large(BODY_BYTES)
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)

@@ -141,7 +141,7 @@ class Runtime:
             values = _checked(answers, len(rows))
         except NenrinError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # code of others, in our process
             raise StepError(
                 f"version {self.version} failed on this request: {type(error).__name__}: {error}",
                 hint="compare the request with the deployment's example",
