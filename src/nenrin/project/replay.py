@@ -18,6 +18,7 @@ from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
 from nenrin.data.faults import DataFault
 from nenrin.data.service import DataService
+from nenrin.data.versions import DatasetVersion
 from nenrin.loop.declare import Deployment
 from nenrin.loop.limits import limits
 from nenrin.loop.policies import rival_of
@@ -27,6 +28,7 @@ from nenrin.pipelines.engine import Engine, Planned
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.ports import Results
 from nenrin.pipelines.source import SourceReader
+from nenrin.project.apart import is_large
 from nenrin.project.graph import Preparer, gate_policy, is_file_of
 from nenrin.project.loader import FILE, Project, load_project
 from nenrin.project.own_graph import OwnGraph
@@ -122,6 +124,10 @@ class ProjectReplay:
         """The working folder as a revision, which nothing follows yet."""
         project = self.load()
         return snapshot(project.folder, self._store, _files(project))
+
+    def too_large(self, version: DatasetVersion) -> bool:
+        """Whether a version of a dataset is too large to be indexed here."""
+        return is_large(self._data.manifest(version), self._join_memory)
 
     def unpacked(self, revision: Revision) -> Project:
         """The declarations of an earlier revision."""

@@ -131,10 +131,11 @@ class ReplayCheck:
         for (deployment, version), group in sorted(groups.items()):
             try:
                 replayed = self._replayed(environment, deployment, versions.get(version), which)
+                computed = replayed.computed(group)
             except NenrinError as error:
                 report.skip(error.message, len(group))
                 continue
-            right = [(each, replayed.right(each, report)) for each in replayed.computed(group)]
+            right = [(each, replayed.right(each, report)) for each in computed]
             report.answers(self._unlike(versions, replayed, right), deployment)
         return {"environment": environment, "logged": count, **report.told()}
 
@@ -155,10 +156,14 @@ class ReplayCheck:
             for each in datasets_of(declared)
         }
         frames = {name: self._data.frame(load) for name, load in loads.items()}
+        apart = [name for name, load in loads.items() if self._replay.too_large(load)]
+        state = features_of(declared.model, frames, apart)
+        if state.too_large is not None:
+            raise state.too_large
         newest = max(load.at for load in loads.values())
         missing = here.request.lookup.missing if here.request.lookup else None
         return _Replayed(
-            state=features_of(declared.model, frames),
+            state=state,
             lookup=Lookup(columns=(), missing=missing or {}),
             told=list(self._told(environment, deployment, version.id)),
             open=lru_cache(2)(lambda digest: FeatureSet.loads(self._store.get(digest))),
