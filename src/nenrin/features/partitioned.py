@@ -30,6 +30,7 @@ from nenrin.features.partition_work import (
     Count,
     Follow,
     Order,
+    Packing,
     Spill,
     View,
     buckets,
@@ -179,7 +180,9 @@ class Join:
             total = counts.sum(axis=0)
             if total.max() > most:
                 raise self._too_many(view, parts, list(by), int(total.argmax()), most)
-            found.append(self._kept(packed(total, most).astype("<i4").tobytes()))
+            partitions = packed(total, most).astype("<i4").tobytes()
+            packing = Packing(mark=self._mark, partitions=partitions)
+            found.append(self._kept(msgspec.msgpack.encode(packing)))
         return found
 
     def _spill(self, orders: Sequence[Order]) -> list[list[str]]:
