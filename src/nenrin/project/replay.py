@@ -18,7 +18,6 @@ from nenrin.core.timer import Timer
 from nenrin.core.unit import Unit, Units
 from nenrin.data.faults import DataFault
 from nenrin.data.service import DataService
-from nenrin.data.versions import DatasetVersion
 from nenrin.loop.declare import Deployment
 from nenrin.loop.limits import limits
 from nenrin.loop.policies import rival_of
@@ -28,7 +27,6 @@ from nenrin.pipelines.engine import Engine, Planned
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.ports import Results
 from nenrin.pipelines.source import SourceReader
-from nenrin.project.apart import is_large
 from nenrin.project.graph import Preparer, gate_policy, is_file_of
 from nenrin.project.loader import FILE, Project, load_project
 from nenrin.project.own_graph import OwnGraph
@@ -69,7 +67,7 @@ class ProjectReplay:
         executor: gives the executor, started when it is first needed.
         dispatcher: makes what runs the jobs of one run in an environment.
         notes: what the executor had to say since it was last asked.
-        join_memory: bytes that a process may take for an index of a dataset.
+        join_memory: bytes that a process may take for an index of a dataset; an attribute, too.
         others: the rooms' services and ports.
     """
 
@@ -102,7 +100,7 @@ class ProjectReplay:
         self._executor = executor
         self._dispatcher = dispatcher
         self._notes = notes
-        self._join_memory = join_memory
+        self.join_memory = join_memory
 
     def load(self) -> Project:
         """The declarations of the working folder, with steps that can be put in order."""
@@ -124,10 +122,6 @@ class ProjectReplay:
         """The working folder as a revision, which nothing follows yet."""
         project = self.load()
         return snapshot(project.folder, self._store, _files(project))
-
-    def too_large(self, version: DatasetVersion) -> bool:
-        """Whether a version of a dataset is too large to be indexed here."""
-        return is_large(self._data.manifest(version), self._join_memory)
 
     def unpacked(self, revision: Revision) -> Project:
         """The declarations of an earlier revision."""
@@ -327,7 +321,7 @@ class ProjectReplay:
             executor=self._executor(),
             data=self._data,
             store=self._store,
-            join_memory=self._join_memory,
+            join_memory=self.join_memory,
         )
 
     def engine(self, environment: str) -> Engine:

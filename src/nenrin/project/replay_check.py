@@ -23,6 +23,7 @@ from nenrin.data.service import DataService
 from nenrin.features.entities import Lookup
 from nenrin.features.replaying import Difference, Read, differences, differing, offline
 from nenrin.features.service import FeatureSet
+from nenrin.project.apart import is_large
 from nenrin.project.replay import ProjectReplay, Revisions
 from nenrin.project.replayed_answers import Right, unlike
 from nenrin.project.stages import datasets_of, features_of
@@ -156,7 +157,8 @@ class ReplayCheck:
             for each in datasets_of(declared)
         }
         frames = {name: self._data.frame(load) for name, load in loads.items()}
-        apart = [name for name, load in loads.items() if self._replay.too_large(load)]
+        most = self._replay.join_memory
+        apart = [n for n, load in loads.items() if is_large(self._data.manifest(load), most)]
         state = features_of(declared.model, frames, apart)
         if state.too_large is not None:
             raise state.too_large
