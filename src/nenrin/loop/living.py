@@ -54,6 +54,7 @@ from nenrin.loop.turn import Loop
 from nenrin.loop.unchanged import fits_the_same
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.router import Variant
 from nenrin.serving.service import ServingService
 
 _LOG = logging.getLogger(__name__)
@@ -115,6 +116,8 @@ class Living:
         now = self.now(prepared)
         if progress:
             progress("loop", 0, 1, "")
+        if self.state(environment, prepared.declared.name) is None:
+            prepared.served.answering()  # nothing is fitted that could not answer
         self._journal(environment, prepared).log_as_declared(now)
         turned = (self._timed if prepared.timed else self._timeless)(environment, prepared, now)
         self._refresh_features(environment, prepared)
@@ -359,7 +362,7 @@ class Living:
         if deployment is None:
             return
         states = {
-            variant.version: self._features(environment, prepared, variant.version)
+            variant.version: self._features(environment, prepared, variant)
             for variant in deployment.route.variants
         }
         with self._units.write(environment, self.now(prepared)) as unit:
@@ -368,14 +371,18 @@ class Living:
             self._serving.declare(unit, name, prepared.served.request, declared.fallback)
         compile_served(self._units, self._registry, prepared, deployment)
 
-    def _features(self, environment: str, prepared: Prepared, version: str) -> str:
-        """The feature state that a version reads: by the code of the revision that made it."""
-        revision = self._registry.get(environment, version).revision
-        if revision in ("", prepared.served.revision):
-            return prepared.served.features
-        return self._replay.by_revision(
-            environment, revision, prepared.declared.name
-        ).served.features
+    def _features(self, environment: str, prepared: Prepared, variant: Variant) -> str:
+        """The feature state that a version reads: by the code of the revision that made it.
+
+        Where that one answers no request, it goes on by the one that it has.
+        """
+        revision, served = (
+            self._registry.get(environment, variant.version).revision,
+            prepared.served,
+        )
+        if revision not in ("", served.revision):
+            served = self._replay.by_revision(environment, revision, prepared.declared.name).served
+        return variant.features if served.unanswered else served.features
 
     def _stands(self, environment: str) -> int | None:
         """The instant at which an environment's calendar stands; None: it goes with the machine's."""
