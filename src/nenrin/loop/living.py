@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -64,6 +64,26 @@ HEALED = ("healed.rerouted", "healed.rebuilt", "healed.restarted", "healed.rerun
 def stands_at(end: int, now: int) -> int | None:
     """Where a calendar stands whose data has ended more than a day ago; None: it goes with the machine's."""
     return end if now - end > DAY else None
+
+
+def one_by_one(deployments: Sequence[Deployment], turn: Callable[[Deployment], int]) -> int:
+    """The steps of every deployment's turn; one that fails keeps no other from its own.
+
+    Raises:
+        Exception: what the first of them raised, once all had their turn; the others' are logged.
+    """
+    done = 0
+    failed: list[tuple[str, Exception]] = []
+    for deployment in deployments:
+        try:
+            done += turn(deployment)
+        except Exception as error:  # noqa: BLE001 - raised below
+            failed.append((deployment.name, error))
+    for name, other in failed[1:]:
+        _LOG.error("the turn of %s failed", name, exc_info=other)
+    if failed:
+        raise failed[0][1]
+    return done
 
 
 class Living:
@@ -164,14 +184,15 @@ class Living:
 
     def tick(self, environment: str) -> int:
         """Everything that is due in every deployment that serves there; how many steps it took."""
-        done = 0
-        for deployment in self._serving.list(environment):
+
+        def ticked(deployment: Deployment) -> int:
             state = self.state(environment, deployment.name)
             if state is None or not self._anything_due(environment, deployment, state):
-                continue
+                return 0
             with about(environment=environment, deployment=deployment.name):
-                done += self._ticked(environment, deployment.name)
-        return done
+                return self._ticked(environment, deployment.name)
+
+        return one_by_one(self._serving.list(environment), ticked)
 
     def _ticked(self, environment: str, deployment: str) -> int:
         prepared = self._replay.prepare(environment, deployment, load=False, progress=None)
