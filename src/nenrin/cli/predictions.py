@@ -68,7 +68,7 @@ def show_(
 
     [bold]Example[/]
 
-    nenrin predictions show prediction-8e707d7802add18634945f2e
+    nenrin predictions show prediction-6bc231e28ceaf1ce76c20000
     """
     with session(env) as client:
         show(client.get(f"/api/predictions/{prediction}"), as_json, _one)
