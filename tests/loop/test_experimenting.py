@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -14,16 +15,18 @@ import polars as pl
 import pytest
 
 from nenrin.core.errors import ConflictError, NotFoundError, RefusedError, RequestError
-from nenrin.core.instants import DAY
+from nenrin.core.instants import DAY, NEVER
 from nenrin.core.settings import Settings
 from nenrin.loop.experimenting import Asked
 from nenrin.loop.exposures import LAG, Measured, analysed, planned
 from nenrin.platform import PREDICTIONS, Platform
-from nenrin.project.outcomes import closed_days, joined
+from nenrin.project.outcomes import Outcomes, closed_days, joined
 from nenrin.serving.experiment import Experiment, Stretch, dealt
+from nenrin.serving.masks import LogRules
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Route, Router, Variant, key_hashes
 from nenrin.serving.signature import RequestField, RequestSignature
+from nenrin.training.tasks import Task
 from tests.loop.test_guarding import Plain, observed
 
 NAME = "delay"
@@ -158,6 +161,10 @@ def test_what_cannot_be_an_experiment_is_refused(
     platform.loop.mark_bad("dev", b, "it is")
     with pytest.raises(RefusedError, match="bad"):
         begin(platform, b)
+    with platform.units.write("dev", 3) as unit:
+        platform.serving.set_log(unit, NAME, LogRules(row={"id": "hash"}))
+    with pytest.raises(RefusedError, match="is personal"):
+        begin(platform, versions[2])
     by_header = msgspec.structs.replace(REQUEST, sticky="x-user")
     with platform.units.write("dev", 3) as unit:
         platform.serving.declare(unit, NAME, by_header, None)
@@ -291,6 +298,36 @@ def test_an_outcome_counts_as_it_was_known_when_its_day_closed() -> None:
         }
     )
     assert joined(closed, values, "key")["found"].to_list() == [2.0, None, None]
+
+
+def test_a_loss_is_of_the_label_that_was_known_in_time(
+    platform: Platform, versions: tuple[str, str, str]
+) -> None:
+    begin(platform, versions[1])
+    outcomes = platform.projects.load().datasets["outcomes"]
+    platform.data.load("dev", outcomes, START)
+    _log(platform, versions, 1, 4)
+    table = SimpleNamespace(
+        zone="UTC",
+        keys=pl.Series(["0", "1", "2", "9"]),
+        answered=np.array([START, START + 9 * DAY, NEVER, START]),
+        y=np.array([1.0, 0.0, np.nan, 1.0]),
+    )
+    prepared = SimpleNamespace(
+        table=table, task=Task(kind="binary", metric="log_loss", loss="log_loss")
+    )
+    load = platform.projects.load
+    replay: Any = SimpleNamespace(prepare=lambda *_, **__: prepared, load=load)
+    measure = Outcomes(platform.settings.state_folder / PREDICTIONS, replay, platform.data).measure
+    deployment = platform.serving.show("dev", NAME)
+    found = measure("dev", deployment, _experiment(), DAY, START + 3 * DAY).rows
+    assert found["closed"].all()
+    assert found["value"][0] == pytest.approx(np.log(2))
+    assert np.isnan(found["value"].to_numpy()[1:]).all()
+    with pytest.raises(RequestError, match="no dataset"):
+        measure("dev", deployment, _experiment(outcome="orders.won"), DAY, START)
+    with pytest.raises(RequestError, match="no column of numbers"):
+        measure("dev", deployment, _experiment(outcome="outcomes.lost"), DAY, START)
 
 
 def _log(platform: Platform, versions: tuple[str, ...], days: int, a_day: int) -> None:

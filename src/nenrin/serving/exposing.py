@@ -56,7 +56,8 @@ def refuse_unreadable(deployment: Deployment) -> None:
     """Let no experiment begin whose exposures the log does not tell.
 
     Raises:
-        RefusedError: requests stick by a header, which is not logged, or rows have no key.
+        RefusedError: requests stick by a header, which is not logged; or rows have no key, or a personal
+            one, of which the log has a digest alone.
     """
     request = deployment.request
     if request.sticky_header:
@@ -69,5 +70,11 @@ def refuse_unreadable(deployment: Deployment) -> None:
         raise RefusedError(
             f"rows of {deployment.name!r} have no key to deal them by",
             hint="declare the key of the rows' dataset",
+            where=deployment.name,
+        )
+    if any(column in deployment.log.row for column in request.key):
+        raise RefusedError(
+            f"the key of {deployment.name!r} is personal: the log has its digest, which joins no outcome",
+            hint="take a key that names nobody",
             where=deployment.name,
         )
