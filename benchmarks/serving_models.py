@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from benchmarks.peers.models import data
+
 ROWS = 20_000
 COLUMNS = 30
 
@@ -26,6 +28,34 @@ def a(rows):
 
 
 service = nr.deployment(a)
+"""
+_PIPELINE = """import nenrin as nr
+
+data = nr.file("data.csv", key="id")
+
+
+@nr.model(rows=data, label=data.y)
+def b(rows):
+    from sklearn.compose import ColumnTransformer
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    frame = rows.pandas()
+    numbers = [name for name in frame if name.startswith("n")]
+    texts = [name for name in frame if name.startswith("c")]
+    columns = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+            ("texts", OneHotEncoder(handle_unknown="ignore", sparse_output=False), texts),
+        ]
+    )
+    trees = HistGradientBoostingClassifier(max_iter=100, early_stopping=False)
+    return make_pipeline(columns, trees).fit(frame, rows.y)
+
+
+service = nr.deployment(b)
 """
 
 
@@ -52,12 +82,20 @@ def made_up() -> tuple[np.ndarray, np.ndarray]:
     return x, (np.random.default_rng(2).random(len(x)) < chance).astype(int)
 
 
-def make(folder: Path) -> None:
-    """Write a project of LightGBM over 30 numbers into ``folder``, and run it."""
-    x, y = made_up()
-    frame = pl.DataFrame({f"x{place}": x[:, place] for place in range(COLUMNS)})
-    frame.with_columns(id=pl.Series(np.arange(len(x))), y=pl.Series(y)).write_csv(
-        folder / "data.csv"
-    )
-    (folder / "project.py").write_text(_PROJECT)
+def make(folder: Path, model: str = "a") -> None:
+    """Write a project into ``folder``, and run it.
+
+    Args:
+        folder: an empty one.
+        model: ``a``: LightGBM over 30 numbers; ``b``: scikit-learn over 20 numbers and 10 texts.
+    """
+    if model == "a":
+        x, y = made_up()
+        frame = pl.DataFrame({f"x{place}": x[:, place] for place in range(COLUMNS)})
+    else:
+        rows, y = data("b")
+        frame = pl.DataFrame({name: rows[name].to_list() for name in rows}, nan_to_null=True)
+    frame = frame.with_columns(id=pl.Series(np.arange(len(frame))), y=pl.Series(y))
+    frame.write_csv(folder / "data.csv")
+    (folder / "project.py").write_text(_PROJECT if model == "a" else _PIPELINE)
     subprocess.run([sys.executable, "-m", "nenrin", "run"], cwd=folder, check=True)

@@ -6,11 +6,15 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 INSTALLERS = {"nenrin", "pip", "setuptools", "uv", "wheel"}
+BESIDE = {"mlflow-skinny": "3.17.2", "torch": "2.13.0"}
+"""Large, and tested by hand in an environment of their own."""
 
 
 def pins() -> str:
     """One ``name==version`` line for each installed distribution, sorted, without addresses."""
-    found = {str(each.name).lower().replace("_", "-"): each.version for each in distributions()}
+    found = BESIDE | {
+        str(each.name).lower().replace("_", "-"): each.version for each in distributions()
+    }
     lines = [f"{name}=={found[name]}" for name in sorted(found) if name not in INSTALLERS]
     return "\n".join(lines) + "\n"
 

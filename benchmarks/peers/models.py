@@ -74,9 +74,9 @@ def store(model: str, folder: Path) -> Path:
 
 
 def rows(model: str, count: int) -> list[list[Any]]:
-    """The first rows of the data, in plain values; null where one is missing."""
+    """The first rows of the data, numbers with four digits; null where one is missing."""
     frame, _ = data(model, max(count, 1000))
-    plain = frame.head(count).astype(object)
+    plain = frame.head(count).round(4).astype(object)
     return plain.where(plain.notna(), None).to_numpy().tolist()
 
 

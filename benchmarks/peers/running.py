@@ -71,13 +71,9 @@ class Running(NamedTuple):
     process: int
     cold_seconds: float
 
-    def cpu(self) -> float:
-        """CPU seconds of the process and of all that it started."""
-        return sum(sum(each.cpu_times()[:2]) for each in self._tree())
-
-    def memory(self) -> float:
-        """MB of memory, shared pages divided among those that share them."""
-        return sum(each.memory_full_info().pss for each in self._tree()) / 2**20
+    def processes(self) -> list[int]:
+        """The process and all that it started."""
+        return [each.pid for each in self._tree()]
 
     def _tree(self) -> list[psutil.Process]:
         root = psutil.Process(self.process)

@@ -25,6 +25,7 @@ _HOMES = {
     "map": "nenrin.project.steps",
     "model": "nenrin.training.declare",
     "predictor": "nenrin.training.declare",
+    "remote": "nenrin.training.declare",
     "resources": "nenrin.pipelines.needs",
     "samples": "nenrin.data.samples",
     "step": "nenrin.project.steps",

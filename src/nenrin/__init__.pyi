@@ -15,6 +15,7 @@ from nenrin.project.steps import step as step
 from nenrin.training.declare import import_model as import_model
 from nenrin.training.declare import model as model
 from nenrin.training.declare import predictor as predictor
+from nenrin.training.declare import remote as remote
 from nenrin.training.spaces import choice as choice
 from nenrin.training.spaces import floats as floats
 from nenrin.training.spaces import integers as integers

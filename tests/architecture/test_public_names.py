@@ -9,8 +9,8 @@ from tests.architecture import sources
 
 WORDS = [
     "NenrinError", "choice", "cron", "dataset", "deployment", "every", "feature_view", "file", "floats",
-    "history", "import_model", "integers", "map", "model", "predictor", "resources", "samples", "step",
-    "trailing", "value",
+    "history", "import_model", "integers", "map", "model", "predictor", "remote", "resources", "samples",
+    "step", "trailing", "value",
 ]  # fmt: skip
 
 

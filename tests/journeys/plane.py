@@ -41,11 +41,22 @@ class PlaneHere:
         """The JSON of the answers to some requests, which must be 200."""
         return self._asked([("POST", path, body) for body in bodies])
 
+    def refused(self, path: str, body: Any) -> tuple[int, Any]:
+        """Status and JSON of the answer to a request that must fail."""
+        ((status, found),) = self._told([("POST", path, body)])
+        assert status >= 400, found
+        return status, found
+
     def logged(self) -> list[Prediction]:
         """Every prediction so far."""
         return list(read_predictions(self._settings.predictions))
 
     def _asked(self, requests: list[tuple[str, str, Any]]) -> list[Any]:
+        told = self._told(requests)
+        assert {status for status, _ in told} <= {200}, told
+        return [found for _, found in told]
+
+    def _told(self, requests: list[tuple[str, str, Any]]) -> list[tuple[int, Any]]:
         self._table.refresh()
         assert self._table.problems == {}
         log = LiveLog(self._settings.predictions)
@@ -54,7 +65,9 @@ class PlaneHere:
         finally:
             log.close()
 
-    async def _answers(self, log: LiveLog, requests: list[tuple[str, str, Any]]) -> list[Any]:
+    async def _answers(
+        self, log: LiveLog, requests: list[tuple[str, str, Any]]
+    ) -> list[tuple[int, Any]]:
         proxy = ControlProxy(self._settings.control)
         plane = Plane(self._table, log, proxy, self._parts.timer)
         plane._loaded.set()  # no lifespan runs here
@@ -63,7 +76,6 @@ class PlaneHere:
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             for method, path, body in requests:
                 answer = await client.request(method, path, json=body)
-                assert answer.status_code == 200, answer.text
-                found.append(answer.json())
+                found.append((answer.status_code, answer.json()))
         await proxy.close()
         return found

@@ -115,9 +115,9 @@ def test_other_bytes_and_newer_formats_are_refused(context: WorkerContext, folde
     with pytest.raises(IntegrityError):
         Artefact.loads(b"something else")
     header = describe(_data(context, folder, "boosted"))
-    newer = msgspec.msgpack.encode(msgspec.structs.replace(header, format="onnx"))
+    newer = msgspec.msgpack.encode(msgspec.structs.replace(header, format="newer"))
     data = b"nenrin-model-1\n\0" + len(newer).to_bytes(8, "little") + newer
-    with pytest.raises(RefusedError, match="'onnx'"):
+    with pytest.raises(RefusedError, match="'newer'"):
         Artefact.loads(data)
 
 

@@ -79,7 +79,7 @@ def test_trusted_files_of_any_kind_are_read(tmp_path: Path, suffix: str) -> None
         joblib.dump(model, path)
     else:
         path.write_bytes(pickle.dumps(model) if suffix == "pkl" else dumps(model))
-    assert hasattr(read_imported(_spec(path.name, trust=True), tmp_path), "predict")
+    assert hasattr(read_imported(_spec(path.name, trust=True), tmp_path).model, "predict")
 
 
 def test_a_skops_file_with_strangers_in_it_wants_trust(tmp_path: Path) -> None:

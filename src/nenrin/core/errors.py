@@ -11,6 +11,8 @@
     ├── UnauthorizedError   no token, or the wrong one                                  401, exit 7
     ├── MissingExtraError   an optional dependency is not installed                     501, exit 8
     ├── UnavailableError    a part is not ready: try again                              503, exit 9
+    │   └── RemoteError     another server cannot be reached, or answers with an error  502
+    │       └── RemoteTimeoutError it did not answer in time                            504
     ├── StepError           a user's function raised, or its process died               500, exit 10
     │   └── WorkerLostError its process was killed from outside: another attempt may do
     └── IntegrityError      stored bytes or the ledger are not what they should be      500, exit 11
@@ -153,6 +155,20 @@ class UnavailableError(NenrinError):
     code = "unavailable"
     status = 503
     exit_code = 9
+
+
+class RemoteError(UnavailableError):
+    """Another server, which answers for a model, cannot be reached or answers with an error."""
+
+    code = "remote"
+    status = 502
+
+
+class RemoteTimeoutError(RemoteError):
+    """Another server did not answer in time."""
+
+    code = "remote_timeout"
+    status = 504
 
 
 class StepError(NenrinError):

@@ -35,6 +35,7 @@ from nenrin.project.revision import Revision, snapshot, unpack
 from nenrin.project.stages import datasets_of
 from nenrin.project.trainer import GraphTrainer
 from nenrin.stats.settle import settle_age
+from nenrin.training.declare import Imported
 from nenrin.training.table import RowTable
 
 
@@ -335,9 +336,17 @@ def _files(project: Project) -> list[str]:
     rules = {deployment.declared.gates for deployment in project.deployments.values()}
     return [
         *[path for path in sorted(rules) if is_file_of(project.folder, path)],
-        *[imported.path for imported in models if imported is not None],
+        *[path for each in models if each is not None for path in _imported(each, project.folder)],
         *[file for step in project.steps.values() for file in step.declared.files],
     ]
+
+
+def _imported(imported: Imported, folder: Path) -> list[str]:
+    """The files of a model that is brought along: one, those of its folder, or none behind a URL."""
+    if imported.timeout:
+        return []
+    within = sorted(each for each in (folder / imported.path).rglob("*") if each.is_file())
+    return [str(each) for each in within] or [imported.path]
 
 
 def _limits(store: ContentStore, deployment: Deployment, rows: str) -> list[str]:

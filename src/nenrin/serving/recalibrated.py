@@ -23,6 +23,11 @@ class Recalibrated:
         self._answerer = answerer
         self._platt = platt
 
+    @property
+    def waits(self) -> bool:
+        """Whether an answer waits for another server."""
+        return bool(getattr(self._answerer, "waits", False))
+
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """The recalibrated probability of each row, float64 (rows,)."""
         return self._platt.apply(np.asarray(self._answerer.answer_rows(rows), dtype=np.float64))

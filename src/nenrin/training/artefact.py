@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from nenrin.core.errors import IntegrityError, RefusedError, StepError
+from nenrin.core.errors import IntegrityError, NenrinError, RefusedError, StepError
 from nenrin.training.columns import ColumnSpec, FeatureColumn, RowEncoder, encode_as, recode
 from nenrin.training.containers import BUILD, labels
 from nenrin.training.containers import labelled as under_labels
@@ -25,6 +25,7 @@ from nenrin.training.declare import Predictor
 from nenrin.training.formats import fitted_names, format_for, format_named, unwrapped, wrapped
 from nenrin.training.meter import Meter
 from nenrin.training.records import Records
+from nenrin.training.runtimes.torching import adopted
 
 _MAGIC = b"nenrin-model-1\n\0"
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
@@ -147,6 +148,8 @@ class Artefact:
         try:
             with meter.users():
                 return _answer(self.model, container, self.header)
+        except NenrinError:
+            raise
         except Exception as error:
             raise StepError(
                 f"predicting with {self.header.model} raised {type(error).__name__}: {error}",
@@ -200,7 +203,7 @@ def dump(
         StepError: it does not predict, was fitted on other columns than ``rows`` gives, or cannot be
             written.
     """
-    if not _predicts(model):
+    if not _predicts(model := adopted(model)):
         raise StepError(
             f"{name} returned {_spell(model)}, which does not predict",
             hint="return a fitted model with predict or predict_proba, or nr.predictor(…)",
@@ -294,7 +297,7 @@ def _positive(model: Any, probabilities: np.ndarray, positive: str | float) -> n
 def _versions(*modules: str) -> dict[str, str]:
     """Versions of what must be installed to read and ask the model; the project's own have none."""
     names = {_DISTRIBUTIONS.get(module, module) for module in (*modules, "numpy")}
-    versions = {name: _version(name) for name in sorted(names)}
+    versions = {name: _version(name) or _version(f"{name}-cpu") for name in sorted(names)}
     return {name: version for name, version in versions.items() if version}
 
 

@@ -1,4 +1,4 @@
-"""The words of this room in a project file: ``nr.model``, ``nr.import_model``, ``nr.predictor``.
+"""The words of this room in a project file: ``nr.model``, ``nr.import_model``, ``nr.remote`` and others.
 
 A declaration only builds an object; nothing is read or trained before somebody asks for it.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nenrin.core.errors import ProjectError
+from nenrin.core.instants import SECOND, declared_duration
 from nenrin.core.jobs import Needs
 from nenrin.data.declare import Column, Comparison, Dataset, Shifted
 from nenrin.pipelines.needs import checked
@@ -25,20 +26,25 @@ if TYPE_CHECKING:
     from nenrin.features.declare import FeatureView
 
 CONTAINERS = ("pandas", "polars", "numpy")
+_CODE = (".pkl", ".pickle", ".joblib", ".pt", ".pth", ".pt2")
+_URLS = ("http://", "https://")
 
 
-class Imported(msgspec.Struct, frozen=True, kw_only=True):
-    """A fitted model in a file of the project.
+class Imported(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A fitted model in a file of the project, or behind a URL.
 
     Attributes:
-        path: relative to the project file.
-        container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``.
+        path: relative to the project file; or the URL.
+        container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``; empty for what its
+            file says.
         trust: the project vouches for a file that can run code when it is read.
+        timeout: seconds that a server behind a URL has to answer; 0 for a file.
     """
 
     path: str
     container: str
     trust: bool
+    timeout: float = 0.0
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -230,14 +236,16 @@ def import_model(
     drop: Sequence[str] = (),
     at: Column | Shifted | None = None,
     task: str | None = None,
-    container: str = "pandas",
+    container: str | None = None,
     trust: bool = False,
 ) -> Model:
-    """Declare a fitted scikit-learn model in a file; nothing is trained.
+    """Declare a fitted model in a file; nothing is trained.
 
     Args:
-        path: a ``.skops`` file, or with ``trust`` a pickle or joblib file, relative to the project file.
-        container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``.
+        path: relative to the project file: what skops, LightGBM, XGBoost, CatBoost or ONNX wrote, or a
+            model folder of MLflow's; with ``trust`` a pickle or joblib file, TorchScript, ``torch.export``.
+        container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``, where that is not
+            what its file says; of scikit-learn's models that is ``pandas``.
         trust: read a file that can run code; say so only of files you made.
         The others are :func:`model`'s.
 
@@ -245,28 +253,78 @@ def import_model(
         ProjectError: an argument is not of its kind, or does not fit another; says file and line.
     """
     where = _caller()
-    check_sources(rows, label, features, drop, at, where)
-    check_task(task, where)
-    check_metric(metric, task, where)
-    if container not in CONTAINERS:
+    if str(path).startswith(_URLS):
+        raise ProjectError(
+            f"{path} is no file", hint="a model behind a URL is nr.remote(url, …)", where=where
+        )
+    if container is not None and container not in CONTAINERS:
         raise ProjectError(
             f"container={container!r} is not known",
             hint=f"one of {', '.join(CONTAINERS)}",
             where=where,
         )
-    if not trust and not str(path).endswith(".skops"):
+    if not trust and str(path).endswith(_CODE):
         raise ProjectError(
             f"{path} can run code when it is read",
-            hint="save the model with skops, or write trust=True if you made the file",
+            hint="save the model in its library's own format (scikit-learn: skops), "
+            "or write trust=True if you made the file",
             where=where,
         )
+    imported = Imported(path=str(path), container=container or "", trust=trust)
+    return _declared(imported, rows, label, features, metric, drop, at, task)
+
+
+def remote(
+    url: str,
+    *,
+    rows: Dataset,
+    label: Column | Comparison,
+    features: Sequence[FeatureView] | None = None,
+    metric: str | None = None,
+    drop: Sequence[str] = (),
+    at: Column | Shifted | None = None,
+    task: str | None = None,
+    timeout: str = "2s",
+) -> Model:
+    """Declare a model that another server answers for, in the Open Inference Protocol, version 2.
+
+    Args:
+        url: ``http://host/v2/models/NAME``, or with ``/versions/V`` the version that is meant.
+        timeout: how long each request may take.
+        The others are :func:`model`'s.
+
+    Raises:
+        ProjectError: an argument is not of its kind, or does not fit another; says file and line.
+    """
+    where = _caller()
+    if not str(url).startswith(_URLS) or "/v2/models/" not in str(url):
+        raise ProjectError(
+            f"{url!r} is not the URL of a model",
+            hint="write http://HOST/v2/models/NAME",
+            where=where,
+        )
+    seconds = declared_duration("timeout", timeout, where, "2s") / SECOND
+    imported = Imported(path=str(url), container="", trust=False, timeout=seconds)
+    return _declared(imported, rows, label, features, metric, drop, at, task)
+
+
+def _declared(
+    imported: Imported,
+    rows: Dataset,
+    label: Column | Comparison,
+    features: Sequence[FeatureView] | None,
+    metric: str | None,
+    drop: Sequence[str],
+    at: Column | Shifted | None,
+    task: str | None,
+) -> Model:
+    """The model that nothing trains; its name comes from the project."""
+    where = _caller()
+    check_sources(rows, label, features, drop, at, where)
+    check_task(task, where)
+    check_metric(metric, task, where)
     spec = ModelSpec(
-        name="",
-        metric=metric,
-        drop=tuple(drop),
-        task=task,
-        imported=Imported(path=str(path), container=container, trust=trust),
-        where=where,
+        name="", metric=metric, drop=tuple(drop), task=task, imported=imported, where=where
     )
     views = None if features is None else tuple(features)
     return Model(spec, rows=rows, label=label, features=views, at=at)

@@ -16,6 +16,12 @@ from nenrin.core.errors import MissingExtraError, RefusedError
 from nenrin.training import pickles
 from nenrin.training.columns import ColumnSpec
 from nenrin.training.declare import Predictor
+from nenrin.training.runtimes.catboosting import CatBoost
+from nenrin.training.runtimes.mlflow import Mlflow
+from nenrin.training.runtimes.onnx import Onnx
+from nenrin.training.runtimes.remote import Remote
+from nenrin.training.runtimes.torching import Torch
+from nenrin.training.runtimes.xgboosting import XGBoost
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 # What skops does not vouch for by itself: parts of scikit-learn's models that only hold data.
@@ -168,7 +174,17 @@ class Pickle:
         return pickles.loads(data)
 
 
-FORMATS: tuple[Format, ...] = (LightGBM(), Skops(), Pickle())
+FORMATS: tuple[Format, ...] = (
+    LightGBM(),
+    XGBoost(),
+    CatBoost(),
+    Onnx(),
+    Torch(),
+    Mlflow(),
+    Remote(),
+    Skops(),
+    Pickle(),
+)
 
 
 def format_for(

@@ -16,7 +16,7 @@ import polars as pl
 from nenrin.core.errors import RequestError
 from nenrin.registry.kinds.contract import Answerer, Answers, OpenContext
 from nenrin.registry.kinds.model import ModelKind
-from nenrin.registry.kinds.rows import RowAnswerer
+from nenrin.registry.kinds.rows import RowAnswerer, waits
 
 
 class MemberContent(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +100,11 @@ class MixtureAnswerer:
     def __init__(self, members: Sequence[Answerer], shares: Sequence[float]) -> None:
         self._members = members
         self._shares = shares
+
+    @property
+    def waits(self) -> bool:
+        """Whether one of them waits for another server."""
+        return any(waits(member) for member in self._members)
 
     def answer(self, frame: pl.DataFrame) -> Answers:
         """float64[n]: the members' answers, each times its share, added up."""

@@ -53,6 +53,11 @@ class ModelAnswerer:
     def __init__(self, artefact: Artefact) -> None:
         self._artefact = artefact
 
+    @property
+    def waits(self) -> bool:
+        """Whether another server answers: then no event loop asks."""
+        return self._artefact.header.format == "remote"
+
     def answer(self, frame: pl.DataFrame) -> Answers:
         """float64[n]: the probability of the positive class, or numbers."""
         return self._artefact.predict(frame)

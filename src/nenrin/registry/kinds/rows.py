@@ -30,9 +30,19 @@ class RowAnswerer:
     def __init__(self, answerer: Answerer) -> None:
         self._answerer = answerer
 
+    @property
+    def waits(self) -> bool:
+        """Whether an answer waits for another server."""
+        return waits(self._answerer)
+
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
         """One answer a row; a column that a row lacks is a null."""
         if isinstance(self._answerer, AnswersRows):
             return self._answerer.answer_rows(rows)
         records = rows if isinstance(rows, Records) else Records.of_dicts(rows)
         return self._answerer.answer(pl.DataFrame(dict(records.columns), strict=False))
+
+
+def waits(answerer: object) -> bool:
+    """Whether an answerer says that its answers wait for another server."""
+    return bool(getattr(answerer, "waits", False))

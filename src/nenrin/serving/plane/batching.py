@@ -115,7 +115,7 @@ class Runtime:
         self.version = variant.version
         self._answerer = answerer
         self._features = features
-        self._waits = features is not None and features.waits
+        self._waits = bool(getattr(answerer, "waits", False) or (features and features.waits))
         self._passes = None if features is None else features.passes
         self._timer = timer
         self.spent = Spent()

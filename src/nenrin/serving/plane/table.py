@@ -15,7 +15,14 @@ from types import MappingProxyType
 import msgspec
 
 from nenrin.core.calendar import Calendar
-from nenrin.core.errors import NenrinError, NotFoundError, RequestError, StepError, UnavailableError
+from nenrin.core.errors import (
+    NenrinError,
+    NotFoundError,
+    RemoteError,
+    RequestError,
+    StepError,
+    UnavailableError,
+)
 from nenrin.core.instants import local_midnight, to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
@@ -238,6 +245,8 @@ class RouteTable:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
             _warm_lookup(runtime, live.deployment, rows, now)
+        except RemoteError:
+            return runtime  # that server may be there when somebody asks
         except RequestError:
             # of an older signature, or older than what an online store keeps: it says nothing
             return runtime

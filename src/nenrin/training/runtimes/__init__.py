@@ -1,0 +1,1 @@
+"""Models of other libraries: how each is written, read back, and asked for one number a row."""
