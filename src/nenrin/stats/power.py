@@ -39,7 +39,7 @@ def cases_for_shares(
     The other arguments are those of :func:`cases_for_means`.
 
     >>> cases_for_shares(0.10, 0.02)
-    7683
+    7682
     """
     other = base + effect
     pooled = (1 - share) * base + share * other
