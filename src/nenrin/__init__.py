@@ -28,6 +28,7 @@ _HOMES = {
     "remote": "nenrin.training.declare",
     "resources": "nenrin.pipelines.needs",
     "samples": "nenrin.data.samples",
+    "score": "nenrin.project.scores",
     "step": "nenrin.project.steps",
     "trailing": "nenrin.loop.declare",
     "value": "nenrin.loop.worth",

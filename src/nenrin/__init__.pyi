@@ -10,6 +10,7 @@ from nenrin.loop.declare import history as history
 from nenrin.loop.declare import trailing as trailing
 from nenrin.loop.worth import value as value
 from nenrin.pipelines.needs import resources as resources
+from nenrin.project.scores import score as score
 from nenrin.project.steps import map as map  # noqa: A004
 from nenrin.project.steps import step as step
 from nenrin.training.declare import import_model as import_model

@@ -73,11 +73,13 @@ from nenrin.project.outcomes import Outcomes
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.replay_check import ReplayCheck
 from nenrin.project.revision import unpack
+from nenrin.project.scoring import Scoring
 from nenrin.project.service import ProjectService
 from nenrin.registry.forms import ServedForms
 from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.service import RegistryService
+from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.observed import read_observed
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
@@ -103,6 +105,7 @@ class Platform:
         calendar: business time.
         logs: what steps wrote.
         data, registry, gates, serving, loop, projects: the rooms' verbs.
+        scores: what is answered on a schedule.
         maturity: assesses an environment.
         replay_check: computes logged predictions anew.
         exports: writes what containers and clusters run an environment from.
@@ -219,6 +222,15 @@ class Platform:
                 deployments=SqlDeployments(),
             ),
         )
+        self.scores = Scoring(
+            replay,
+            self._batch,
+            settings.folder.absolute(),
+            settings.state_folder / "scores",
+            data=self.data,
+            units=self.units,
+            calendar=self.calendar,
+        )
         self.replay_check = ReplayCheck(
             settings.state_folder / PREDICTIONS,
             replay,
@@ -311,6 +323,25 @@ class Platform:
                 ends,
                 progress,
             )
+
+    def write_scores(
+        self, environment: str, progress: Progress | None = None
+    ) -> list[dict[str, Any]]:
+        """Write the scores that are due; of several processes one does it at a time."""
+        with self._leases.hold(f"scores/{environment}") as ours:
+            return self.scores.write(environment, progress) if ours else []
+
+    def _batch(self, environment: str) -> BatchPrediction:
+        settings = self.settings
+        rescoring = Rescoring(settings.state_folder / UNCOMPILED, settings.rescore)
+        forms = ServedForms(SqlVersions(), self.store, rescoring)
+        return BatchPrediction(
+            _Routes(self.units, environment, self.calendar, forms),
+            _Loader(self.units, self.store, environment, settings, forms),
+            self.calendar,
+            self._timer,
+            settings.state_folder / PREDICTIONS,
+        )
 
     def uncompile(self, environment: str) -> int:
         """Note which compiled forms planes have given up; of how many versions."""

@@ -462,6 +462,7 @@ class FakePlatform:
         self.maturity = SimpleNamespace(
             level=lambda name: assess(Facts(environment=name, now=1_356_998_400_000_000))
         )
+        self.scores = SimpleNamespace(status=lambda name: [], planned=lambda name: [])
         self.audit = Audit()
         self.checkpoints = Checkpoints()
         self.logs = StepLogs(settings.state_folder / "logs")
@@ -479,6 +480,9 @@ class FakePlatform:
 
     def close(self) -> None:
         self.closed = True
+
+    def write_scores(self, environment: str, progress: Any = None) -> list[dict[str, Any]]:
+        return []
 
     def materialise(self, environment: str, progress: Any = None) -> int:
         return 0

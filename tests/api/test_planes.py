@@ -94,6 +94,18 @@ def test_a_plane_that_dies_is_back_on_its_socket(planes: Planes, settings: Setti
     assert statuses == [200] * 12
 
 
+def test_who_comes_after_the_end_is_refused_and_does_not_wait(
+    planes: Planes, settings: Settings
+) -> None:
+    assert planes.ready(threading.Event())
+    wait_until(lambda: process(settings, 0) and process(settings, 1))
+    for plane in planes._planes:
+        plane.end()
+    wait_until(lambda: not (process(settings, 0) or process(settings, 1)))
+    with pytest.raises(httpx2.ConnectError):
+        asked(planes.url)
+
+
 @pytest.mark.parametrize(
     ("given", "count"),
     [

@@ -17,7 +17,7 @@ import pytest
 
 from nenrin.api.client import connect
 from nenrin.api.folder import predictions_folder
-from nenrin.api.serve import _Online, serve
+from nenrin.api.serve import _Told, serve
 from nenrin.core.errors import ConflictError, MissingExtraError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
@@ -177,14 +177,13 @@ def test_a_store_that_is_away_is_said_once_and_again_when_it_goes_again() -> Non
     away = UnavailableError("the store is away", where="redis://a", hint="see to it")
     turns: list[Exception | None] = [away, away, None, away]
 
-    class Turning:
-        def materialise(self, environment: str) -> None:
-            error = turns.pop(0)
-            if error is not None:
-                raise error
+    def materialise() -> None:
+        error = turns.pop(0)
+        if error is not None:
+            raise error
 
     said: list[str] = []
-    online = _Online(Turning(), "dev", said.append)  # type: ignore[arg-type]
+    online = _Told(materialise, said.append)
     for _ in range(4):
-        online.fill()
+        online()
     assert said == ["the store is away (redis://a); see to it"] * 2

@@ -168,6 +168,33 @@ def test_the_commands(shell: Shell, answered: list[str], tmp_path: Path) -> None
     assert "ending in .parquet" in shell.here("predictions", "export", "--to", "x.xml", code=2).err
 
 
+def test_whole_files_are_answered_beside_the_log(
+    shell: Shell, answered: list[str], tmp_path: Path
+) -> None:
+    to = tmp_path / "answers.parquet"
+    words = ("predict", "churn", "--input", "customers.csv", "--output", str(to))
+    told = shell.here(*words, "--json").json
+    assert (told["rows"], told["bad"], told["resumed"]) == (600, 0, 0)
+    found = pl.read_parquet(to)
+    assert found["email"].to_list() == [f"person{n}@example.org" for n in range(600)]
+    assert found["probability"].n_unique() == 1
+    assert shell.here("predictions", "tail", "--json").json[-1]["id"] == answered[-1]
+    assert f"{to} is there" in shell.here(*words, code=5).err
+    version = found["version"][0]
+    by_version = ("predict", version, "--input", "customers.csv", "--output")
+    shown = shell.here(*by_version, str(tmp_path / "answers.csv"))
+    assert "600" in shown.out
+    broken = tmp_path / "broken.ndjson"
+    line = json.dumps({**KNOWN, "visits": 3})
+    broken.write_text(f"{line}\n{json.dumps({**KNOWN, 'visits': 'many'})}\n")
+    refused = ("predict", "churn", "--input", str(broken), "--output", str(tmp_path / "some.csv"))
+    said = shell.here(*refused, code=2).err
+    assert "row 2" in said
+    assert "--bad skip" in said
+    assert shell.here(*refused, "--bad", "skip", "--json").json["bad"] == 1
+    assert (tmp_path / "some.csv.bad.ndjson").read_text().count("many") == 2
+
+
 def test_a_column_that_is_not_there_is_refused(shell: Shell) -> None:
     text = shell.project.read_text()
     shell.project.write_text(text.replace('"street": "hash"}', '"streat": "hash"}'))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -117,6 +118,21 @@ def test_who_waits_too_long_hears_so_and_holds_up_nobody() -> None:
     assert slow.batches == [1, 2]
 
 
+def test_what_is_quick_and_waits_for_what_is_not_has_its_deadline_too() -> None:
+    model = Constant(0.25, seconds=0.1)
+    loaded = runtime(model)
+    loaded._costs = Fixed(call=0.0001, row=0.0003)  # type: ignore[assignment]
+
+    async def ask() -> list[Any]:
+        asked = [loaded.answer(question(), 0.01), loaded.answer(question(9))]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    quick, slow = asyncio.run(ask())
+    assert isinstance(quick, UnavailableError)
+    assert len(slow.values) == 9
+    assert model.batches == [9]
+
+
 def test_an_answer_that_cannot_be_given_disturbs_no_other(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -142,6 +158,18 @@ def test_a_request_at_fault_fails_alone() -> None:
     assert [len(answer.values) for answer in (first, second, third)] == [1, 2, 3]
     assert isinstance(broken, StepError)
     assert broken.message == "version v1 failed on this request: ValueError: no such origin"
+
+
+def test_a_model_that_would_end_the_process_fails_alone() -> None:
+    class Quits(Constant):
+        def answer_rows(self, rows: Any) -> Any:
+            sys.exit("bye")
+
+    async def ask() -> Any:
+        return await asyncio.wait_for(runtime(Quits(0.5)).answer(question()), 10)
+
+    with pytest.raises(StepError, match="SystemExit: bye"):
+        asyncio.run(ask())
 
 
 def test_a_client_that_leaves_does_not_disturb() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nenrin.serving.plane import answering
 from nenrin.serving.plane import app as plane_app
 from nenrin.serving.plane import hot as plane_hot
 from nenrin.serving.signature import RequestSignature
@@ -101,6 +102,7 @@ PLAIN = [
     post(MATRIX, tensors(A, B, outputs=[{"name": "probability"}])),
     post(MATRIX, tensors(A, B, outputs=[{"name": "p"}])),
     post(MATRIX, tensors()),
+    post(MATRIX, tensors({**A, "parameters": {"binary_data_size": 16}}, B)),
 ]
 ODD = [
     post("/invocations?deployment=d%65lay", ROWS),
@@ -118,6 +120,8 @@ ODD = [
     post(INFER, V2).replace(b"Host: 127.0.0.1", b"Host: evil.example"),
     post(INFER, V2, "Upgrade: websocket", "Connection: Upgrade"),
     b"no http\r\n\r\n",
+    post("/invocations?deployment=delay&x=" + "x" * 1000, ROWS),
+    post(INFER, V2).replace(b"Host: 127.0.0.1", b"Host: " + b"a" * 300 + b".localhost"),
 ]
 
 
@@ -177,6 +181,24 @@ def test_a_client_that_leaves_holds_up_nobody(both: tuple[Server, Server]) -> No
     for client in leaving:
         client.close()
     assert hot.ask(slow).startswith(b"HTTP/1.1 200")
+
+
+def test_an_answer_that_cannot_be_given_is_an_error_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> list[str]:
+        raise ValueError("no id")
+
+    monkeypatch.setattr(answering, "prediction_ids", broken)
+    metrics = post("/metrics", b"", method="GET")
+    for place, hot in enumerate((True, False)):
+        server = Server(tmp_path / str(place), ROUTES, hot=hot)
+        try:
+            for request in (post(INFER, V2), post("/invocations?deployment=slow", ROWS)):
+                assert server.ask(request).startswith(b"HTTP/1.1 500")
+            assert server.ask(metrics).count(b'status="500"} 1.0') == 2
+        finally:
+            server.stop()
 
 
 def test_the_token_is_asked_of_hot_requests(tmp_path: Path) -> None:

@@ -93,6 +93,25 @@ def test_a_full_disk_refuses_the_durable_and_keeps_the_fast(
     assert read_counts(tmp_path) == Counts(5, 3, 0)
 
 
+def test_nobody_waits_for_a_line_that_will_never_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LiveLog(tmp_path)
+
+    def exhausted(*_: Any) -> Any:
+        raise MemoryError("no memory")
+
+    async def run() -> list[str]:
+        with monkeypatch.context() as machine:
+            machine.setattr(os, "write", exhausted)
+            said = await asyncio.wait_for(kept(log), 10)
+        return [said, await kept(log)]
+
+    assert asyncio.run(run()) == ["the prediction log cannot be written: no memory", "kept"]
+    assert log.counts == Counts(issued=2, dropped=1, lost=0)
+    log.close()
+
+
 def test_half_a_line_on_a_full_disk_is_taken_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -289,6 +289,10 @@ def test_a_body_has_a_limit(client: TestClient, monkeypatch: pytest.MonkeyPatch)
     response = client.post("/invocations", json=EXAMPLE)
     assert response.status_code == 413
     assert response.json()["error"] == "the body is larger than 10 bytes"
+    pieces = client.post(
+        "/invocations", content=iter([b"x" * 6, b"x" * 6])
+    )  # its length is not told
+    assert pieces.status_code == 413
 
 
 def test_requests_stick_to_a_version_by_key(setting: Setting) -> None:

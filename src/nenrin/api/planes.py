@@ -139,6 +139,7 @@ class _Plane:
         return self._process.exitcode
 
     def end(self) -> None:
+        self._listener.close()  # else who comes now would wait in it, for nobody
         if self._process is not None and self._process.pid is not None:
             self._process.terminate()
 
@@ -148,7 +149,6 @@ class _Plane:
             if self._process.is_alive():
                 self._process.kill()
                 self._process.join()
-        self._listener.close()
 
 
 def _plain(settings: Settings) -> PlaneSettings:

@@ -84,9 +84,13 @@ def _serve(
     ready: Callable[[str, Platform], None],
     say: Callable[[str], None],
 ) -> None:
-    online = _Online(holder.platform, environment, say)
+    online = _Told(partial(holder.platform.materialise, environment), say)
+    scores = _Told(partial(holder.platform.write_scores, environment), say)
     beat = threading.Thread(
-        target=_beat, args=(holder, environment, online, stop), name="nenrin-beat", daemon=True
+        target=_beat,
+        args=(holder, environment, online, scores, stop),
+        name="nenrin-beat",
+        daemon=True,
     )
     guard = threading.Thread(
         target=_guard, args=(holder.platform, environment, stop), name="nenrin-guard", daemon=True
@@ -138,19 +142,17 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-class _Online:
-    """Keeps the online store, if there is one, at what is served; a problem is said once."""
+class _Told:
+    """Does something at every beat; what is wrong with it is said once, and the next beat tries again."""
 
-    def __init__(self, platform: Platform, environment: str, say: Callable[[str], None]) -> None:
-        self._platform = platform
-        self._environment = environment
+    def __init__(self, do: Callable[[], object], say: Callable[[str], None]) -> None:
+        self._do = do
         self._say = say
         self._said = ""
 
-    def fill(self) -> None:
-        """Bring there what it lacks; where that fails, the next beat tries again."""
+    def __call__(self) -> None:
         try:
-            self._platform.materialise(self._environment)
+            self._do()
         except NenrinError as error:
             if error.message != self._said:
                 self._say(f"{error.message} ({error.where}); {error.hint}")
@@ -159,12 +161,14 @@ class _Online:
             self._said = ""
 
 
-def _beat(holder: Holder, environment: str, online: _Online, stop: threading.Event) -> None:
+def _beat(
+    holder: Holder, environment: str, online: _Told, scores: _Told, stop: threading.Event
+) -> None:
     """Let the loop look at what is due, again and again; never while other work runs.
 
     An online store is filled first: the plane may be waiting for what it holds.
     """
-    due = online.fill
+    due: Callable[[], None] = online
     while True:
         try:
             with logs.about(environment=environment):
@@ -172,7 +176,7 @@ def _beat(holder: Holder, environment: str, online: _Online, stop: threading.Eve
         except Exception:  # noqa: BLE001 - the next tick may do better
             if not stop.is_set():
                 _LOG.exception("a tick of the loop failed")
-        due = partial(_turn, holder.platform, environment, online)
+        due = partial(_turn, holder.platform, environment, online, scores)
         if stop.wait(_BEAT):
             return
 
@@ -188,7 +192,8 @@ def _guard(platform: Platform, environment: str, stop: threading.Event) -> None:
                 _LOG.exception("a look at what goes out failed")
 
 
-def _turn(platform: Platform, environment: str, online: _Online) -> None:
+def _turn(platform: Platform, environment: str, online: _Told, scores: _Told) -> None:
     platform.uncompile(environment)
     platform.loop.tick(environment)
-    online.fill()
+    online()
+    scores()

@@ -10,7 +10,7 @@ import msgspec
 
 from nenrin.api.unfinished import Asked
 from nenrin.api.work import Progress
-from nenrin.core.errors import NotFoundError, UnavailableError
+from nenrin.core.errors import NenrinError, NotFoundError, UnavailableError
 from nenrin.project.label_texts import new_label_texts
 
 if TYPE_CHECKING:
@@ -35,12 +35,14 @@ def do(platform: Platform, asked: Asked, progress: Progress) -> Any:
 
 
 def _run(platform: Platform, asked: Asked, progress: Progress) -> Any:
-    return _online(platform, asked, progress, platform.projects.run(asked.environment, progress))
+    done = _online(platform, asked, progress, platform.projects.run(asked.environment, progress))
+    return _scored(platform, asked, progress, done)
 
 
 def _apply(platform: Platform, asked: Asked, progress: Progress) -> Any:
     platform.probe_store()
-    return _online(platform, asked, progress, platform.projects.apply(asked.environment, progress))
+    done = _online(platform, asked, progress, platform.projects.apply(asked.environment, progress))
+    return _scored(platform, asked, progress, done)
 
 
 def _online(
@@ -53,6 +55,17 @@ def _online(
         note = f"{error.message} ({error.where}): planes answer by what it held, until nenrin up fills it"
         return {**done, "notes": [*done["notes"], note]}
     return done
+
+
+def _scored(
+    platform: Platform, asked: Asked, progress: Progress, done: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the scores that are due; what keeps one from it takes nothing from what was done."""
+    try:
+        return {**done, "scores": platform.write_scores(asked.environment, progress)}
+    except NenrinError as error:
+        note = f"no scores: {error.message} ({error.where}); {error.hint}"
+        return {**done, "scores": [], "notes": [*done.get("notes", []), note]}
 
 
 def _backtest(platform: Platform, asked: Asked, progress: Progress) -> Any:

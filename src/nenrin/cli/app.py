@@ -45,6 +45,7 @@ COMMANDS = {
     "deployments": Entry("deployments", "What clients address: show, promote, roll back.", _ROOMS),
     "experiments": Entry("experiments", "Versions side by side: start, show, stop.", _ROOMS),
     "predictions": Entry("predictions", "What was answered: tail, show, export, check.", _ROOMS),
+    "predict": Entry("predict", "Answer whole files: Parquet, CSV, JSON lines.", _ROOMS),
     "gates": Entry("gates", "What the gates would say.", _ROOMS),
     "audit": Entry("audit", "Whether the ledger is what was written.", _ROOMS),
     "export": Entry("export", "For containers, Kubernetes, KServe.", _CARE),

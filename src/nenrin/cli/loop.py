@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nenrin.cli.console import number, plain, show, table, when
 from nenrin.cli.maturity import maturity
-from nenrin.cli.outcome import adopted
+from nenrin.cli.outcome import adopted, scores
 from nenrin.cli.session import AsJson, Env, commands, session
 from nenrin.cli.turns import in_full, turns
 from nenrin.core.errors import NotFoundError
@@ -116,6 +116,7 @@ def _status(status: dict[str, Any]) -> RenderableType:
             empty="nothing is deployed yet: nenrin run, or nenrin adopt after a backtest",
         ),
         *(line for each in status["deployments"] for line in _news(each)),
+        *([scores(status["scores"])] if status["scores"] else []),
         *(Text(_healed(each), style="yellow") for each in status.get("healed", ())),
         Text(f"predictions: {answered['issued']:,} answered{missing}", style="dim"),
         Text(f"ledger: {ledger['events']:,} events, head {ledger['head'][:12]}", style="dim"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nenrin.api import figures, findings
 from nenrin.api.findings import Run
-from nenrin.cli.console import when
+from nenrin.cli.console import plain, table, when
 
 _MARKS = {"pass": ("pass", "green"), "fail": ("fail", "bold red")}
 _INDENT = "  "
@@ -37,6 +37,8 @@ def _ran(done: Mapping[str, Any]) -> Iterator[RenderableType]:
     for name, shown in done.get("steps", {}).items():
         taken = "" if name in done["ran"] else "  (as before)"
         yield Text.assemble((name, "bold"), f"  {shown}", (taken, "dim"))
+    for each in done.get("scores", []):
+        yield Text.assemble((each["name"], "bold"), f"  {each['answered']:,} rows to {each['to']}")
     for said in done.get("notes", []):
         yield Text(said, style="yellow")
     if done.get("page"):
@@ -105,6 +107,20 @@ def _check(check: Mapping[str, Any]) -> Text:
     if check["waived_by"]:
         text.append(f"  waived by {check['waived_by']}", style="yellow")
     return text
+
+
+def scores(found: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """What is answered on a schedule: the last file, and when the next is due."""
+    rows = [{**each, "last": (each["last"] or {}).get("to")} for each in found]
+    return table(
+        rows,
+        ("name", "scores", plain),
+        ("model", "model", plain),
+        ("rows", "rows", plain),
+        ("when", "", plain),
+        ("last", "last", plain),
+        ("next", "next", when),
+    )
 
 
 def verdict(found: Mapping[str, Any]) -> RenderableType:

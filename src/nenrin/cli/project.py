@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nenrin.cli.console import joined, plain, show, table
 from nenrin.cli.lineage import lineage
-from nenrin.cli.outcome import ran, refused
+from nenrin.cli.outcome import ran, refused, scores
 from nenrin.cli.session import AsJson, Env, commands, session, work, write_page
 from nenrin.core.errors import RefusedError
 
@@ -110,6 +110,7 @@ def _plan(made: dict[str, Any]) -> RenderableType:
     parts = [part for each in made["deployments"] for part in _graph(each)]
     if made["steps"]:
         parts += [Text("steps of your own", style="bold"), _nodes(made["steps"])]
+    parts += [scores(made["scores"])] if made["scores"] else []
     return Group(*changes, *parts)
 
 

@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     rescore: int = Field(
         1_000,
         ge=0,
-        description="one request in so many that a compiled model answers is answered by its original too,"
+        description="one batch in so many that a compiled model answers is answered by its original too,"
         " and compared; 0: none",
     )
     workers: int = Field(

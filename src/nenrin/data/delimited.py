@@ -20,7 +20,8 @@ SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _OTHERS = ",;\t|"
 _LOOKED_AT = 20  # rows that must have as many fields as the header
 _HEAD = 1 << 16  # bytes in which these are looked for
-_NO_NUMBER = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "-", "?"]
+# what a column of numbers has where there is none
+NO_NUMBER = ["", "NA", "N/A", "n/a", "na", "NaN", "nan", "NULL", "null", "None", "none", "-", "?"]
 _WIDE = (b"\xff\xfe", b"\xfe\xff")
 _MAGIC = {b"PAR1": "Parquet", b"PK\x03\x04": "a ZIP archive, such as Excel's", b"\x1f\x8b": "gzip"}
 _OTHER_ENCODING = (
@@ -50,8 +51,7 @@ def read_text(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) 
         DataError: the file is empty, no text in UTF-8, a line has more fields than the header, or the last
             line is cut off.
     """
-    head = _head(path, spec)
-    separator = _separator(head, SEPARATORS[ending(path)])
+    head, separator = _separated(path, spec)
     try:
         columns = pl.read_csv(path, separator=separator, n_rows=0).columns
         names = _names(head, separator, columns)
@@ -81,14 +81,32 @@ def read_text(path: Path, spec: DatasetSpec, frozen: Mapping[str, pl.DataType]) 
     return frame.rename(dict(zip(columns, names, strict=True)))
 
 
-def _open(path: Path) -> BinaryIO:
+def separator_of(path: Path, spec: DatasetSpec) -> str:
+    """What is between the columns of a delimited text file; only its beginning and its end are read.
+
+    Raises:
+        DataError: it is empty, no text in UTF-8, or its last line is cut off.
+    """
+    head, separator = _separated(path, spec)
+    _refuse_cut_off(path, separator, len(next(_records(head.lstrip("\r\n"), separator), [])), spec)
+    return separator
+
+
+def _separated(path: Path, spec: DatasetSpec) -> tuple[str, str]:
+    """The beginning of the file, and what is between its columns."""
+    head = _head(path, spec)
+    return head, _separator(head, SEPARATORS[ending(path)])
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """The bytes of a file, unpacked where its name ends in ``.gz``."""
     return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 def _head(path: Path, spec: DatasetSpec) -> str:
     """The beginning of the file, whole lines where it has any; refuses what is no text in UTF-8."""
     try:
-        with _open(path) as file:
+        with open_bytes(path) as file:
             head = file.read(_HEAD)
     except (gzip.BadGzipFile, EOFError) as error:
         raise _wrong(
@@ -162,14 +180,14 @@ def _names(head: str, separator: str, columns: Sequence[str]) -> list[str]:
 
 def _ailment(path: Path, separator: str, spec: DatasetSpec, error: Exception) -> DataError:
     """What is wrong with a file that cannot be read, and in which line."""
-    with _open(path) as file:
+    with open_bytes(path) as file:
         for number, line in enumerate(file, 1):
             try:
                 line.decode()
             except UnicodeDecodeError as found:
                 what = f"is not UTF-8: byte {line[found.start]:#04x} in line {number}"
                 return _wrong(spec, what, _OTHER_ENCODING.format(encoding="LATIN1"))
-    with _open(path) as file:
+    with open_bytes(path) as file:
         reader = csv.reader(
             io.TextIOWrapper(file, "utf-8-sig", newline=""), delimiter=separator, strict=True
         )
@@ -205,7 +223,7 @@ def _wrong(spec: DatasetSpec, what: str, hint: str) -> DataError:
 def _numbers(texts: pl.Series, *, comma: bool) -> pl.Series | None:
     """The numbers that ``texts`` spell, with a decimal comma if need be, or None."""
     plain = texts.str.strip_chars()
-    plain = plain.set(plain.is_in(_NO_NUMBER), None)
+    plain = plain.set(plain.is_in(NO_NUMBER), None)
     spellings = [(pl.Int64(), plain), (pl.Float64(), plain)]
     if comma:
         spellings.append((pl.Float64(), plain.str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2")))

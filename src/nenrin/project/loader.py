@@ -26,6 +26,7 @@ from nenrin.core.exits import exits_raise
 from nenrin.data.declare import Dataset
 from nenrin.features.declare import FeatureView
 from nenrin.loop.declare import Deployment
+from nenrin.project.scores import Score
 from nenrin.project.steps import Step
 from nenrin.training.declare import Model
 
@@ -54,7 +55,7 @@ class Project:
     Attributes:
         folder: the project's folder.
         module: the imported project file.
-        datasets, views, models, deployments, steps: declarations by name, in the order of the file.
+        datasets, views, models, deployments, steps, scores: declarations by name, in the order of the file.
     """
 
     def __init__(self, folder: Path, module: ModuleType) -> None:
@@ -65,6 +66,7 @@ class Project:
         self.models: dict[str, Model] = {}
         self.deployments: dict[str, Deployment] = {}
         self.steps: dict[str, Step] = {}
+        self.scores: dict[str, Score] = {}
         for name, value in vars(module).items():
             self._find(name, value)
 
@@ -110,6 +112,9 @@ class Project:
             self._add(self.deployments, value.declared.name, value)
         elif isinstance(value, Step):
             self._add(self.steps, value.declared.name, value)
+        elif isinstance(value, Score):
+            value.named(name)
+            self._add(self.scores, value.declared.name, value)
 
     def _add(self, known: dict[str, Any], name: str, value: Any) -> None:
         other = known.get(name)

@@ -199,6 +199,11 @@ class LiveLog:
                 self._done(waits, f"the prediction log cannot be written: {error.strerror}")
                 if not self._waiting:  # else some may wait who want to be told, too
                     return
+            except Exception as error:  # nobody may wait for a line that will never be written
+                _logger.exception("predictions could not be written")
+                self._again = []
+                self._drop(sum(each.rows for each in group))
+                self._done(group, f"the prediction log cannot be written: {error}")
             else:
                 self._again = []
                 self._done(group)

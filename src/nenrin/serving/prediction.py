@@ -54,7 +54,7 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
     values: Sequence[Any]
     rows: Rows
     features: Rows | None
-    latency: float
+    latency: float | None
     ages: Sequence[Mapping[str, float | None]] | None = None
 
 
@@ -150,7 +150,7 @@ def predictions_of(answered: AnsweredRequest, masks: Masks) -> Iterator[Predicti
     Raises:
         OSError: the secret for personal fields cannot be read or made.
     """
-    latency = round(answered.latency * 1e3, 3)
+    latency = None if answered.latency is None else round(answered.latency * 1e3, 3)
     for place, (row, features) in enumerate(_both(answered)):
         variant = answered.variants[answered.picked[place]]
         plain = Prediction(

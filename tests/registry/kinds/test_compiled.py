@@ -138,6 +138,19 @@ def test_a_wrong_form_is_given_up_at_run_time(
     assert isinstance(opened(store, content, found, Rescoring(tmp_path, 2)), ModelAnswerer)
 
 
+def test_every_answerer_of_a_wrong_form_gives_it_up(
+    store: MemoryStore, content: bytes, tmp_path: Path
+) -> None:
+    rescoring, wanted = Rescoring(tmp_path, 1), originals(content)
+    found = version(store, content, wrong=True)
+    both = [opened(store, content, found, rescoring) for _ in range(2)]
+    for answerer in both:
+        answerer.answer_rows(ROWS)
+        rescoring.settle()
+        np.testing.assert_array_equal(answerer.answer_rows(ROWS), wanted)
+    assert rescoring.breaches == 1
+
+
 def test_what_the_compiled_form_leaves_the_original_answers(
     store: MemoryStore, content: bytes, tmp_path: Path
 ) -> None:

@@ -49,8 +49,11 @@ class Adoption(BaseModel):
 @router.get("/status")
 def status(here: Here) -> Json:
     """Where the environment stands: calendar, deployments, alarms, watches; the folder's predictions."""
+    scores = here.platform.scores.status(here.environment)
     counts = read_counts(predictions_folder(here.platform.settings.state_folder))
-    return Json({**here.platform.loop.status(here.environment), "predictions": counts})
+    return Json(
+        {**here.platform.loop.status(here.environment), "predictions": counts, "scores": scores}
+    )
 
 
 @router.get("/status/level")

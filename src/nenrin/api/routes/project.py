@@ -17,7 +17,8 @@ router = APIRouter(prefix="/api", tags=["project"])
 @router.get("/plan")
 def plan(here: Here) -> Json:
     """The graph derived from the declarations: what is kept, what would run, and why."""
-    return Json(here.platform.projects.plan(here.environment))
+    planned = here.platform.projects.plan(here.environment)
+    return Json({**planned, "scores": here.platform.scores.planned(here.environment)})
 
 
 @router.post("/run", status_code=202, dependencies=[no_body])

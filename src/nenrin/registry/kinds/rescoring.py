@@ -1,4 +1,4 @@
-"""The run-time check of compiled forms: one request in so many is answered by the original too.
+"""The run-time check of compiled forms: one batch in so many is answered by the original too.
 
 Off the hot path, by one thread of the plane. A form whose answer differs is given up at once, and a file
 tells the control process, which may be away, and every later plane.
@@ -63,7 +63,7 @@ class Rescoring:
 
     Args:
         folder: where breaches are written, one file each.
-        every: one request in so many is compared; 0: none.
+        every: one batch in so many is compared; 0: none.
     """
 
     def __init__(self, folder: Path, every: int) -> None:
@@ -98,6 +98,7 @@ class Rescoring:
     def compare(self, checked: Checked, rows: Rows, answers: np.ndarray) -> None:
         """Ask the original of what was answered; a difference gives the form up, once."""
         if checked.form in self._gone:
+            checked.give_up()  # another answerer of the same form
             return
         wanted = np.asarray(checked.answer_original(rows), np.float64)
         self.rescored += 1

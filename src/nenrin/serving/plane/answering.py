@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,10 +13,12 @@ from starlette.responses import Response
 from nenrin.core.errors import NenrinError
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question
+from nenrin.serving.plane.keys import keys_of, texts_of
 from nenrin.serving.plane.table import Served
 from nenrin.serving.prediction import AnsweredRequest, prediction_ids
-from nenrin.serving.router import key_text
-from nenrin.training.records import LEFT_OUT, Records
+from nenrin.training.records import Records
+
+_logger = logging.getLogger(__name__)
 
 
 class Answers(msgspec.Struct, frozen=True):
@@ -75,20 +78,25 @@ def ask(
     started = log.timer.wall()
     now = served.now
     question = served.questions(rows, now)
-    keys = _keys(served, rows)
+    keys = keys_of(served, rows)
     if version is not None:
         dealt = [served.index(version)] * len(rows)
         texts: list[str] = []
     else:
-        texts = [sticky] * len(rows) if sticky else _texts(served, keys, rows)
+        texts = [sticky] * len(rows) if sticky else texts_of(served, keys, rows)
         dealt = [served.router.pick(text) for text in texts]
     who = _Who(dealt, list(dealt), forced=version is not None)
 
     def answered(found: Answer | NenrinError) -> None:
         if isinstance(found, NenrinError):
             done(found)
-        else:
-            _keep(_request(served, question, keys, who, found, log, now, started), log, done)
+            return
+        try:
+            request = _request(served, question, keys, who, found, log, now, started)
+            _keep(request, log, done)
+        except Exception:  # else whoever asked would wait for ever
+            _logger.exception("an answer of %s could not be given", served.deployment.name)
+            done(NenrinError("the answer could not be given", hint="the plane's log has why"))
 
     if version is not None:
         served.runtimes[dealt[0]].ask(question, answered, within)
@@ -124,31 +132,6 @@ async def answer(
 
     ask(served, rows, log, done, version=version, within=within, sticky=sticky)
     return await future
-
-
-def _keys(served: Served, rows: Records) -> list[str]:
-    """The text of every row's key; empty where a part of it was not sent."""
-    names = served.deployment.request.key
-    if not names or names[0] in rows.nulls:
-        return [""] * len(rows)
-    parts = zip(*(rows.columns[name] for name in names), strict=True)
-    return ["" if None in part else key_text(part) for part in parts]
-
-
-def _texts(served: Served, keys: list[str], rows: Records) -> list[str]:
-    """What each row sticks to its version by: the declared column, its key, else its content."""
-    if not served.asking.by_key:
-        return keys
-    by = served.deployment.request.sticky
-    if by and not served.deployment.request.sticky_header and by not in rows.nulls:
-        known = rows.columns[by]
-        keys = [
-            key if value is None or value is LEFT_OUT else key_text([value])
-            for key, value in zip(keys, known, strict=True)
-        ]
-    if "" not in keys:
-        return keys
-    return [key or msgspec.json.encode(row).decode() for key, row in zip(keys, rows, strict=True)]
 
 
 def sticky_of(served: Served, headers: Mapping[str, str]) -> str | None:

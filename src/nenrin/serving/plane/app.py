@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nenrin.core.errors import NenrinError, UnavailableError
+from nenrin.core.errors import UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
@@ -28,7 +28,7 @@ from nenrin.serving.plane.bodies import inflated, too_large
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
-from nenrin.serving.plane.errors import ErrorsAsJson, Json, body
+from nenrin.serving.plane.errors import ErrorsAsJson, Json, body, status_of
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.hot import BODY_BYTES, INFER, MODEL, PINNED, HotRequests
 from nenrin.serving.plane.metrics import PlaneMetrics
@@ -219,8 +219,8 @@ class Plane:
             answers = await answer(
                 served, asked.rows, self._log, version=version, within=within, sticky=sticky
             )
-        except (NenrinError, HTTPException) as error:
-            status = error.status if isinstance(error, NenrinError) else error.status_code
+        except Exception as error:
+            status = status_of(error)
             self._metrics.failed(served.deployment.name if served else "", protocol, status)
             if served is not None:
                 count_failed(served, version, self._timer.wall() - started)
@@ -278,6 +278,9 @@ async def _version(_request: Request) -> Response:
 
 async def _body(request: Request) -> bytes:
     """The request's body, up to its limit of size."""
+    said = request.headers.get("content-length", "")
+    if said.isdigit() and int(said) > BODY_BYTES:
+        raise too_large(BODY_BYTES)
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)

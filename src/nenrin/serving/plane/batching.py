@@ -68,19 +68,20 @@ _Seen = tuple[
 class Waiting:
     """A question that has been asked, and who is told the answer; once it is over, nobody is."""
 
-    __slots__ = ("_done", "_timeout", "over", "question", "since")
+    __slots__ = ("_done", "_timeout", "over", "question", "since", "within")
 
-    def __init__(self, question: Question, done: Done) -> None:
+    def __init__(self, question: Question, done: Done, within: float) -> None:
         self.question = question
+        self.within = within
         self.since = 0.0
         self.over = False
         self._done = done
         self._timeout: asyncio.TimerHandle | None = None
 
-    def expire(self, seconds: float) -> None:
+    def expire(self) -> None:
         """Have it fail when it is not answered in time."""
         loop = asyncio.get_running_loop()
-        self._timeout = loop.call_later(seconds, self.tell, _late(seconds))
+        self._timeout = loop.call_later(self.within, self.tell, _late(self.within))
 
     def tell(self, answer: Answer | NenrinError) -> None:
         """Tell the answer, unless it is over; what goes wrong there is no other question's matter."""
@@ -140,7 +141,7 @@ class Runtime:
             values = _checked(answers, len(rows))
         except NenrinError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # code of others, in our process
             raise StepError(
                 f"version {self.version} failed on this request: {type(error).__name__}: {error}",
                 hint="compare the request with the deployment's example",
@@ -194,7 +195,7 @@ class Runtime:
         Raises:
             UnavailableError: too many rows are waiting.
         """
-        waiting = Waiting(question, done)
+        waiting = Waiting(question, done, within)
         rows = len(question.rows)
         if not (self._busy or self._waits) and self._costs.seconds(rows) <= INLINE_SECONDS:
             self._turn.append(waiting)
@@ -206,7 +207,6 @@ class Runtime:
                 f"{self._queued_rows} rows are waiting for version {self.version}",
                 hint="try again, or send fewer requests at a time",
             )
-        waiting.expire(within)
         self._enqueue(waiting)
         if not self._busy:
             self._start()
@@ -238,7 +238,8 @@ class Runtime:
         turn, self._turn = self._turn, []
         if self._busy:  # something slow came in the same turn: the model is asked by one at a time
             for waiting in turn:
-                self._enqueue(waiting)
+                if not waiting.over:
+                    self._enqueue(waiting)
             return
         batch, rest = _cut(turn, self._costs.rows_in(INLINE_SECONDS))
         if rest:
@@ -249,6 +250,7 @@ class Runtime:
             waiting.tell(answer)
 
     def _enqueue(self, waiting: Waiting) -> None:
+        waiting.expire()
         waiting.since = self._timer.wall()
         self._queue.append(waiting)
         self._queued_rows += len(waiting.question.rows)

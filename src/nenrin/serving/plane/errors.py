@@ -29,7 +29,6 @@ from nenrin.core.errors import (
 API = "/api/"
 _CLOSED = "the handler is closed"
 _LEFT = "http.disconnect"
-_LEFT = "http.disconnect"
 
 _logger = logging.getLogger(__name__)
 
@@ -97,6 +96,15 @@ def answer(error: Exception, method: str, path: str) -> Response:
     if isinstance(error, HTTPException):
         response.headers.update(error.headers or {})
     return response
+
+
+def status_of(error: Exception) -> int:
+    """The status of an error; of one that nobody foresaw 500."""
+    if isinstance(error, NenrinError):
+        return error.status
+    if isinstance(error, HTTPException):
+        return error.status_code
+    return HTTPStatus.INTERNAL_SERVER_ERROR.value
 
 
 def body(error: NenrinError) -> dict[str, str]:

@@ -7,7 +7,6 @@ from functools import lru_cache, partial
 
 import msgspec
 from starlette.datastructures import QueryParams
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import compile_path
 
@@ -28,6 +27,7 @@ from nenrin.serving.plane.table import RouteTable, Served
 from nenrin.training.records import Records
 
 BODY_BYTES = 64 * 2**20
+LONGEST_URL = 512
 MODEL = "/v2/models/{name}"
 PINNED = MODEL + "/versions/{version}"
 INFER = (f"{MODEL}/infer", f"{PINNED}/infer")
@@ -90,7 +90,7 @@ class HotRequests:
 
     def takes(self, url: bytes, headers: dict[bytes, bytes]) -> Target | None:
         """The target of a request that can be answered at once; who may not ask, hears so from the app."""
-        target = self._target(url)
+        target = self._target(url) if len(url) <= LONGEST_URL else None  # it is remembered
         if target is None or not self._table.looked or not self._guard.allows(target.path, headers):
             return None
         length = headers[b"content-length"]
@@ -146,12 +146,10 @@ class HotRequests:
         self, exchange: Exchange, served: Served | None, error: Exception, started: float
     ) -> None:
         target: Target = exchange.target
-        if isinstance(error, NenrinError | HTTPException):
-            status = error.status if isinstance(error, NenrinError) else error.status_code
-            name = served.deployment.name if served else ""
-            self._metrics.failed(name, target.protocol, status)
-            if served is not None:
-                count_failed(served, target.version, self._timer.wall() - started)
+        name = served.deployment.name if served else ""
+        self._metrics.failed(name, target.protocol, errors.status_of(error))
+        if served is not None:
+            count_failed(served, target.version, self._timer.wall() - started)
         exchange.send(errors.answer(error, "POST", target.path))
 
 

@@ -25,10 +25,14 @@ class _Tensor(msgspec.Struct, gc=False):
     shape: list[int]
     datatype: str
     data: list[float | None]
+    parameters: msgspec.Raw = msgspec.Raw()
 
 
 class _Request(msgspec.Struct, gc=False):
-    """``parameters`` and ``outputs`` are kept as text: with one of them a request is not plain."""
+    """``parameters`` and ``outputs`` are kept as text: with one of them a request is not plain.
+
+    So with ``parameters`` of a tensor.
+    """
 
     inputs: list[_Tensor]
     id: str | None = None
@@ -48,7 +52,7 @@ def read(body: bytes, served: Served) -> tuple[Records, str | None] | None:
         request = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if request.parameters or request.outputs:
+    if request.parameters or request.outputs or any(each.parameters for each in request.inputs):
         return None
     block = _block(request.inputs, names)
     return None if block is None else (served.reader.block(block), request.id)

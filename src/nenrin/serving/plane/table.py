@@ -160,7 +160,8 @@ class RouteTable:
             return served
         if name in self.problems or self._seen is None:
             raise UnavailableError(
-                f"deployment {name!r} is not ready: {self.problems.get(name) or 'it is loading'}",
+                f"{f'deployment {name!r}' if name else 'this server'} is not ready: "
+                f"{self.problems.get(name) or 'it is loading'}",
                 hint="try again in a second; `nenrin status` says what is wrong",
                 where=name,
             )
