@@ -21,6 +21,7 @@ from nenrin.loop.experimenting import Asked
 from nenrin.loop.exposures import LAG, Measured, analysed, planned
 from nenrin.platform import PREDICTIONS, Platform
 from nenrin.project.outcomes import Outcomes, closed_days, joined
+from nenrin.serving.batch.logging import FIRST
 from nenrin.serving.experiment import Experiment, Stretch, dealt
 from nenrin.serving.masks import LogRules
 from nenrin.serving.prediction import Prediction
@@ -333,8 +334,10 @@ def test_a_loss_is_of_the_label_that_was_known_in_time(
 def _log(platform: Platform, versions: tuple[str, ...], days: int, a_day: int) -> None:
     """What planes log of fresh keys, dealt by the route of now; the last version wins most often."""
     random = np.random.default_rng(days)
-    folder = platform.settings.state_folder / PREDICTIONS
-    folder.mkdir(exist_ok=True)
+    folder = platform.settings.state_folder / PREDICTIONS / "1"
+    batches = folder.with_name(str(FIRST))
+    for each in (folder, batches):
+        each.mkdir(parents=True, exist_ok=True)
     router = Router(platform.serving.show("dev", NAME).route)
     lines, outcomes = [], ["id,won", "-1,0"]
     for number in range(days * a_day):
@@ -358,6 +361,8 @@ def _log(platform: Platform, versions: tuple[str, ...], days: int, a_day: int) -
         )
         outcomes.append(f"{number},{int(random.random() < 0.3 + 0.15 * place)}")
     (folder / "0.ndjson").write_bytes(b"\n".join(lines) + b"\n")
+    batch = b"\n".join(lines).replace(b'"key":"', b'"key":"batch-')
+    (batches / "0.ndjson").write_bytes(batch + b"\n")
     dataset = platform.projects.load().datasets["outcomes"]
     for day in range(1, days + 1):  # each day is known at its end
         text = "\n".join(outcomes[: 2 + day * a_day]) + "\n"

@@ -1,20 +1,24 @@
 """Who was exposed to which version, and what it was answered: read from the prediction log.
 
-A row counts for the version that it was dealt to, whoever answered in its place; answers of a version that
-the client named are no part of the split. Who is exposed is what requests stick by: the key, or the column
-that was declared for it.
+A row counts for the version that it was dealt to, whoever answered in its place. Answers of a version that
+the client named, and those of batches, are no part of the split. Who is exposed is what requests stick by:
+the key, or the column that was declared for it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 import polars as pl
 
 from nenrin.core.errors import RefusedError
+from nenrin.serving.batch.logging import FIRST
 from nenrin.serving.deployments import Deployment
-from nenrin.serving.logged import sampled
+from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import key_text
+from nenrin.serving.segments import folders, read_predictions
 
 SCHEMA = pl.Schema(
     {
@@ -35,9 +39,7 @@ def exposed(predictions: Path, deployment: Deployment) -> pl.DataFrame:
     """
     request = deployment.request
     by = "" if request.sticky_header else request.sticky
-    _, found = sampled(
-        predictions, lambda p: p.deployment == deployment.name and not p.forced and bool(p.key), 0
-    )
+    found = sorted(_dealt(predictions, deployment.name), key=attrgetter("at"))
     rows = [
         (
             key_text([each.row[by]]) if each.row.get(by) is not None else each.key,
@@ -50,6 +52,15 @@ def exposed(predictions: Path, deployment: Deployment) -> pl.DataFrame:
         for each in found
     ]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+
+def _dealt(predictions: Path, name: str) -> Iterator[Prediction]:
+    """What planes answered by key: batches deal by the route that they began with, or by none."""
+    for folder in folders(predictions):
+        if folder != predictions and int(folder.name) < FIRST:
+            for each in read_predictions(folder):
+                if each.deployment == name and not each.forced and each.key:
+                    yield each
 
 
 def refuse_unreadable(deployment: Deployment) -> None:
