@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from nenrin.core.errors import IntegrityError, RequestError, UnavailableError
@@ -293,3 +294,16 @@ def test_a_model_of_request_columns_alone_waits_for_nobody() -> None:
     assert features.rows([{"place": "a"}], [START]) == [{"is_a": True}]
     folder.bring(other := folder.keep(state_of(stream(1))))
     assert folder.open(other).waits
+
+
+def test_a_view_that_is_too_large_is_answered_from_no_store() -> None:
+    frame = pl.DataFrame({"place": ["a"], "value": ["a"], "__event__": [1], "__known__": [1]})
+    view = make_view(make_dataset("large", key="place"), lambda r: {"v": r.value}, by="place")
+    rows = make_dataset("asked", key="id")
+    frames = {"large": frame, "asked": frame.with_columns(id=1)}
+    state, folder = FeatureSet.build([view], rows, frames, apart=["large"]), Folder()
+    digest = folder.keep(state)
+    folder.bring(digest)
+    # the row has a column of the dataset's name, which is another's value
+    with pytest.raises(UnavailableError, match="large is too large"):
+        folder.open(digest).rows([{"place": "a", "value": "wrong"}], [1])

@@ -66,18 +66,26 @@ class Keeper:
         self.frame = read_files(self.manifest, self.store, 2**62)
         self.kept = set(self.store.digests())
         self.orders: list[Order] = []
+        self.spilled: set[str] = set()
 
     def run(self, orders: Sequence[Order]) -> list[Any]:
         self.orders += orders
-        return [work(self.store, order) for order in orders]
+        done = [work(self.store, order) for order in orders]
+        self.spilled |= set(self.store.digests()) - self.kept
+        return done
 
     def traced(self, view: FeatureView) -> Traced:
         return trace(view, self.frame.schema, None)
 
     def join(
-        self, view: FeatureView, rows: pl.DataFrame, asked: np.ndarray, memory: int
+        self,
+        view: FeatureView,
+        rows: pl.DataFrame,
+        asked: np.ndarray,
+        memory: int,
+        mark: str = "tests",
     ) -> pl.DataFrame:
-        join = Join(self.store, self.run, memory, "tests")
+        join = Join(self.store, self.run, memory, mark)
         return join.columns(self.traced(view), self.manifest, rows, asked)
 
     def partitions(self) -> int:
@@ -253,3 +261,13 @@ def test_equal_keys_have_equal_words() -> None:
     assert words[0] == words[1] != words[2] == words[3]
     two = pl.DataFrame({"a": ["x", "y"], "b": ["y", "x"]})
     assert len(set(key_words(two, {"a": "text", "b": "text"}).tolist())) == 2
+
+
+def test_two_joins_at_a_time_take_no_file_from_each_other(tmp_path: Path) -> None:
+    keeper = Keeper(tmp_path, [stream(1)])
+    spilled = []
+    for mark in ("one", "other"):
+        keeper.join(make_view(EVENTS, both, by="place"), *asking(1, 10), 20_000, mark)
+        spilled.append(keeper.spilled)
+        keeper.spilled = set()
+    assert not set.intersection(*spilled)

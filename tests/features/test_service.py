@@ -238,3 +238,13 @@ def test_no_features_at_all_are_refused() -> None:
 def test_datasets_must_be_loaded() -> None:
     with pytest.raises(NotFoundError, match="'weather' is not loaded"):
         build([sky], frames={"flights": FRAMES["flights"]})
+
+
+def test_rows_of_a_large_dataset_are_not_looked_up_and_large_views_say_so() -> None:
+    both = {"flights": False, "weather": True}
+    for name, refused in both.items():
+        state = FeatureSet.build([sky, trip], flights, FRAMES, apart=[name])
+        assert (state.by_key is None) is not refused
+        assert (state.too_large is not None) is refused
+    assert state.too_large is not None
+    assert "weather is too large" in state.too_large.message

@@ -9,6 +9,7 @@ import pytest
 
 from nenrin.core.settings import Settings
 from nenrin.integrations.container import USER, WRITABLE, variables
+from nenrin.integrations.exports import _DNS
 from nenrin.integrations.kserve import inference_service
 from nenrin.integrations.kubernetes import OPTIONAL_KEYS, SECRET, SECRET_KEYS, objects
 
@@ -85,7 +86,13 @@ def test_secrets_are_named_and_never_written(pod: dict[str, Any]) -> None:
 
 def test_no_setting_is_forgotten() -> None:
     given = {*SECRET_KEYS, *OPTIONAL_KEYS, *variables("prod")}
-    left_out = {"NENRIN_NODE_FOLDER"}  # of nodes of a cluster, which pods are not
+    left_out = {
+        "NENRIN_NODE_FOLDER",  # of nodes of a cluster, which pods are not
+        "NENRIN_GRPC_PORT",  # the service has one port
+        "NENRIN_HEALTH_ROUTE",  # these of platforms that run a container themselves
+        "NENRIN_PREDICT_ROUTE",
+        "NENRIN_PREDICTIONS_OPEN",
+    }
     assert {f"NENRIN_{name.upper()}" for name in Settings.model_fields} <= given | left_out
 
 
@@ -118,3 +125,12 @@ def test_kserve_runs_the_same_container() -> None:
         key: ours[key] for key in ("image", "args", "env")
     }
     assert theirs["ports"] == [{"name": "http1", "containerPort": 8080, "protocol": "TCP"}]
+
+
+def test_the_longest_environment_has_names_that_kubernetes_takes() -> None:
+    made = objects("e" * 34, IMAGE, "revision-0123456789ab")
+    assert _DNS.fullmatch("e" * 34)
+    assert not _DNS.fullmatch("e" * 35)
+    most = {"CronJob": 52}  # its jobs' names have eleven letters more
+    for each in (one for many in made.values() for one in many):
+        assert len(each["metadata"]["name"]) <= most.get(each["kind"], 63)

@@ -141,7 +141,9 @@ def stored(shell: Shell) -> sqlite3.Connection:
     return sqlite3.connect(shell.folder / ".nenrin" / "facts.db")
 
 
-def test_an_honest_log_differs_nowhere_and_later_data_is_no_difference(shell: Shell) -> None:
+def test_an_honest_log_differs_nowhere_and_later_data_is_no_difference(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plane = PlaneHere(shell.folder)
     ask(shell, plane)
     found = check(shell, code=0)
@@ -161,6 +163,10 @@ def test_an_honest_log_differs_nowhere_and_later_data_is_no_difference(shell: Sh
     assert check(shell, "--sample", "7", code=0)["checked"] == 7
     assert check(shell, "--until", "2020-01-01", code=0)["logged"] == 0
     assert "no prediction" in shell.here("predictions", "check", "--until", "2020-01-01").out
+    monkeypatch.setenv("NENRIN_JOIN_MEMORY", "1000")
+    (left,) = check(shell, code=0)["not checked"]
+    assert left["count"] == 30
+    assert "readings is too large" in left["why"]
 
 
 def test_a_store_that_nobody_fills_is_stale(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from nenrin.features import archive
 from nenrin.features.by_row import RowFunction
 from nenrin.features.entities import Entities, Lookup
 from nenrin.features.index import ViewIndex
+from nenrin.features.partitioned import PartitionedView
 from nenrin.features.ports import OnlineStore
 from nenrin.features.request import RequestColumn, physical_row
 from nenrin.features.request_view import RequestView
@@ -31,6 +32,11 @@ from nenrin.features.slices import SliceReader
 from nenrin.features.traced import Traced
 
 _FORMAT = 2
+
+_AnsweredHere = RequestView | RowFunction | PartitionedView
+_ANSWERED_HERE: Mapping[str, type[_AnsweredHere]] = {
+    kind.__name__: kind for kind in (RequestView, RowFunction, PartitionedView)
+}
 
 
 class _Stored(msgspec.Struct, frozen=True):
@@ -186,10 +192,10 @@ class _OnlineView(msgspec.Struct, frozen=True):
     reader: SliceReader
 
 
-def _part(environment: str, kind: str, view: memoryview) -> _OnlineView | RequestView | RowFunction:
+def _part(environment: str, kind: str, view: memoryview) -> _OnlineView | _AnsweredHere:
     if kind == ViewIndex.__name__:
         return _online(environment, view)
-    return (RowFunction if kind == RowFunction.__name__ else RequestView).loads(bytes(view))
+    return _ANSWERED_HERE[kind].loads(bytes(view))
 
 
 def _online(environment: str, view: memoryview) -> _OnlineView:

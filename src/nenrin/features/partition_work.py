@@ -76,6 +76,13 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         return int(100 + 2 * width + newest + 50 * len(spans) + 80 * len(traced.windows))
 
 
+class Packing(msgspec.Struct, frozen=True, kw_only=True):
+    """The partition of each bucket, ``<i4[BUCKETS]``, and the mark of whoever joins (see :class:`View`)."""
+
+    mark: str
+    partitions: bytes
+
+
 class Count(msgspec.Struct, frozen=True, tag="count"):
     """How many rows of a stretch fall into each bucket: of their key, and of their event."""
 
@@ -163,9 +170,10 @@ def spill(
 
     Args:
         by: columns that decide.
-        packing: digest of the partition of each bucket, int32[BUCKETS].
+        packing: digest of a :class:`Packing`.
     """
-    partitions = np.frombuffer(store.get(packing), dtype="<i4")
+    kept = msgspec.msgpack.decode(store.get(packing), type=Packing)
+    partitions = np.frombuffer(kept.partitions, dtype="<i4")
     numbers = partitions[buckets(frame, by)]
     order = np.argsort(numbers, kind="stable")
     frame = frame[order]

@@ -30,6 +30,7 @@ from nenrin.features.partition_work import (
     Count,
     Follow,
     Order,
+    Packing,
     Spill,
     View,
     buckets,
@@ -62,7 +63,7 @@ class PartitionedView:
 
     def at(self, rows: pl.DataFrame, asked: Ints) -> pl.DataFrame:
         """Nothing: many rows are asked of :class:`Join`."""
-        raise self._too_large()
+        raise self.too_large()
 
     def row(self, row: Any, asked: int) -> dict[str, Any]:
         """Nothing: there is no index.
@@ -70,7 +71,7 @@ class PartitionedView:
         Raises:
             UnavailableError: always.
         """
-        raise self._too_large()
+        raise self.too_large()
 
     def dumps(self) -> bytes:
         """The view as bytes."""
@@ -90,7 +91,8 @@ class PartitionedView:
                 f"stored features cannot be read: {error}", hint="build them again: nenrin run"
             ) from error
 
-    def _too_large(self) -> UnavailableError:
+    def too_large(self) -> UnavailableError:
+        """Why no request is answered, and what to do."""
         return UnavailableError(
             f"{self.traced.dataset} is too large for feature view {self.traced.view} to answer requests",
             hint="set NENRIN_JOIN_MEMORY above what its index takes, then nenrin run; or keep fewer rows",
@@ -178,7 +180,9 @@ class Join:
             total = counts.sum(axis=0)
             if total.max() > most:
                 raise self._too_many(view, parts, list(by), int(total.argmax()), most)
-            found.append(self._kept(packed(total, most).astype("<i4").tobytes()))
+            partitions = packed(total, most).astype("<i4").tobytes()
+            packing = Packing(mark=self._mark, partitions=partitions)
+            found.append(self._kept(msgspec.msgpack.encode(packing)))
         return found
 
     def _spill(self, orders: Sequence[Order]) -> list[list[str]]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 import msgspec
 import polars as pl
 
-from nenrin.core.errors import IntegrityError, NotFoundError, ProjectError
+from nenrin.core.errors import IntegrityError, NotFoundError, ProjectError, UnavailableError
 from nenrin.data.declare import Dataset
 from nenrin.features.arrays import Ints
 from nenrin.features.by_row import RowFunction
@@ -123,7 +123,8 @@ class FeatureSet:
             label: the column of ``rows`` that is the label, which no request has.
             drop: columns that are no features, if ``views`` is None.
             time: the column of ``rows`` that says when a row is asked.
-            apart: datasets that are too large to be indexed; of their frames, only the columns are read.
+            apart: datasets that are too large to be indexed; of their frames, only the columns are read, and
+                rows of theirs are not looked up by key.
 
         Raises:
             ProjectError: a declaration does not fit the data; ``where`` is the user's line.
@@ -153,7 +154,8 @@ class FeatureSet:
                 if traced[view].by and traced[view].dataset in apart
                 else _part(view, traced[view], rows, frames)
             )
-        return cls(read, parts, rows_by_key(rows, own, read, time))
+        large = rows.declared.name in apart
+        return cls(read, parts, None if large else rows_by_key(rows, own, read, time))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -173,6 +175,12 @@ class FeatureSet:
                 if not as_it_is:
                     return None
         return self.names
+
+    @property
+    def too_large(self) -> UnavailableError | None:
+        """Why no request is answered: the dataset of a view is not indexed. None: they are answered."""
+        apart = (part for part in self.parts.values() if isinstance(part, PartitionedView))
+        return next((part.too_large() for part in apart), None)
 
     @property
     def request_columns(self) -> dict[str, pl.DataType]:

@@ -20,7 +20,8 @@ from nenrin.project.revision import Revision, archive, contents
 Kind = Literal["container", "kubernetes", "kserve"]
 
 _IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._:/@-]*")
-_DNS = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")  # leaves room for what names end with
+# a job's name has 63 letters at most, and is that of the environment between "nenrin-" and a revision's id
+_DNS = re.compile(r"[a-z0-9]([a-z0-9-]{0,32}[a-z0-9])?")
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +105,7 @@ def _manifests(kind: Kind, environment: str, image: str, revision: str) -> dict[
         raise RequestError(
             f"the environment {environment!r} cannot name objects of Kubernetes",
             where="environment",
-            hint="small letters, digits and -, at most 42",
+            hint="small letters, digits and -, at most 34",
         )
     if kind == "kserve":
         service = inference_service(environment, image, revision)

@@ -22,6 +22,11 @@ MORE_KEYS = {
     "NENRIN_ONLINE": "online",
     "NENRIN_EXECUTOR": "executor",
     "NENRIN_WORKERS": "workers",
+    "NENRIN_PLANES": "planes",
+    "NENRIN_JOIN_MEMORY": "join-memory",
+    "NENRIN_PREDICTIONS_DAYS": "predictions-days",
+    "NENRIN_REQUEST_TIMEOUT_MS": "request-timeout-ms",
+    "NENRIN_RESCORE": "rescore",
 }
 """Settings that a team may need or not, of which some may hold a password; each may be left out."""
 

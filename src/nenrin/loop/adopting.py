@@ -126,7 +126,7 @@ class Adopting:
                 version=version,
                 revision=served.revision,
                 request=served.request,
-                features=served.features,
+                features=served.answering(),
                 example=served.example,
                 reason=reason,
             )
@@ -136,7 +136,7 @@ class Adopting:
                 served.deployment,
                 version,
                 reason=reason,
-                features=served.features,
+                features=served.answering(),
                 revision=served.revision,
                 request=served.request,
                 example=served.example,

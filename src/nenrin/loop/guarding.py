@@ -193,9 +193,7 @@ def _goes_out(deployment: Deployment, state: State | None) -> bool:
 
 
 def _features(deployment: Deployment, version: str) -> str:
-    known = {deployment.previous or "": deployment.previous_features}
-    known |= {variant.version: variant.features for variant in deployment.route.variants}
-    return "" if version in known else deployment.route.champion.features
+    return "" if version in deployment.states else deployment.route.champion.features
 
 
 def _record(unit: Unit, step: Step) -> None:

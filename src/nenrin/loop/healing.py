@@ -126,7 +126,7 @@ class Healing:
                 continue
             revision = self._registry.get(environment, variant.version).revision
             try:
-                found = self._replay.by_revision(environment, revision, name).served.features
+                found = self._replay.by_revision(environment, revision, name).served.answering()
             except NenrinError as error:
                 yield f"the feature state of {name} cannot be read, nor rebuilt: {error.message}"
                 continue

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import msgspec
 
+from nenrin.core.environment import is_backtest
 from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
@@ -14,6 +15,7 @@ from nenrin.gates.service import GatesService
 from nenrin.loop.ports import Prepared, Served, Step
 from nenrin.loop.state import Segment, State
 from nenrin.registry.service import RegistryService
+from nenrin.serving.deployments import Deployment
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
 
@@ -126,13 +128,14 @@ class LoopJournal:
         self, unit: Unit, segment: Segment, why: str, rolled_back: bool, anchor: str
     ) -> None:
         """Serve what the loop routed: a first version, a canary, a promotion, or a roll-back."""
-        name, features = self._served.deployment, self._served.features
+        name = self._served.deployment
         before = self._serving.current(unit, name)
         champion = segment.variants[0][0]
         if before is not None and segment.variants == tuple(
             (variant.version, variant.weight) for variant in before.route.variants
         ):
             return  # only the shares have moved
+        features = self._answering(before, segment.variants[-1][0], rolled_back)
         if before is None:
             self._serving.deploy(
                 unit,
@@ -175,6 +178,20 @@ class LoopJournal:
                 request=self._served.request,
                 example=self._served.example,
             )
+
+    def _answering(self, before: Deployment | None, version: str, rolled_back: bool) -> str:
+        """The feature state by which a version answers from now on.
+
+        One that answers no request keeps what is new from serving, and nothing from going back: to the
+        state that a version had, or else to that of the champion.
+        """
+        served = self._served
+        if served.unanswered is None or is_backtest(self._environment):
+            return served.features
+        known = before.states if before is not None else {}
+        if before is not None and (version in known or rolled_back):
+            return known.get(version, before.route.champion.features)
+        return served.answering()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -54,6 +54,7 @@ from nenrin.loop.turn import Loop
 from nenrin.loop.unchanged import fits_the_same
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.router import Variant
 from nenrin.serving.service import ServingService
 
 _LOG = logging.getLogger(__name__)
@@ -63,6 +64,26 @@ HEALED = ("healed.rerouted", "healed.rebuilt", "healed.restarted", "healed.rerun
 def stands_at(end: int, now: int) -> int | None:
     """Where a calendar stands whose data has ended more than a day ago; None: it goes with the machine's."""
     return end if now - end > DAY else None
+
+
+def one_by_one(deployments: Sequence[Deployment], turn: Callable[[Deployment], int]) -> int:
+    """The steps of every deployment's turn; one that fails keeps no other from its own.
+
+    Raises:
+        Exception: what the first of them raised, once all had their turn; the others' are logged.
+    """
+    done = 0
+    failed: list[tuple[str, Exception]] = []
+    for deployment in deployments:
+        try:
+            done += turn(deployment)
+        except Exception as error:  # noqa: BLE001 - raised below
+            failed.append((deployment.name, error))
+    for name, other in failed[1:]:
+        _LOG.error("the turn of %s failed", name, exc_info=other)
+    if failed:
+        raise failed[0][1]
+    return done
 
 
 class Living:
@@ -115,6 +136,8 @@ class Living:
         now = self.now(prepared)
         if progress:
             progress("loop", 0, 1, "")
+        if self.state(environment, prepared.declared.name) is None:
+            prepared.served.answering()  # nothing is fitted that could not answer
         self._journal(environment, prepared).log_as_declared(now)
         turned = (self._timed if prepared.timed else self._timeless)(environment, prepared, now)
         self._refresh_features(environment, prepared)
@@ -161,14 +184,15 @@ class Living:
 
     def tick(self, environment: str) -> int:
         """Everything that is due in every deployment that serves there; how many steps it took."""
-        done = 0
-        for deployment in self._serving.list(environment):
+
+        def ticked(deployment: Deployment) -> int:
             state = self.state(environment, deployment.name)
             if state is None or not self._anything_due(environment, deployment, state):
-                continue
+                return 0
             with about(environment=environment, deployment=deployment.name):
-                done += self._ticked(environment, deployment.name)
-        return done
+                return self._ticked(environment, deployment.name)
+
+        return one_by_one(self._serving.list(environment), ticked)
 
     def _ticked(self, environment: str, deployment: str) -> int:
         prepared = self._replay.prepare(environment, deployment, load=False, progress=None)
@@ -359,7 +383,7 @@ class Living:
         if deployment is None:
             return
         states = {
-            variant.version: self._features(environment, prepared, variant.version)
+            variant.version: self._features(environment, prepared, variant)
             for variant in deployment.route.variants
         }
         with self._units.write(environment, self.now(prepared)) as unit:
@@ -368,14 +392,18 @@ class Living:
             self._serving.declare(unit, name, prepared.served.request, declared.fallback)
         compile_served(self._units, self._registry, prepared, deployment)
 
-    def _features(self, environment: str, prepared: Prepared, version: str) -> str:
-        """The feature state that a version reads: by the code of the revision that made it."""
-        revision = self._registry.get(environment, version).revision
-        if revision in ("", prepared.served.revision):
-            return prepared.served.features
-        return self._replay.by_revision(
-            environment, revision, prepared.declared.name
-        ).served.features
+    def _features(self, environment: str, prepared: Prepared, variant: Variant) -> str:
+        """The feature state that a version reads: by the code of the revision that made it.
+
+        Where that one answers no request, it goes on by the one that it has.
+        """
+        revision, served = (
+            self._registry.get(environment, variant.version).revision,
+            prepared.served,
+        )
+        if revision not in ("", served.revision):
+            served = self._replay.by_revision(environment, revision, prepared.declared.name).served
+        return variant.features if served.unanswered else served.features
 
     def stands(self, environment: str) -> int | None:
         """The instant at which an environment's calendar stands; None: it goes with the machine's."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from nenrin.core.errors import NenrinError
 from nenrin.data.faults import DataFault
 from nenrin.gates.policy import Policy
 from nenrin.gates.verdict import Verdict
@@ -151,6 +152,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
         example: a raw row of plain JSON values.
         features: digest of the feature state that answers live requests.
         log: how predictions are logged.
+        unanswered: why that state answers no request; None: it does.
     """
 
     deployment: str
@@ -160,6 +162,17 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     example: dict[str, Any]
     features: str = ""
     log: LogRules = LogRules()
+    unanswered: NenrinError | None = None
+
+    def answering(self) -> str:
+        """The feature state, of a version that is about to answer.
+
+        Raises:
+            UnavailableError: it answers no request; says what to set.
+        """
+        if self.unanswered is not None:
+            raise self.unanswered
+        return self.features
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):

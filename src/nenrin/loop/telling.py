@@ -15,7 +15,15 @@ from nenrin.loop.state import Blend, State
 
 
 def warnings(prepared: Prepared) -> list[str]:
-    """What makes figures look better than they will be."""
+    """What makes figures look better than they will be, and what newer data is not answered by."""
+    large = prepared.served.unanswered
+    stays = (
+        [f"requests are answered by the features of before: {large}; {large.hint}"] if large else []
+    )
+    return [*stays, *_one_instant(prepared)]
+
+
+def _one_instant(prepared: Prepared) -> list[str]:
     table = prepared.table
     labelled = table.answered < NEVER
     late = table.answered[labelled] > table.asked[labelled]

@@ -30,6 +30,11 @@ _BESIDE = (
 )  # bytes for the interpreter, its libraries, and what is read and sorted on the way
 
 
+def is_large(manifest: Manifest, memory: int) -> bool:
+    """Whether an index of a version would take more than ``memory`` bytes."""
+    return manifest.rows * INDEXED > memory
+
+
 class ColumnJob(msgspec.Struct, frozen=True):
     """A column to profile, of the version with this manifest."""
 
@@ -77,7 +82,7 @@ class Apart:
 
     def is_for(self, manifest: Manifest) -> bool:
         """Whether an index of a version would take more than the memory."""
-        return manifest.rows * INDEXED > self.memory
+        return is_large(manifest, self.memory)
 
     def columns(
         self,

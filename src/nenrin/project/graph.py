@@ -220,6 +220,7 @@ class Preparer:
             },
             features=features,
             log=log,
+            unanswered=state.too_large,
         )
 
 

@@ -23,7 +23,8 @@ def lookup_of(deployment: Deployment, state: FeatureSet) -> Lookup | None:
             return None
         raise ProjectError(
             f"missing= says what stands for a row that is not there, but nothing is looked up: "
-            f"{deployment.model.rows.declared.name} has no key, or requests bring nothing else",
+            f"{deployment.model.rows.declared.name} has no key, is too large (NENRIN_JOIN_MEMORY), or "
+            "requests bring nothing else",
             hint="leave missing= out, or give the dataset a key=",
             where=where,
         )

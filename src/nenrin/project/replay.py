@@ -68,7 +68,7 @@ class ProjectReplay:
         executor: gives the executor, started when it is first needed.
         dispatcher: makes what runs the jobs of one run in an environment.
         notes: what the executor had to say since it was last asked.
-        join_memory: bytes that a process may take for an index of a dataset.
+        join_memory: bytes that a process may take for an index of a dataset; an attribute, too.
         others: the rooms' services and ports.
     """
 
@@ -101,7 +101,7 @@ class ProjectReplay:
         self._executor = executor
         self._dispatcher = dispatcher
         self._notes = notes
-        self._join_memory = join_memory
+        self.join_memory = join_memory
 
     def load(self) -> Project:
         """The declarations of the working folder, with steps that can be put in order."""
@@ -322,7 +322,7 @@ class ProjectReplay:
             executor=self._executor(),
             data=self._data,
             store=self._store,
-            join_memory=self._join_memory,
+            join_memory=self.join_memory,
         )
 
     def engine(self, environment: str) -> Engine:

@@ -23,6 +23,7 @@ from nenrin.data.service import DataService
 from nenrin.features.entities import Lookup
 from nenrin.features.replaying import Difference, Read, differences, differing, offline
 from nenrin.features.service import FeatureSet
+from nenrin.project.apart import is_large
 from nenrin.project.replay import ProjectReplay, Revisions
 from nenrin.project.replayed_answers import Right, unlike
 from nenrin.project.stages import datasets_of, features_of
@@ -131,10 +132,11 @@ class ReplayCheck:
         for (deployment, version), group in sorted(groups.items()):
             try:
                 replayed = self._replayed(environment, deployment, versions.get(version), which)
+                computed = replayed.computed(group)
             except NenrinError as error:
                 report.skip(error.message, len(group))
                 continue
-            right = [(each, replayed.right(each, report)) for each in replayed.computed(group)]
+            right = [(each, replayed.right(each, report)) for each in computed]
             report.answers(self._unlike(versions, replayed, right), deployment)
         return {"environment": environment, "logged": count, **report.told()}
 
@@ -155,10 +157,15 @@ class ReplayCheck:
             for each in datasets_of(declared)
         }
         frames = {name: self._data.frame(load) for name, load in loads.items()}
+        most = self._replay.join_memory
+        apart = [n for n, load in loads.items() if is_large(self._data.manifest(load), most)]
+        state = features_of(declared.model, frames, apart)
+        if state.too_large is not None:
+            raise state.too_large
         newest = max(load.at for load in loads.values())
         missing = here.request.lookup.missing if here.request.lookup else None
         return _Replayed(
-            state=features_of(declared.model, frames),
+            state=state,
             lookup=Lookup(columns=(), missing=missing or {}),
             told=list(self._told(environment, deployment, version.id)),
             open=lru_cache(2)(lambda digest: FeatureSet.loads(self._store.get(digest))),

@@ -62,3 +62,9 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     def champion(self) -> str:
         """The version that serves what no challenger takes."""
         return self.route.champion.version
+
+    @property
+    def states(self) -> dict[str, str]:
+        """The feature states of the versions that answer, and of the one that the champion replaced."""
+        known = {self.previous: self.previous_features} if self.previous else {}
+        return known | {variant.version: variant.features for variant in self.route.variants}

@@ -179,8 +179,6 @@ class ServingService:
             ConflictError: nothing was served before.
         """
         before = _known(self._deployments, unit, name)
-        known = {before.previous or "": before.previous_features}
-        known |= {variant.version: variant.features for variant in before.route.variants}
         to = to or (before.champion if before.route.challengers else before.previous)
         if to is None:
             raise ConflictError(
@@ -190,7 +188,7 @@ class ServingService:
         left = [variant.version for variant in before.route.variants if variant.version != to]
         changed = msgspec.structs.replace(
             before,
-            route=before.route.only(to, features or known.get(to, "")),
+            route=before.route.only(to, features or before.states.get(to, "")),
             previous=before.previous if to == before.champion else None,
             previous_features=before.previous_features if to == before.champion else "",
         )
