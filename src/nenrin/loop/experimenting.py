@@ -27,6 +27,7 @@ from nenrin.loop.exposures import (
 )
 from nenrin.loop.holding import refuse_frozen
 from nenrin.loop.journal import Journals, read
+from nenrin.loop.living import one_by_one
 from nenrin.loop.ports import Replay
 from nenrin.registry.version import Version
 from nenrin.serving.deployments import Deployment
@@ -170,22 +171,23 @@ class Experiments:
             done = self._serving.set_route(unit, name, route, reason="stopped by hand")
         return {"deployment": name, **_told(done, done.experiment or experiment)}
 
-    def tick(self, environment: str) -> list[str]:
-        """Weigh every bandit anew whose newest day has closed; a sentence for each change."""
-        done = []
-        for deployment in self._serving.list(environment):
+    def tick(self, environment: str) -> int:
+        """Weigh every bandit anew whose newest day has closed; how many weights changed."""
+
+        def ticked(deployment: Deployment) -> int:
             experiment = deployment.experiment
             if experiment is None or not experiment.runs or experiment.strategy != BANDIT:
-                continue
-            hour = self._instant(environment) // (DAY // 24)
-            if self._weighed.get((environment, deployment.name)) == hour:
-                continue  # reading the log takes time, and days close but once
+                return 0
+            place, hour = (environment, deployment.name), self._instant(environment) // (DAY // 24)
+            if self._weighed.get(place) == hour:
+                return 0  # reading the log takes time, and days close but once
+            self._weighed[place] = hour
             said = self._weigh(environment, deployment, experiment)
-            self._weighed[environment, deployment.name] = hour
             if said:
                 _LOG.info("%s", said)
-                done.append(said)
-        return done
+            return 1 if said else 0
+
+        return one_by_one(self._serving.list(environment), ticked)
 
     def _weigh(self, environment: str, deployment: Deployment, experiment: Experiment) -> str:
         rows = since_start(experiment, self._measured(environment, deployment, experiment))
@@ -249,7 +251,7 @@ class Experiments:
         if version.revision in ("", champion.revision):
             return deployment.route.champion.features, deployment.request
         prepared = self._replay.by_revision(environment, version.revision, deployment.name)
-        return prepared.served.features, prepared.served.request
+        return prepared.served.answering(), prepared.served.request
 
     def _measured(
         self, environment: str, deployment: Deployment, experiment: Experiment

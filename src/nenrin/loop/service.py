@@ -216,7 +216,9 @@ class LoopService:
         with self._leases.hold(f"loop/{environment}") as ours:
             if not ours:
                 return 0
-            return len(self.experiments.tick(environment)) + self._living.tick(environment)
+            # a bandit that cannot be weighed keeps the loop from nothing
+            steps = self._living.tick(environment)
+            return steps + self.experiments.tick(environment)
 
     def heal(self, environment: str) -> list[str]:
         """Mend what is served and cannot be read; a sentence for each (:mod:`nenrin.loop.healing`)."""
