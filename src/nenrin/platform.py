@@ -69,6 +69,7 @@ from nenrin.project.explaining import Explaining
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
 from nenrin.project.maturity import Maturity
+from nenrin.project.outcomes import Outcomes
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.replay_check import ReplayCheck
 from nenrin.project.revision import unpack
@@ -86,7 +87,7 @@ from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.recalibrated import Recalibrated
 from nenrin.serving.router import Variant
 from nenrin.serving.segments import copy_log
-from nenrin.serving.service import ServingService
+from nenrin.serving.service import ServingService, looks_back
 from nenrin.stats.platt import Platt
 from nenrin.training.answering import answer_each
 
@@ -196,6 +197,7 @@ class Platform:
             worker_cpu=self._worker_cpu,
             leases=self._leases,
             observe=partial(read_observed, settings.state_folder / PREDICTIONS),
+            measure=Outcomes(settings.state_folder / PREDICTIONS, replay, self.data).measure,
             projects=projects.attributes,
         )
         self.projects = ProjectService(
@@ -309,7 +311,7 @@ class Platform:
         """
         if self._materialiser is None:
             return 0
-        now, back = self.calendar.now(), max(self.serving.looks_back(environment), 0)
+        now, back = self.calendar.now(), max(looks_back(self.serving.list(environment)), 0)
         ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
         with self._leases.hold(f"online/{environment}") as ours:
             if not ours:

@@ -273,8 +273,28 @@ class SimpleDeployment(msgspec.Struct, frozen=True, kw_only=True):
     frozen: bool = False
 
 
+class Experiments:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, Any]] = []
+
+    def start(self, environment: str, name: str, asked: Any) -> dict[str, Any]:
+        self.asked.append((name, asked))
+        return {"deployment": name, "strategy": asked.strategy, "plan": None}
+
+    def show(self, environment: str, name: str) -> dict[str, Any]:
+        difference = {"version": "version-2", "difference": -0.1, "low": -0.2, "high": -0.05}
+        return {"deployment": name, "says": "version-2: better", "differences": [difference]}
+
+    def exposures(self, environment: str, name: str) -> list[dict[str, Any]]:
+        return [{"key": "u1", "version": "version-2", "first_exposed": "2013-01-01T00:00:00Z"}]
+
+    def stop(self, environment: str, name: str) -> dict[str, Any]:
+        return {"deployment": name, "why": "stopped by hand"}
+
+
 class Loop:
     def __init__(self) -> None:
+        self.experiments = Experiments()
         self.asked: list[tuple[str, Any]] = []
         self.ticks = 0
         self.serves = False

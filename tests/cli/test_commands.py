@@ -38,6 +38,10 @@ READS = [
     ("deployments", "pause", "delay"),
     ("deployments", "pause", "delay", "--reason", "until Monday"),
     ("deployments", "resume", "delay"),
+    ("experiments", "start", "delay", "--version", "version-2"),
+    ("experiments", "show", "delay"),
+    ("experiments", "show", "delay", "--exposures"),
+    ("experiments", "stop", "delay"),
     ("gates", "check", "delay"),
     ("audit", "verify"),
     ("audit", "verify", "--env", "dev", "--head", "c" * 64),
@@ -371,3 +375,22 @@ def test_a_freeze_is_of_one_deployment_or_of_all(run: Run) -> None:
         refused = run("deployments", "unfreeze", *words)
         assert refused.code == 2
         assert "--all" in refused.err
+
+
+def test_an_experiment_ends_whatever_the_gate_says_of_its_version(run: Run) -> None:
+    words = (
+        "--strategy",
+        "bandit",
+        "--outcome",
+        "orders.amount",
+        "--lower",
+        "--version",
+        "version-3",
+    )
+    assert run("experiments", "start", "delay", "--version", "version-2", *words).code == 0
+    [(name, asked)] = run.platform.loop.experiments.asked
+    assert (name, asked.challengers) == ("delay", ("version-2", "version-3"))
+    assert (asked.strategy, asked.outcome, asked.lower) == ("bandit", "orders.amount", True)
+    told = run("experiments", "stop", "delay", "--promote", "version-2")
+    assert told.code == 6
+    assert "the gate says no" in told.err

@@ -15,7 +15,7 @@ from nenrin.features.entities import Lookup
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route, Variant
-from nenrin.serving.service import ServingService
+from nenrin.serving.service import ServingService, looks_back
 from nenrin.serving.signature import RequestField, RequestSignature
 from tests.serving.fakes import EXAMPLE, SIGNATURE, deployment
 
@@ -266,11 +266,11 @@ def test_feature_states_keep_the_place_at_which_they_were_named_first(
 def test_questions_that_are_asked_before_their_row_look_back(
     service: ServingService, memory: Memory
 ) -> None:
-    assert service.looks_back("dev") == 0
+    assert looks_back(service.list("dev")) == 0
     memory.kept["early"] = deployment(
         "v1", name="early", request=msgspec.structs.replace(SIGNATURE, shift=-HOUR)
     )
-    assert service.looks_back("dev") == HOUR
+    assert looks_back(service.list("dev")) == HOUR
 
 
 def test_what_is_declared_holds_for_whichever_version_serves(

@@ -15,6 +15,7 @@ from nenrin.api.origin import refuse_other_sites
 from nenrin.api.routes import (
     audit,
     data,
+    experiments,
     gates,
     loop,
     predictions,
@@ -38,6 +39,7 @@ _ROOMS = (
     data,
     registry,
     serving,
+    experiments,
     replay_check,
     predictions,
     gates,

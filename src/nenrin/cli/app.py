@@ -43,6 +43,7 @@ COMMANDS = {
     "data": Entry("data", "Datasets: their versions, rows and profiles.", _ROOMS),
     "models": Entry("models", "Registered versions of every kind.", _ROOMS),
     "deployments": Entry("deployments", "What clients address: show, promote, roll back.", _ROOMS),
+    "experiments": Entry("experiments", "Versions side by side: start, show, stop.", _ROOMS),
     "predictions": Entry("predictions", "What was answered: tail, show, export, check.", _ROOMS),
     "predict": Entry("predict", "Answer whole files: Parquet, CSV, JSON lines.", _ROOMS),
     "gates": Entry("gates", "What the gates would say.", _ROOMS),

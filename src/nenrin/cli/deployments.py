@@ -16,7 +16,7 @@ from nenrin.core.errors import RequestError
 app = commands()
 
 _FREEZE = ("frozen_since", "frozen_why", "thawed")
-_RARE = ("paused", "fallback")
+_RARE = ("paused", "fallback", "experiment")
 
 Name = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
 Named = Annotated[

@@ -120,7 +120,8 @@ class Guarding:
                 return ""
             if not _goes_out(deployment, state):
                 return ""
-            if deployment.frozen:
+            experiment = deployment.experiment
+            if deployment.frozen and not (experiment and experiment.runs):
                 self._hold(unit, deployment, state, safety)
                 return ""
             self._take_back(unit, deployment, state, safety)

@@ -253,7 +253,7 @@ class Living:
 
     def status(self, environment: str) -> dict[str, Any]:
         """Every deployment: what serves, what is watched, and what is due."""
-        stands, lines = self._stands(environment), []
+        stands, lines = self.stands(environment), []
         now = self._calendar.now() if stands is None else stands
         here = Counter(ring["deployment"] for ring in rings(self._units.events(environment)))
         for deployment in self._serving.list(environment):
@@ -362,7 +362,7 @@ class Living:
 
     def instant(self, environment: str) -> int:
         """Where an environment's calendar is."""
-        stands = self._stands(environment)
+        stands = self.stands(environment)
         return self._calendar.now() if stands is None else stands
 
     def _anything_due(self, environment: str, deployment: Deployment, state: State) -> bool:
@@ -405,7 +405,7 @@ class Living:
             served = self._replay.by_revision(environment, revision, prepared.declared.name).served
         return variant.features if served.unanswered else served.features
 
-    def _stands(self, environment: str) -> int | None:
+    def stands(self, environment: str) -> int | None:
         """The instant at which an environment's calendar stands; None: it goes with the machine's."""
         end, machine = self._replay.data_end(environment), self._calendar.now()
         stands = None if end is None else stands_at(end, machine)

@@ -1,6 +1,6 @@
 """The loop's verbs: backtest, adopt, tick, promote, roll back, freeze; and what it tells: rings, status.
 
-``guarding`` judges rollouts by live requests, and pauses them.
+``guarding`` judges rollouts by live requests, and pauses them; ``experiments`` has versions side by side.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from nenrin.loop.adopting import Adopting
 from nenrin.loop.asked import read_asked
 from nenrin.loop.compiling import note_breaches
 from nenrin.loop.exam import Exam
+from nenrin.loop.experimenting import Experiments, Measure
 from nenrin.loop.guarding import Guarding, Observe
 from nenrin.loop.insisting import insist, served
 from nenrin.loop.journal import Journals, LoopStates
@@ -47,6 +48,7 @@ class LoopService:
         worker_cpu: CPU seconds of all workers so far.
         leases: which of several processes turns an environment's loop by itself.
         observe: what the planes have counted of live requests.
+        measure: what became of logged answers.
         others: the rooms' services and ports.
     """
 
@@ -69,6 +71,7 @@ class LoopService:
         projects: Projects,
         leases: Leases,
         observe: Observe,
+        measure: Measure,
     ) -> None:
         journals = Journals(units, registry, gates, serving, states, store)
         self._units, self._replay, self._leases, self._serving = units, replay, leases, serving
@@ -95,6 +98,9 @@ class LoopService:
             store=store,
         )
         self.guarding = Guarding(journals, observe, self._living.instant)
+        self.experiments = Experiments(
+            journals, replay, measure, self._living.instant, self._living.stands
+        )
         self._adopting = Adopting(
             self._living,
             units=units,
@@ -208,7 +214,11 @@ class LoopService:
         """
         self.guarding.guard(environment)
         with self._leases.hold(f"loop/{environment}") as ours:
-            return self._living.tick(environment) if ours else 0
+            if not ours:
+                return 0
+            # a bandit that cannot be weighed keeps the loop from nothing
+            steps = self._living.tick(environment)
+            return steps + self.experiments.tick(environment)
 
     def heal(self, environment: str) -> list[str]:
         """Mend what is served and cannot be read; a sentence for each (:mod:`nenrin.loop.healing`)."""

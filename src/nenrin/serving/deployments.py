@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from nenrin.serving.experiment import Experiment
 from nenrin.serving.masks import LogRules
 from nenrin.serving.router import Route
 from nenrin.serving.signature import RequestSignature
@@ -33,6 +34,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         paused: why its rollout stays at its weight; empty: it goes on.
         fallback: what is answered where no version does; None: an error.
         log: how its predictions are logged.
+        experiment: the newest experiment, running or ended.
         at: business instant of the last change, microseconds UTC.
     """
 
@@ -54,6 +56,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     paused: str = ""
     fallback: float | str | None = None
     log: LogRules = LogRules()
+    experiment: Experiment | None = None
 
     @property
     def champion(self) -> str:

@@ -5,7 +5,7 @@ Every change is one record and one event, in the caller's unit of work.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.unit import Unit, Units
 from nenrin.features.entities import Lookup
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.experiment import Experiment, over, refuse_second, routed
 from nenrin.serving.masks import LogRules
 from nenrin.serving.ports import Deployments
 from nenrin.serving.router import Member, Route, Variant
@@ -289,6 +290,37 @@ class ServingService:
         }
         return _write(self._deployments, unit, changed, "deployment.shared", **body)
 
+    def experiment(
+        self,
+        unit: Unit,
+        name: str,
+        experiment: Experiment,
+        features: Sequence[str],
+        request: RequestSignature | None = None,
+    ) -> Deployment:
+        """Let the versions of an experiment answer by its newest weights, and freeze the rest.
+
+        Args:
+            unit: the open unit of work.
+            name: the deployment.
+            experiment: a new one, or the running one with other weights.
+            features: the challengers' feature states.
+            request: what the challengers' requests hold, where that is more.
+        """
+        before = _known(self._deployments, unit, name)
+        changed = msgspec.structs.replace(
+            before,
+            experiment=experiment,
+            route=routed(before.route, experiment, features),
+            request=before.request.widened(request) if request else before.request,
+            frozen=True,
+            frozen_since=before.frozen_since or unit.at,
+            frozen_why=before.frozen_why or "an experiment runs",
+        )
+        kind = "experiment.weighed" if len(experiment.stretches) > 1 else "experiment.started"
+        body = {"experiment": msgspec.to_builtins(experiment)}
+        return _write(self._deployments, unit, changed, kind, **body)
+
     def freeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Stop every automatic change; one that is frozen already stays as it is."""
         before = _known(self._deployments, unit, name)
@@ -302,6 +334,7 @@ class ServingService:
     def unfreeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Allow automatic changes again; one that is not frozen stays as it is."""
         before = _known(self._deployments, unit, name)
+        refuse_second(before.experiment, name)
         if not before.frozen:
             return before
         changed = msgspec.structs.replace(
@@ -322,10 +355,6 @@ class ServingService:
         """Digests of the feature states that routes name."""
         variants = [v for each in self.list(environment) for v in each.route.variants]
         return {variant.features for variant in variants if variant.features}
-
-    def looks_back(self, environment: str) -> int:
-        """How long before the time of their row questions are asked at most, microseconds (``at=``)."""
-        return max((-each.request.shift for each in self.list(environment)), default=0)
 
     def places_of_states(self, environment: str) -> dict[str, int]:
         """For each feature state that was ever served, the sequence of the event that named it first."""
@@ -351,6 +380,11 @@ class ServingService:
         return deployment.request.example(name, deployment.example)
 
 
+def looks_back(deployments: Iterable[Deployment]) -> int:
+    """How long before the time of their row questions are asked at most, microseconds (``at=``)."""
+    return max((-each.request.shift for each in deployments), default=0)
+
+
 def _known(deployments: Deployments, unit: Unit, name: str) -> Deployment:
     deployment = deployments.get(unit, name)
     if deployment is None:
@@ -368,10 +402,32 @@ def _write(
     """Keep the record and tell the ledger who answers from now on."""
     paused = deployment.paused if deployment.route.challengers else ""
     deployment = msgspec.structs.replace(deployment, at=unit.at, paused=paused)
+    ends = over(deployment.experiment, deployment.route)
+    if ends:
+        deployment = _ended(deployment, unit.at, str(body.get("reason", kind)))
     deployments.put(unit, deployment)
     route = [
         {"version": variant.version, "weight": variant.weight, "features": variant.features}
         for variant in deployment.route.variants
     ]
     unit.record(kind, deployment.name, {"route": route, **body})
+    if ends and deployment.experiment is not None:
+        said = deployment.experiment
+        told = {"versions": list(said.versions), "why": said.why, "serves": deployment.champion}
+        unit.record("experiment.stopped", deployment.name, told)
     return deployment
+
+
+def _ended(deployment: Deployment, at: int, why: str) -> Deployment:
+    """Its experiment is over, and the loop may act again."""
+    experiment = deployment.experiment
+    if experiment is None:
+        return deployment
+    return msgspec.structs.replace(
+        deployment,
+        experiment=msgspec.structs.replace(experiment, ended=at, why=why),
+        frozen=False,
+        frozen_since=0,
+        frozen_why="",
+        thawed=at,
+    )
