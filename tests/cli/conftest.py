@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nenrin.api.holder import Holder
+from nenrin.cli.console import err, out
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from tests.api.fakes import FakePlatform
@@ -22,7 +23,8 @@ def run(
     folder.mkdir()
     (folder / "project.py").write_text("")
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("COLUMNS", "120")
+    for console in (out, err):  # as wide as this, whoever made them
+        monkeypatch.setattr(console, "width", 120)
     platform = FakePlatform(Settings(folder=folder))
     lock = FolderLock(platform.settings.state_folder)
     lock.acquire()
