@@ -7,7 +7,7 @@ demo:  ## a year of real flights through the whole loop, in ./nenrin-demo
 
 test:  ## the whole test suite
 	@tools/venv.sh test
-	.venv/bin/python -m pytest -n 3 --dist loadgroup  # half of the time tests wait for processes
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # half of the time tests wait for processes
 
 check: lint types imports test  ## all that has to hold before a change goes in
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,22 +21,27 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("thorough", settings.get_profile("repeatable"), max_examples=2_000)
+for name in ("COLUMNS", "LINES"):  # pytest-xdist sets them; what is printed would break at 80
+    os.environ.pop(name, None)
+
 settings.load_profile("repeatable")  # for more: pytest --hypothesis-profile=thorough
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together where several processes share them out (``make test``)."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_together(item)))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """How several processes share the tests out (``make test``)."""
+    from xdist.scheduler import LoadScopeScheduling
 
+    class Together(LoadScopeScheduling):  # type: ignore[misc]
+        """What is costly to start is started once; else a file's tests share what its fixtures made."""
 
-def _together(item: pytest.Item) -> str:
-    """What is costly to start is started once; else a file's tests share what its fixtures made."""
-    if "ray_cluster" in getattr(item, "fixturenames", ()):
-        return "ray"
-    if "flights" in item.path.parent.name:
-        return "flights"
-    return str(item.path)
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.split("::", maxsplit=1)[0]
+            if path.endswith("/test_ray.py"):
+                return "ray"
+            return "flights" if "/flights/" in path else path
+
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

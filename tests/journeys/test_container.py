@@ -101,7 +101,7 @@ def url(image: Path) -> Iterator[str]:
         process = subprocess.Popen(entering, env=variables, stdout=out, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: process.poll() is not None or _live(address), 60)
+        wait_for(lambda: process.poll() is not None or _ready(address), 60)
         if process.poll() is not None:
             why = said.read_text()
             if "mount" in why or "unshare" in why:
@@ -117,9 +117,9 @@ def url(image: Path) -> Iterator[str]:
         process.wait()
 
 
-def _live(url: str) -> bool:
+def _ready(url: str) -> bool:
     try:
-        return httpx2.get(f"{url}/v2/health/live", timeout=5).is_success
+        return httpx2.get(f"{url}/v2/health/ready", timeout=5).is_success
     except httpx2.TransportError:
         return False
 

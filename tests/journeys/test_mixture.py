@@ -90,7 +90,7 @@ def signed(up: Up, version: str) -> None:
     [x] = [column for column in body["inputs"] if column["name"] == "x"]
     text = {**x, "datatype": "BYTES", "data": ["a text"]}
     others = [column for column in body["inputs"] if column is not x]
-    for columns in ([], [text], [{**x, "shape": [2]}]):
+    for columns in ([text], [{**x, "shape": [2]}]):
         refused = up.post("/v2/models/agree/infer", {"inputs": [*others, *columns]})
         assert refused.status_code == 400, refused.text
         assert "'x'" in refused.json()["error"]

@@ -10,6 +10,7 @@ from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.api.pages import run_page
 from nenrin.core.errors import NotFoundError
+from nenrin.project.loader import one_reading
 
 router = APIRouter(prefix="/api", tags=["project"])
 
@@ -17,8 +18,9 @@ router = APIRouter(prefix="/api", tags=["project"])
 @router.get("/plan")
 def plan(here: Here) -> Json:
     """The graph derived from the declarations: what is kept, what would run, and why."""
-    planned = here.platform.projects.plan(here.environment)
-    return Json({**planned, "scores": here.platform.scores.planned(here.environment)})
+    with one_reading():
+        planned = here.platform.projects.plan(here.environment)
+        return Json({**planned, "scores": here.platform.scores.planned(here.environment)})
 
 
 @router.post("/run", status_code=202, dependencies=[no_body])
