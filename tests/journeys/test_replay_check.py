@@ -213,7 +213,9 @@ def test_a_changed_and_a_deleted_value_are_found(shell: Shell) -> None:
         "n": {"missing": 1},
     }
     worst = {each["feature"]: each["worst"] for each in found["features"]}
-    assert worst == {"level": pytest.approx(0.1), "mean": pytest.approx(0.1), "n": 6.0}
+    # the oldest of six readings may have left the window since they were made
+    assert worst.pop("n") in (5.0, 6.0)
+    assert worst == {"level": pytest.approx(0.1), "mean": pytest.approx(0.1)}
     a, _, c = (each.id for each in plane.logged())
     assert found["features"][0]["examples"] == [a, c]
     assert found["differ"] == 2
