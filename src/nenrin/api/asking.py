@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import Body, Depends, Request
@@ -11,6 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict
 
 from nenrin.core.errors import RequestError
+from nenrin.core.instants import to_us
 
 
 class Nothing(BaseModel):
@@ -48,3 +50,21 @@ def _query(dependant: Dependant) -> Iterator[str]:
     yield from (parameter.alias for parameter in dependant.query_params)
     for each in dependant.dependencies:
         yield from _query(each)
+
+
+def instant(word: str, text: str) -> int | None:
+    """Microseconds UTC of a parameter that is a date or an instant; None where it is empty.
+
+    Raises:
+        RequestError: it is neither.
+    """
+    if not text:
+        return None
+    try:
+        return to_us(datetime.fromisoformat(text))
+    except ValueError:
+        raise RequestError(
+            f"{word} {text!r} is neither a date nor an instant",
+            hint='write "2013-04-01" or "2013-04-01T12:00:00Z"; without an offset it is UTC',
+            where=word,
+        ) from None

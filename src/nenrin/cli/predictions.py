@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from nenrin.api.client import Client
 from nenrin.cli.console import facts, note, plain, show, show_line
 from nenrin.cli.replay_check import check
-from nenrin.cli.session import AsJson, Env, commands, session
+from nenrin.cli.session import AsJson, Env, Since, Until, Which, commands, session
 from nenrin.core.errors import RequestError
 from nenrin.core.instants import from_us, iso
 from nenrin.core.timer import SystemTimer
@@ -22,10 +22,6 @@ app.command()(check)
 
 _LOOK = 0.5  # seconds between two looks of --follow
 _FORMS = ("parquet", "csv", "ndjson")
-
-Which = Annotated[
-    str | None, typer.Option("--deployment", metavar="NAME", help="Of this deployment only.")
-]
 
 
 @app.command()
@@ -81,12 +77,8 @@ def export(
     version: Annotated[
         str | None, typer.Option(metavar="ID", help="Answered by it, or with a share of it.")
     ] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", metavar="DATE", help="Answered at or after it, UTC.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Answered before it, UTC.")
-    ] = None,
+    from_: Since = None,
+    until: Until = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:

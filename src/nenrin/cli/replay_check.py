@@ -9,22 +9,16 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nenrin.cli.console import number, plain, show, table
-from nenrin.cli.session import AsJson, Env, session
+from nenrin.cli.session import AsJson, Env, Since, Until, Which, session
 
 DIFFERENT = 1
 """The exit code where something differs."""
 
 
 def check(
-    deployment: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of this deployment only.")
-    ] = None,
-    from_: Annotated[
-        str | None, typer.Option("--from", metavar="DATE", help="Answered at or after it, UTC.")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(metavar="DATE", help="Answered before it, UTC.")
-    ] = None,
+    deployment: Which = None,
+    from_: Since = None,
+    until: Until = None,
     sample: Annotated[
         int, typer.Option(min=0, help="At most so many, the same ones each time; 0: all.")
     ] = 1_000,

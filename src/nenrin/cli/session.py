@@ -25,6 +25,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")
 Env = Annotated[
     str | None, typer.Option("--env", metavar="NAME", help="The environment; dev unless set.")
 ]
+Since = Annotated[
+    str | None, typer.Option("--from", metavar="DATE", help="Answered at or after it, UTC.")
+]
+Until = Annotated[str | None, typer.Option(metavar="DATE", help="Answered before it, UTC.")]
+Which = Annotated[
+    str | None, typer.Option("--deployment", metavar="NAME", help="Of this deployment only.")
+]
 
 
 def commands(**options: Any) -> typer.Typer:

@@ -10,10 +10,10 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import msgspec
 
+from nenrin.core.called import called_from
 from nenrin.core.errors import ProjectError
 from nenrin.core.instants import duration
 from nenrin.data.spec import DatasetSpec, checked_spec
@@ -63,7 +63,7 @@ class Column:
             raise ProjectError(
                 f"{self} is compared with a {type(value).__name__}",
                 hint=f'compare a column with a text, a number or a truth value: {self} {op} "yes"',
-                where=_caller(),
+                where=called_from(__file__),
             )
         return Comparison(self, op, value)
 
@@ -158,7 +158,7 @@ def dataset(
     Raises:
         ProjectError: an argument is not of its kind, or the function wants arguments.
     """
-    where = _caller()
+    where = called_from(__file__)
 
     def declare(function: Callable[[], object]) -> Dataset:
         place = _place(function) or where
@@ -204,7 +204,7 @@ def file(
     return Dataset(
         checked_spec(
             "",
-            _caller(),
+            called_from(__file__),
             key=key,
             time=time,
             tz=tz,
@@ -222,7 +222,7 @@ def _shift(column: Column, time: object) -> int:
         raise ProjectError(
             f"{column} cannot be moved by {time!r}",
             hint=f'write a duration as text: {column} - "2h"',
-            where=_caller(),
+            where=called_from(__file__),
         ) from error
 
 
@@ -230,21 +230,13 @@ def _no_truth(what: str) -> ProjectError:
     return ProjectError(
         f"{what} is a declaration and neither true nor false",
         hint='write one comparison, without `and`, `or`, `not`, `in`: label=orders.state == "paid"',
-        where=_caller(),
+        where=called_from(__file__),
     )
 
 
 def _place(function: object) -> str:
     code = getattr(function, "__code__", None)
     return f"{code.co_filename}:{code.co_firstlineno}" if code else ""
-
-
-def _caller() -> str:
-    """``file:line`` of the nearest caller outside this file."""
-    frame: FrameType | None = inspect.currentframe()
-    while frame is not None and frame.f_code.co_filename == __file__:
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""
 
 
 def columns_hidden_by_words(columns: Sequence[str]) -> list[str]:

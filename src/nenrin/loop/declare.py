@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime, time, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from nenrin.core.called import called_from
 from nenrin.core.errors import ProjectError
 from nenrin.core.instants import DAY, declared_duration, spell
 from nenrin.loop.worth import Value
@@ -133,7 +132,7 @@ def history(half_life: str | None = None) -> Recipe:
     """
     if half_life is None:
         return Recipe(name="history")
-    us = declared_duration("half_life", half_life, _caller(), "60d")
+    us = declared_duration("half_life", half_life, called_from(__file__), "60d")
     return Recipe(name=f"history {spell(us)}", half_life=us)
 
 
@@ -143,7 +142,7 @@ def trailing(window: str) -> Recipe:
     Raises:
         ProjectError: the window is not a duration.
     """
-    us = declared_duration("window", window, _caller(), "90d")
+    us = declared_duration("window", window, called_from(__file__), "90d")
     return Recipe(name=f"trailing {spell(us)}", since=us)
 
 
@@ -158,12 +157,12 @@ def every(period: str, at: str = "00:00", *, catch_up: str = "last") -> Refresh:
             is not known.
     """
     _check_catch_up(catch_up)
-    us = declared_duration("period", period, _caller(), "7d")
+    us = declared_duration("period", period, called_from(__file__), "7d")
     if us % DAY:
         raise ProjectError(
             f"refresh every {period!r}: a period is whole days",
             hint='write a whole number of days, such as "7d"',
-            where=_caller(),
+            where=called_from(__file__),
         )
     try:
         local = time.fromisoformat(at).tzinfo is None
@@ -171,7 +170,9 @@ def every(period: str, at: str = "00:00", *, catch_up: str = "last") -> Refresh:
         local = False
     if not local:
         raise ProjectError(
-            f"at={at!r} is not a local time of day", hint='write it as "04:00"', where=_caller()
+            f"at={at!r} is not a local time of day",
+            hint='write it as "04:00"',
+            where=called_from(__file__),
         )
     return Refresh(period=us, at=at, catch_up=catch_up)
 
@@ -204,7 +205,7 @@ def cron(expression: str, *, catch_up: str = "last") -> Refresh:
         raise ProjectError(
             f"{expression!r} is no schedule: {str(error)[:1].lower()}{str(error)[1:]}",
             hint='minute, hour, day of the month, month, day of the week: "0 4 * * 1" is Mondays at four',
-            where=_caller(),
+            where=called_from(__file__),
         ) from None
     gaps = [later - tick for tick, later in itertools.pairwise(ticks)]
     least = min(gaps, default=timedelta(days=366))
@@ -212,7 +213,7 @@ def cron(expression: str, *, catch_up: str = "last") -> Refresh:
         raise ProjectError(
             f"{expression!r} comes more than once a day, and a look decides on whole days",
             hint='name one minute and one hour, such as "0 4 * * *"',
-            where=_caller(),
+            where=called_from(__file__),
         )
     # one minute and one hour, spelled as such: cron leaves out a missing hour that is written with a star
     plain = " ".join((str(ticks[0].minute), str(ticks[0].hour), *fields[2:]))
@@ -224,7 +225,7 @@ def _check_catch_up(catch_up: str) -> None:
         raise ProjectError(
             f"catch_up={catch_up!r} is not known",
             hint=f"one of {', '.join(CATCH_UP)}",
-            where=_caller(),
+            where=called_from(__file__),
         )
 
 
@@ -268,7 +269,7 @@ def deployment(
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
-    where, refresh = _caller(), refresh or every("7d")
+    where, refresh = called_from(__file__), refresh or every("7d")
     _check(model, recipes, refresh, serve, canary, contract, where)
     _check_words(value, log, sticky, fallback, where)
     spec = DeploymentSpec(
@@ -401,11 +402,3 @@ def _check_kinds(recipes: object, refresh: object, where: str) -> None:
             hint='write for example refresh=nr.every("7d", at="04:00")',
             where=where,
         )
-
-
-def _caller() -> str:
-    """``file:line`` of the project file's line that called a word of this module."""
-    frame = inspect.currentframe()
-    while frame is not None and Path(frame.f_code.co_filename) == Path(__file__):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""

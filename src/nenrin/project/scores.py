@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nenrin.core.called import called_from
 from nenrin.core.errors import ProjectError
 from nenrin.data.declare import Dataset
 from nenrin.loop.declare import Refresh
@@ -72,7 +72,7 @@ def score(
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
-    where = _caller()
+    where = called_from(__file__)
     rows = getattr(model, "rows", None) if rows is None else rows
     if not hasattr(model, "declared") or not isinstance(rows, Dataset):
         raise ProjectError(
@@ -99,11 +99,3 @@ def _check_to(to: Any, where: str) -> None:
             hint='write for example to="out/{day}.parquet"; .csv, too',
             where=where,
         )
-
-
-def _caller() -> str:
-    """``file:line`` of the project file's line that called a word of this module."""
-    frame = inspect.currentframe()
-    while frame is not None and Path(frame.f_code.co_filename) == Path(__file__):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""

@@ -5,14 +5,13 @@ A declaration only builds an object; nothing is read or trained before somebody 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from nenrin.core.called import called_from
 from nenrin.core.errors import ProjectError
 from nenrin.core.instants import SECOND, declared_duration
 from nenrin.core.jobs import Needs
@@ -164,7 +163,7 @@ def predictor(
         raise ProjectError(
             "nr.predictor wants functions: predict, and save with load or neither",
             hint="write nr.predictor(net, predict=forward, save=to_bytes, load=from_bytes)",
-            where=_caller(),
+            where=called_from(__file__),
         )
     return Predictor(object, predict, save, load)
 
@@ -200,7 +199,7 @@ def model(
     Raises:
         ProjectError: an argument is not of its kind, or does not fit another; says file and line.
     """
-    where = _caller()
+    where = called_from(__file__)
     needs = checked(resources, where)
     check_sources(rows, label, features, drop, at, where)
     check_task(task, where)
@@ -252,7 +251,7 @@ def import_model(
     Raises:
         ProjectError: an argument is not of its kind, or does not fit another; says file and line.
     """
-    where = _caller()
+    where = called_from(__file__)
     if str(path).startswith(_URLS):
         raise ProjectError(
             f"{path} is no file", hint="a model behind a URL is nr.remote(url, …)", where=where
@@ -296,7 +295,7 @@ def remote(
     Raises:
         ProjectError: an argument is not of its kind, or does not fit another; says file and line.
     """
-    where = _caller()
+    where = called_from(__file__)
     if not str(url).startswith(_URLS) or "/v2/models/" not in str(url):
         raise ProjectError(
             f"{url!r} is not the URL of a model",
@@ -319,7 +318,7 @@ def _declared(
     task: str | None,
 ) -> Model:
     """The model that nothing trains; its name comes from the project."""
-    where = _caller()
+    where = called_from(__file__)
     check_sources(rows, label, features, drop, at, where)
     check_task(task, where)
     check_metric(metric, task, where)
@@ -328,11 +327,3 @@ def _declared(
     )
     views = None if features is None else tuple(features)
     return Model(spec, rows=rows, label=label, features=views, at=at)
-
-
-def _caller() -> str:
-    """``file:line`` of the nearest caller outside this file."""
-    frame: FrameType | None = inspect.currentframe()
-    while frame is not None and frame.f_code.co_filename == __file__:
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else ""

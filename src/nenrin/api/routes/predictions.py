@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +11,10 @@ from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 
+from nenrin.api.asking import instant
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.api.folder import predictions_folder, scratch
-from nenrin.core.errors import RequestError
-from nenrin.core.instants import to_us
 from nenrin.serving.exporting import Form, Which, export
 from nenrin.serving.tailing import after, newest
 
@@ -50,8 +48,8 @@ def exported(
     which = Which(
         deployment=deployment,
         version=version,
-        since=_instant("from", from_),
-        until=_instant("until", until),
+        since=instant("from", from_),
+        until=instant("until", until),
     )
     state = here.platform.settings.state_folder
     with ExitStack() as stack:
@@ -70,16 +68,3 @@ def exported(
 def show(here: Here, prediction: str) -> Json:
     """One prediction as the log has it; `GET /api/why/…` says what stands behind it."""
     return Json(here.platform.projects.logged(here.environment, prediction))
-
-
-def _instant(word: str, text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return to_us(datetime.fromisoformat(text))
-    except ValueError:
-        raise RequestError(
-            f"{word} {text!r} is neither a date nor an instant",
-            hint='write "2013-04-01" or "2013-04-01T12:00:00Z"; without an offset it is UTC',
-            where=word,
-        ) from None

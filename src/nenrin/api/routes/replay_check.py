@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from nenrin.api.asking import instant
 from nenrin.api.context import Here
 from nenrin.api.errors import Json
-from nenrin.core.errors import RequestError
-from nenrin.core.instants import duration, to_us
+from nenrin.core.instants import duration
 from nenrin.project.replay_check import Which
 
 router = APIRouter(prefix="/api/predictions", tags=["predictions"])
@@ -28,22 +27,9 @@ def check(
     """Every difference between what was answered and what the data says, by feature."""
     which = Which(
         deployment=deployment,
-        since=_instant("from", from_),
-        until=_instant("until", until),
+        since=instant("from", from_),
+        until=instant("until", until),
         sample=sample,
         grace=duration(grace),
     )
     return Json(here.platform.replay_check.check(here.environment, which))
-
-
-def _instant(word: str, text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return to_us(datetime.fromisoformat(text))
-    except ValueError:
-        raise RequestError(
-            f"{word} {text!r} is neither a date nor an instant",
-            hint='write "2026-04-01" or "2026-04-01T12:00:00Z"; without an offset it is UTC',
-            where=word,
-        ) from None
