@@ -2,8 +2,8 @@
 
     python benchmarks/serving_log.py [--repeats 7]
 
-Requests of 30 numeric columns, as columns. ``answer``: microseconds of the answering thread until the request
-is handed over (numbers, ids, record). ``writer``: CPU microseconds of the writing thread, which shares the
+Requests of 30 numbers, as a block. ``answer``: microseconds of the answering thread until the request
+is handed over (numbers, ids, line). ``writer``: CPU microseconds of the writing thread, which shares the
 interpreter. Medians of the repeats, and their spread; each repeat logs 20,000 rows. ``durable``: milliseconds
 until an answer may leave, for one client and for many at once, with the syncs that it took.
 """
@@ -21,13 +21,14 @@ from statistics import median
 
 import numpy as np
 
+from nenrin.serving.answered import AnsweredRequest, prediction_ids
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.masks import LogRules
-from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.serving.router import Route, Variant
 from nenrin.serving.segments import read_predictions, worker_folder
 from nenrin.serving.signature import RequestField, RequestSignature
+from nenrin.training.records import Records
 
 COLUMNS = 30
 ROWS = 20_000  # of a repeat
@@ -52,29 +53,24 @@ def deployment(rules: LogRules) -> Deployment:
     )
 
 
-def requests(log: LiveLog, rows: int, rules: LogRules) -> Callable[[], AnsweredRequest]:
+def requests(log: LiveLog, rows: int) -> Callable[[], AnsweredRequest]:
     """Makes what the plane hands over; the columns are there already, as after an answer."""
-    asked = deployment(rules)
     draw = np.random.default_rng(1)
-    columns = {f"c{n}": draw.normal(size=rows).tolist() for n in range(COLUMNS)}
-    keys = [str(n) for n in range(rows)]
-    columns["id"] = keys
-    instants, picked, values = [AT] * rows, [0] * rows, [0.5] * rows
+    names = tuple(f"c{n}" for n in range(COLUMNS))
+    sent = Records.of_block(names, draw.normal(size=(rows, COLUMNS)), ("id",))
+    values = [0.5] * rows
 
     def request() -> AnsweredRequest:
         first = log.issue(rows)
         return AnsweredRequest(
-            deployment=asked,
+            deployment="bench",
             variants=(VARIANT,),
-            picked=picked,
             first=first,
             ids=prediction_ids("bench", AT, log.worker, first, rows),
-            keys=keys,
-            asked=instants,
             at=AT,
             values=values,
-            rows=columns,
-            features=None,
+            rows=sent,
+            seen=names,
             latency=0.001,
         )
 
@@ -84,10 +80,10 @@ def requests(log: LiveLog, rows: int, rules: LogRules) -> Callable[[], AnsweredR
 def fast(folder: Path, rows: int, rules: LogRules) -> tuple[float, float]:
     """Microseconds a request: until it is handed over, and of the thread that writes."""
     log = LiveLog(worker_folder(folder, 0), capacity=2 * ROWS)
-    request, number = requests(log, rows, rules), ROWS // rows
+    request, asked, number = requests(log, rows), deployment(rules), ROWS // rows
     used, before = time.thread_time(), time.process_time()
     for _ in range(number):
-        log.append(request())
+        log.append(request(), asked)
     mine = time.thread_time() - used
     log.close()
     both = time.process_time() - before
@@ -105,14 +101,14 @@ def durable(folder: Path, clients: int) -> tuple[float, float]:
         sync(file)
 
     log = LiveLog(worker_folder(folder, 0))
-    request = requests(log, 1, LogRules(durable=True))
+    request, asked = requests(log, 1), deployment(LogRules(durable=True))
     os.fsync = counted  # type: ignore[assignment]
     took: list[float] = []
 
     async def client() -> None:
         for _ in range(50):
             started = time.perf_counter()
-            kept = log.append(request())
+            kept = log.append(request(), asked)
             assert kept is not None
             await kept
             took.append(time.perf_counter() - started)
@@ -136,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
     repeats = parser.parse_args().repeats
-    hashed = LogRules(row={"id": "hash", "c0": "drop"})
+    hashed = LogRules(row={"c1": "hash", "c0": "drop"})
     print("fast, us a request         answer                     writer")
     for name, rows, rules in (
         ("1 row", 1, LogRules()),

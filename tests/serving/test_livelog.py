@@ -7,8 +7,8 @@ import pytest
 
 from nenrin.core.errors import ConflictError
 from nenrin.serving import livelog
+from nenrin.serving.answered import prediction_ids
 from nenrin.serving.livelog import LiveLog
-from nenrin.serving.prediction import prediction_ids
 from nenrin.serving.segments import Counts, copy_log, read_counts, read_predictions
 from tests.serving.logging_here import predict
 

@@ -17,7 +17,7 @@ from nenrin.serving import livelog
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.masks import LogRules
 from nenrin.serving.segments import Counts, read_counts, read_predictions
-from tests.serving.logging_here import answered, predict
+from tests.serving.logging_here import answered, predict, ruled
 
 DURABLE = LogRules(durable=True)
 
@@ -25,7 +25,7 @@ DURABLE = LogRules(durable=True)
 async def kept(log: LiveLog, rows: int = 1) -> str:
     """Log a request durably; ``kept``, or why not."""
     try:
-        waits = log.append(answered(log, rows, rules=DURABLE))
+        waits = log.append(answered(log, rows), ruled(DURABLE))
         assert waits is not None
         await waits
     except UnavailableError as error:
@@ -194,7 +194,7 @@ def test_what_cannot_be_written_is_dropped_and_stops_nobody(tmp_path: Path) -> N
 
     log = LiveLog(tmp_path)
     predict(log)
-    log.append(answered(log, rows=[{"flight_id": Unwritable()}]))
+    log.append(answered(log, rows=[{"flight_id": Unwritable()}]), ruled())
     predict(log)
     log.close()
     assert numbers(tmp_path) == [1, 3]
@@ -230,8 +230,8 @@ def _answers(folder: Path, rules: LogRules, acknowledge: Connection) -> None:
 
     async def run() -> None:
         while True:
-            request = answered(log, rules=rules)
-            waits = log.append(request)
+            request = answered(log)
+            waits = log.append(request, ruled(rules))
             if waits is not None:
                 await waits
             acknowledge.send(request.ids[0])

@@ -18,7 +18,7 @@ from nenrin.serving.logged import (
     tally,
 )
 from nenrin.serving.router import Member, Variant
-from tests.serving.logging_here import answered
+from tests.serving.logging_here import answered, ruled
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +41,7 @@ def log(folder: Path, *predictions: dict[str, Any], segment_bytes: int = 2**20) 
             values=[told.get("answer", 0.5)],
             rows=[told.get("row", {})],
         )
-        writer.append(request)
+        writer.append(request, ruled())
         writer.close()
 
 

@@ -6,7 +6,6 @@ import stat
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from nenrin.serving.livelog import LiveLog
@@ -14,8 +13,9 @@ from nenrin.serving.masks import SECRET, LogRules, Masks
 from nenrin.serving.prediction import Prediction, masked
 from nenrin.serving.router import key_text
 from nenrin.serving.segments import read_predictions, worker_folder
+from nenrin.training.records import Records
 from tests.serving.fakes import deployment
-from tests.serving.logging_here import answered, predict
+from tests.serving.logging_here import answered, predict, ruled
 
 RULES = LogRules(
     row={"flight_id": "hash", "origin": "drop"}, features={"domain": "hash", "far": "drop"}
@@ -26,8 +26,8 @@ def logged(folder: Path, rules: LogRules = RULES, worker: int = 0) -> Prediction
     log = LiveLog(worker_folder(folder, worker))
     row = {"flight_id": "ann@example.org", "origin": "Ann", "distance": 7.0}
     seen = {"domain": "example.org", "far": True, "origin": "Ann", "rest": 1}
-    request = answered(log, rules=rules, rows=[row], features=[seen], keys=["ann@example.org"])
-    log.append(request)
+    request = answered(log, rows=[row], features=[seen], keys=["ann@example.org"])
+    log.append(request, ruled(rules))
     log.close()
     return list(read_predictions(folder))[-1]
 
@@ -98,8 +98,8 @@ def test_numbers_are_hashed_as_their_text(tmp_path: Path) -> None:
 def test_a_secret_that_cannot_be_read_lets_nothing_plain_through(tmp_path: Path) -> None:
     (tmp_path / SECRET).write_bytes(b"short")
     log = LiveLog(worker_folder(tmp_path, 0))
-    log.append(answered(log, rules=RULES))
-    log.append(answered(log))
+    log.append(answered(log), ruled(RULES))
+    log.append(answered(log), ruled())
     log.close()
     assert [each.number for each in read_predictions(tmp_path)] == [2]
     assert log.counts.dropped == 1
@@ -107,8 +107,8 @@ def test_a_secret_that_cannot_be_read_lets_nothing_plain_through(tmp_path: Path)
 
 def test_columns_are_made_rows_of(tmp_path: Path) -> None:
     log = LiveLog(tmp_path)
-    columns = {"distance": np.array([1.5, np.nan]), "flight_id": ["a", "b"]}
-    predict(log, 2, rows=columns, features=None)
+    columns = {"distance": [1.5, float("nan")], "flight_id": ["a", "b"]}
+    predict(log, 2, rows=Records(columns, 2), features=None)
     log.close()
     rows = [{"distance": 1.5, "flight_id": "a"}, {"distance": None, "flight_id": "b"}]
     found = list(read_predictions(tmp_path))

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from nenrin.core.instants import DAY
-from nenrin.serving.segments import segments
+from nenrin.serving.segments import counted, segments
 
 _TAIL = 2**16
 
@@ -27,17 +27,18 @@ class Appending:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._keep = keep_days * DAY
-        self.lines = _resumed(folder)
+        self.predictions = _resumed(folder)
         self._torn = False
         self._file = self._open()
         self._size = os.fstat(self._file).st_size
         self._began = 0
 
-    def write(self, lines: bytes, *, durable: bool, at: int) -> None:
+    def write(self, lines: bytes, predictions: int, *, durable: bool, at: int) -> None:
         """Append whole lines, or nothing.
 
         Args:
             lines: each with its end.
+            predictions: how many they hold.
             durable: wait until the disk has them.
             at: instant of the newest, microseconds UTC.
 
@@ -58,7 +59,7 @@ class Appending:
             os.ftruncate(self._file, self._size)
             self._torn = False
             raise
-        self.lines += lines.count(b"\n")
+        self.predictions += predictions
         self._size += len(lines)
         self._began = self._began or at
         if self._size >= self._segment_bytes or (self._keep and at - self._began >= DAY):
@@ -85,7 +86,7 @@ class Appending:
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        file = os.open(self._folder / f"{self.lines:016d}.ndjson", flags, 0o644)
+        file = os.open(self._folder / f"{self.predictions:016d}.ndjson", flags, 0o644)
         _sync_folder(self._folder)  # a durable line in a file that a power cut takes would be none
         return file
 
@@ -112,13 +113,14 @@ def newest_at(segment: Path) -> int | None:
 
 
 def _resumed(folder: Path) -> int:
-    """Lines written so far; the torn end of the last segment is cut."""
+    """Predictions written so far; the torn end of the last segment is cut."""
     found = segments(folder)
     if not found:
         return 0
     content = found[-1].read_bytes()
-    os.truncate(found[-1], content.rfind(b"\n") + 1)
-    return int(found[-1].stem) + content.count(b"\n")
+    whole = content[: content.rfind(b"\n") + 1]
+    os.truncate(found[-1], len(whole))
+    return int(found[-1].stem) + counted(whole.splitlines())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,7 @@
-"""Writes the live prediction log: one record a request, made lines of and written off the hot path.
+"""Writes the live prediction log: a line a request, made by one call, and written by a thread.
+
+The line is made where the answer is: a thread that makes lines holds the interpreter's lock meanwhile, and
+every answer waits for that. Only where personal fields are masked the thread makes them, one a prediction.
 
 ``fast``: an answer never waits for it. What a fifth of a second brings is written together, so a
 ``kill -9`` can lose that much and no more. ``durable``: an answer waits until its predictions are on the
@@ -21,14 +24,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from nenrin.core.errors import UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.timer import SystemTimer, Timer
+from nenrin.serving.answered import AnsweredRequest, encode, predictions_of
 from nenrin.serving.appending import Appending
+from nenrin.serving.deployments import Deployment
 from nenrin.serving.masks import Masks
-from nenrin.serving.prediction import AnsweredRequest, Prediction, predictions_of
+from nenrin.serving.prediction import masked
 from nenrin.serving.segments import COUNTERS, Counts, counts_of, read_counts, root_of
 
 PERIOD = 0.2
@@ -40,20 +43,18 @@ _GROUP_ROWS = 2_000  # that are written together, and so many waiting that the w
 _logger = logging.getLogger(__name__)
 
 
-class _Waiting(NamedTuple):
-    """A request that waits to be written, and what whoever waits for that waits for."""
-
-    request: AnsweredRequest
-    kept: asyncio.Future[None] | None
-
-
 class _Lines(NamedTuple):
-    """The lines of a request."""
+    """The lines of a request that wait to be written, and what whoever waits for that waits for.
+
+    Attributes:
+        masked: the request and its deployment, where the lines are still to be made.
+    """
 
     lines: bytes
     rows: int
     at: int
     kept: asyncio.Future[None] | None
+    masked: tuple[AnsweredRequest, Deployment] | None = None
 
 
 class LiveLog:
@@ -93,14 +94,14 @@ class LiveLog:
         self._masks = Masks(root)
         found = counts_of(folder)
         self._counters = _open_counters(folder / "counters")
-        accounted = self._segment.lines + found.dropped + found.lost
+        accounted = self._segment.predictions + found.dropped + found.lost
         self._dropped: int = found.dropped
         self._lost: int = found.lost + max(0, found.issued - accounted)
         # a power cut may have kept lines and not the counters: no number is given twice
         self._issued: int = max(found.issued, accounted)
         self._dropping = threading.Lock()
         COUNTERS.pack_into(self._counters, 0, self._issued, self._dropped, self._lost)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[_Lines] = deque()
         self._appended = self._taken = 0  # rows; each is changed by one thread only
         self._again: list[_Lines] = []
         self._closing = False
@@ -130,17 +131,19 @@ class LiveLog:
         _NUMBER.pack_into(self._counters, 0, self._issued)
         return first
 
-    def append(self, answered: AnsweredRequest) -> asyncio.Future[None] | None:
-        """Have a request's predictions written; never waits.
+    def append(
+        self, answered: AnsweredRequest, deployment: Deployment
+    ) -> asyncio.Future[None] | None:
+        """Have a request's predictions written, by the rules of its deployment; never waits.
 
         Returns:
             None; of a deployment whose log is durable, what is done once they are on the disk, and raises
             :class:`UnavailableError` where the disk refuses them.
 
         Raises:
-            UnavailableError: the log is durable, and too many wait for the disk.
+            UnavailableError: the log is durable, and too many wait for the disk, or it is not to be encoded.
         """
-        durable = answered.deployment.log.durable
+        durable = deployment.log.durable
         rows = len(answered.ids)
         waiting = self._appended - self._taken
         if waiting and waiting + rows > self._capacity:
@@ -148,9 +151,18 @@ class LiveLog:
             if durable:
                 raise _refused("too many predictions wait for the disk")
             return None
+        masked = (answered, deployment) if deployment.log.masked else None
+        try:
+            lines = b"" if masked else encode(answered) + b"\n"
+        except Exception as error:
+            _logger.exception("a prediction cannot be written")
+            self._drop(rows)
+            if durable:
+                raise _refused(f"the prediction cannot be logged: {error}") from None
+            return None
         kept = asyncio.get_running_loop().create_future() if durable else None
         self._appended += rows
-        self._waiting.append(_Waiting(answered, kept))
+        self._waiting.append(_Lines(lines, rows, answered.at, kept, masked))
         if durable or waiting + rows >= _GROUP_ROWS:
             self._wake.set()
         return kept
@@ -191,7 +203,8 @@ class LiveLog:
             lines = b"".join(each.lines for each in group)
             try:
                 if lines:
-                    self._segment.write(lines, durable=bool(waits), at=group[-1].at)
+                    rows = sum(each.rows for each in group)
+                    self._segment.write(lines, rows, durable=bool(waits), at=group[-1].at)
             except OSError as error:
                 _logger.warning("the prediction log waits: %s", error)
                 self._again = [each for each in group if each.kept is None]
@@ -213,18 +226,21 @@ class LiveLog:
         group: list[_Lines] = []
         rows = 0
         while self._waiting and rows < _GROUP_ROWS:
-            request, kept = self._waiting.popleft()
-            each = _Lines(b"", len(request.ids), request.at, kept)
+            each = self._waiting.popleft()
             rows += each.rows
             try:
-                lines = b"".join(map(_line, predictions_of(request, self._masks)))
+                group.append(each if each.masked is None else self._made(each, *each.masked))
             except Exception as error:
                 _logger.exception("a prediction cannot be written")
                 self._drop(each.rows)
                 self._done([each], f"the prediction cannot be logged: {error}")
-            else:
-                group.append(each._replace(lines=lines))
         return group
+
+    def _made(self, each: _Lines, request: AnsweredRequest, deployment: Deployment) -> _Lines:
+        """The lines of a request, with what is personal masked."""
+        plain = predictions_of(request)
+        lines = [encode(masked(prediction, deployment, self._masks)) for prediction in plain]
+        return each._replace(lines=b"\n".join([*lines, b""]), masked=None)
 
     def _done(self, group: Sequence[_Lines], wrong: str = "") -> None:
         """Let those go on that wait for the disk; whoever has gone away does not listen."""
@@ -233,13 +249,6 @@ class LiveLog:
         if kept:
             with suppress(RuntimeError):  # the loop has ended
                 kept[0].get_loop().call_soon_threadsafe(_settle, kept, wrong)
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=lambda value: getattr(value, "item", value.__str__)())
-
-
-def _line(prediction: Prediction) -> bytes:
-    return _ENCODER.encode(prediction) + b"\n"
 
 
 def _settle(kept: Iterable[asyncio.Future[None]], wrong: str) -> None:

@@ -7,19 +7,22 @@ are decoded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import nsmallest
 from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 
+from nenrin.serving.answered import AnsweredRequest
 from nenrin.serving.prediction import Prediction
-from nenrin.serving.router import Member, key_hash
+from nenrin.serving.router import Variant, key_hash
 from nenrin.serving.segments import (
+    counted,
     counts_of,
     decoded_line,
     folders,
+    predictions_in,
     read_predictions,
     segments,
     whole_lines,
@@ -31,7 +34,7 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         issued: numbers that were given out: each was answered, or about to be.
-        written: whole lines that the log has had.
+        written: those that the log has had on whole lines.
         dropped: not written because the disk was too slow, or refused.
         lost: not written because the process died.
         removed: of those written, not kept any more because they were too old.
@@ -61,23 +64,14 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
     last: int | None = None
 
 
-class _Answer(msgspec.Struct, frozen=True):
-    """What counting needs of a line."""
-
-    version: str
-    at: int
-    members: tuple[Member, ...] = ()
-
-
 def find_prediction(folder: Path, prediction_id: str) -> Prediction | None:
     """The prediction of that id, None where no whole line has it; the newest segment is read first."""
     wanted = prediction_id.encode()
-    decoder = msgspec.json.Decoder(Prediction)
     for segment in _newest_first(folder):
         for line in _lines_with(segment, wanted):
-            found = decoded_line(decoder, line)
-            if found is not None and found.id == prediction_id:
-                return found
+            for found in predictions_in(line):
+                if found.id == prediction_id:
+                    return found
     return None
 
 
@@ -116,7 +110,7 @@ def _ends(folder: Path) -> tuple[Prediction | None, Prediction | None]:
     found = segments(folder)
     firsts = (line for segment in found for line in whole_lines(segment))
     newest = (line for segment in reversed(found) for line in _last_lines(segment))
-    return _first_decoded(firsts), _first_decoded(newest)
+    return _found(firsts, 0), _found(newest, -1)
 
 
 def _last_lines(segment: Path) -> Iterator[bytes]:
@@ -124,10 +118,9 @@ def _last_lines(segment: Path) -> Iterator[bytes]:
     yield from reversed(deque(whole_lines(segment), maxlen=2))
 
 
-def _first_decoded(lines: Iterator[bytes]) -> Prediction | None:
-    decoder = msgspec.json.Decoder(Prediction)
-    decoded = (decoded_line(decoder, line) for line in lines)
-    return next((each for each in decoded if each is not None), None)
+def _found(lines: Iterator[bytes], place: int) -> Prediction | None:
+    """The prediction at a place of the first of these lines that is not damaged."""
+    return next((each[place] for each in map(predictions_in, lines) if each), None)
 
 
 def answered_by(folder: Path, version: str) -> Answered:
@@ -144,16 +137,22 @@ def answered_by(folder: Path, version: str) -> Answered:
 def _answers(folder: Path, version: str) -> Iterator[tuple[bool, int]]:
     """Of each logged answer of a version: whether it answered by itself, and the instant."""
     wanted = f'"{version}"'.encode()
-    decoder = msgspec.json.Decoder(_Answer)
     for segment in _newest_first(folder):
         for line in _lines_with(segment, wanted):
-            found = decoded_line(decoder, line)
+            found = decoded_line(line)
             if found is None:
                 continue
-            by_itself = found.version == version
-            # that text may stand in a column of the row, too
-            if by_itself or any(member.version == version for member in found.members):
-                yield by_itself, found.at
+            if isinstance(found, AnsweredRequest):
+                who: Sequence[Variant | Prediction] = [
+                    found.variants[place] for place in found.answerers
+                ]
+            else:
+                who = [found]
+            for each in who:
+                by_itself = each.version == version
+                # that text may stand elsewhere on the line, too
+                if by_itself or any(member.version == version for member in each.members):
+                    yield by_itself, found.at
 
 
 def tally(folder: Path) -> Tally:
@@ -172,10 +171,10 @@ def tally(folder: Path) -> Tally:
 
 
 def _written(found: list[Path]) -> int:
-    """Whole lines: a segment's name counts those before it."""
+    """Those on whole lines: a segment's name counts those before it."""
     if not found:
         return 0
-    return int(found[-1].stem) + sum(1 for _ in whole_lines(found[-1]))
+    return int(found[-1].stem) + counted(whole_lines(found[-1]))
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -1,25 +1,28 @@
 """The prediction log on disk: folders of segments, their counters, and how they are read.
 
 ``.nenrin/predictions/`` has a folder for each process that answers, named by its number. In it:
-``counters`` (three int64: issued, dropped, lost), ``lock`` (who writes), and segments of JSON lines, one
-a prediction, named by the number of lines before them. What an older nenrin wrote lies in
-``predictions/`` itself. Readers read all of them.
+``counters`` (three int64: issued, dropped, lost), ``lock`` (who writes), and segments of JSON lines, named
+by the number of predictions before them. A line is an answered request, or one prediction: where personal
+fields are masked, and in all that an older nenrin wrote. What lies in ``predictions/`` itself is older
+still. Readers read all of them.
 """
 
 from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
+from nenrin.serving.answered import FORMAT, AnsweredRequest, predictions_of
 from nenrin.serving.prediction import Prediction
 
-T = TypeVar("T")
+_HEAD = b'{"format":%d,' % FORMAT
+_REQUEST = msgspec.json.Decoder(AnsweredRequest)
+_PREDICTION = msgspec.json.Decoder(Prediction)
 
 COUNTERS = struct.Struct("=qqq")
 
@@ -90,12 +93,46 @@ def whole_lines(segment: Path) -> Iterator[bytes]:
         return
 
 
-def decoded_line(decoder: msgspec.json.Decoder[T], line: bytes) -> T | None:
-    """A line, or None where a damaged disk left something else."""
+def decoded_line(line: bytes) -> AnsweredRequest | Prediction | None:
+    """What a line holds, or None where a damaged disk left something else."""
     try:
-        return decoder.decode(line)
+        return (_REQUEST if line.startswith(_HEAD) else _PREDICTION).decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+
+
+def predictions_in(line: bytes) -> Sequence[Prediction]:
+    """The predictions of a line; none where a damaged disk left something else."""
+    found = decoded_line(line)
+    if not isinstance(found, AnsweredRequest):
+        return [] if found is None else [found]
+    try:
+        return list(predictions_of(found))
+    except (ValueError, LookupError, TypeError):
+        return []
+
+
+class _Ids(msgspec.Struct):
+    """What counting reads of a line."""
+
+    ids: tuple[str, ...] = ("",)
+
+
+_IDS = msgspec.json.Decoder(_Ids)
+
+
+def counted(lines: Iterable[bytes]) -> int:
+    """How many predictions lines hold; a damaged one counts as one."""
+    return sum(map(_in_line, lines))
+
+
+def _in_line(line: bytes) -> int:
+    if not line.startswith(_HEAD):
+        return 1
+    try:
+        return len(_IDS.decode(line).ids)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return 1
 
 
 def copy_log(predictions: Path, to: Path) -> None:
@@ -112,7 +149,7 @@ def copy_log(predictions: Path, to: Path) -> None:
             content = content[: content.rfind(b"\n") + 1]
             target.mkdir(exist_ok=True)
             (target / segment.name).write_bytes(content)
-            written = int(segment.stem) + content.count(b"\n")
+            written = int(segment.stem) + counted(content.splitlines())
         found = counts_of(folder)
         issued = written + found.dropped + found.lost
         if issued:
@@ -121,9 +158,6 @@ def copy_log(predictions: Path, to: Path) -> None:
 
 
 def _read(folder: Path) -> Iterator[Prediction]:
-    decoder = msgspec.json.Decoder(Prediction)
     for segment in segments(folder):
         for line in whole_lines(segment):
-            found = decoded_line(decoder, line)
-            if found is not None:
-                yield found
+            yield from predictions_in(line)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +12,10 @@ import msgspec
 
 from nenrin.core.errors import RequestError
 from nenrin.serving.prediction import Prediction
-from nenrin.serving.segments import decoded_line, folders, segments
+from nenrin.serving.segments import folders, predictions_in, segments
 
 LIMIT = 1_000
-"""Predictions that one look gives of each folder; the next look goes on behind them."""
+"""Predictions after which one look leaves a folder, at the end of a line; the next goes on behind them."""
 
 
 class Tail(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,10 +55,13 @@ def after(predictions: Path, cursor: str, deployment: str = "") -> Tail:
     for folder in folders(predictions):
         name = folder.name if folder != predictions else ""
         places.setdefault(name, _Place())
-        for place, prediction in itertools.islice(_from(folder, places[name]), LIMIT):
-            if prediction is not None and deployment in ("", prediction.deployment):
-                found.append(prediction)
+        read = 0
+        for place, predictions in _from(folder, places[name]):
+            found += _of(deployment, predictions)
             places[name] = place
+            read += len(predictions)
+            if read >= LIMIT:
+                break
     return Tail(predictions=sorted(found, key=attrgetter("at")), cursor=_written(places))
 
 
@@ -70,9 +72,8 @@ def _last(folder: Path, number: int, deployment: str) -> tuple[list[Prediction],
     for segment in reversed(segments(folder)):
         last: deque[Prediction] = deque(maxlen=max(0, number - len(found)))
         place = _Place(segment.name)
-        for place, prediction in _in(segment, 0):  # noqa: B007
-            if prediction is not None and deployment in ("", prediction.deployment):
-                last.append(prediction)
+        for place, predictions in _in(segment, 0):  # noqa: B007
+            last.extend(_of(deployment, predictions))
         end = end if end.segment else place
         found = [*last, *found]
         if len(found) >= number:
@@ -80,22 +81,25 @@ def _last(folder: Path, number: int, deployment: str) -> tuple[list[Prediction],
     return found, end
 
 
-def _from(folder: Path, place: _Place) -> Iterator[tuple[_Place, Prediction | None]]:
+def _of(deployment: str, predictions: Sequence[Prediction]) -> list[Prediction]:
+    return [each for each in predictions if deployment in ("", each.deployment)]
+
+
+def _from(folder: Path, place: _Place) -> Iterator[tuple[_Place, Sequence[Prediction]]]:
     for segment in segments(folder):
         if segment.name >= place.segment:
             yield from _in(segment, place.offset if segment.name == place.segment else 0)
 
 
-def _in(segment: Path, offset: int) -> Iterator[tuple[_Place, Prediction | None]]:
-    """Each whole line of a segment, and where it ends; None for a damaged one."""
-    decoder = msgspec.json.Decoder(Prediction)
+def _in(segment: Path, offset: int) -> Iterator[tuple[_Place, Sequence[Prediction]]]:
+    """The predictions of each whole line of a segment, and where it ends."""
     try:
         with segment.open("rb") as lines:
             lines.seek(offset)
             for line in lines:
                 if line.endswith(b"\n"):
                     offset += len(line)
-                    yield _Place(segment.name, offset), decoded_line(decoder, line)
+                    yield _Place(segment.name, offset), predictions_in(line)
     except FileNotFoundError:  # it was too old to be kept
         return
 

@@ -33,17 +33,19 @@ class Records(_Rows):
 
     Attributes:
         gaps: as given.
+        of: whose columns these are, where they were picked; else None.
         names: the columns of ``block``.
         nulls: columns beside it that were left out.
         block: float64 (rows, names), NaN for a null, where all that was sent are numbers; else None.
     """
 
-    __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls")
+    __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls", "of")
 
     def __init__(
         self, columns: Mapping[str, Sequence[Any]], size: int, *, gaps: bool = False
     ) -> None:
         self.gaps = gaps
+        self.of: Records | None = None
         self._columns: Mapping[str, Sequence[Any]] | None = columns
         self._size = size
         self.nulls: tuple[str, ...] = ()
@@ -113,8 +115,13 @@ class Records(_Rows):
         """These columns alone."""
         matrix = self.matrix(names)
         if matrix is not None:
-            return Records.of_block(names, matrix)
-        return Records({name: self.columns[name] for name in names}, self._size, gaps=self.gaps)
+            picked = Records.of_block(names, matrix)
+        else:
+            columns = {name: self.columns[name] for name in names}
+            picked = Records(columns, self._size, gaps=self.gaps)
+            picked.names = names
+        picked.of = self
+        return picked
 
     def take(self, places: Sequence[int]) -> Records:
         """The rows at ``places``, in that order."""

@@ -10,10 +10,10 @@ import msgspec
 
 from nenrin.core.errors import ConflictError, UnavailableError
 from nenrin.core.timer import Timer
+from nenrin.serving.answered import AnsweredRequest, prediction_ids
 from nenrin.serving.batch.asking import AnsweredRows
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.table import Served
-from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.serving.segments import worker_folder
 
 FIRST = 1_000
@@ -51,7 +51,7 @@ class BatchLog:
         fast = msgspec.structs.replace(deployment.log, durable=False)  # whole parts are waited for
         self._log.append(
             AnsweredRequest(
-                deployment=msgspec.structs.replace(deployment, log=fast),
+                deployment=deployment.name,
                 variants=served.asking.variants,
                 picked=found.picked,
                 dealt=found.dealt,
@@ -65,7 +65,8 @@ class BatchLog:
                 features=found.features,
                 ages=found.ages,
                 latency=None,
-            )
+            ),
+            msgspec.structs.replace(deployment, log=fast),
         )
         return ids
 

@@ -11,11 +11,12 @@ import msgspec
 from starlette.responses import Response
 
 from nenrin.core.errors import NenrinError
+from nenrin.serving.answered import AnsweredRequest, prediction_ids
+from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question
 from nenrin.serving.plane.keys import keys_of, texts_of
 from nenrin.serving.plane.table import Served
-from nenrin.serving.prediction import AnsweredRequest, prediction_ids
 from nenrin.training.records import Records
 
 _logger = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ def ask(
             return
         try:
             request = _request(served, question, keys, who, found, log, now, started)
-            _keep(request, log, done)
+            _keep(request, served.deployment, who.picked, log, done)
         except Exception:  # else whoever asked would wait for ever
             _logger.exception("an answer of %s could not be given", served.deployment.name)
             done(NenrinError("the answer could not be given", hint="the plane's log has why"))
@@ -148,12 +149,14 @@ class _Who(msgspec.Struct, frozen=True):
     forced: bool
 
 
-def _keep(request: AnsweredRequest, log: LiveLog, done: Done) -> None:
+def _keep(
+    request: AnsweredRequest, deployment: Deployment, picked: list[int], log: LiveLog, done: Done
+) -> None:
     """Have a request logged, and tell its answers: of a durable log, once they are on the disk."""
-    versions = [request.variants[place].version for place in request.picked]
+    versions = [request.variants[place].version for place in picked]
     answers = Answers(list(request.values), versions, list(request.ids))
     try:
-        kept = log.append(request)
+        kept = log.append(request, deployment)
     except NenrinError as error:
         done(error)
         return
@@ -181,20 +184,23 @@ def _request(
     """What the log keeps of an answered request."""
     name, rows = served.deployment.name, len(keys)
     first = log.issue(rows)
+    passed = found.features if isinstance(found.features, Records) else None
+    seen = None if passed is None or passed.of is not question.rows else passed.names
     return AnsweredRequest(
-        deployment=served.deployment,
+        deployment=name,
         variants=served.asking.variants,
-        picked=who.picked,
-        dealt=who.dealt,
+        picked=who.picked if any(who.picked) else (),
+        dealt=who.dealt if who.dealt != who.picked else (),
         forced=who.forced,
         first=first,
         ids=prediction_ids(name, now, log.worker, first, rows),
-        keys=keys,
-        asked=found.asked,
+        keys=keys if any(keys) else (),
+        asked=found.asked if found.asked.count(now) < rows else (),
         at=now,
         values=found.values,
         rows=question.rows,
-        features=found.features,
+        features=found.features if seen is None else None,
+        seen=seen,
         ages=found.ages,
         latency=log.timer.wall() - started,
     )

@@ -1,0 +1,163 @@
+"""An answered request: what the hot path hands to the log, and a line of the log says as it came.
+
+A line is made by one call of the encoder. Numbers stay the block that the model was given, the little-endian
+bytes of float64 in Base64, so that they come back to the last bit; only a reader spells rows out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from blake3 import blake3
+
+from nenrin.serving.prediction import Prediction
+from nenrin.serving.router import Variant
+from nenrin.training.records import Records
+
+Rows = Sequence[Mapping[str, Any]]
+"""Rows: records, or a dict each."""
+
+FORMAT = 2
+"""Of lines; those of format 1, which do not say so, hold a prediction each."""
+
+_ID_BYTES = 10
+_FLOAT = np.dtype("<f8")
+
+
+class AnsweredRequest(
+    msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="format", tag=FORMAT
+):
+    """One answered request of n rows.
+
+    Attributes:
+        deployment: who was asked.
+        variants: those of the route that answered it; at the end the declared constant and the version that
+            the champion replaced, whose places are -2 and -1.
+        first: the number of the first row; the others follow.
+        at: calendar instant of the answers.
+        ids: of each row.
+        values: the answers.
+        rows: the raw columns of the request.
+        features: what the model saw; None: the rows themselves, of ``seen`` these columns alone.
+        seen: see ``features``; None: all.
+        picked: for each row, the place of who answered among ``variants``; empty: 0 for all.
+        dealt: for each row, the place of the version that it was dealt to; empty: who answered.
+        keys: of each row; empty where the client sent none, for all or for one.
+        asked: instant of each row's question, microseconds UTC; empty: ``at``.
+        forced: whether the client named the version.
+        latency: seconds from the read request to its answer; None: not measured.
+        ages: of each row, how old (seconds) what each feature view read was when asked; None: not told.
+    """
+
+    deployment: str
+    variants: Sequence[Variant]
+    first: int
+    at: int
+    ids: Sequence[str]
+    values: Sequence[Any]
+    rows: Any
+    features: Any = None
+    seen: Sequence[str] | None = None
+    picked: Sequence[int] = ()
+    dealt: Sequence[int] = ()
+    keys: Sequence[str] = ()
+    asked: Sequence[int] = ()
+    forced: bool = False
+    latency: float | None = None
+    ages: Sequence[Mapping[str, float | None]] | None = None
+
+    @property
+    def answerers(self) -> Sequence[int]:
+        """For each row, the place of who answered."""
+        return self.picked or [0] * len(self.ids)
+
+
+def prediction_ids(deployment: str, at: int, worker: str, first: int, rows: int) -> list[str]:
+    """The ids of a request's rows: 80 bits of the digest of what came before, and each row's place.
+
+    The number of the first row makes them different from all others of the process ``worker``. A key is
+    not part of it: whoever has the log could try keys until the id fits.
+    """
+    asked = f"{deployment}\n{at}\n{worker}\n{first}".encode()
+    start = blake3(asked).hexdigest(length=_ID_BYTES)
+    return [f"prediction-{start}{row:04x}" for row in range(rows)]
+
+
+def predictions_of(answered: AnsweredRequest) -> Iterator[Prediction]:
+    """A request's predictions, as they came: nothing is masked.
+
+    Raises:
+        ValueError: a line was damaged: its rows are none, or not as many as its answers.
+    """
+    latency = None if answered.latency is None else round(answered.latency * 1e3, 3)
+    rows = _dicts(answered.rows)
+    if answered.features is not None:
+        features = _dicts(answered.features)
+    elif answered.seen is not None:
+        features = [{name: row[name] for name in answered.seen} for row in rows]
+    else:
+        features = rows
+    parts = zip(answered.ids, answered.answerers, answered.values, rows, features, strict=True)
+    for place, (prediction_id, picked, value, row, seen) in enumerate(parts):
+        variant = answered.variants[picked]
+        dealt = answered.dealt[place] if answered.dealt else picked
+        yield Prediction(
+            number=answered.first + place,
+            id=prediction_id,
+            deployment=answered.deployment,
+            version=variant.version,
+            variant=picked,
+            key=answered.keys[place] if answered.keys else "",
+            asked=answered.asked[place] if answered.asked else answered.at,
+            at=answered.at,
+            answer=value,
+            row=row,
+            features=seen,
+            members=variant.members,
+            recalibration=variant.recalibration,
+            latency_ms=latency,
+            forced=answered.forced,
+            instead_of="" if dealt == picked else answered.variants[dealt].version,
+            ages={} if answered.ages is None else dict(answered.ages[place]),
+        )
+
+
+class _Columns(msgspec.Struct, omit_defaults=True, gc=False):
+    """Records on a line: a block of numbers, its names, columns of nulls beside it; or values by column."""
+
+    size: int
+    nulls: Sequence[str] = ()
+    names: Sequence[str] = ()
+    block: bytes = b""
+    columns: Mapping[str, Sequence[Any]] | None = None
+
+
+def _plain(value: Any) -> Any:
+    """What the encoder does not know by itself."""
+    if type(value) is Records:
+        if value.gaps:
+            return list(value)
+        if value.block is None:
+            return _Columns(len(value), columns=value.columns)
+        block = value.block.astype(_FLOAT, copy=False).tobytes()
+        return _Columns(len(value), value.nulls, value.names, block)
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+def _dicts(rows: Any) -> list[dict[str, Any]]:
+    """Rows as one dict each: as they were handed over, or as they stand on a line."""
+    if isinstance(rows, Mapping):
+        kept = msgspec.convert(rows, _Columns)
+        if kept.columns is not None:
+            rows = Records(kept.columns, kept.size)
+        else:
+            block = np.frombuffer(kept.block, _FLOAT)
+            block = block.reshape(kept.size, len(kept.names))
+            rows = Records.of_block(tuple(kept.names), block, tuple(kept.nulls))
+    return [row if isinstance(row, dict) else dict(row) for row in rows]
+
+
+encode = msgspec.json.Encoder(enc_hook=_plain).encode

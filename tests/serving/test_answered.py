@@ -1,0 +1,117 @@
+"""An answered request comes back from its line as if it had been written row by row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from nenrin.serving.answered import AnsweredRequest, encode, predictions_of
+from nenrin.serving.livelog import LiveLog
+from nenrin.serving.prediction import Prediction
+from nenrin.serving.router import Member, Variant
+from nenrin.serving.segments import counted, predictions_in
+from nenrin.training.records import LEFT_OUT, Records
+from tests.serving.logging_here import answered
+
+
+def spelled(request: AnsweredRequest) -> list[Prediction]:
+    """What readers saw when every prediction was a line."""
+    lines = map(msgspec.json.encode, predictions_of(request))
+    return [msgspec.json.decode(line, type=Prediction) for line in lines]
+
+
+BLOCK = np.array([[1.0, -0.0], [np.nan, 1e300], [5e-324, 0.1]])
+COLUMNS = {"a": [1, None, 3], "b": ["é\n", "", None], "c": [0.1, None, 2.5]}
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        Records.of_block(("a", "b"), BLOCK),
+        Records.of_block(("a", "b"), np.asfortranarray(BLOCK), ("id", "at")),
+        Records(COLUMNS, 3),
+        Records({"a": [1, LEFT_OUT, 3], "b": [LEFT_OUT, "x", None]}, 3, gaps=True),
+        [{"a": 1, "b": None}, {"a": 2}, {}],
+    ],
+    ids=["numbers", "numbers and nulls", "columns", "left out", "dicts"],
+)
+@pytest.mark.parametrize("seen", [None, ("b", "a"), "dicts"])
+def test_rows_come_back(tmp_path: Path, rows: Any, seen: Any) -> None:
+    log = LiveLog(tmp_path)
+    said: dict[str, Any] = {"rows": rows, "features": None}
+    if seen == "dicts":
+        said["features"] = [{"far": True}, {"far": None}, {"far": 0.1}]
+    elif seen is not None and isinstance(rows, Records) and not rows.gaps:
+        said["seen"] = seen
+    request = answered(log, 3, **said)
+    line = encode(request)
+    assert b"\n" not in line
+    assert counted([line]) == 3
+    assert predictions_in(line) == spelled(request)
+    log.close()
+
+
+def test_who_answered_and_when_comes_back(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    mixed = Variant(version="m", members=(Member("s", "v1", 0.5), Member("t", "v2", 0.5)))
+    request = answered(
+        log,
+        3,
+        variants=(mixed, Variant(version="v3"), Variant(version="constant"), Variant(version="v0")),
+        picked=[0, -1, -2],
+        dealt=[0, 1, 1],
+        asked=[5, 6, 7],
+        keys=["", "a", "b"],
+        values=[0.5, "high", 1e-9],
+        ages=[{"sky": 1.5}, {"sky": None}, {}],
+        forced=True,
+    )
+    found = predictions_in(encode(request))
+    assert found == spelled(request)
+    assert [(each.version, each.variant, each.instead_of) for each in found] == [
+        ("m", 0, ""),
+        ("v0", -1, "v3"),
+        ("constant", -2, "v3"),
+    ]
+    assert [each.asked for each in found] == [5, 6, 7]
+    assert [each.number for each in found] == [1, 2, 3]
+    log.close()
+
+
+def test_what_all_rows_share_is_not_written(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    request = answered(log, 2, picked=(), keys=(), asked=())
+    line = encode(request)
+    assert not any(name in line for name in (b"picked", b"dealt", b"keys", b"asked", b"ages"))
+    assert predictions_in(line) == spelled(request)
+    assert {(each.variant, each.key, each.asked) for each in predictions_in(line)} == {(0, "", 6)}
+    log.close()
+
+
+def test_infinities_come_back_as_they_were(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    block = np.array([[np.inf, -np.inf]])
+    request = answered(log, rows=Records.of_block(("a", "b"), block), features=None)
+    assert predictions_in(encode(request))[0].row == {"a": np.inf, "b": -np.inf}
+    log.close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        (b'"size":2', b'"size":3'),
+        (b'"names":["a","b"]', b'"names":["a"]'),
+        (b'"block":"', b'"block":"!'),
+    ],
+)
+def test_a_damaged_line_is_passed_over(tmp_path: Path, wrong: tuple[bytes, bytes]) -> None:
+    log = LiveLog(tmp_path)
+    rows = Records.of_block(("a", "b"), BLOCK[:2])
+    line = encode(answered(log, 2, rows=rows, features=None))
+    assert len(predictions_in(line)) == 2
+    assert predictions_in(line.replace(*wrong)) == []
+    log.close()
