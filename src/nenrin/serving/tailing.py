@@ -56,10 +56,10 @@ def after(predictions: Path, cursor: str, deployment: str = "") -> Tail:
         name = folder.name if folder != predictions else ""
         places.setdefault(name, _Place())
         read = 0
-        for place, predictions in _from(folder, places[name]):
-            found += _of(deployment, predictions)
+        for place, here in _from(folder, places[name]):
+            found += _of(deployment, here)
             places[name] = place
-            read += len(predictions)
+            read += len(here)
             if read >= LIMIT:
                 break
     return Tail(predictions=sorted(found, key=attrgetter("at")), cursor=_written(places))
