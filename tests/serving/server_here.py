@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
@@ -14,7 +13,7 @@ from nenrin.core.timer import SystemTimer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.drain import Drain
-from nenrin.serving.plane.front import FrontProtocol, protocol_for
+from nenrin.serving.plane.front import Exchange, FrontProtocol, protocol_for
 from nenrin.serving.plane.process import listen
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
@@ -36,14 +35,14 @@ class Server:
         self.drain = Drain()
         self.taken = 0
         answers = plane.hot(self.drain, token)
-        takes = answers.takes
+        takes, answer = answers.takes, answers.answer
 
-        def counted(*given: Any) -> Any:
-            found = takes(*given) if hot else None
-            self.taken += found is not None
-            return found
+        def counted(exchange: Exchange) -> None:
+            self.taken += 1
+            answer(exchange)
 
-        answers.takes = counted  # type: ignore[method-assign]
+        answers.takes = takes if hot else lambda *_: None  # type: ignore[method-assign]
+        answers.answer = counted  # type: ignore[method-assign]
         protocol: type[FrontProtocol] = protocol_for(answers)
         config = uvicorn.Config(
             self.drain.over(plane.app(token)), http=protocol, log_config=None, server_header=False

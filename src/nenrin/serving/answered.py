@@ -126,12 +126,13 @@ def predictions_of(answered: AnsweredRequest) -> Iterator[Prediction]:
 
 
 class _Columns(msgspec.Struct, omit_defaults=True, gc=False):
-    """Records on a line: a block of numbers, its names, columns of nulls beside it; or values by column."""
+    """Records on a line: names with a block of numbers or a list a row, and nulls; or values by column."""
 
     size: int
     nulls: Sequence[str] = ()
     names: Sequence[str] = ()
     block: bytes = b""
+    rows: Sequence[Sequence[Any]] | None = None
     columns: Mapping[str, Sequence[Any]] | None = None
 
 
@@ -140,6 +141,8 @@ def _plain(value: Any) -> Any:
     if type(value) is Records:
         if value.gaps:
             return list(value)
+        if value.tuples is not None:
+            return _Columns(len(value), value.nulls, value.names, rows=value.tuples)
         if value.block is None:
             return _Columns(len(value), columns=value.columns)
         block = value.block.astype(_FLOAT, copy=False).tobytes()
@@ -153,6 +156,8 @@ def _dicts(rows: Any) -> list[dict[str, Any]]:
         kept = msgspec.convert(rows, _Columns)
         if kept.columns is not None:
             rows = Records(kept.columns, kept.size)
+        elif kept.rows is not None:
+            rows = Records.of_tuples(tuple(kept.names), [*map(tuple, kept.rows)], tuple(kept.nulls))
         else:
             block = np.frombuffer(kept.block, _FLOAT)
             block = block.reshape(kept.size, len(kept.names))

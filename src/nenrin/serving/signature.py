@@ -75,6 +75,8 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def sticky_header(self) -> str:
         """The header that requests stick by; empty: they stick by a column."""
+        if not self.sticky:
+            return ""
         columns = {field.name for field in self.fields}
         return "" if self.sticky in columns else self.sticky
 

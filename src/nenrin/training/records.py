@@ -34,12 +34,13 @@ class Records(_Rows):
     Attributes:
         gaps: as given.
         of: whose columns these are, where they were picked; else None.
-        names: the columns of ``block``.
-        nulls: columns beside it that were left out.
+        names: the columns of ``block``, of ``tuples``, or those that were picked.
+        nulls: columns beside them that were left out.
         block: float64 (rows, names), NaN for a null, where all that was sent are numbers; else None.
+        tuples: plain values, one tuple a row, where they were sent so; else None.
     """
 
-    __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls", "of")
+    __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls", "of", "tuples")
 
     def __init__(
         self, columns: Mapping[str, Sequence[Any]], size: int, *, gaps: bool = False
@@ -51,6 +52,7 @@ class Records(_Rows):
         self.nulls: tuple[str, ...] = ()
         self.names: tuple[str, ...] = ()
         self.block: np.ndarray | None = None
+        self.tuples: list[tuple[Any, ...]] | None = None
 
     @classmethod
     def of_block(
@@ -69,6 +71,16 @@ class Records(_Rows):
         return found
 
     @classmethod
+    def of_tuples(
+        cls, names: tuple[str, ...], tuples: list[tuple[Any, ...]], nulls: tuple[str, ...] = ()
+    ) -> Records:
+        """Rows as they were sent: a tuple each, its values in the order of ``names``; ``nulls`` as above."""
+        found = cls({}, len(tuples))
+        found._columns = None
+        found.nulls, found.names, found.tuples = nulls, names, tuples
+        return found
+
+    @classmethod
     def of_dicts(cls, rows: Sequence[Mapping[str, Any]]) -> Records:
         """Rows from dicts; a name that one lacks is null there."""
         names = dict.fromkeys(name for row in rows for name in row)
@@ -83,6 +95,9 @@ class Records(_Rows):
         if all(part.block is not None and part.names == first.names for part in parts):
             whole = np.concatenate([part.block for part in parts if part.block is not None])
             return cls.of_block(first.names, whole, first.nulls)
+        if all(part.tuples is not None and part.names == first.names for part in parts):
+            tuples = [row for part in parts for row in part.tuples or ()]
+            return cls.of_tuples(first.names, tuples, first.nulls)
         columns = [part.columns for part in parts]
         names = dict.fromkeys(name for each in columns for name in each)
         together = {
@@ -117,9 +132,8 @@ class Records(_Rows):
         if matrix is not None:
             picked = Records.of_block(names, matrix)
         else:
-            columns = {name: self.columns[name] for name in names}
-            picked = Records(columns, self._size, gaps=self.gaps)
-            picked.names = names
+            picked = Records({}, self._size, gaps=self.gaps)
+            picked._columns, picked.names = None, names
         picked.of = self
         return picked
 
@@ -127,6 +141,10 @@ class Records(_Rows):
         """The rows at ``places``, in that order."""
         if self.block is not None:
             return Records.of_block(self.names, self.block[list(places)], self.nulls)
+        if self.tuples is not None:
+            return Records.of_tuples(
+                self.names, [self.tuples[place] for place in places], self.nulls
+            )
         picked = {
             name: [values[place] for place in places] for name, values in self.columns.items()
         }
@@ -139,6 +157,8 @@ class Records(_Rows):
         if isinstance(place, slice):
             if self.block is not None:
                 return Records.of_block(self.names, self.block[place], self.nulls)
+            if self.tuples is not None:
+                return Records.of_tuples(self.names, self.tuples[place], self.nulls)
             size = len(range(*place.indices(self._size)))
             cut = {name: each[place] for name, each in self.columns.items()}
             return Records(cut, size, gaps=self.gaps)
@@ -161,12 +181,17 @@ class Records(_Rows):
     __hash__ = None  # type: ignore[assignment]
 
     def _plain(self) -> dict[str, Sequence[Any]]:
+        if self.block is None and self.of is not None:
+            known = self.of.columns
+            return {name: known[name] for name in self.names}
+        nulls = {name: [None] * self._size for name in self.nulls}
+        if self.tuples is not None:
+            return {**nulls, **dict(zip(self.names, zip(*self.tuples, strict=True), strict=True))}
         assert self.block is not None
         values: list[list[float | None]] = self.block.T.tolist()
         if np.isnan(self.block).any():
             # a NaN is the one number that is not itself
             values = [[value if value == value else None for value in each] for each in values]
-        nulls = {name: [None] * self._size for name in self.nulls}
         return {**nulls, **dict(zip(self.names, values, strict=True))}
 
 

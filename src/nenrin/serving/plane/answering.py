@@ -85,7 +85,8 @@ def ask(
         texts: list[str] = []
     else:
         texts = [sticky] * len(rows) if sticky else texts_of(served, keys, rows)
-        dealt = [served.router.pick(text) for text in texts]
+        alone = len(served.runtimes) == 1
+        dealt = [0] * len(rows) if alone else [served.router.pick(text) for text in texts]
     who = _Who(dealt, list(dealt), forced=version is not None)
 
     def answered(found: Answer | NenrinError) -> None:

@@ -3,12 +3,15 @@
 A *hot* request is answered as soon as it is whole, without an ASGI scope, task or message. Only plain
 ones are: a body of known length, nothing under way on the connection, nothing to wait for. All else
 goes through the app, by uvicorn's own code, so that both ways see the same bytes by the same parser.
+
+Clients say the same head again and again: what was parsed is remembered by its bytes, which mean the same
+every time, wherever a request may begin.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from starlette.responses import Response
 
@@ -24,6 +27,19 @@ _ODD = frozenset(
     }
 )
 """Headers of requests that need more than their bytes."""
+
+
+_END = b"\r\n\r\n"
+_LONGEST_HEAD = 2_048
+_HEADS = 1_024  # that are remembered: each length of a body makes its own
+
+
+class Head(NamedTuple):
+    """A head that was parsed: what it is for, its headers, how long a body it announces."""
+
+    target: Any
+    headers: dict[bytes, bytes]
+    length: int
 
 
 class Hot(Protocol):
@@ -77,9 +93,10 @@ class Exchange:
         target: Any,
         headers: dict[bytes, bytes],
         keep_alive: bool,
+        *body: bytes,
     ) -> None:
         self._protocol = protocol
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes] = [*body]
         self.target = target
         self.headers = headers
         self.keep_alive = keep_alive
@@ -118,10 +135,31 @@ class FrontProtocol(JsonErrorsProtocol):
     """One connection."""
 
     hot: Hot
+    heads: dict[bytes, Head]
     _exchange: Exchange | None = None
+    _begun = False
+    _chunk = b""
+    _answered_at = -1.0
+
+    def data_received(self, data: bytes) -> None:
+        """Some bytes are there: a whole request whose head is known needs no parser."""
+        cycle: Any = self.cycle
+        if not self._begun and (cycle is None or cycle.response_complete):
+            end = data.find(_END, 0, _LONGEST_HEAD) + len(_END)
+            head = self.heads.get(data[:end])
+            if head is not None and len(data) - end == head.length and self._may_answer():
+                self._unset_keepalive_if_required()
+                exchange = Exchange(self, head.target, head.headers, True, data[end:])
+                self.cycle = exchange  # type: ignore[assignment]
+                self.hot.answer(exchange)
+                return
+            self._chunk = data
+        super().data_received(data)
+        self._chunk = b""
 
     def on_message_begin(self) -> None:
         """A request begins: a scope is made when it turns out to need one."""
+        self._begun = True
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -146,11 +184,30 @@ class FrontProtocol(JsonErrorsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        self._begun = False
         exchange, self._exchange = self._exchange, None
         if exchange is None:
             super().on_message_complete()
         else:
+            self._remember(exchange)
             self.hot.answer(exchange)
+
+    def _may_answer(self) -> bool:
+        return not (self.flow.write_paused or self.transport.is_closing())
+
+    def _remember(self, exchange: Exchange) -> None:
+        """Remember the head of a request that came alone, as one piece."""
+        length = len(exchange.body)
+        head = self._chunk[: len(self._chunk) - length]
+        if (
+            exchange.keep_alive
+            and len(head) <= _LONGEST_HEAD
+            and head.find(_END) == len(head) - len(_END) >= 0
+            and exchange.headers[b"content-length"] == b"%d" % length
+        ):
+            if len(self.heads) >= _HEADS:
+                self.heads.clear()
+            self.heads[head] = Head(exchange.target, exchange.headers, length)
 
     def finish(self, exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
         """Write an exchange's answer; what was pipelined behind it comes next."""
@@ -170,6 +227,42 @@ class FrontProtocol(JsonErrorsProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def on_response_complete(self) -> None:
+        """An answer is written: what was pipelined behind it comes next, or the time begins for the next."""
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
+        self._answered_at = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._wait(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End a connection on which nothing came for long; one timer serves for many requests."""
+        self.timeout_keep_alive_task = None
+        if self._answered_at < 0:
+            return  # a request is under way: its answer begins anew
+        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._wait(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+        super().connection_lost(exc)
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._answered_at = -1.0  # the timer finds that, if nothing else comes before it
+
+    def _wait(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(
+            seconds, self.timeout_keep_alive_handler
+        )
+
     def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
         """Whether the request may be hot: nothing before it waits, and nothing about it is odd."""
         cycle: Any = self.cycle
@@ -177,7 +270,7 @@ class FrontProtocol(JsonErrorsProtocol):
             (cycle is None or cycle.response_complete)
             and b"content-length" in headers
             and _ODD.isdisjoint(headers)
-            and not self.flow.write_paused
+            and self._may_answer()
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
         )
@@ -206,4 +299,4 @@ def _head(status: int, default_headers: list[tuple[bytes, bytes]]) -> bytes:
 
 def protocol_for(hot: Hot) -> type[FrontProtocol]:
     """uvicorn's ``http=``: connections whose hot requests ``hot`` answers."""
-    return type("HotProtocol", (FrontProtocol,), {"hot": hot})
+    return type("HotProtocol", (FrontProtocol,), {"hot": hot, "heads": {}})

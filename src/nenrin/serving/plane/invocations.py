@@ -8,6 +8,7 @@ read are passed over, so that whole rows of a table can be sent. SageMaker and V
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +16,7 @@ import msgspec
 from starlette.exceptions import HTTPException
 
 from nenrin.core.errors import RequestError
-from nenrin.serving.plane import csvrows
+from nenrin.serving.plane import csvrows, splits
 from nenrin.serving.plane.answering import Answers, Asked
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.table import Served
@@ -50,10 +51,14 @@ def read(body: bytes, served: Served, headers: Mapping[str, str] = _NO_HEADERS) 
     if media == _CSV:
         columns = csvrows.columns(body, served.deployment.request)
         return Asked(served.reader.columns(columns), write)
+    plain = splits.read(body, served.reader)
+    if plain is not None:
+        return Asked(plain, write)
     content = decoded(body, _decoder, "the body is not JSON", _HINT)
     return Asked(_rows(content, served), write)
 
 
+@lru_cache(64)
 def _media_type(told: str) -> str:
     media, *parameters = (part.strip().lower() for part in told.split(";"))
     charset = dict(part.partition("=")[::2] for part in parameters).get("charset", "utf-8")

@@ -41,6 +41,7 @@ class _Request(msgspec.Struct, gc=False):
 
 
 _decoder = msgspec.json.Decoder(_Request)
+_encode = msgspec.json.Encoder().encode
 
 
 def read(body: bytes, served: Served) -> tuple[Records, str | None] | None:
@@ -95,10 +96,8 @@ def written(served: Served, answers: Answers, *, given: str | None = None) -> by
         served.deployment.name, version, served.deployment.request.output,
         served.deployment.request.datatype, rows,
     )  # fmt: skip
-    ids = msgspec.json.encode(answers.ids)
-    values = msgspec.json.encode(answers.values)
-    versions = msgspec.json.encode(answers.versions)
-    named = b"" if given is None else b'"id":%b,' % msgspec.json.encode(given)
+    ids, values, versions = map(_encode, (answers.ids, answers.values, answers.versions))
+    named = b"" if given is None else b'"id":%b,' % _encode(given)
     return b"".join((head, named, between, values, tail[0], versions, tail[1], ids, b"}]}"))
 
 
@@ -107,7 +106,7 @@ def _frame(
     name: str, version: str, output: str, datatype: str, rows: int
 ) -> tuple[bytes, bytes, tuple[bytes, bytes]]:
     """What stands around the values."""
-    encoded: Any = msgspec.json.encode
+    encoded: Any = _encode
     told = encoded(version)
     head = b'{"model_name":%b,' % encoded(name)
     if version:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from functools import partial
-from typing import Any
+from types import MappingProxyType
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 
 from nenrin.core.errors import RequestError
@@ -28,6 +30,16 @@ _AS_THEY_ARE = {
     "boolean": frozenset({bool, type(None)}),
 }
 """Types of which every value is what its column holds."""
+
+_TYPES: Mapping[str, Any] = MappingProxyType(
+    {
+        "number": float | None,
+        "integer": Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | None,
+        "string": str | None,
+        "boolean": bool | None,
+    }
+)
+"""Types of the JSON values that are what a column of the kind holds."""
 
 
 class RowReader:
@@ -50,6 +62,25 @@ class RowReader:
         kinds = {self._fields[name].kind for name in needed}
         self.numbers = tuple(needed) if kinds == {"number"} else ()
         self._others = tuple(name for name in self._fields if name not in needed)
+
+    def typed(self, names: tuple[str, ...]) -> tuple[type, tuple[str, ...]] | None:
+        """What a row of these columns is, as a decoder takes it, and the columns that it leaves out.
+
+        None: they need a closer look.
+        """
+        given = {*names}
+        others = tuple(name for name in self._fields if name not in given)
+        needed = {*self._required}
+        if others and self._lookup is not None:
+            if given.issuperset(self._key):
+                return None  # what is left out is looked up
+            needed.update(self._lookup.columns)
+        if len(given) < len(names) or not needed <= given <= self._fields.keys():
+            return None
+        kinds = [_TYPES.get(self._fields[name].kind) for name in names]
+        if None in kinds:
+            return None
+        return tuple[*kinds], others  # type: ignore[valid-type]
 
     def columns(self, columns: Mapping[str, Sequence[Any]], *, strict: bool = False) -> Records:
         """Rows from columns of equal length; one that may be left out is then null, or looked up later.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -14,6 +15,7 @@ from nenrin.training.records import Records
 
 _NAN = float("nan")
 _EXACT = 2**53
+_TEXT, _NUMBER = frozenset({str, type(None)}), frozenset({float, type(None)})
 
 
 class BlockEncoder:
@@ -58,21 +60,24 @@ class BlockEncoder:
             ]
         except _NotPlainError:
             return to_numpy(self._rows.encode(rows))
-        block = np.array(found, np.float64).reshape(len(self._names), len(rows))
-        return np.ascontiguousarray(block.T)
+        plain = chain.from_iterable(found)  # of a null numpy makes NaN
+        block = np.fromiter(plain, np.float64, len(self._names) * len(rows))
+        return np.ascontiguousarray(block.reshape(len(self._names), len(rows)).T)
 
 
 class _NotPlainError(Exception):
     pass
 
 
-def _texts(values: Sequence[Any], places: Mapping[str, float]) -> list[float]:
-    if any(value is not None and type(value) is not str for value in values):
+def _texts(values: Sequence[Any], places: Mapping[str, float]) -> Iterable[float | None]:
+    if not {*map(type, values)} <= _TEXT:
         raise _NotPlainError
-    return [places.get(value, _NAN) for value in values]
+    return map(places.get, values)
 
 
-def _numbers(values: Sequence[Any], _: object) -> list[float]:
+def _numbers(values: Sequence[Any], _: object) -> Iterable[float | None]:
+    if {*map(type, values)} <= _NUMBER:
+        return values
     return [_NAN if value is None else _number(value) for value in values]
 
 
@@ -98,6 +103,6 @@ def _truths(values: Sequence[Any], _: object) -> list[float]:
     return [_NAN if value is None else float(value) for value in values]
 
 
-_READERS: Mapping[str, Callable[[Sequence[Any], Mapping[str, float]], list[float]]] = (
+_READERS: Mapping[str, Callable[[Sequence[Any], Mapping[str, float]], Iterable[float | None]]] = (
     MappingProxyType({"number": _numbers, "integer": _wholes, "boolean": _truths, "string": _texts})
 )
