@@ -92,7 +92,8 @@ static int32_t right_of(const model *m, const node *p, double x) {
     return x > p->threshold;
 }
 
-static inline void walk(const model *m, const double *row, double *leaves, int plain) {
+/* `whole`: no feature of the row is NaN; then nothing asks for it. */
+static inline void walk(const model *m, const double *row, double *leaves, int plain, int whole) {
     const node *nodes = m->nodes;
     for (int64_t a = 0; a < m->lanes; a += LANES) {
         int32_t at[LANES];
@@ -102,7 +103,9 @@ static inline void walk(const model *m, const double *row, double *leaves, int p
             for (int w = 0; w < LANES; w++) {
                 const node *p = nodes + at[w];
                 double x = row[p->split & FEATURE];
-                if (plain || !(p->split & (CATEGORICAL | ZERO_MISSING)))
+                if (plain && whole)
+                    at[w] = p->kid + (x > p->threshold);
+                else if (plain || !(p->split & (CATEGORICAL | ZERO_MISSING)))
                     at[w] = p->kid + ((x > p->threshold) | ((x != x) & (p->split >> 30 ^ 1)));
                 else
                     at[w] = p->kid + right_of(m, p, x);
@@ -112,9 +115,18 @@ static inline void walk(const model *m, const double *row, double *leaves, int p
     }
 }
 
-static void walk_plain(const model *m, const double *row, double *leaves) { walk(m, row, leaves, 1); }
+static void walk_whole(const model *m, const double *row, double *leaves) { walk(m, row, leaves, 1, 1); }
 
-static void walk_any(const model *m, const double *row, double *leaves) { walk(m, row, leaves, 0); }
+static void walk_plain(const model *m, const double *row, double *leaves) { walk(m, row, leaves, 1, 0); }
+
+static void walk_any(const model *m, const double *row, double *leaves) { walk(m, row, leaves, 0, 0); }
+
+static int is_whole(const model *m, const double *row) {
+    int whole = 1;
+    for (int64_t j = 0; j < m->features; j++)
+        whole &= row[j] == row[j];
+    return whole;
+}
 
 /* XGBoost keeps margins, links and answers in single precision: so do these. */
 
@@ -179,7 +191,8 @@ int64_t nenrin_walk(const model *m, const double *rows, int64_t n, double *out) 
             break;
         if (!as_they_are)
             prepare(m, rows, features);
-        (m->plain ? walk_plain : walk_any)(m, as_they_are ? rows : features, leaves);
+        const double *row = as_they_are ? rows : features;
+        (!m->plain ? walk_any : is_whole(m, row) ? walk_whole : walk_plain)(m, row, leaves);
         out[i] = answer(m, leaves, sums);
     }
     free(memory);
