@@ -142,7 +142,10 @@ def _plain(value: Any) -> Any:
         if value.gaps:
             return list(value)
         if value.tuples is not None:
-            return _Columns(len(value), value.nulls, value.names, rows=value.tuples)
+            rows: Any = value.tuples
+            if value.text:  # a line break in valid JSON is white space
+                rows = msgspec.Raw(value.text.replace(b"\n", b" "))
+            return _Columns(len(value), value.nulls, value.names, rows=rows)
         if value.block is None:
             return _Columns(len(value), columns=value.columns)
         block = value.block.astype(_FLOAT, copy=False).tobytes()

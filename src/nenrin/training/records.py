@@ -38,9 +38,10 @@ class Records(_Rows):
         nulls: columns beside them that were left out.
         block: float64 (rows, names), NaN for a null, where all that was sent are numbers; else None.
         tuples: plain values, one tuple a row, where they were sent so; else None.
+        text: the JSON of these, as it came; empty where they are not all that came.
     """
 
-    __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls", "of", "tuples")
+    __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls", "of", "text", "tuples")
 
     def __init__(
         self, columns: Mapping[str, Sequence[Any]], size: int, *, gaps: bool = False
@@ -53,6 +54,7 @@ class Records(_Rows):
         self.names: tuple[str, ...] = ()
         self.block: np.ndarray | None = None
         self.tuples: list[tuple[Any, ...]] | None = None
+        self.text = b""
 
     @classmethod
     def of_block(
@@ -72,12 +74,23 @@ class Records(_Rows):
 
     @classmethod
     def of_tuples(
-        cls, names: tuple[str, ...], tuples: list[tuple[Any, ...]], nulls: tuple[str, ...] = ()
+        cls,
+        names: tuple[str, ...],
+        tuples: list[tuple[Any, ...]],
+        nulls: tuple[str, ...] = (),
+        text: bytes = b"",
     ) -> Records:
-        """Rows as they were sent: a tuple each, its values in the order of ``names``; ``nulls`` as above."""
+        """Rows as they were sent: a tuple each, its values in the order of ``names``.
+
+        Args:
+            names: of the values.
+            tuples: a row each.
+            nulls: names of further columns, null in every row.
+            text: the JSON that they were read from: a list of lists.
+        """
         found = cls({}, len(tuples))
         found._columns = None
-        found.nulls, found.names, found.tuples = nulls, names, tuples
+        found.nulls, found.names, found.tuples, found.text = nulls, names, tuples, text
         return found
 
     @classmethod

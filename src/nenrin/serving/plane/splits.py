@@ -46,10 +46,14 @@ def read(body: bytes, reader: RowReader) -> Records | None:
         split = _decode(body).dataframe_split
         columns = bytes(split.columns)
         layout = _layout(reader, columns) if len(columns) <= _COLUMNS_BYTES else None
-        rows = layout.decoder.decode(split.data) if layout is not None else None
+        if layout is None:
+            return None
+        rows = layout.decoder.decode(split.data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    return Records.of_tuples(layout.names, rows, layout.nulls) if layout and rows else None
+    if not rows:
+        return None
+    return Records.of_tuples(layout.names, rows, layout.nulls, bytes(split.data))
 
 
 @lru_cache(256)
