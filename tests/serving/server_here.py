@@ -22,10 +22,19 @@ from tests.serving.fakes import FakeLoader
 
 
 class Server:
-    """A plane in a thread: with hot requests, or with the app alone; ``taken`` counts the hot ones."""
+    """A plane in a thread: with hot requests, or with the app alone; ``taken`` counts the hot ones.
+
+    ``heads`` are those that its front end remembers.
+    """
 
     def __init__(
-        self, folder: Path, routes: RouteReader, *, hot: bool = True, token: str | None = None
+        self,
+        folder: Path,
+        routes: RouteReader,
+        *,
+        hot: bool = True,
+        token: str | None = None,
+        keep_alive: int = 5,
     ) -> None:
         calendar = SimulatedCalendar(1_380_000_000_000_000)
         table = RouteTable(routes, FakeLoader(), calendar, SystemTimer())
@@ -44,8 +53,13 @@ class Server:
         answers.takes = takes if hot else lambda *_: None  # type: ignore[method-assign]
         answers.answer = counted  # type: ignore[method-assign]
         protocol: type[FrontProtocol] = protocol_for(answers)
+        self.heads = protocol.heads
         config = uvicorn.Config(
-            self.drain.over(plane.app(token)), http=protocol, log_config=None, server_header=False
+            self.drain.over(plane.app(token)),
+            http=protocol,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=keep_alive,
         )
         self._server = uvicorn.Server(config)
         self._listener = listen("127.0.0.1", 0)

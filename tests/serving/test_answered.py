@@ -25,6 +25,7 @@ def spelled(request: AnsweredRequest) -> list[Prediction]:
 
 
 BLOCK = np.array([[1.0, -0.0], [np.nan, 1e300], [5e-324, 0.1]])
+TUPLES: list[tuple[Any, ...]] = [(1.0, "\n"), (None, None), (0.1, "x")]
 COLUMNS = {"a": [1, None, 3], "b": ["é\n", "", None], "c": [0.1, None, 2.5]}
 
 
@@ -33,11 +34,15 @@ COLUMNS = {"a": [1, None, 3], "b": ["é\n", "", None], "c": [0.1, None, 2.5]}
     [
         Records.of_block(("a", "b"), BLOCK),
         Records.of_block(("a", "b"), np.asfortranarray(BLOCK), ("id", "at")),
+        Records.of_tuples(("a", "b"), TUPLES, ("id",)),
+        Records.of_tuples(
+            ("a", "b"), TUPLES, ("id",), b'[[1.0,"\\n"],\n[null,null],\r\n[0.1,"x"]]'
+        ),
         Records(COLUMNS, 3),
         Records({"a": [1, LEFT_OUT, 3], "b": [LEFT_OUT, "x", None]}, 3, gaps=True),
         [{"a": 1, "b": None}, {"a": 2}, {}],
     ],
-    ids=["numbers", "numbers and nulls", "columns", "left out", "dicts"],
+    ids=["numbers", "numbers and nulls", "tuples", "text", "columns", "left out", "dicts"],
 )
 @pytest.mark.parametrize("seen", [None, ("b", "a"), "dicts"])
 def test_rows_come_back(tmp_path: Path, rows: Any, seen: Any) -> None:

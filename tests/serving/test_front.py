@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from nenrin.serving.plane import answering
 from nenrin.serving.plane import app as plane_app
+from nenrin.serving.plane import front as plane_front
 from nenrin.serving.plane import hot as plane_hot
 from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import EXAMPLE, ListedRoutes, deployment
@@ -160,6 +162,72 @@ def test_one_connection_many_requests(both: tuple[Server, Server], pieces: list[
     hot, cold = (same(server.ask(*pieces)) for server in both)
     assert hot == cold
     assert hot.count(b"HTTP/1.1 ") >= 1
+
+
+KNOWN = post(INFER, V2, "X-Test: known")
+OTHER = KNOWN.replace(b'"EWR"', b'"JFK"')
+LONGER = post(INFER, V2 + b" ", "X-Test: known")
+SLOW = post("/invocations?deployment=slow", ROWS, "X-Test: known")
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [KNOWN],
+        [OTHER],
+        [LONGER],
+        [KNOWN[:-1], KNOWN[-1:]],
+        [KNOWN[:30], KNOWN[30:]],
+        [KNOWN + OTHER, KNOWN],
+        [KNOWN + KNOWN[:50], KNOWN[50:]],
+        [SLOW, KNOWN],
+        [SLOW + SLOW],
+        [SLOW, b"\r\n" + KNOWN],
+        [KNOWN.replace(b"known", b"other")],
+        [KNOWN.replace(b"{", b"[")],
+        [post(INFER, V2, "X-Test: known", "Connection: close"), KNOWN],
+    ],
+)
+def test_a_head_that_is_known_means_the_same(
+    both: tuple[Server, Server], pieces: list[bytes]
+) -> None:
+    for each in (KNOWN, SLOW):
+        both[0].ask(each)
+        assert each[: each.index(b"\r\n\r\n") + 4] in both[0].heads
+    before = both[0].taken
+    hot, cold = (same(server.ask(*pieces)) for server in both)
+    assert hot == cold
+    assert both[0].taken > before
+    assert not any(b"close" in head for head in both[0].heads)
+
+
+def test_heads_are_forgotten_in_time(
+    both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plane_front, "_HEADS", 2)
+    for place in range(4):
+        both[0].ask(post(INFER, V2, f"X-Test: {place}"))
+        assert len(both[0].heads) <= 2 or place == 0
+    monkeypatch.setattr(plane_front, "_LONGEST_HEAD", 100)
+    both[0].heads.clear()
+    long = post(INFER, V2, "X-Test: " + "x" * 100)
+    assert both[0].ask(long).startswith(b"HTTP/1.1 200")
+    assert not both[0].heads
+
+
+def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
+    """The time runs from the last answer, whatever came before, and no slow answer is cut short."""
+    server = Server(tmp_path, ROUTES, keep_alive=1)
+    try:
+        with socket.create_connection(server.address) as client:
+            client.settimeout(10)
+            for _ in range(3):
+                client.sendall(KNOWN)
+                assert client.recv(65536).startswith(b"HTTP/1.1 200")
+                time.sleep(0.6)
+            assert client.recv(1) == b""
+    finally:
+        server.stop()
 
 
 @pytest.mark.parametrize("deployment_", ["delay", "slow"])

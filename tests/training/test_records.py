@@ -20,10 +20,15 @@ def block(rows: slice = slice(None)) -> Records:
     return Records.of_block(("a", "b"), BLOCK[rows], ("id",))
 
 
+def tuples(rows: slice = slice(None)) -> Records:
+    sent = [(1.0, 2.0), (None, 4.0), (5.0, 6.0)]
+    return Records.of_tuples(("a", "b"), sent[rows], ("id",), b"[[1.0,2.0],[null,4],[5,6.0]]")
+
+
 @pytest.mark.parametrize(
     ("records", "rows"),
-    [(Records.of_dicts(ROWS), ROWS), (block(), PLAIN)],
-    ids=["columns", "block"],
+    [(Records.of_dicts(ROWS), ROWS), (block(), PLAIN), (tuples(), PLAIN)],
+    ids=["columns", "block", "tuples"],
 )
 def test_they_are_their_rows(records: Records, rows: list[dict[str, object]]) -> None:
     assert isinstance(records, Sequence)
@@ -44,6 +49,10 @@ def test_joining() -> None:
     whole = Records.joined([block(slice(1)), block(slice(1, 3))])
     assert whole.block is not None
     assert list(whole) == PLAIN
+    whole = Records.joined([tuples(slice(1)), tuples(slice(1, 3))])
+    assert whole.tuples is not None
+    assert list(whole) == PLAIN
+    assert list(Records.joined([tuples(slice(1)), block(slice(1, 3))])) == PLAIN
     mixed = Records.joined([block(slice(1)), Records.of_dicts(PLAIN[1:])])
     assert mixed.block is None
     assert list(mixed) == PLAIN
@@ -57,6 +66,11 @@ def test_a_matrix_of_columns_in_any_order() -> None:
     assert Records.of_dicts(ROWS).matrix(("a",)) is None
     assert whole.pick(("a", "b")).block is whole.block
     assert list(whole.pick(("id", "b"))) == [{"id": None, "b": row["b"]} for row in PLAIN]
+    picked = tuples().pick(("b", "id"))
+    assert picked.of is not None
+    assert list(picked.take([1])) == list(picked[1:2]) == [{"b": 4.0, "id": None}]
+    for part in (tuples().take([2, 0]), tuples()[1:], Records.joined([tuples(), tuples()])):
+        assert part.text == b""  # it is of all that came
     assert list(Records.of_dicts(ROWS).pick(("s",))) == [{"s": row["s"]} for row in ROWS]
 
 

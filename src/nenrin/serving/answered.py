@@ -56,7 +56,7 @@ class AnsweredRequest(
     variants: Sequence[Variant]
     first: int
     at: int
-    ids: Sequence[str]
+    ids: list[str]
     values: Sequence[Any]
     rows: Any
     features: Any = None

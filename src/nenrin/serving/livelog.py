@@ -22,7 +22,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from nenrin.core.errors import UnavailableError
 from nenrin.core.lock import FolderLock
@@ -43,7 +44,7 @@ _GROUP_ROWS = 2_000  # that are written together, and so many waiting that the w
 _logger = logging.getLogger(__name__)
 
 
-class _Lines(NamedTuple):
+class _Lines(msgspec.Struct, frozen=True, gc=False):
     """The lines of a request that wait to be written, and what whoever waits for that waits for.
 
     Attributes:
@@ -240,7 +241,7 @@ class LiveLog:
         """The lines of a request, with what is personal masked."""
         plain = predictions_of(request)
         lines = [encode(masked(prediction, deployment, self._masks)) for prediction in plain]
-        return each._replace(lines=b"\n".join([*lines, b""]), masked=None)
+        return msgspec.structs.replace(each, lines=b"\n".join([*lines, b""]), masked=None)
 
     def _done(self, group: Sequence[_Lines], wrong: str = "") -> None:
         """Let those go on that wait for the disk; whoever has gone away does not listen."""

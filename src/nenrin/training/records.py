@@ -27,7 +27,7 @@ class Records(_Rows):
     """Rows by column. As a sequence they are dicts, made only when somebody asks for them.
 
     Args:
-        columns: values by column name, one a row, all of one length.
+        columns: values by column name, one a row, all of one length; None: made of what is set below.
         size: how many rows.
         gaps: whether some values are ``LEFT_OUT``.
 
@@ -44,11 +44,11 @@ class Records(_Rows):
     __slots__ = ("_columns", "_size", "block", "gaps", "names", "nulls", "of", "text", "tuples")
 
     def __init__(
-        self, columns: Mapping[str, Sequence[Any]], size: int, *, gaps: bool = False
+        self, columns: Mapping[str, Sequence[Any]] | None, size: int, *, gaps: bool = False
     ) -> None:
         self.gaps = gaps
         self.of: Records | None = None
-        self._columns: Mapping[str, Sequence[Any]] | None = columns
+        self._columns = columns
         self._size = size
         self.nulls: tuple[str, ...] = ()
         self.names: tuple[str, ...] = ()
@@ -67,8 +67,7 @@ class Records(_Rows):
             block: float64 (rows, names), NaN for a null.
             nulls: names of further columns, null in every row.
         """
-        found = cls({}, len(block))
-        found._columns = None
+        found = cls(None, len(block))
         found.nulls, found.names, found.block = nulls, names, block
         return found
 
@@ -88,8 +87,7 @@ class Records(_Rows):
             nulls: names of further columns, null in every row.
             text: the JSON that they were read from: a list of lists.
         """
-        found = cls({}, len(tuples))
-        found._columns = None
+        found = cls(None, len(tuples))
         found.nulls, found.names, found.tuples, found.text = nulls, names, tuples, text
         return found
 
@@ -145,8 +143,8 @@ class Records(_Rows):
         if matrix is not None:
             picked = Records.of_block(names, matrix)
         else:
-            picked = Records({}, self._size, gaps=self.gaps)
-            picked._columns, picked.names = None, names
+            picked = Records(None, self._size, gaps=self.gaps)
+            picked.names = names
         picked.of = self
         return picked
 

@@ -80,13 +80,14 @@ def ask(
     now = served.now
     question = served.questions(rows, now)
     keys = keys_of(served, rows)
+    size = len(keys)
     if version is not None:
-        dealt = [served.index(version)] * len(rows)
+        dealt = [served.index(version)] * size
         texts: list[str] = []
     else:
-        texts = [sticky] * len(rows) if sticky else texts_of(served, keys, rows)
+        texts = [sticky] * size if sticky else texts_of(served, keys, rows)
         alone = len(served.runtimes) == 1
-        dealt = [0] * len(rows) if alone else [served.router.pick(text) for text in texts]
+        dealt = [0] * size if alone else [served.router.pick(text) for text in texts]
     who = _Who(dealt, list(dealt), forced=version is not None)
 
     def answered(found: Answer | NenrinError) -> None:
@@ -95,7 +96,7 @@ def ask(
             return
         try:
             request = _request(served, question, keys, who, found, log, now, started)
-            _keep(request, served.deployment, who.picked, log, done)
+            _keep(request, found, who.picked, served.deployment, log, done)
         except Exception:  # else whoever asked would wait for ever
             _logger.exception("an answer of %s could not be given", served.deployment.name)
             done(NenrinError("the answer could not be given", hint="the plane's log has why"))
@@ -151,13 +152,18 @@ class _Who(msgspec.Struct, frozen=True):
 
 
 def _keep(
-    request: AnsweredRequest, deployment: Deployment, picked: list[int], log: LiveLog, done: Done
+    request: AnsweredRequest,
+    found: Answer,
+    picked: list[int],
+    rules: Deployment,
+    log: LiveLog,
+    done: Done,
 ) -> None:
     """Have a request logged, and tell its answers: of a durable log, once they are on the disk."""
     versions = [request.variants[place].version for place in picked]
-    answers = Answers(list(request.values), versions, list(request.ids))
+    answers = Answers(found.values, versions, request.ids)
     try:
-        kept = log.append(request, deployment)
+        kept = log.append(request, rules)
     except NenrinError as error:
         done(error)
         return

@@ -105,13 +105,14 @@ class HotRequests:
             served = self._table.only(target.name)
             rows, write = _read(exchange, served, target.protocol)
             within = self._within
-            if TIMEOUT in exchange.headers:
-                within = seconds_of(exchange.headers[TIMEOUT])
+            headers = exchange.headers
+            if TIMEOUT in headers:
+                within = seconds_of(headers[TIMEOUT])
             version, sticky = target.version, None
-            if VERSION in exchange.headers and version is None:
-                version = exchange.headers[VERSION].decode("latin-1")
+            if VERSION in headers and version is None:
+                version = headers[VERSION].decode("latin-1")
             if header := served.deployment.request.sticky_header:
-                told = exchange.headers.get(header.lower().encode())
+                told = headers.get(header.lower().encode())
                 sticky = None if told is None else told.decode("latin-1")
             done = partial(self._tell, exchange, served, write, started)
             ask(served, rows, self._log, done, version=version, within=within, sticky=sticky)

@@ -12,7 +12,10 @@ from nenrin.serving.plane.table import Served
 
 def count_answered(served: Served, versions: Sequence[str], seconds: float) -> None:
     """A request was answered, its rows by ``versions``, in ``seconds`` from its whole body."""
-    for runtime in {runtime.version: runtime for runtime in served.runtimes}.values():
+    runtimes = served.runtimes
+    if len(runtimes) > 1:  # a version that did not load is the champion's place twice
+        runtimes = [*{runtime.version: runtime for runtime in runtimes}.values()]
+    for runtime in runtimes:
         rows = versions.count(runtime.version)
         if rows:
             runtime.spent.success.add(seconds)
