@@ -226,7 +226,7 @@ def test_an_answer_that_the_version_does_not_give_is_found(shell: Shell) -> None
     ask(shell, plane)
     first = plane.logged()[5]
     for segment in (shell.folder / ".nenrin" / "predictions").rglob("*.ndjson"):
-        text = segment.read_text().replace(f'"answer":{first.answer},', '"answer":0.125,')
+        text = segment.read_text().replace(f'"values":[{first.answer}]', '"values":[0.125]')
         segment.write_text(text)
     found = check(shell, code=1)
     assert (found["differ"], found["features"]) == (1, [])
