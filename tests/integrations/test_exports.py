@@ -35,7 +35,9 @@ def test_a_container_holds_the_revision(exports: Exports, tmp_path: Path) -> Non
     made = exports.write("prod", "container", tmp_path / "out")
     assert set(made.files.values()) == {"new"}
     (note,) = made.notes
-    assert note.endswith(f"pip wheel --no-deps --wheel-dir {tmp_path / 'out/wheels'} /somewhere/nenrin")
+    assert note.endswith(
+        f"pip wheel --no-deps --wheel-dir {tmp_path / 'out/wheels'} /somewhere/nenrin"
+    )
     with tarfile.open(fileobj=io.BytesIO((tmp_path / "out/project.tar").read_bytes())) as archive:
         assert archive.getnames() == ["inner/more.py", "model.onnx", "project.py"]
     locked = (tmp_path / "out/requirements.txt").read_text().splitlines()

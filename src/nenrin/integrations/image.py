@@ -104,7 +104,9 @@ def build(context: Path, to: Path, base: str = "", *, index: bool = True) -> str
             _run([*buildah, *words, str(context.absolute())], scratch)
         finally:
             if file:  # files of the image's users are not ours to remove
-                subprocess.run([*buildah, "rmi", "--all", "--force"], capture_output=True, check=False)
+                subprocess.run(
+                    [*buildah, "rmi", "--all", "--force"], capture_output=True, check=False
+                )
         made = Path(scratch, "image.tar")
         digest = _digest(made)
         made.replace(to)
@@ -133,5 +135,5 @@ def _digest(archive: Path) -> str:
     """Of the image's manifest: what a registry names it by."""
     with tarfile.open(archive) as opened:
         index = opened.extractfile("index.json")
-        assert index is not None  # noqa: S101
+        assert index is not None
         return msgspec.json.decode(index.read(), type=_Index).manifests[0].digest

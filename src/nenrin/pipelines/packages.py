@@ -100,7 +100,7 @@ def installed() -> tuple[str, ...]:
 
 
 def from_folders() -> dict[str, str]:
-    """The folders that distributions were installed from, by ``name==version``: no index has them as they are."""
+    """The folder of each that was installed from one, by ``name==version``: no index has it as it is."""
     found = {f"{_canonical(each.name)}=={each.version}": _origin(each) for each in distributions()}
     return {
         package: url2pathname(urlsplit(origin.url).path)
