@@ -40,7 +40,9 @@ def storage(folder: Path) -> Iterator[None]:
     """Buildah's storage of its own; nothing of it is left."""
     folder.mkdir()
     config = folder / "storage.conf"
-    config.write_text(f'[storage]\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n')
+    config.write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/root"\nrunroot = "{folder}/run"\n'
+    )
     with mock.patch.dict(os.environ, {"CONTAINERS_STORAGE_CONF": str(config)}):
         try:
             yield

@@ -30,7 +30,7 @@ Oci = Annotated[
     typer.Option(metavar="FILE", help="Build the image too, as an OCI archive, with buildah."),
 ]
 Base = Annotated[
-    str,
+    str | None,
     typer.Option(metavar="IMAGE", help="What that image begins from: a name, or oci-archive:FILE."),
 ]
 
@@ -40,13 +40,13 @@ def container(
     to: To = Path("container"),
     wheels: Wheels = False,
     oci: Oci = None,
-    base: Base = "",
+    base: Base = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
     """A Dockerfile and its build context: the active revision, its locked packages, a user without rights.
 
-    With [bold]--oci[/] buildah builds the image of it, too: no engine runs anywhere.
+    With [bold]--oci[/] buildah makes an image of it, without Docker.
 
     [bold]Examples[/]
 

@@ -75,14 +75,14 @@ def fetch_wheels(context: Path, folders: Mapping[str, str]) -> None:
     _run([*words, "--wheel-dir", wheels, *(folders.get(package, package) for package in locked)])
 
 
-def build(context: Path, to: Path, base: str = "", *, index: bool = True) -> str:
+def build(context: Path, to: Path, base: str | None = None, *, index: bool = True) -> str:
     """Build a context's image into an OCI archive, which is there whole or not at all; gives its digest.
 
     Args:
         context: the folder of the build context.
         to: the archive; written over where it is there.
         base: the image to begin from: a name, also of buildah's own storage, or ``oci-archive:FILE``.
-            Empty: the Dockerfile's.
+            None: the Dockerfile's.
         index: whether the build asks an index for packages that the context has no wheel of.
 
     Raises:
@@ -93,7 +93,7 @@ def build(context: Path, to: Path, base: str = "", *, index: bool = True) -> str
     told = [] if index else ["--build-arg=PIP_NO_INDEX=1"]
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as scratch:
-        file = _FILES.fullmatch(base)
+        file = _FILES.fullmatch(base or "")
         if file:  # its image would stay behind in buildah's storage, without a name
             base = f"{file[1]}:{Path(file[2]).absolute()}"
             buildah += ["--root", f"{scratch}/root", "--runroot", f"{scratch}/run"]
