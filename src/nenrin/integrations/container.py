@@ -75,7 +75,7 @@ def context(revision: Revision, environment: str) -> dict[str, bytes]:
         "Dockerfile": dockerfile(revision, environment).encode(),
         "requirements.txt": requirements(revision).encode(),
         ".dockerignore": b".git\n**/__pycache__\n.nenrin\n",
-        "wheels/README.txt": b"Wheels that the build takes before it asks an index; --wheels fetches all of them.\n",
+        "wheels/README.txt": b"Wheels that the build takes before it asks an index: --wheels fetches all.\n",
     }
 
 
