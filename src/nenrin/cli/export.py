@@ -27,7 +27,11 @@ Wheels = Annotated[
 ]
 Oci = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Build the image too, as an OCI archive, with buildah."),
+    typer.Option(
+        metavar="FILE",
+        dir_okay=False,
+        help="Build the image too, as an OCI archive, with buildah.",
+    ),
 ]
 Base = Annotated[
     str | None,
