@@ -131,7 +131,7 @@ def running(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         )
     children: list[int] = []
     try:
-        wait_for(lambda: outer.poll() is not None or _ready(address), 60)
+        wait_for(lambda: outer.poll() is not None or _ready(address), 120)
         if outer.poll() is not None:
             why = said.read_text()
             if "mount" in why or "unshare" in why:
@@ -201,7 +201,7 @@ def test_it_serves_from_a_read_only_image_without_rights(built: Built, running: 
     assert (told["folder"], told["environment"]) == ("/app", "dev")
     asked = running.ask("/api/run", {})
     assert asked.status_code == 202, asked.text
-    wait_for(lambda: all(running.ask(INVOCATIONS, ROWS).is_success for _ in range(16)), 50)
+    wait_for(lambda: all(running.ask(INVOCATIONS, ROWS).is_success for _ in range(16)), 100)
 
     built.shell.here("run")
     with built.shell.up() as up:
