@@ -13,6 +13,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from tests.journeys.shell import CHURN, Shell, customers, environment, wait_for
 pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="an image's root is mounted by root alone"),
     pytest.mark.skipif(shutil.which("buildah") is None, reason="apt-get install buildah"),
+    pytest.mark.skipif(find_spec("pip") is None, reason="python -m ensurepip"),
     pytest.mark.timeout(400),
 ]
 
