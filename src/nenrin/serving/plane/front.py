@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol
 
 from starlette.responses import Response
 
-from nenrin.serving.plane.badhttp import JsonErrorsProtocol
+from nenrin.serving.plane.silence import SilenceProtocol
 
 _ODD = frozenset(
     {
@@ -131,7 +131,7 @@ class Exchange:
         return over
 
 
-class FrontProtocol(JsonErrorsProtocol):
+class FrontProtocol(SilenceProtocol):
     """One connection."""
 
     hot: Hot
@@ -139,7 +139,6 @@ class FrontProtocol(JsonErrorsProtocol):
     _exchange: Exchange | None = None
     _begun = False
     _chunk = b""
-    _answered_at = -1.0
 
     def data_received(self, data: bytes) -> None:
         """Some bytes are there: a whole request whose head is known needs no parser."""
@@ -226,42 +225,6 @@ class FrontProtocol(JsonErrorsProtocol):
         if closing:
             self.transport.close()
         self.on_response_complete()
-
-    def on_response_complete(self) -> None:
-        """An answer is written: what was pipelined behind it comes next, or the time begins for the next."""
-        if self.pipeline or self.transport.is_closing():
-            super().on_response_complete()
-            return
-        self.server_state.total_requests += 1
-        self.flow.resume_reading()
-        self._answered_at = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._wait(self.timeout_keep_alive)
-
-    def timeout_keep_alive_handler(self) -> None:
-        """End a connection on which nothing came for long; one timer serves for many requests."""
-        self.timeout_keep_alive_task = None
-        if self._answered_at < 0:
-            return  # a request is under way: its answer begins anew
-        left = self._answered_at + self.timeout_keep_alive - self.loop.time()
-        if left > 0:
-            self._wait(left)
-        else:
-            super().timeout_keep_alive_handler()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone."""
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-        super().connection_lost(exc)
-
-    def _unset_keepalive_if_required(self) -> None:
-        self._answered_at = -1.0  # the timer finds that, if nothing else comes before it
-
-    def _wait(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(
-            seconds, self.timeout_keep_alive_handler
-        )
 
     def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
         """Whether the request may be hot: nothing before it waits, and nothing about it is odd."""
