@@ -45,22 +45,32 @@ def export_keras(path: Path, folder: Path, *, trust: bool) -> tuple[dict[str, np
     structure = getattr(model, "_inputs_struct", None)
     fed: Any = dict(rows) if isinstance(structure, dict) else given[0] if len(given) == 1 else given
     answers = model.predict(fed, verbose=0)
-    model.export(str(folder / MODEL), format="onnx", verbose=False)
+    if keras.backend.backend() == "tensorflow":
+        # its own export to ONNX makes inputs of a layer's constants (Keras 3.15 with tf2onnx 1.17)
+        model.export(str(folder / "saved"), verbose=False)
+        _convert(folder / "saved", folder)
+    else:
+        model.export(str(folder / MODEL), format="onnx", verbose=False)
     return rows, answers
 
 
 def export_saved(path: Path, folder: Path) -> tuple[dict[str, np.ndarray], Any]:
     """A SavedModel folder: the rows, and its answers."""
     import tensorflow as tf
-    from tf2onnx import convert
 
     ask = tf.saved_model.load(str(path)).signatures["serving_default"]
     _, specs = ask.structured_input_signature
     rows = drawn({name: (tuple(each.shape[1:]), each.dtype.name) for name, each in specs.items()})
     answers = ask(**{name: tf.constant(values) for name, values in rows.items()})
-    sys.argv = ["tf2onnx", "--saved-model", str(path), "--output", str(folder / MODEL)]
-    convert.main()
+    _convert(path, folder)
     return rows, next(iter(answers.values())).numpy()
+
+
+def _convert(saved: Path, folder: Path) -> None:
+    from tf2onnx import convert
+
+    sys.argv = ["tf2onnx", "--saved-model", str(saved), "--output", str(folder / MODEL)]
+    convert.main()
 
 
 def main(path: Path, folder: Path, *, trust: bool) -> None:
