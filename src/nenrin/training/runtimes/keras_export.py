@@ -66,6 +66,21 @@ def export_saved(path: Path, folder: Path) -> tuple[dict[str, np.ndarray], Any]:
     return rows, next(iter(answers.values())).numpy()
 
 
+def _settle(path: Path) -> None:
+    """Have equal models equal bytes: converters number unknown sizes, and write down where the file was."""
+    import onnx
+
+    model = onnx.load(path)
+    for each in (*model.graph.input, *model.graph.output):
+        for place, size in enumerate(each.type.tensor_type.shape.dim):
+            if not size.HasField("dim_value"):
+                size.dim_param = f"size_{place}"
+    del model.graph.value_info[:]
+    del model.metadata_props[:]
+    model.doc_string = model.graph.doc_string = ""
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
 def _convert(saved: Path, folder: Path) -> None:
     from tf2onnx import convert
 
@@ -78,6 +93,7 @@ def main(path: Path, folder: Path, *, trust: bool) -> None:
     rows, answers = (
         export_saved(path, folder) if path.is_dir() else export_keras(path, folder, trust=trust)
     )
+    _settle(folder / MODEL)
     np.savez(folder / ROWS, **rows)  # type: ignore[arg-type]
     np.save(folder / ANSWERS, np.asarray(answers))
 
