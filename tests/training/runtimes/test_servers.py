@@ -120,12 +120,19 @@ def test_answers_under_way_are_given_before_it_ends(tmp_path: Path, server: Serv
 def test_models_of_one_process_share_a_server_until_none_needs_it(tmp_path: Path) -> None:
     first, second = shared("one", command(tmp_path)), shared("one", command(tmp_path))
     assert first is second
-    first.url(0)
+    url = first.url(0)
     process = pid(tmp_path)
-    del first
+    del first, second
+    gc.collect()
+    third = shared("one", command(tmp_path))  # a moment later it is there still
+    assert (third.url(0), pid(tmp_path)) == (url, process)
+    timer = servers._lingering["one"][1]
+    timer.cancel()
+    timer.function(*timer.args)  # the moment is over
     gc.collect()
     assert alive(process)
-    del second
+    del third
+    timer.args = ()
     gc.collect()
     until(lambda: not alive(process))
 

@@ -113,6 +113,8 @@ def _rows(artefact: Artefact, table: RowTable, job: CompileJob) -> np.ndarray:
 
 def _compiled(context: WorkerContext, artefact: Artefact, rows: np.ndarray, seed: int) -> Outcome:
     """Trees as tables, other models as an ONNX graph."""
+    if artefact.elsewhere:
+        raise NotCompiledError("a model that another server answers for")
     specs, original = artefact.header.columns, _asked(artefact)
     try:
         readout = read(artefact)

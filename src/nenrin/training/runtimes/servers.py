@@ -26,6 +26,7 @@ from nenrin.core.timer import SystemTimer
 START_SECONDS = 60.0
 """How long who asks first waits for the server to be ready."""
 
+_LINGERS = 60.0  # a worker opens the same model for each of its tasks
 _LOOK = 0.1
 _HEALTH_EVERY = 2.0
 _HEALTH_SECONDS = 2.0
@@ -57,6 +58,7 @@ sys.exit(code if code >= 0 else 128 - code)
 
 _logger = logging.getLogger(__name__)
 _shared: weakref.WeakValueDictionary[str, Server] = weakref.WeakValueDictionary()
+_lingering: dict[str, tuple[Server, threading.Timer]] = {}
 _sharing = threading.Lock()
 
 
@@ -108,12 +110,27 @@ class Server:
 
 
 def shared(name: str, command: Callable[[int], Command]) -> Server:
-    """The server of that name in this process, which is started if there is none."""
+    """The server of that name in this process, which is started if there is none.
+
+    It lives as long as somebody has the handle, and a minute from now at least.
+    """
     with _sharing:
         server = _shared.get(name)
         if server is None or server.closed:
             server = _shared[name] = Server(name, command)
+        if name in _lingering:
+            _lingering[name][1].cancel()
+        timer = threading.Timer(_LINGERS, _let_go, (name, server))
+        timer.daemon = True
+        _lingering[name] = (server, timer)
+        timer.start()
         return server
+
+
+def _let_go(name: str, server: Server) -> None:
+    with _sharing:
+        if _lingering.get(name, (None,))[0] is server:
+            del _lingering[name]
 
 
 class _Keeper:
