@@ -245,8 +245,9 @@ def import_model(
     """Declare a fitted model in a file; nothing is trained.
 
     Args:
-        path: relative to the project file: what skops, LightGBM, XGBoost, CatBoost or ONNX wrote, or a
-            model folder of MLflow's; with ``trust`` a pickle or joblib file, TorchScript, ``torch.export``.
+        path: relative to the project file: what skops, LightGBM, XGBoost, CatBoost, ONNX or Keras wrote,
+            or a model folder of MLflow's; with ``trust`` a pickle or joblib file, TorchScript,
+            ``torch.export``, or a SavedModel folder of TensorFlow's.
         container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``, where that is not
             what its file says; of scikit-learn's models that is ``pandas``.
         trust: read a file that can run code; say so only of files you made.
