@@ -56,7 +56,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Shell:
-    """Call it with the words after ``nenrin``; it stands in ``folder``, and on a host of its own if given one."""
+    """Call it with the words after ``nenrin``; it stands in ``folder``, and where ``inside`` leads."""
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)

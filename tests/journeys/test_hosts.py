@@ -31,7 +31,7 @@ SOON = LEASE  # seconds in which a host that is healed has to have caught up
 
 
 class Team:
-    """Folders on hosts of their own, that share nothing but addresses; and the servers as these see themselves.
+    """Folders on hosts of their own, that share nothing but addresses; and their servers.
 
     Attributes:
         server: the database's.

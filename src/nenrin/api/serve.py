@@ -17,7 +17,7 @@ from nenrin.api.folder import predictions_folder
 from nenrin.api.holder import Holder, Opener
 from nenrin.api.planes import READY_SECONDS, PartsOf, Planes
 from nenrin.core import logs
-from nenrin.core.errors import NenrinError, RefusedError
+from nenrin.core.errors import NenrinError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
@@ -93,7 +93,10 @@ def _serve(
         daemon=True,
     )
     guard = threading.Thread(
-        target=_guard, args=(holder.platform, environment, stop), name="nenrin-guard", daemon=True
+        target=_guard,
+        args=(holder.platform, environment, planes.news, stop),
+        name="nenrin-guard",
+        daemon=True,
     )
     try:
         for healed in holder.platform.loop.heal(environment):
@@ -113,8 +116,6 @@ def _serve(
             )
         while not stop.wait(_LOOK):
             planes.look()
-            while planes.news:
-                holder.platform.loop.restarted(environment, "data plane", planes.news.pop(0))
     finally:
         stop.set()
         planes.stop()
@@ -173,23 +174,34 @@ def _beat(
         try:
             with logs.about(environment=environment):
                 holder.works.between(due)
-        except Exception:  # noqa: BLE001 - the next tick may do better
-            if not stop.is_set():
-                _LOG.exception("a tick of the loop failed")
+        except Exception as error:  # noqa: BLE001 - the next tick may do better
+            _note("a tick of the loop", error, stop)
         due = partial(_turn, holder.platform, environment, online, scores)
         if stop.wait(_BEAT):
             return
 
 
-def _guard(platform: Platform, environment: str, stop: threading.Event) -> None:
-    """Roll back what is not safe, whatever other work runs."""
+def _guard(platform: Platform, environment: str, news: list[str], stop: threading.Event) -> None:
+    """Roll back what is not safe, whatever other work runs; and record why planes were started again."""
     while not stop.wait(_GUARD):
         try:
             with logs.about(environment=environment):
+                while news:
+                    platform.loop.restarted(environment, "data plane", news[0])
+                    del news[0]  # while the database is away it stays
                 platform.loop.guarding.guard(environment)
-        except Exception:  # noqa: BLE001 - the next look may do better
-            if not stop.is_set():
-                _LOG.exception("a look at what goes out failed")
+        except Exception as error:  # noqa: BLE001 - the next look may do better
+            _note("a look at what goes out", error, stop)
+
+
+def _note(what: str, error: Exception, stop: threading.Event) -> None:
+    """Log what failed, unless it was cut off by the end; what is merely away needs no traceback."""
+    if stop.is_set():
+        return
+    if isinstance(error, UnavailableError):
+        _LOG.warning("%s failed: %s", what, error.message)
+    else:
+        _LOG.error("%s failed", what, exc_info=error)
 
 
 def _turn(platform: Platform, environment: str, online: _Told, scores: _Told) -> None:

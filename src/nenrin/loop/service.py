@@ -214,11 +214,11 @@ class LoopService:
         """
         self.guarding.guard(environment)
         with self._leases.hold(f"loop/{environment}") as ours:
-            if not ours:
+            if not ours():
                 return 0
             # a bandit that cannot be weighed keeps the loop from nothing
-            steps = self._living.tick(environment)
-            return steps + self.experiments.tick(environment)
+            steps = self._living.tick(environment, ours)
+            return steps + (self.experiments.tick(environment) if ours() else 0)
 
     def heal(self, environment: str) -> list[str]:
         """Mend what is served and cannot be read; a sentence for each (:mod:`nenrin.loop.healing`)."""

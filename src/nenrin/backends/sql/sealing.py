@@ -67,6 +67,7 @@ class SealBehind:
         self._engine = connected(_HANGS)
         self._one_at_a_time = threading.Lock()
         self._owing = True  # a process before this one may have left events in the queue
+        self._away = False
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -123,7 +124,7 @@ class SealBehind:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-            if self._owing:
+            if self._owing and not self._away:
                 with suppress(DBAPIError, NenrinError):  # whoever comes next finds it in the queue
                     self._seal(_TAKE_LEASE)
         self._engine.dispose()
@@ -144,8 +145,9 @@ class SealBehind:
                 return
             try:
                 pause = _IDLE if self._seal(_TRY_LEASE) else _PACE
+                self._away = False
             except (DBAPIError, NenrinError):
-                pause = _IDLE  # who writes or reads hears of it
+                pause, self._away = _IDLE, True  # who writes or reads hears of it
 
     def _seal(self, lease: object) -> bool:
         """Seal until the queue is empty; whether the lease was to be had."""
