@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from nenrin.core.calendar import SimulatedCalendar
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.instants import DAY, HOUR
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
@@ -96,12 +96,37 @@ def test_what_was_cut_off_is_written_once(folder: Path, monkeypatch: pytest.Monk
             patched.setattr(scoring, "_rows", killed)  # the file is there, its event is not
             with pytest.raises(KeyboardInterrupt):
                 platform.write_scores("dev")
+        (begun,) = (folder / ".nenrin" / "scores").rglob("*.parquet")
+        rows = begun.read_bytes()
         before = (folder / "out" / "2026-01-01.parquet").stat().st_mtime_ns
         calendar.move(START + DAY + HOUR)
         (done,) = platform.write_scores("dev")
         assert done["to"] == "out/2026-01-01.parquet"
         assert (folder / done["to"]).stat().st_mtime_ns == before
         assert platform.write_scores("dev") == []
+        begun.write_bytes(rows)  # as on a host that was cut off at it, and another one wrote them
+        begun.with_suffix(".writing").touch()
+        assert platform.write_scores("dev") == []
+        assert not begun.exists()
+        assert len(platform.units.find("dev", kind="scores.written")) == 1
+
+
+def test_what_another_host_writes_meanwhile_is_told_of_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(folder, SimulatedCalendar(START + 12 * HOUR)) as platform:
+        platform.projects.run("dev")
+        done: list[dict[str, object]] = []
+
+        def slow(path: Path) -> int:
+            monkeypatch.undo()
+            done.extend(platform.scores.write("dev"))
+            return 300
+
+        monkeypatch.setattr(scoring, "_rows", slow)
+        with pytest.raises(OvertakenError, match="another host has written scores nightly"):
+            platform.write_scores("dev")
+        assert len(done) == len(platform.units.find("dev", kind="scores.written")) == 1
 
 
 def test_a_file_that_is_there_is_left_alone(folder: Path) -> None:
