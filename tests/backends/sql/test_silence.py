@@ -111,6 +111,16 @@ def test_what_a_host_had_locked_when_it_was_cut_off_is_free_soon(two: tuple[Site
     wait_for(lambda: one.recorded() == [other.host.address], LEASE)
 
 
+def test_who_is_cut_off_can_end(two: tuple[Site, Site]) -> None:
+    one, _ = two
+    one.record()
+    one.host.cut = True
+    closing = threading.Thread(target=one.close)
+    closing.start()
+    wait_for(lambda: not closing.is_alive(), LEASE)
+    one.host.cut = False
+
+
 def test_who_is_cut_off_gives_up_its_lease_before_another_has_it(two: tuple[Site, Site]) -> None:
     one, other = two
     here = SqlLeases(one.units, "one", 1.5 * SHORT)
