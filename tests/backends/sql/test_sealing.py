@@ -23,7 +23,7 @@ from nenrin.testing.postgres import PostgresServer
 WRITERS = 16
 
 _SEALER = """
-import sys, time
+import itertools, sys, time
 from nenrin.backends.sql import sealing
 from nenrin.backends.sql.database import Database
 
@@ -35,10 +35,10 @@ def hang(*arguments):
 append, sealing.append = sealing.append, hang
 sealing._HANGS = "-c idle_in_transaction_session_timeout=500"
 with Database(sys.argv[1]) as units:
-    for number in range(10):
+    for number in itertools.count():  # the other process may have sealed the first ones
         with units.write("dev", number) as unit:
             unit.record("day.closed", f"theirs {number}", {})
-    time.sleep(60)
+        time.sleep(0.01)
 """
 
 _WRITER = """
