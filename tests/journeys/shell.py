@@ -56,10 +56,11 @@ class Done:
 
 @dataclass(frozen=True)
 class Shell:
-    """Call it with the words after ``nenrin``; it stands in ``folder``."""
+    """Call it with the words after ``nenrin``; it stands in ``folder``, and waits ``patience`` seconds."""
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    patience: float = 120.0
 
     def __call__(self, *words: str, code: int | None = 0, **variables: str) -> Done:
         """Run a command to its end; it must end with ``code`` (None: any), and show no traceback."""
@@ -70,7 +71,7 @@ class Shell:
             env={**environment(), **self.variables, **variables},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=self.patience,
             check=False,
         )
         done = Done(ran.returncode, ran.stdout, ran.stderr, _TIMER.wall() - started)
