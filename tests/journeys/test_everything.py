@@ -26,14 +26,14 @@ from nenrin.testing.postgres import PostgresServer, postgres_server
 from nenrin.testing.ray_nodes import RayNodes, ray_nodes
 from tests.journeys.shell import Shell, wait_for
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = pytest.mark.timeout(1800)
 
 MONTH = ("--from", "2013-07-08", "--until", "2013-08-08")
 FAULT = ("--inject", "scrambled_fit:2013-07-29")
 # of a report: what it cost, its name (one asked again has another), what compares it with other replays
 OWN = frozenset({"cost", "id", "next", "sentences"})
 SLOW = 0.02  # seconds that the object store lets each request wait
-PATIENCE = 500.0
+PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
