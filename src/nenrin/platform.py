@@ -87,7 +87,7 @@ from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.recalibrated import Recalibrated
 from nenrin.serving.router import Variant
 from nenrin.serving.segments import copy_log
-from nenrin.serving.service import ServingService, looks_back
+from nenrin.serving.service import ServingService, feature_states, looks_back
 from nenrin.stats.platt import Platt
 from nenrin.training.answering import answer_each
 
@@ -311,14 +311,15 @@ class Platform:
         """
         if self._materialiser is None:
             return 0
-        now, back = self.calendar.now(), max(looks_back(self.serving.list(environment)), 0)
+        deployments = self.serving.list(environment)
+        now, back = self.calendar.now(), max(looks_back(deployments), 0)
         ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
         with self._leases.hold(f"online/{environment}") as ours:
             if not ours:
                 return 0
             return self._materialiser.bring(
                 environment,
-                self.serving.feature_states(environment),
+                feature_states(deployments),
                 lambda: self.serving.places_of_states(environment),
                 ends,
                 progress,
@@ -494,7 +495,7 @@ class _Routes:
                 LiveRoute(
                     deployment=deployment,
                     stands_at=stands,
-                    forms=self._forms.words(unit, [v.version for v in deployment.route.variants]),
+                    forms=self._forms.words(unit, [v.version for v in deployment.route.loaded]),
                 )
                 for deployment in self._deployments.all(unit)
             ]

@@ -16,7 +16,6 @@ from nenrin.loop.ports import Prepared, Served, Step
 from nenrin.loop.state import Segment, State
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
-from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
 
 
@@ -162,7 +161,7 @@ class LoopJournal:
                 request=self._served.request,
             )
         elif rolled_back and before.champion == champion:
-            route = Route(deployment=name, variants=(Variant(version=champion, features=features),))
+            route = before.route.only(champion, features)
             self._serving.set_route(unit, name, route, reason=why)
         elif rolled_back:
             self._serving.rollback(unit, name, reason=why, to=champion, features=features)
