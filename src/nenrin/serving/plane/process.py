@@ -32,8 +32,8 @@ from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
-from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.shadow import Shadows
+from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
 from nenrin.serving.segments import folders, shadow_log, worker_folder
