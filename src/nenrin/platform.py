@@ -82,6 +82,7 @@ from nenrin.registry.service import RegistryService
 from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.observed import read_observed
+from nenrin.serving.pairs import pairs
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.recalibrated import Recalibrated
@@ -181,6 +182,7 @@ class Platform:
             join_memory=int(settings.join_memory),
         )
         loop_states = SqlLoopStates()
+        outcomes = Outcomes(settings.state_folder / PREDICTIONS, replay, self.data)
         self.loop = LoopService(
             settings.environment,
             units=self.units,
@@ -197,7 +199,9 @@ class Platform:
             worker_cpu=self._worker_cpu,
             leases=self._leases,
             observe=partial(read_observed, settings.state_folder / PREDICTIONS),
-            measure=Outcomes(settings.state_folder / PREDICTIONS, replay, self.data).measure,
+            measure=outcomes.measure,
+            pairs=partial(pairs, settings.state_folder / PREDICTIONS),
+            losses=outcomes.losses,
             projects=projects.attributes,
         )
         self.projects = ProjectService(

@@ -186,7 +186,7 @@ def _guard(platform: Platform, environment: str, stop: threading.Event) -> None:
     while not stop.wait(_GUARD):
         try:
             with logs.about(environment=environment):
-                platform.loop.guarding.guard(environment)
+                platform.loop.guard(environment)
         except Exception:  # noqa: BLE001 - the next look may do better
             if not stop.is_set():
                 _LOG.exception("a look at what goes out failed")

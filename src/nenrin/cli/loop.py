@@ -170,6 +170,12 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
         out = "is left out now" if each["open"] else f"was left out {each['opened']:,} times"
         instead = f"{each['answered by others']:,} requests were answered by others"
         yield Text(f"{name}: {each['version']} {out}; {instead}", "yellow")
+    if each := deployment.get("shadow"):
+        yield Text(
+            f"{name}: {each['version']} is its shadow: {each['scored']:,} rows scored, "
+            f"{each['dropped']:,} dropped, {each['failed']:,} failed",
+            "yellow" if each["failed"] else "",
+        )
     if deployment["frozen"]:
         why = deployment.get("frozen_why") or "by hand"
         since = when(deployment.get("frozen_since"))

@@ -9,6 +9,7 @@ import msgspec
 
 from nenrin.core.environment import is_backtest
 from nenrin.core.errors import ConflictError, OvertakenError
+from nenrin.core.instants import DAY
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
@@ -251,3 +252,9 @@ def share(serving: ServingService, unit: Unit, deployment: str, segment: Segment
     platt = segment.recalibration
     recalibration = (platt.a, platt.b) if platt else None
     serving.share(unit, deployment, dict(segment.blends), recalibration)
+
+
+def settle_of(states: LoopStates, unit: Unit, deployment: str) -> int:
+    """Microseconds after the end of a day at which it closes; a day before the loop has measured it."""
+    state = read(states, unit, deployment)
+    return DAY if state is None else state.settle

@@ -110,6 +110,10 @@ def copy_log(predictions: Path, to: Path) -> None:
     What is issued and not yet written is not lost, only younger than the copy: its counters end with it.
     The secret of personal fields is not copied.
     """
+    shadows = shadow_log(predictions)
+    if shadows.is_dir():
+        shadow_log(to).mkdir()
+        copy_log(shadows, shadow_log(to))
     for folder in folders(predictions):
         target = to / folder.relative_to(predictions)
         written = 0
