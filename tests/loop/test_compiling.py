@@ -54,7 +54,7 @@ def register(registry: RegistryService, units: Database, facts: dict[str, Any]) 
 
 def serving(*versions: str) -> Any:
     variants = tuple(SimpleNamespace(version=each) for each in versions)
-    return SimpleNamespace(environment="dev", at=7, route=SimpleNamespace(variants=variants))
+    return SimpleNamespace(environment="dev", at=7, route=SimpleNamespace(loaded=variants))
 
 
 def compiler(asked: list[Any], outcome: dict[str, Any]) -> Any:
