@@ -96,6 +96,8 @@ def _same_as_alone(up: Up, folder: Path, member: str, row: dict[str, Any], predi
     assert pair.recalibration is None
     [logged] = [each for each in read_predictions(folder) if each.id == prediction]
     assert pair.beside == (logged.version, logged.answer)
+    one = up.get(f"/api/predictions/{prediction}").json()
+    assert one["shadow"] == {"version": member, "answer": pair.answer}
     shares = {part.version: part.share for part in logged.members}
     assert member in shares
     assert 0 < float(pair.answer) < 1

@@ -301,6 +301,17 @@ def test_a_client_has_its_answer_before_the_shadow_is_done(
     assert (counts.offered, counts.scored, counts.failed, counts.dropped) == (1, 1, 0, 0)
 
 
+def test_a_pair_holds_nothing_personal(doors: Doors) -> None:
+    doors.serve(QUICK, log=LogRules(row={"id": "hash", "s": "hash"}))
+    with listening(doors.kinds) as here:
+        said = _hot(here.http)
+        [pair] = doors.pairs(1)
+    assert (pair.id, pair.key, pair.row) == (said, "", {})
+    [line] = [path.read_text() for path in shadow_log(doors.folder).glob("0/*.ndjson")]
+    assert ROW["id"] not in line.replace(said, "")
+    assert not (shadow_log(doors.folder) / "personal.key").exists()
+
+
 @pytest.mark.parametrize("version", [QUICK, SLOW])
 def test_its_errors_are_counted_and_reach_nobody(doors: Doors, version: str) -> None:
     doors.serve(version)
@@ -371,6 +382,7 @@ def test_counts_outlive_the_process_and_add_up(tmp_path: Path) -> None:
             observer.close()
     [told] = read_observed(tmp_path, "dev", "delay").shadows
     assert (told.offered, told.since, told.one) == (14, 7, 0.004)
+    assert told.dropped == 6  # what waited when the first ended
     observer = Observer(files[0], SystemTimer())
     again = observer.shadowed("delay", shadow(since=8))
     assert again is not None

@@ -110,6 +110,8 @@ class Observer:
         self._splits = [Counting(split) for split in before.splits]
         self._standings = {(each.deployment, each.version): each for each in before.standings}
         self._shadows = {each.deployment: each for each in before.shadows}
+        for each in before.shadows:  # what waited when the process ended is not scored any more
+            each.dropped = each.offered - each.scored - each.failed
         self._breakers: dict[tuple[str, str], Breaker] = {}
         self._written = b""
         self._stop = threading.Event()
