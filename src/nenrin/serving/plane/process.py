@@ -158,11 +158,7 @@ def run_plane(
         logs.to_stderr(settings.log)
     parts = parts_of(settings)
     folder = worker_folder(settings.predictions, settings.worker)
-    log = LiveLog(
-        folder,
-        keep_days=settings.predictions_days,
-        timer=parts.timer,
-    )
+    log = LiveLog(folder, keep_days=settings.predictions_days, timer=parts.timer)
     observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
     shadows = Shadows(
         worker_folder(shadow_log(settings.predictions), settings.worker),
