@@ -102,11 +102,10 @@ class LoopService:
             calendar=calendar,
             store=store,
         )
-        self.guarding = Guarding(journals, observe, self._living.instant)
-        self.experiments = Experiments(
-            journals, replay, measure, self._living.instant, self._living.stands
-        )
-        self.shadows = Shadows(journals, replay, observe, pairs, losses, self._living.instant)
+        instant = self._living.instant
+        self.guarding = Guarding(journals, observe, instant)
+        self.experiments = Experiments(journals, replay, measure, instant, self._living.stands)
+        self.shadows = Shadows(journals, replay, observe, pairs, losses, instant)
         self._adopting = Adopting(
             self._living,
             units=units,
