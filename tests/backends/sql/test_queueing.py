@@ -86,7 +86,9 @@ def test_threads_that_are_ready_together_share_a_commit(postgres: PostgresServer
     with Database(url) as units:
         writers = Writers(units)
         with _held_up(postgres, url, writers) as schema:
-            _await(lambda: _at_work(postgres, schema) > 1)  # enough for a statement beside the first
+            _await(
+                lambda: _at_work(postgres, schema) > 1
+            )  # enough for a statement beside the first
         writers.join()
         rows = postgres.execute(f"SELECT xmin, events FROM {schema}.unsealed")
         assert len(rows) == THREADS

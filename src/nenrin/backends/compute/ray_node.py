@@ -28,7 +28,7 @@ from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import Beat, Find, Running, Said, Task
 
-# seconds in which what is said is gathered, a sign of life for as long as one lasts: most tasks send one message
+# seconds in which what is said is gathered (signs of life until the next one): a short task sends one message
 _TOGETHER = 0.05
 _GPUS = "CUDA_VISIBLE_DEVICES"  # set by Ray for each task
 

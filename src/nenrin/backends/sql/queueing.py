@@ -48,9 +48,7 @@ class Queue:
         shared = self._shared.get(transaction.engine)
         if shared is None:
             with self._lock:
-                shared = self._shared.setdefault(
-                    transaction.engine, _Shared(transaction.engine)
-                )
+                shared = self._shared.setdefault(transaction.engine, _Shared(transaction.engine))
         shared.add(_Events(environment, events))
 
 
