@@ -42,10 +42,10 @@ from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
 from nenrin.core.digest import digest
-from nenrin.core.errors import ConflictError, NotFoundError
+from nenrin.core.errors import ConflictError, NotFoundError, OvertakenError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
-from nenrin.core.leases import Alone, Leases
+from nenrin.core.leases import Alone, Leases, Ours
 from nenrin.core.pruning import Pruning
 from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
@@ -134,7 +134,7 @@ class Platform:
             store=settings.store_url,
             log=settings.state_folder / "workers.log",
         )
-        self._starting = threading.Lock()
+        self._starting, self._scoring = threading.Lock(), threading.Lock()
         self._notes: list[str] = []
         timer = self._timer = SystemTimer()
         self._jobs = SqlJobs()
@@ -314,22 +314,22 @@ class Platform:
         now, back = self.calendar.now(), max(looks_back(self.serving.list(environment)), 0)
         ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
         with self._leases.hold(f"online/{environment}") as ours:
-            if not ours:
+            if not ours():
                 return 0
             return self._materialiser.bring(
                 environment,
                 self.serving.feature_states(environment),
                 lambda: self.serving.places_of_states(environment),
                 ends,
-                progress,
+                _while(ours, progress),
             )
 
     def write_scores(
         self, environment: str, progress: Progress | None = None
     ) -> list[dict[str, Any]]:
-        """Write the scores that are due; of several processes one does it at a time."""
-        with self._leases.hold(f"scores/{environment}") as ours:
-            return self.scores.write(environment, progress) if ours else []
+        """Write the scores that are due; of several processes, and threads, one does it at a time."""
+        with self._scoring, self._leases.hold(f"scores/{environment}") as ours:
+            return self.scores.write(environment, _while(ours, progress)) if ours() else []
 
     def _batch(self, environment: str) -> BatchPrediction:
         settings = self.settings
@@ -380,6 +380,21 @@ class Platform:
 
     def _worker_cpu(self) -> float:
         return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())
+
+
+def _while(ours: Ours, progress: Progress | None) -> Progress:
+    """Progress of work that ends when its lease is lost: another process is at it."""
+
+    def told(stage: str, done: int, total: int, note: str = "") -> None:
+        if not ours():
+            raise OvertakenError(
+                f"the lease of this work ({stage}) could not be kept up: another process may be at it",
+                hint="look whether the database answers; what is done stays",
+            )
+        if progress is not None:
+            progress(stage, done, total, note)
+
+    return told
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

@@ -8,8 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -17,7 +20,9 @@ import pytest
 
 from nenrin.api.client import connect
 from nenrin.api.folder import predictions_folder
-from nenrin.api.serve import _Told, serve
+from nenrin.api.holder import Holder
+from nenrin.api.serve import _again, _look_after, _Told, serve
+from nenrin.api.serve import _serve as _serve_holder
 from nenrin.core.errors import ConflictError, MissingExtraError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
@@ -168,6 +173,30 @@ def test_a_port_in_use_names_another(settings: Settings) -> None:
     assert FolderLock(settings.state_folder).held_by() is None
 
 
+def test_why_a_plane_was_started_again_waits_for_the_database(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[str] = []
+    stop = threading.Event()
+
+    class Loop:
+        away = True
+        guarding = SimpleNamespace(guard=lambda environment: stop.set())
+
+        def restarted(self, environment: str, worker: str, why: str) -> None:
+            if self.away:
+                self.away = False
+                raise UnavailableError("the database cannot be used: gone", hint="")
+            told.append(why)
+
+    news = ["it died with code -9"]
+    platform: Any = SimpleNamespace(loop=Loop())
+    _again(partial(_look_after, platform, "dev", news), 0.01, "dev", stop)
+    assert (told, news) == (["it died with code -9"], [])
+    assert "cannot be used: gone" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
 def test_a_folder_is_served_once(settings: Settings) -> None:
     with FolderLock(settings.state_folder), pytest.raises(ConflictError, match="writes to"):
         _serve(settings)
@@ -187,3 +216,34 @@ def test_a_store_that_is_away_is_said_once_and_again_when_it_goes_again() -> Non
     for _ in range(4):
         online()
     assert said == ["the store is away (redis://a); see to it"] * 2
+
+
+def test_long_scores_keep_the_loop_waiting_no_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written beside it."""
+    monkeypatch.setattr("nenrin.api.serve._BEAT", 0.01)
+    writes, ticked, stop = threading.Event(), threading.Event(), threading.Event()
+    platform = FakePlatform(settings)
+
+    def write(environment: str, progress: Any = None) -> None:
+        writes.set()
+        assert stop.wait(60)
+
+    def tick(environment: str) -> None:
+        if writes.is_set():
+            ticked.set()
+            stop.set()
+
+    monkeypatch.setattr(platform, "write_scores", write)
+    monkeypatch.setattr(platform.loop, "tick", tick)
+    planes: Any = SimpleNamespace(
+        start=lambda: None, ready=lambda stop: False, stop=lambda: None, look=lambda: None, news=[]
+    )
+    planes.url = "http://127.0.0.1:1"
+    lock = FolderLock(settings.state_folder)
+    lock.acquire()
+    opener: Any = lambda settings: platform  # noqa: E731
+    with Holder(settings, lock, opener) as holder:
+        _serve_holder(holder, planes, "dev", stop, lambda url, platform: None, lambda said: None)
+    assert ticked.is_set()

@@ -17,7 +17,7 @@ from nenrin.api.folder import predictions_folder
 from nenrin.api.holder import Holder, Opener
 from nenrin.api.planes import READY_SECONDS, PartsOf, Planes
 from nenrin.core import logs
-from nenrin.core.errors import NenrinError, RefusedError
+from nenrin.core.errors import NenrinError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
@@ -84,23 +84,22 @@ def _serve(
     ready: Callable[[str, Platform], None],
     say: Callable[[str], None],
 ) -> None:
-    online = _Told(partial(holder.platform.materialise, environment), say)
-    scores = _Told(partial(holder.platform.write_scores, environment), say)
-    beat = threading.Thread(
-        target=_beat,
-        args=(holder, environment, online, scores, stop),
-        name="nenrin-beat",
-        daemon=True,
-    )
-    guard = threading.Thread(
-        target=_guard, args=(holder.platform, environment, stop), name="nenrin-guard", daemon=True
-    )
+    platform = holder.platform
+    online = _Told(partial(platform.materialise, environment), say)
+    scores = _Told(partial(platform.write_scores, environment), say)
+    guard = partial(_look_after, platform, environment, planes.news)
+    beat = _thread("beat", _beat, holder, environment, online, stop)
+    beside = [
+        _thread("guard", _again, guard, _GUARD, environment, stop),
+        _thread("scores", _again, scores, _BEAT, environment, stop),
+    ]
     try:
         for healed in holder.platform.loop.heal(environment):
             say(healed)
         planes.start()
         beat.start()
-        guard.start()
+        for thread in beside:
+            thread.start()
         for work in holder.works.resume():
             say(f"{work.what} was cut off, and goes on")
         if planes.ready(stop):
@@ -113,14 +112,12 @@ def _serve(
             )
         while not stop.wait(_LOOK):
             planes.look()
-            while planes.news:
-                holder.platform.loop.restarted(environment, "data plane", planes.news.pop(0))
     finally:
         stop.set()
         planes.stop()
         holder.works.close()
-        guard.join(_END)
-        beat.join(_END)  # a tick that trains is cut off: its steps are kept, the rest is done again
+        for thread in (*beside, beat):
+            thread.join(_END)  # what is long is cut off: what was done is kept, the rest done again
 
 
 def _is_closed_by_a_platform(settings: Settings) -> bool:
@@ -161,9 +158,11 @@ class _Told:
             self._said = ""
 
 
-def _beat(
-    holder: Holder, environment: str, online: _Told, scores: _Told, stop: threading.Event
-) -> None:
+def _thread(name: str, target: Callable[..., None], *given: object) -> threading.Thread:
+    return threading.Thread(target=target, args=given, name=f"nenrin-{name}", daemon=True)
+
+
+def _beat(holder: Holder, environment: str, online: _Told, stop: threading.Event) -> None:
     """Let the loop look at what is due, again and again; never while other work runs.
 
     An online store is filled first: the plane may be waiting for what it holds.
@@ -173,27 +172,42 @@ def _beat(
         try:
             with logs.about(environment=environment):
                 holder.works.between(due)
-        except Exception:  # noqa: BLE001 - the next tick may do better
-            if not stop.is_set():
-                _LOG.exception("a tick of the loop failed")
-        due = partial(_turn, holder.platform, environment, online, scores)
+        except Exception as error:  # noqa: BLE001 - the next tick may do better
+            _note("a tick of the loop", error, stop)
+        due = partial(_turn, holder.platform, environment, online)
         if stop.wait(_BEAT):
             return
 
 
-def _guard(platform: Platform, environment: str, stop: threading.Event) -> None:
-    """Roll back what is not safe, whatever other work runs."""
-    while not stop.wait(_GUARD):
+def _again(do: Callable[[], object], pause: float, environment: str, stop: threading.Event) -> None:
+    """What waits for no other work and keeps none waiting: is what goes out safe, and scores."""
+    while not stop.wait(pause):
         try:
             with logs.about(environment=environment):
-                platform.loop.guarding.guard(environment)
-        except Exception:  # noqa: BLE001 - the next look may do better
-            if not stop.is_set():
-                _LOG.exception("a look at what goes out failed")
+                do()
+        except Exception as error:  # noqa: BLE001 - the next time may do better
+            _note(threading.current_thread().name, error, stop)
 
 
-def _turn(platform: Platform, environment: str, online: _Told, scores: _Told) -> None:
+def _note(what: str, error: Exception, stop: threading.Event) -> None:
+    """Log what failed, unless the end cut it off; what is merely away needs no traceback."""
+    if stop.is_set():
+        return
+    if isinstance(error, UnavailableError):
+        _LOG.warning("%s failed: %s", what, error.message)
+    else:
+        _LOG.error("%s failed", what, exc_info=error)
+
+
+def _look_after(platform: Platform, environment: str, news: list[str]) -> None:
+    """Record why planes were started again, and roll back what is not safe."""
+    while news:
+        platform.loop.restarted(environment, "data plane", news[0])
+        del news[0]  # while the database is away it stays
+    platform.loop.guarding.guard(environment)
+
+
+def _turn(platform: Platform, environment: str, online: _Told) -> None:
     platform.uncompile(environment)
     platform.loop.tick(environment)
     online()
-    scores()

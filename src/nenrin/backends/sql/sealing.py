@@ -72,6 +72,7 @@ class SealBehind:
         self._queue = Queue()
         self._one_at_a_time = threading.Lock()
         self._owing = True  # a process before this one may have left events in the queue
+        self._away = False
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -119,7 +120,7 @@ class SealBehind:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-            if self._owing:
+            if self._owing and not self._away:
                 with suppress(DBAPIError, NenrinError):  # whoever comes next finds it in the queue
                     self._seal()
         self._engine.dispose()
@@ -139,9 +140,12 @@ class SealBehind:
             if self._closed.wait(pace):
                 return
             pause, pace = _IDLE, _PACE
-            with suppress(DBAPIError, NenrinError):  # who writes or reads hears of it
+            try:
                 if not self._lead():
                     pause, pace = 0.0, _AGAIN
+                self._away = False
+            except (DBAPIError, NenrinError):
+                self._away = True  # who writes or reads hears of it
 
     def _lead(self) -> bool:
         """Seal at a pace until there is nothing; False where another process does."""
