@@ -8,7 +8,8 @@ there too what it reads is still true when it writes.
 from __future__ import annotations
 
 import importlib.util
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.engine import URL
@@ -19,6 +20,7 @@ from nenrin.backends.sql.ledger import Sealer
 from nenrin.backends.sql.resting import ask_after_rest
 from nenrin.backends.sql.schema import metadata
 from nenrin.backends.sql.sealing import SealBehind
+from nenrin.backends.sql.transaction import Transaction
 from nenrin.core.errors import (
     DataError,
     MissingExtraError,
@@ -67,9 +69,11 @@ class Postgres:
     def prepare(self) -> None:
         """Whoever runs the server makes the database."""
 
-    def turn(self, engine: Engine) -> AbstractContextManager[Connection]:
-        """A connection of one's own."""
-        return engine.begin()
+    @contextmanager
+    def turn(self, engine: Engine) -> Iterator[Transaction]:
+        """A connection of one's own, where one is needed."""
+        with ExitStack() as ends:
+            yield Transaction(engine, lambda: ends.enter_context(engine.begin()))
 
     def alone(self, connection: Connection, name: str) -> None:
         """By a lock that the server takes back when the transaction ends, however it ends."""
