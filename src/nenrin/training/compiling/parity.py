@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from nenrin.stats.ranks import rank_correlation
 from nenrin.training.columns import ColumnSpec
 from nenrin.training.compiling.before import Number
 from nenrin.training.compiling.compiled import REFUSES_INFINITE, REFUSES_NAN
@@ -153,7 +154,7 @@ def compare(
         difference=max(difference(found, wanted), difference(whole, wanted)),
         tolerance=tolerance,
         flips=int(((found >= 0.5) != (wanted >= 0.5)).sum()) if classes else 0,
-        rank=_rank_correlation(found[:real], wanted[:real]),
+        rank=rank_correlation(found[:real], wanted[:real]),
     )
 
 
@@ -242,19 +243,3 @@ def _about_thresholds(
         elif spec.kind == "integer" and abs(at) < 2.0**53:
             found += [(made.source, float(np.floor(at))), (made.source, float(np.ceil(at)))]
     return found
-
-
-def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's, ties sharing their mean rank; 1 where both are constant."""
-    a, b = _ranks(one), _ranks(other)
-    a, b = a - a.mean(), b - b.mean()
-    spread = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    if spread == 0:
-        return float(np.array_equal(a, b))
-    return float((a * b).sum() / spread)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return ((ends - counts + ends - 1) / 2)[places]
