@@ -50,6 +50,7 @@ class AnsweredRequest(
         forced: whether the client named the version.
         latency: seconds from the read request to its answer; None: not measured.
         ages: of each row, how old (seconds) what each feature view read was when asked; None: not told.
+        beside: of a shadow's answers, for each row who answered the client, and what; else empty.
     """
 
     deployment: str
@@ -68,6 +69,7 @@ class AnsweredRequest(
     forced: bool = False
     latency: float | None = None
     ages: Sequence[Mapping[str, float | None]] | None = None
+    beside: Sequence[tuple[str, Any]] = ()
 
     @property
     def answerers(self) -> Sequence[int]:
@@ -122,6 +124,7 @@ def predictions_of(answered: AnsweredRequest) -> Iterator[Prediction]:
             forced=answered.forced,
             instead_of="" if dealt == picked else answered.variants[dealt].version,
             ages={} if answered.ages is None else dict(answered.ages[place]),
+            beside=answered.beside[place] if answered.beside else None,
         )
 
 

@@ -34,6 +34,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         masked: the columns and features that are not as they were.
         forced: the client named the version: such answers are no sample of the route's.
         instead_of: the version that the row was dealt to, where it failed or was left out.
+        beside: in the log of shadows alone, which has neither ``row`` nor ``features``: who answered the
+            client, and what.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     masked: tuple[str, ...] = ()
     forced: bool = False
     instead_of: str = ""
+    beside: tuple[str, float | str] | None = None
 
 
 def masked(prediction: Prediction, deployment: Deployment, masks: Masks) -> Prediction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -96,7 +97,10 @@ def ask(
             return
         try:
             request = _request(served, question, keys, who, found, log, now, started)
-            _keep(request, found, who.picked, served.deployment, log, done)
+            scoring, rules, tell = served.scoring, served.deployment, done
+            if scoring is not None and not who.forced:
+                tell = _first(done, partial(scoring.offer, request, question, rules))
+            _keep(request, found, who.picked, rules, log, tell)
         except Exception:  # else whoever asked would wait for ever
             _logger.exception("an answer of %s could not be given", served.deployment.name)
             done(NenrinError("the answer could not be given", hint="the plane's log has why"))
@@ -105,6 +109,17 @@ def ask(
         served.runtimes[dealt[0]].ask(question, answered, within)
     else:
         served.asking.ask(question, texts, who.picked, answered, within)
+
+
+def _first(done: Done, then: Callable[[], None]) -> Done:
+    """Tells an answer; after that, of one that is no error, does ``then``."""
+
+    def told(found: Answers | NenrinError) -> None:
+        done(found)
+        if not isinstance(found, NenrinError):
+            then()
+
+    return told
 
 
 async def answer(
