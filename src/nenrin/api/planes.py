@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import httpx2
 import msgspec
 
 from nenrin.api.folder import control_socket, predictions_folder
+from nenrin.api.forking import FORKED, warm
 from nenrin.core.errors import UnavailableError
 from nenrin.core.settings import Settings
 from nenrin.serving.plane.doors import DOORS, Doors
@@ -59,9 +59,9 @@ class Planes:
             messages()
             listen(settings.host, settings.grpc_port, "--grpc-port").close()
         listeners = listen_for(settings.plane_count, settings.host, settings.port)
-        plain = _plain(settings)
+        given = plain(settings)
         self._planes = [
-            _Plane(_numbered(plain, worker), parts_of, listener)
+            _Plane(_numbered(given, worker), parts_of, listener)
             for worker, listener in enumerate(listeners)
         ]
         self.url = _url(listeners[0])
@@ -69,6 +69,7 @@ class Planes:
 
     def start(self) -> None:
         """Start the processes."""
+        warm()
         for plane in self._planes:
             plane.start()
 
@@ -124,7 +125,7 @@ class _Plane:
         self.deaths = 0
 
     def start(self) -> None:
-        self._process = multiprocessing.get_context("spawn").Process(
+        self._process = FORKED.Process(
             target=run_plane,
             name="nenrin-plane",
             args=(self._settings, self._parts_of, self._listener),
@@ -151,9 +152,15 @@ class _Plane:
                 self._process.join()
 
 
-def _plain(settings: Settings) -> PlaneSettings:
+def plain(settings: Settings) -> PlaneSettings:
+    """What planes need to know of the settings."""
     return PlaneSettings(
         folder=settings.folder.absolute(),
+        state_folder=settings.state_folder,
+        database=settings.database,
+        store=settings.store,
+        online=settings.online,
+        rescore=settings.rescore,
         environment=settings.environment,
         predictions=predictions_folder(settings.state_folder),
         predictions_days=settings.predictions_days,

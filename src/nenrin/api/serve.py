@@ -21,7 +21,8 @@ from nenrin.core.errors import NenrinError, RefusedError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
-from nenrin.platform import Platform, plane_parts
+from nenrin.plane import plane_parts
+from nenrin.platform import Platform
 from nenrin.serving.plane.process import retire
 
 _LOG = logging.getLogger(__name__)

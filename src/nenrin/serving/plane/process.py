@@ -48,8 +48,11 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         folder: the project's folder.
         environment: whose deployments are served.
+        state_folder: its ``.nenrin``.
+        database, store, online: where state, content and online features are kept.
         predictions: folder of the prediction log.
         predictions_days: how long it is kept; 0: for good.
+        rescore: one batch in so many is compared with its original's answer; 0: none.
         control: the control process' Unix socket.
         token: asked of every request; None on a loopback address.
         doors: the paths of health and predictions, and whether the latter need a token.
@@ -65,7 +68,12 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     predictions: Path
     control: Path
+    state_folder: Path = Path()
+    database: str = ""
+    store: str = ""
+    online: str = ""
     predictions_days: int = 0
+    rescore: int = 0
     token: str | None = None
     doors: Doors = DOORS
     host: str = "127.0.0.1"
