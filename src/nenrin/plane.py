@@ -5,7 +5,7 @@ It is apart from :mod:`nenrin.platform`, for planes need little of that, and the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,17 +24,13 @@ from nenrin.core.timer import SystemTimer
 from nenrin.core.unit import Unit
 from nenrin.features.online import OnlineFeatures
 from nenrin.features.ports import OnlineStore
-from nenrin.features.service import FeatureSet
 from nenrin.project.loader import project_attributes
 from nenrin.project.revision import unpack
 from nenrin.registry.forms import ServedForms
-from nenrin.registry.kinds import Answerer, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.kinds.rescoring import Rescoring
+from nenrin.serving.opening import Found, StoreLoader
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
-from nenrin.serving.recalibrated import Recalibrated
-from nenrin.serving.router import Variant
-from nenrin.stats.platt import Platt
 
 UNCOMPILED = "uncompiled"  # what planes write of compiled forms that were given up
 
@@ -46,15 +42,28 @@ def plane_parts(settings: PlaneSettings) -> PlaneParts:
     timer, calendar = SystemTimer(), SystemCalendar()
     rescoring = Rescoring(settings.state_folder / UNCOMPILED, settings.rescore)
     forms = ServedForms(SqlVersions(), store, rescoring)
+    known = Known(units, settings.environment, forms)
     online = open_online(settings.online, settings.state_folder, reads_only=True)
     projects = Projects(units, store, settings.state_folder)
     return PlaneParts(
         routes=Routes(units, settings.environment, calendar, forms),
-        loader=VersionLoader(units, store, settings.environment, projects, forms, online),
+        loader=StoreLoader(
+            store,
+            known.find,
+            partial(projects.attributes, settings.environment),
+            rescoring,
+            partial(_read_online, store, online, settings.environment) if online else None,
+        ),
         calendar=calendar,
         timer=timer,
         rescoring=rescoring,
     )
+
+
+def _read_online(
+    store: ContentStore, online: OnlineStore, environment: str, digest: str
+) -> Features:
+    return OnlineFeatures(store.file(digest), online, environment, digest)
 
 
 class Routes:
@@ -89,7 +98,7 @@ class Routes:
 
 
 class Projects:
-    """The project modules of revisions, each imported once."""
+    """The projects of revisions, each unpacked and imported once."""
 
     def __init__(self, units: Database, store: ContentStore, state_folder: Path) -> None:
         self._units = units
@@ -98,81 +107,42 @@ class Projects:
         self._revisions = SqlRevisions()
         self._imported: dict[str, Mapping[str, Any]] = {}
 
+    def folder(self, environment: str, revision: str) -> Path:
+        """Where a revision is unpacked."""
+        with self._units.read(environment) as unit:
+            found = self._revisions.get(unit, revision)
+        return unpack(found, self._store, self._folder)
+
     def attributes(self, environment: str, revision: str) -> Mapping[str, Any]:
         """The attributes of the project module of a revision; none where ``revision`` is empty."""
         if not revision:
             return {}
         if revision not in self._imported:
-            with self._units.read(environment) as unit:
-                found = self._revisions.get(unit, revision)
-            self._imported[revision] = project_attributes(unpack(found, self._store, self._folder))
+            self._imported[revision] = project_attributes(self.folder(environment, revision))
         return self._imported[revision]
 
 
-class _Later(Mapping[str, Any]):
-    """The attributes of a project module that is imported when somebody looks at them.
+class Known:
+    """The versions of an environment."""
 
-    Projects import their libraries, which a compiled model does without.
-    """
-
-    def __init__(self, projects: Projects, environment: str, revision: str) -> None:
-        self._find = partial(projects.attributes, environment, revision)
-
-    def __getitem__(self, name: str) -> Any:
-        return self._find()[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._find())
-
-    def __len__(self) -> int:
-        return len(self._find())
-
-
-class VersionLoader:
-    """Opens versions and feature states from the content store."""
-
-    def __init__(
-        self,
-        units: Database,
-        store: ContentStore,
-        environment: str,
-        projects: Projects,
-        forms: ServedForms,
-        online: OnlineStore | None,
-    ) -> None:
+    def __init__(self, units: Database, environment: str, forms: ServedForms) -> None:
         self._units = units
-        self._forms = forms
-        self._store = store
         self._environment = environment
+        self._forms = forms
         self._versions = SqlVersions()
-        self._kinds = Kinds()
-        self._projects = projects
-        self._online = online
 
-    def open(self, variant: Variant) -> RowAnswerer | Recalibrated:
-        """The variant's version, ready to answer rows by its shares."""
+    def find(self, version: str) -> Found:
+        """A version, and which of its models answer by their compiled forms.
+
+        Raises:
+            NotFoundError: there is none of that id.
+        """
         with self._units.read(self._environment) as unit:
-            record = self._versions.get(unit, variant.version)
-            compiled = self._forms.of(unit, variant.version)
+            record = self._versions.get(unit, version)
+            compiled = self._forms.compiled(unit, version)
         if record is None:
             raise NotFoundError(
-                f"there is no version {variant.version} in {self._environment}",
+                f"there is no version {version} in {self._environment}",
                 hint="nenrin models list shows those there are",
             )
-        project = _Later(self._projects, self._environment, record.revision)
-        shares = tuple((part.slot, part.share) for part in variant.members)
-        context = OpenContext(store=self._store, project=project, shares=shares, compiled=compiled)
-        answerer: Answerer = self._kinds.get(record.kind).open(
-            self._store.get(record.content), context
-        )
-        rows = RowAnswerer(answerer)
-        if variant.recalibration is None:
-            return rows
-        a, b = variant.recalibration
-        return Recalibrated(rows, Platt(a=a, b=b))
-
-    def features(self, digest: str) -> Features:
-        """The feature state kept under ``digest``; where an online store is set, read from there."""
-        if self._online is None:
-            return FeatureSet.loads(self._store.get(digest))
-        return OnlineFeatures(self._store.file(digest), self._online, self._environment, digest)
+        return Found(version=record, compiled=compiled)

@@ -6,8 +6,9 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,7 @@ from nenrin.backends.blobs.opening import (
     probe_store,
     store_at,
 )
+from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.compute.opening import Place, open_executor, room
 from nenrin.backends.health import online_of, project_of, state_of
 from nenrin.backends.online.opening import open_online
@@ -57,10 +59,10 @@ from nenrin.gates.service import GatesService
 from nenrin.integrations.exports import Exports
 from nenrin.loop.service import LoopService
 from nenrin.pipelines.dispatcher import Dispatcher
-from nenrin.pipelines.executor import Executor
+from nenrin.pipelines.executor import Executor, unheard
 from nenrin.pipelines.logs import StepLogs
 from nenrin.pipelines.packages import from_folders
-from nenrin.plane import UNCOMPILED, Projects, Routes, VersionLoader
+from nenrin.plane import UNCOMPILED, Known, Projects, Routes
 from nenrin.project.explaining import Explaining
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
@@ -78,6 +80,8 @@ from nenrin.registry.service import RegistryService
 from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.observed import read_observed
+from nenrin.serving.opening import Openings
+from nenrin.serving.ports import LiveRoute
 from nenrin.serving.segments import copy_log
 from nenrin.serving.service import ServingService, looks_back
 from nenrin.training.answering import answer_each
@@ -118,12 +122,7 @@ class Platform:
         self.probe_store = partial(probe_store, settings.store)
         self._materialiser = Materialiser(self._online, self.store) if self._online else None
         self._executor: Executor | None = None
-        self._works = Place(
-            executor=settings.executor,
-            workers=settings.workers,
-            store=settings.store_url,
-            log=settings.state_folder / "workers.log",
-        )
+        self._works = _place(settings)
         self._starting, self._scoring = threading.Lock(), threading.Lock()
         self._notes: list[str] = []
         timer = self._timer = SystemTimer()
@@ -322,23 +321,9 @@ class Platform:
             return self.scores.write(environment, progress) if ours else []
 
     def _batch(self, environment: str) -> BatchPrediction:
-        settings = self.settings
-        folder = settings.state_folder
-        rescoring = Rescoring(folder / UNCOMPILED, settings.rescore)
-        forms = ServedForms(SqlVersions(), self.store, rescoring)
-        return BatchPrediction(
-            Routes(self.units, environment, self.calendar, forms),
-            VersionLoader(
-                self.units,
-                self.store,
-                environment,
-                Projects(self.units, self.store, folder),
-                forms,
-                open_online(settings.online, folder, reads_only=True),
-            ),
-            self.calendar,
-            self._timer,
-            settings.state_folder / PREDICTIONS,
+        here = InProcessExecutor(self.store, project_attributes)
+        return _batch(
+            self.settings, environment, self.units, self.store, self.calendar, here, self._started
         )
 
     def uncompile(self, environment: str) -> int:
@@ -349,11 +334,7 @@ class Platform:
         """The executor; its workers start when work first needs them."""
         with self._starting:
             if self._executor is None:
-                settings = self.settings
-                opened = partial(store_at, settings.store, settings.state_folder)
-                self._executor = open_executor(
-                    self._works, self.store, opened, project_attributes, self._notes.append
-                )
+                self._executor = _open_executor(self.settings, self.store, self._notes.append)
             return self._executor
 
     def _dispatcher(self, environment: str) -> Dispatcher:
@@ -426,6 +407,73 @@ def _unpack_project(units: Database, store: ContentStore, settings: Settings) ->
         (settings.folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, settings.folder / name)
     return tuple(names)
+
+
+@contextmanager
+def batch_prediction(settings: Settings) -> Iterator[BatchPrediction]:
+    """Answers files beside whatever holds the folder, as a data plane does: it only reads there."""
+    with Database(settings.database, read_only=True) as units, ExitStack() as stack:
+        store = store_at(settings.store, settings.state_folder)
+        here = InProcessExecutor(store, project_attributes)
+
+        @cache
+        def started() -> Executor:
+            executor = _open_executor(settings, store, unheard)
+            stack.callback(executor.close)
+            return executor
+
+        calendar = SystemCalendar()
+        yield _batch(settings, settings.environment, units, store, calendar, here, started)
+
+
+def _batch(
+    settings: Settings,
+    environment: str,
+    units: Database,
+    store: ContentStore,
+    calendar: Calendar,
+    here: Executor,
+    started: Callable[[], Executor],
+) -> BatchPrediction:
+    folder = settings.state_folder
+    forms = ServedForms(SqlVersions(), store, Rescoring(folder / UNCOMPILED, settings.rescore))
+    known, projects = Known(units, environment, forms), Projects(units, store, folder)
+
+    def openings(live: LiveRoute) -> Openings:
+        found = {each.version: known.find(each.version) for each in live.deployment.route.variants}
+        revisions = {each.version.revision for each in found.values()} - {""}
+        return Openings(
+            found=found,
+            folders={each: str(projects.folder(environment, each)) for each in revisions},
+            uncompiled=folder / UNCOMPILED,
+            rescore=0 if settings.executor else settings.rescore,  # nodes could tell nobody
+        )
+
+    return BatchPrediction(
+        Routes(units, environment, calendar, forms),
+        openings,
+        here=here,
+        started=started,
+        calendar=calendar,
+        timer=SystemTimer(),
+        predictions=folder / PREDICTIONS,
+    )
+
+
+def _open_executor(
+    settings: Settings, store: ContentStore, note: Callable[[str], None]
+) -> Executor:
+    opened = partial(store_at, settings.store, settings.state_folder)
+    return open_executor(_place(settings), store, opened, project_attributes, note)
+
+
+def _place(settings: Settings) -> Place:
+    return Place(
+        executor=settings.executor,
+        workers=settings.workers,
+        store=settings.store_url,
+        log=settings.state_folder / "workers.log",
+    )
 
 
 class MovedState(msgspec.Struct, frozen=True, kw_only=True):

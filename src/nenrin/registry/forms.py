@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit
@@ -10,6 +10,7 @@ from nenrin.registry.kinds.compiled import CompiledForms
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.ports import Versions
 from nenrin.registry.version import Version
+from nenrin.training.compiling.compile import Outcome
 
 
 def models_of(get: Callable[[str], Version | None], version: str) -> Iterator[Version]:
@@ -39,9 +40,11 @@ class ServedForms:
         self._store = store
         self._rescoring = rescoring
 
-    def of(self, unit: Unit, version: str) -> CompiledForms:
-        """The compiled forms of a version's models."""
-        return CompiledForms(self._store, self._models(unit, version), self._rescoring)
+    def compiled(self, unit: Unit, version: str) -> list[Version]:
+        """The models that answer in a version by their compiled forms."""
+        models = self._models(unit, version)
+        outcomes = self._outcomes(models)
+        return [model for model in models if model.content in outcomes]
 
     def words(self, unit: Unit, versions: Iterable[str]) -> dict[str, str]:
         """Of each version of models ``compiled``, ``original``, or both words where its members differ."""
@@ -49,10 +52,13 @@ class ServedForms:
         for version in versions:
             models = self._models(unit, version)
             if models:
-                compiled = CompiledForms(self._store, models, self._rescoring).outcomes
+                compiled = self._outcomes(models)
                 found = {"compiled" if each.content in compiled else "original" for each in models}
                 told[version] = ", ".join(sorted(found))
         return told
+
+    def _outcomes(self, models: list[Version]) -> Mapping[str, Outcome]:
+        return CompiledForms(self._store, models, self._rescoring).outcomes
 
     def _models(self, unit: Unit, version: str) -> list[Version]:
         return list(models_of(lambda each: self._versions.get(unit, each), version))
