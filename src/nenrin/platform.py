@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from functools import cache, partial
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,14 +21,12 @@ from nenrin.backends.blobs.opening import (
     store_at,
 )
 from nenrin.backends.compute.in_process import InProcessExecutor
-from nenrin.backends.compute.opening import Place, open_executor, room
 from nenrin.backends.health import online_of, project_of, state_of
 from nenrin.backends.online.opening import open_online
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.engines import is_server
 from nenrin.backends.sql.gates import SqlMarks, SqlVerdicts
-from nenrin.backends.sql.jobs import SqlJobs
 from nenrin.backends.sql.leases import SqlLeases
 from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
 from nenrin.backends.sql.moving import Moved, move, states_of
@@ -43,7 +39,6 @@ from nenrin.core.audit import Audit, AuditReport
 from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
-from nenrin.core.digest import digest
 from nenrin.core.errors import ConflictError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
@@ -58,8 +53,6 @@ from nenrin.features.materialise import Materialiser, Progress
 from nenrin.gates.service import GatesService
 from nenrin.integrations.exports import Exports
 from nenrin.loop.service import LoopService
-from nenrin.pipelines.dispatcher import Dispatcher
-from nenrin.pipelines.executor import Executor, unheard
 from nenrin.pipelines.logs import StepLogs
 from nenrin.pipelines.packages import from_folders
 from nenrin.plane import UNCOMPILED, Known, Projects, Routes
@@ -85,6 +78,7 @@ from nenrin.serving.ports import LiveRoute
 from nenrin.serving.segments import copy_log
 from nenrin.serving.service import ServingService, looks_back
 from nenrin.training.answering import answer_each
+from nenrin.workers import Workers
 
 PREDICTIONS = "predictions"
 
@@ -116,24 +110,21 @@ class Platform:
     ) -> None:
         self.settings = settings
         self.calendar = calendar or SystemCalendar()
-        self._online = open_online(settings.online, settings.state_folder)
-        self.store: ContentStore = open_store(settings.store, settings.state_folder)
+        folder = settings.state_folder
+        self._online = open_online(settings.online, folder)
+        self.store: ContentStore = open_store(settings.store, folder)
         self.units = Database(settings.database)
         self.probe_store = partial(probe_store, settings.store)
         self._materialiser = Materialiser(self._online, self.store) if self._online else None
-        self._executor: Executor | None = None
-        self._works = _place(settings)
-        self._starting, self._scoring = threading.Lock(), threading.Lock()
-        self._notes: list[str] = []
-        timer = self._timer = SystemTimer()
-        self._jobs = SqlJobs()
-        self._place = f"{socket.gethostname()}/{digest(str(settings.folder.absolute()))[:12]}/"
-        self._leases: Leases = (
-            SqlLeases(self.units, f"{self._place}{os.getpid()}")
-            if is_server(settings.database)
-            else Alone()
+        self._scoring = threading.Lock()
+        self._timer = SystemTimer()
+        self.logs = StepLogs(folder / "logs")
+        self._workers = Workers(
+            settings, self.units, self.store, self.calendar, self._timer, self.logs
         )
-        self.logs = StepLogs(settings.state_folder / "logs")
+        self._leases: Leases = (
+            SqlLeases(self.units, self._workers.name) if is_server(settings.database) else Alone()
+        )
         self.data = DataService(self.units, self.store, SqlDatasetVersions())
         self.registry = RegistryService(
             self.units, self.store, SqlVersions(), SqlAliases(), Kinds(kinds)
@@ -141,54 +132,17 @@ class Platform:
         self.gates = GatesService(self.units, SqlVerdicts(), SqlMarks())
         self.serving = ServingService(self.units, SqlDeployments())
         self.audit = Audit(self.units)
-        self.checkpoints = Checkpoints(
-            self.units, settings.state_folder / "keys", self.calendar.now
-        )
-        self.pruning = Pruning(self.units, self.store, SqlRetained(self.units), timer.epoch)
+        self.checkpoints = Checkpoints(self.units, folder / "keys", self.calendar.now)
+        self.pruning = Pruning(self.units, self.store, SqlRetained(self.units), self._timer.epoch)
         self.backups = Backups(
             states_of(settings.database),
             self.store,
-            settings.state_folder / "scratch",
+            folder / "scratch",
             lambda: iso(self.calendar.now()),
-            {PREDICTIONS: partial(copy_log, settings.state_folder / PREDICTIONS)},
+            {PREDICTIONS: partial(copy_log, folder / PREDICTIONS)},
         )
-        projects = Projects(self.units, self.store, settings.state_folder)
-        revisions = SqlRevisions()
-        replay = ProjectReplay(
-            settings.folder.absolute(),
-            settings.state_folder,
-            units=self.units,
-            store=self.store,
-            revisions=revisions,
-            results=SqlResults(),
-            data=self.data,
-            calendar=self.calendar,
-            timer=timer,
-            executor=self._started,
-            dispatcher=self._dispatcher,
-            notes=self._told,
-            join_memory=int(settings.join_memory),
-        )
-        loop_states = SqlLoopStates()
-        self.loop = LoopService(
-            settings.environment,
-            units=self.units,
-            replay=replay,
-            registry=self.registry,
-            gates=self.gates,
-            serving=self.serving,
-            states=loop_states,
-            backtests=SqlBacktests(),
-            log=PredictionLog(self.store),
-            store=self.store,
-            calendar=self.calendar,
-            timer=timer,
-            worker_cpu=self._worker_cpu,
-            leases=self._leases,
-            observe=partial(read_observed, settings.state_folder / PREDICTIONS),
-            measure=Outcomes(settings.state_folder / PREDICTIONS, replay, self.data).measure,
-            projects=projects.attributes,
-        )
+        replay = self._replay()
+        self.loop = self._loop(replay)
         self.projects = ProjectService(
             replay,
             self.loop,
@@ -197,49 +151,99 @@ class Platform:
             data=self.data,
             units=self.units,
             store=self.store,
-            lineage=Lineage(
-                settings.state_folder / PREDICTIONS,
-                replay,
-                revisions,
-                registry=self.registry,
-                gates=self.gates,
-                data=self.data,
-                units=self.units,
-                states=loop_states,
-                explaining=Explaining(replay, self._started),
-                calendar=self.calendar,
-                deployments=SqlDeployments(),
-            ),
-        )
-        self.scores = Scoring(
-            replay,
-            self._batch,
-            settings.folder.absolute(),
-            settings.state_folder / "scores",
-            data=self.data,
-            units=self.units,
-            calendar=self.calendar,
-        )
-        self.replay_check = ReplayCheck(
-            settings.state_folder / PREDICTIONS,
-            replay,
-            revisions,
-            lambda jobs: self._started().submit(answer_each, list(jobs)).result(),
-            registry=self.registry,
-            serving=self.serving,
-            data=self.data,
-            units=self.units,
-            store=self.store,
+            lineage=self._lineage(replay),
         )
         self.exports = Exports(self.store, self.projects.follows, from_folders)
+        self.scores = self._scores(replay)
+        self.replay_check = self._checks(replay)
         self.maturity = Maturity(
             settings.folder.absolute(),
-            settings.state_folder / PREDICTIONS,
+            folder / PREDICTIONS,
             replay,
             self.loop,
             data=self.data,
             gates=self.gates,
             units=self.units,
+        )
+
+    def _replay(self) -> ProjectReplay:
+        settings = self.settings
+        return ProjectReplay(
+            settings.folder.absolute(),
+            settings.state_folder,
+            units=self.units,
+            store=self.store,
+            revisions=SqlRevisions(),
+            results=SqlResults(),
+            data=self.data,
+            calendar=self.calendar,
+            timer=self._timer,
+            executor=self._workers.executor,
+            dispatcher=self._workers.dispatcher,
+            notes=self._workers.told,
+            join_memory=int(settings.join_memory),
+        )
+
+    def _loop(self, replay: ProjectReplay) -> LoopService:
+        predictions = self.settings.state_folder / PREDICTIONS
+        return LoopService(
+            self.settings.environment,
+            units=self.units,
+            replay=replay,
+            registry=self.registry,
+            gates=self.gates,
+            serving=self.serving,
+            states=SqlLoopStates(),
+            backtests=SqlBacktests(),
+            log=PredictionLog(self.store),
+            store=self.store,
+            calendar=self.calendar,
+            timer=self._timer,
+            worker_cpu=self._workers.cpu,
+            leases=self._leases,
+            observe=partial(read_observed, predictions),
+            measure=Outcomes(predictions, replay, self.data).measure,
+            projects=Projects(self.units, self.store, self.settings.state_folder).attributes,
+        )
+
+    def _lineage(self, replay: ProjectReplay) -> Lineage:
+        return Lineage(
+            self.settings.state_folder / PREDICTIONS,
+            replay,
+            SqlRevisions(),
+            registry=self.registry,
+            gates=self.gates,
+            data=self.data,
+            units=self.units,
+            states=SqlLoopStates(),
+            explaining=Explaining(replay, self._workers.executor),
+            calendar=self.calendar,
+            deployments=SqlDeployments(),
+        )
+
+    def _scores(self, replay: ProjectReplay) -> Scoring:
+        return Scoring(
+            replay,
+            self._batch,
+            self.settings.folder.absolute(),
+            self.settings.state_folder / "scores",
+            data=self.data,
+            units=self.units,
+            calendar=self.calendar,
+        )
+
+    def _checks(self, replay: ProjectReplay) -> ReplayCheck:
+        executor = self._workers.executor
+        return ReplayCheck(
+            self.settings.state_folder / PREDICTIONS,
+            replay,
+            SqlRevisions(),
+            lambda jobs: executor().submit(answer_each, list(jobs)).result(),
+            registry=self.registry,
+            serving=self.serving,
+            data=self.data,
+            units=self.units,
+            store=self.store,
         )
 
     @classmethod
@@ -254,26 +258,12 @@ class Platform:
         return platform
 
     def resume(self) -> None:
-        """End what a process of this folder was at when it died: its jobs, and its attempts' folders.
-
-        Who asks for the same work again gets what was recorded, and new jobs for the rest. Other hosts' jobs
-        go on.
-        """
-        with self.units.read(self.settings.environment) as unit:
-            open_ = self._jobs.open(unit)
-        # jobs of before places were noted have a number alone
-        ours = [job for job in open_ if job.worker.startswith(self._place) or "/" not in job.worker]
-        left = dict.fromkeys(job.run for job in ours)
-        if left:
-            with self.units.write(self.settings.environment, self.calendar.now()) as unit:
-                for run in left:
-                    self._jobs.cancel(unit, run)
-        shutil.rmtree(self.settings.state_folder / "scratch", ignore_errors=True)
+        """End what a process of this folder was at when it died (:meth:`nenrin.workers.Workers.resume`)."""
+        self._workers.resume()
 
     def close(self) -> None:
         """End the workers and close the database."""
-        if self._executor is not None:
-            self._executor.close()
+        self._workers.close()
         self._leases.close()
         if self._online is not None:
             self._online.close()
@@ -321,44 +311,13 @@ class Platform:
             return self.scores.write(environment, progress) if ours else []
 
     def _batch(self, environment: str) -> BatchPrediction:
-        here = InProcessExecutor(self.store, project_attributes)
         return _batch(
-            self.settings, environment, self.units, self.store, self.calendar, here, self._started
+            self.settings, environment, self.units, self.store, self.calendar, self._workers
         )
 
     def uncompile(self, environment: str) -> int:
         """Note which compiled forms planes have given up; of how many versions."""
         return self.loop.uncompile(environment, self.settings.state_folder / UNCOMPILED)
-
-    def _started(self) -> Executor:
-        """The executor; its workers start when work first needs them."""
-        with self._starting:
-            if self._executor is None:
-                self._executor = _open_executor(self.settings, self.store, self._notes.append)
-            return self._executor
-
-    def _dispatcher(self, environment: str) -> Dispatcher:
-        """What runs the jobs of one run."""
-        return Dispatcher(
-            units=self.units,
-            jobs=self._jobs,
-            executor=self._started,
-            calendar=self.calendar,
-            timer=self._timer,
-            environment=environment,
-            machine=room(self._works, self._started),
-            scratch=self.settings.state_folder / "scratch",
-            worker=f"{self._place}{os.getpid()}",
-            logs=self.logs,
-        )
-
-    def _told(self) -> list[str]:
-        """What the executor had to say since it was last asked."""
-        told, self._notes[:] = list(self._notes), []
-        return told
-
-    def _worker_cpu(self) -> float:
-        return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())
 
 
 def examine(settings: Settings) -> Iterator[Finding]:
@@ -412,18 +371,12 @@ def _unpack_project(units: Database, store: ContentStore, settings: Settings) ->
 @contextmanager
 def batch_prediction(settings: Settings) -> Iterator[BatchPrediction]:
     """Answers files beside whatever holds the folder, as a data plane does: it only reads there."""
-    with Database(settings.database, read_only=True) as units, ExitStack() as stack:
+    calendar, logs = SystemCalendar(), StepLogs(settings.state_folder / "logs")
+    with Database(settings.database, read_only=True) as units:
         store = store_at(settings.store, settings.state_folder)
-        here = InProcessExecutor(store, project_attributes)
-
-        @cache
-        def started() -> Executor:
-            executor = _open_executor(settings, store, unheard)
-            stack.callback(executor.close)
-            return executor
-
-        calendar = SystemCalendar()
-        yield _batch(settings, settings.environment, units, store, calendar, here, started)
+        workers = Workers(settings, units, store, calendar, SystemTimer(), logs)
+        with closing(workers):
+            yield _batch(settings, settings.environment, units, store, calendar, workers)
 
 
 def _batch(
@@ -432,8 +385,7 @@ def _batch(
     units: Database,
     store: ContentStore,
     calendar: Calendar,
-    here: Executor,
-    started: Callable[[], Executor],
+    workers: Workers,
 ) -> BatchPrediction:
     folder = settings.state_folder
     forms = ServedForms(SqlVersions(), store, Rescoring(folder / UNCOMPILED, settings.rescore))
@@ -452,27 +404,11 @@ def _batch(
     return BatchPrediction(
         Routes(units, environment, calendar, forms),
         openings,
-        here=here,
-        started=started,
+        here=InProcessExecutor(store, project_attributes),
+        started=workers.executor,
         calendar=calendar,
         timer=SystemTimer(),
         predictions=folder / PREDICTIONS,
-    )
-
-
-def _open_executor(
-    settings: Settings, store: ContentStore, note: Callable[[str], None]
-) -> Executor:
-    opened = partial(store_at, settings.store, settings.state_folder)
-    return open_executor(_place(settings), store, opened, project_attributes, note)
-
-
-def _place(settings: Settings) -> Place:
-    return Place(
-        executor=settings.executor,
-        workers=settings.workers,
-        store=settings.store_url,
-        log=settings.state_folder / "workers.log",
     )
 
 
