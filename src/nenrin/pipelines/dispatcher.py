@@ -185,38 +185,38 @@ class Dispatcher:
     def _claim(self) -> None:
         """Write the jobs that were taken, and lease what fits."""
         taken: list[Job] | None = None
-        while self._new or (taken != [] and self._may_lease(len(self._commits))):
+        while self._new or (taken != [] and self._free(len(self._commits))):
             with self._unit() as unit:
                 if self._new:
                     self._jobs.add(unit, self._new)
                 taken = self._leased(unit, len(self._commits))
             self._new.clear()
-            self._begin_all(taken)
-
-    def _may_lease(self, left: int) -> bool:
-        """Whether any of ``left`` jobs that are not over waits, and there may be room for it."""
-        room = self._free()
-        return len(self._attempts) < left and room.cpus >= self._least and room.jobs > 0
+            for job in taken:
+                self._begin(job)
 
     def _leased(self, unit: Unit, left: int) -> list[Job]:
-        """What fits, leased."""
-        if not self._may_lease(left):
+        """What fits of ``left`` jobs that are not over, leased."""
+        room = self._free(left)
+        if room is None:
             return []
         now = self._epoch()
         until = now + self._lease
-        return self._jobs.claim(unit, self._worker, self._free(), now, until, list(self._runs))
+        return self._jobs.claim(unit, self._worker, room, now, until, list(self._runs))
 
-    def _begin_all(self, taken: list[Job]) -> None:
-        for job in taken:
-            self._begin(job)
+    def _free(self, left: int) -> Room | None:
+        """What the jobs that run leave to others of ``left``; None where no other waits, or may fit.
 
-    def _free(self) -> Room:
-        """What the jobs that run leave; all of it where none does, however much the next one needs."""
+        All of it where none runs, however much the next one needs.
+        """
+        if len(self._attempts) >= left:
+            return None
         if not self._attempts:
             return Room(cpus=float("inf"), memory=2**62, jobs=1, gpus=float("inf"))
         needs = [attempt.job.needs for attempt in self._attempts.values()]
         cpus = self._machine.cpus - sum(need.cpus for need in needs)
         jobs = self._machine.jobs - len(needs)
+        if cpus < self._least or jobs <= 0:
+            return None
         return Room(
             cpus=cpus,
             memory=self._machine.memory - sum(need.memory or 0 for need in needs),
@@ -289,7 +289,8 @@ class Dispatcher:
             del self._commits[job.id]
             with about(run=job.run, step=job.name):
                 _LOG.info("done")
-        self._begin_all(taken)
+        for job in taken:
+            self._begin(job)
         return ended
 
     def _failed(self, job: Job, error: Exception) -> list[Ended]:
@@ -307,20 +308,11 @@ class Dispatcher:
         if lost or again is not None:
             return []
         del self._commits[job.id]
-        return [Ended(job=job, error=self._explained(job, error))]
+        return [Ended(job=job, error=_explained(self._logs, job, error))]
 
     def newest(self, job: str) -> str:
         """What a job said last."""
         return self._logs.newest(job)
-
-    def _explained(self, job: Job, error: Exception) -> Exception:
-        """The error with the way to what the step wrote, which ends with the traceback."""
-        if isinstance(error, StepError):
-            if error.trace:
-                self._logs.append(job, error.trace)
-            if self._logs.path(job).exists():
-                error.hint = f"{error.hint}; what it wrote: nenrin logs {job.name}"
-        return error
 
     def _again(self, job: Job, error: Exception) -> float | None:
         """When a job whose function raised may be taken again; None: never."""
@@ -365,6 +357,16 @@ class Dispatcher:
         attempt = self._attempts.pop(lease)
         attempt.running.cancel()
         shutil.rmtree(attempt.scratch, ignore_errors=True)
+
+
+def _explained(logs: StepLogs, job: Job, error: Exception) -> Exception:
+    """The error with the way to what the step wrote, which ends with the traceback."""
+    if isinstance(error, StepError):
+        if error.trace:
+            logs.append(job, error.trace)
+        if logs.path(job).exists():
+            error.hint = f"{error.hint}; what it wrote: nenrin logs {job.name}"
+    return error
 
 
 def _silent(job: Job) -> StepError:
