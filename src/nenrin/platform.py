@@ -82,12 +82,13 @@ from nenrin.registry.service import RegistryService
 from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.observed import read_observed
+from nenrin.serving.pairs import pairs
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
 from nenrin.serving.recalibrated import Recalibrated
 from nenrin.serving.router import Variant
 from nenrin.serving.segments import copy_log
-from nenrin.serving.service import ServingService, looks_back
+from nenrin.serving.service import ServingService, feature_states, looks_back
 from nenrin.stats.platt import Platt
 from nenrin.training.answering import answer_each
 
@@ -181,6 +182,7 @@ class Platform:
             join_memory=int(settings.join_memory),
         )
         loop_states = SqlLoopStates()
+        outcomes = Outcomes(settings.state_folder / PREDICTIONS, replay, self.data)
         self.loop = LoopService(
             settings.environment,
             units=self.units,
@@ -197,7 +199,9 @@ class Platform:
             worker_cpu=self._worker_cpu,
             leases=self._leases,
             observe=partial(read_observed, settings.state_folder / PREDICTIONS),
-            measure=Outcomes(settings.state_folder / PREDICTIONS, replay, self.data).measure,
+            measure=outcomes.measure,
+            pairs=partial(pairs, settings.state_folder / PREDICTIONS),
+            losses=outcomes.losses,
             projects=projects.attributes,
         )
         self.projects = ProjectService(
@@ -311,14 +315,15 @@ class Platform:
         """
         if self._materialiser is None:
             return 0
-        now, back = self.calendar.now(), max(looks_back(self.serving.list(environment)), 0)
+        deployments = self.serving.list(environment)
+        now, back = self.calendar.now(), max(looks_back(deployments), 0)
         ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
         with self._leases.hold(f"online/{environment}") as ours:
             if not ours():
                 return 0
             return self._materialiser.bring(
                 environment,
-                self.serving.feature_states(environment),
+                feature_states(deployments),
                 lambda: self.serving.places_of_states(environment),
                 ends,
                 _while(ours, progress),
@@ -509,7 +514,7 @@ class _Routes:
                 LiveRoute(
                     deployment=deployment,
                     stands_at=stands,
-                    forms=self._forms.words(unit, [v.version for v in deployment.route.variants]),
+                    forms=self._forms.words(unit, [v.version for v in deployment.route.loaded]),
                 )
                 for deployment in self._deployments.all(unit)
             ]

@@ -56,11 +56,19 @@ class Done:
 
 @dataclass(frozen=True)
 class Shell:
-    """Call it with the words after ``nenrin``; it stands in ``folder``, and where ``inside`` leads."""
+    """Call it with the words after ``nenrin``.
+
+    Attributes:
+        folder: where it stands.
+        variables: its own environment.
+        inside: enters the host that it runs on.
+        patience: seconds that a command may take.
+    """
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     inside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    patience: float = 120.0
 
     def __call__(self, *words: str, code: int | None = 0, **variables: str) -> Done:
         """Run a command to its end; it must end with ``code`` (None: any), and show no traceback."""
@@ -72,7 +80,7 @@ class Shell:
                 env={**environment(), **self.variables, **variables},
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=self.patience,
                 check=False,
             )
         done = Done(ran.returncode, ran.stdout, ran.stderr, _TIMER.wall() - started)

@@ -204,7 +204,7 @@ def _look_after(platform: Platform, environment: str, news: list[str]) -> None:
     while news:
         platform.loop.restarted(environment, "data plane", news[0])
         del news[0]  # while the database is away it stays
-    platform.loop.guarding.guard(environment)
+    platform.loop.guard(environment)
 
 
 def _turn(platform: Platform, environment: str, online: _Told) -> None:

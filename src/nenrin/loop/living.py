@@ -389,7 +389,7 @@ class Living:
             return
         states = {
             variant.version: self._features(environment, prepared, variant)
-            for variant in deployment.route.variants
+            for variant in deployment.route.loaded
         }
         with self._units.write(environment, self.now(prepared)) as unit:
             self._serving.set_features(unit, name, states, prepared.served.request.lookup)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
-from nenrin.training.compiling.parity import TOLERANCE, difference
+from nenrin.training.compiling.parity import difference
 
 _WAITING = 16
 
@@ -30,6 +30,7 @@ class Checked(Protocol):
 
     content: str
     form: str
+    tolerance: float
 
     def answer_original(self, rows: Rows) -> np.ndarray:
         """What the original answers."""
@@ -103,7 +104,7 @@ class Rescoring:
         wanted = np.asarray(checked.answer_original(rows), np.float64)
         self.rescored += 1
         apart = difference(answers, wanted)
-        if apart > TOLERANCE:
+        if apart > checked.tolerance:
             self._give_up(checked, f"an answer differed by {apart:.3g} at run time")
 
     def _give_up(self, checked: Checked, why: str) -> None:

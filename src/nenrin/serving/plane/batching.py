@@ -60,6 +60,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Done = Callable[[Answer | NenrinError], None]
+Timed = tuple[list[Answer | NenrinError], float]
 _Seen = tuple[
     Sequence[dict[str, Any]] | None, Sequence[dict[str, float | None]] | None, Sequence[int]
 ]
@@ -169,6 +170,30 @@ class Runtime:
             return None
         return rows.pick(self._passes)
 
+    def expected(self, rows: int) -> float:
+        """Seconds that so many rows are expected to take, together."""
+        return self._costs.seconds(rows)
+
+    def rows_in(self, seconds: float) -> int:
+        """How many rows are expected to take that long together; at least one."""
+        return self._costs.rows_in(seconds)
+
+    def quick(self, rows: int) -> bool:
+        """Whether so many rows may be answered on the event loop."""
+        return not self._waits and self._costs.seconds(rows) <= INLINE_SECONDS
+
+    def timed(self, questions: list[Question]) -> Timed:
+        """Answer questions together, here and now; each its own answer or error, and the seconds of all."""
+        started = self._timer.wall()
+        answers = self._compute_batch(questions)
+        return answers, self._timer.wall() - started
+
+    def aside(self, questions: list[Question], done: Callable[[Timed], None]) -> None:
+        """The same in the version's own thread. Not for a version that is asked as well (:meth:`ask`)."""
+        loop = asyncio.get_running_loop()
+        work = self._thread.submit(self.timed, questions)
+        work.add_done_callback(lambda told: loop.call_soon_threadsafe(done, told.result()))
+
     def warm(self, question: Question) -> None:
         """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
 
@@ -197,7 +222,7 @@ class Runtime:
         """
         waiting = Waiting(question, done, within)
         rows = len(question.rows)
-        if not (self._busy or self._waits) and self._costs.seconds(rows) <= INLINE_SECONDS:
+        if not self._busy and self.quick(rows):
             self._turn.append(waiting)
             if len(self._turn) == 1:
                 asyncio.get_running_loop().call_soon(self._take_turn)

@@ -32,10 +32,11 @@ from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.shadow import Shadows
 from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
-from nenrin.serving.segments import folders, worker_folder
+from nenrin.serving.segments import folders, shadow_log, worker_folder
 
 DRAIN_SECONDS = 10
 
@@ -157,13 +158,14 @@ def run_plane(
         logs.to_stderr(settings.log)
     parts = parts_of(settings)
     folder = worker_folder(settings.predictions, settings.worker)
-    log = LiveLog(
-        folder,
-        keep_days=settings.predictions_days,
-        timer=parts.timer,
-    )
+    log = LiveLog(folder, keep_days=settings.predictions_days, timer=parts.timer)
     observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
-    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer)
+    shadows = Shadows(
+        worker_folder(shadow_log(settings.predictions), settings.worker),
+        parts.timer,
+        settings.predictions_days,
+    )
+    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer, shadows)
     board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,
@@ -192,6 +194,7 @@ def run_plane(
     _collect_seldom()
     DrainingServer(config, drain).run(sockets=[listener])
     observer.close()
+    shadows.close()
 
 
 def _collect_seldom() -> None:

@@ -30,6 +30,7 @@ from nenrin.serving.plane.asking import Asking
 from nenrin.serving.plane.batching import Question, Runtime
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.rows import RowReader
+from nenrin.serving.plane.shadow import Scoring, Shadows
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
 from nenrin.serving.router import Router, Variant
 from nenrin.training.records import LEFT_OUT, Records
@@ -49,6 +50,7 @@ class Served:
         runtimes: one a variant of the route, in its order.
         asking: asks them, and whoever answers in their place.
         forms: which form of its models answers in each version.
+        scoring: scores what they have answered, where the route has a shadow.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Served:
         runtimes: Sequence[Runtime],
         calendar: Calendar,
         asking: Asking,
+        scoring: Scoring | None = None,
     ) -> None:
         self.deployment: Deployment = live.deployment
         self.reader = reader
@@ -65,6 +68,7 @@ class Served:
         self.runtimes = runtimes
         self.asking = asking
         self.forms = live.forms
+        self.scoring = scoring
         self._stands_at = live.stands_at
         self._calendar = calendar
 
@@ -116,6 +120,13 @@ class RouteTable:
     """Follows the routes of one environment.
 
     ``refresh`` is called from a thread, by one caller at a time; all else reads one reference.
+
+    Args:
+        routes: what is to be served.
+        loader: opens it.
+        calendar, timer: the clocks.
+        observer: counts what becomes of requests.
+        shadows: what scores for shadows; None: nothing does.
     """
 
     def __init__(
@@ -125,12 +136,14 @@ class RouteTable:
         calendar: Calendar,
         timer: Timer,
         observer: Observer | None = None,
+        shadows: Shadows | None = None,
     ) -> None:
         self.observer = observer or Observer(None, timer)
         self._reader = routes
         self._loader = loader
         self._calendar = calendar
         self._timer = timer
+        self._shadows = shadows
         self._seen: Sequence[LiveRoute] | None = None
         self._retry_at = 0.0
         self.served: Mapping[str, Served] = MappingProxyType({})
@@ -235,7 +248,26 @@ class RouteTable:
             counting=counting,
             timer=self._timer,
         )
-        return Served(live, reader, opened, self._calendar, asking)
+        scoring = self._scoring(before, live, reader, problems)
+        return Served(live, reader, opened, self._calendar, asking, scoring)
+
+    def _scoring(
+        self, before: Served | None, live: LiveRoute, reader: RowReader, problems: dict[str, str]
+    ) -> Scoring | None:
+        """What scores for the route's shadow, in a runtime of its own: it waits for no client."""
+        name, shadow = live.deployment.name, live.deployment.route.shadow
+        counts = self.observer.shadowed(name, shadow)
+        if shadow is None or counts is None or self._shadows is None:
+            return None
+        if before is not None and _goes_on(before, live):
+            return before.scoring
+        try:
+            runtime = self._open(live, reader, shadow.variant)
+            return self._shadows.scoring(shadow, runtime, counts)
+        except Exception as error:  # noqa: BLE001 - one that does not load stops no other
+            problems.setdefault(name, f"shadow {shadow.version}: {error}")
+            _say(shadow.version, error)
+            return None
 
     def _open(self, live: LiveRoute, reader: RowReader, variant: Variant) -> Runtime:
         answerer = self._loader.open(variant)
@@ -288,6 +320,14 @@ def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: i
     by_key = [{name: row[name] for name in request.key} for row in rows]
     if request.lookup is not None and None not in by_key[0].values():
         runtime.compute(Question(by_key, [now] * len(rows), request.lookup))
+
+
+def _goes_on(before: Served, live: LiveRoute) -> bool:
+    """Whether the shadow that scores already is the one of the route, in the same form."""
+    shadow, scoring = live.deployment.route.shadow, before.scoring
+    if shadow is None or scoring is None or scoring.shadow != shadow:
+        return False
+    return before.forms.get(shadow.version) == live.forms.get(shadow.version)
 
 
 def _loaded_before(before: Served | None, live: LiveRoute, variant: Variant) -> Runtime | None:
