@@ -42,7 +42,7 @@ UNCOMPILED = "uncompiled"  # what planes write of compiled forms that were given
 def plane_parts(settings: PlaneSettings) -> PlaneParts:
     """The data plane's adapters, made in its own process: reads only, from files on this machine."""
     units = Database(settings.database, read_only=True)
-    store = store_at(settings.store, settings.state_folder)
+    store = store_of(settings)
     timer, calendar = SystemTimer(), SystemCalendar()
     rescoring = Rescoring(settings.state_folder / UNCOMPILED, settings.rescore)
     forms = ServedForms(SqlVersions(), store, rescoring)
@@ -55,6 +55,11 @@ def plane_parts(settings: PlaneSettings) -> PlaneParts:
         timer=timer,
         rescoring=rescoring,
     )
+
+
+def store_of(settings: PlaneSettings) -> ContentStore:
+    """The content store, to read from."""
+    return store_at(settings.store, settings.state_folder)
 
 
 class Routes:

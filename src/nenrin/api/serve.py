@@ -21,7 +21,7 @@ from nenrin.core.errors import NenrinError, RefusedError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
-from nenrin.plane import plane_parts
+from nenrin.plane import plane_parts, store_of
 from nenrin.platform import Platform
 from nenrin.serving.plane.process import retire
 
@@ -62,7 +62,7 @@ def serve(
     lock.acquire()
     try:
         retire(predictions_folder(settings.state_folder), SystemTimer())
-        planes = Planes(settings, parts_of)
+        planes = Planes(settings, parts_of, store_of)
     except BaseException:
         lock.release()
         raise

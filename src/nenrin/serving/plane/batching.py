@@ -152,6 +152,17 @@ class Runtime:
         self.spent.compute.add(seconds)
         return Answer(features, values, ages, asked)
 
+    @property
+    def looks_up(self) -> bool:
+        """Whether rows that leave columns out are answered without reading an index first."""
+        return not getattr(self._features, "unread", False)
+
+    def _must_read(self, question: Question) -> bool:
+        """Whether an index is to be read for it, which may take long: never on the loop."""
+        if question.lookup is None or self.looks_up:
+            return False
+        return not isinstance(question.rows, Records) or question.rows.gaps
+
     def _seen(self, question: Question) -> _Seen:
         """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
         rows = question.rows
@@ -197,7 +208,8 @@ class Runtime:
         """
         waiting = Waiting(question, done, within)
         rows = len(question.rows)
-        if not (self._busy or self._waits) and self._costs.seconds(rows) <= INLINE_SECONDS:
+        inline = not (self._busy or self._waits or self._must_read(question))
+        if inline and self._costs.seconds(rows) <= INLINE_SECONDS:
             self._turn.append(waiting)
             if len(self._turn) == 1:
                 asyncio.get_running_loop().call_soon(self._take_turn)

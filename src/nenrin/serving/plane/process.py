@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import msgspec
@@ -31,6 +32,7 @@ from nenrin.serving.plane.drain import Drain, DrainingServer
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
 from nenrin.serving.plane.observed import Observer
+from nenrin.serving.plane.originals import Originals
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable
@@ -148,6 +150,7 @@ def run_plane(
     settings: PlaneSettings,
     parts_of: Callable[[PlaneSettings], PlaneParts],
     listener: socket.socket,
+    originals: Connection | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those under way and write the log.
 
@@ -157,6 +160,7 @@ def run_plane(
         settings: plain settings.
         parts_of: makes the adapters, here in the plane's process; a function of a module.
         listener: from :func:`listen_for`.
+        originals: to the process that answers for originals; None: they are opened here.
 
     Raises:
         ConflictError: another plane serves this folder.
@@ -164,6 +168,8 @@ def run_plane(
     if settings.log == "json":
         logs.to_stderr(settings.log)
     parts = parts_of(settings)
+    if originals is not None and parts.rescoring is not None:
+        parts.rescoring.elsewhere = Originals(originals)
     folder = worker_folder(settings.predictions, settings.worker)
     log = LiveLog(
         folder,

@@ -218,7 +218,9 @@ class RouteTable:
         opened: list[Runtime] = []
         for variant in deployment.route.variants:
             try:
-                runtime = _loaded_before(before, live, variant) or self._open(live, reader, variant)
+                runtime = _loaded_before(before, live, variant) or self._open(
+                    live, reader, variant, before
+                )
             except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
                 _say(variant.version, error)
@@ -237,7 +239,9 @@ class RouteTable:
         )
         return Served(live, reader, opened, self._calendar, asking)
 
-    def _open(self, live: LiveRoute, reader: RowReader, variant: Variant) -> Runtime:
+    def _open(
+        self, live: LiveRoute, reader: RowReader, variant: Variant, before: Served | None
+    ) -> Runtime:
         answerer = self._loader.open(variant)
         features = self._loader.features(variant.features) if variant.features else None
         runtime = Runtime(variant, answerer, features, self._timer)
@@ -245,7 +249,8 @@ class RouteTable:
         try:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
-            _warm_lookup(runtime, live.deployment, rows, now)
+            if runtime.looks_up or any(each.looks_up for each in _loaded(before)):
+                _warm_lookup(runtime, live.deployment, rows, now)
         except RemoteError:
             return runtime  # that server may be there when somebody asks
         except RequestError:
@@ -283,7 +288,10 @@ def _loaded(before: Served | None) -> list[Runtime]:
 
 
 def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: int) -> None:
-    """Answer the example by its key alone: the first lookup takes longer, for it numbers all keys."""
+    """Answer the example by its key alone: the first lookup reads the index of the rows, which takes long.
+
+    For a version that follows one whose index was read: where nobody asks by key alone, none is in memory.
+    """
     request = deployment.request
     by_key = [{name: row[name] for name in request.key} for row in rows]
     if request.lookup is not None and None not in by_key[0].values():
