@@ -27,7 +27,7 @@ from nenrin.features.ports import OnlineStore
 from nenrin.features.service import FeatureSet
 from nenrin.project.loader import project_attributes
 from nenrin.project.revision import unpack
-from nenrin.registry.forms import ServedForms
+from nenrin.registry.forms import ServedForms, models_of
 from nenrin.registry.kinds import Answerer, Kinds, OpenContext, RowAnswerer
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
@@ -175,6 +175,17 @@ class VersionLoader:
             return rows
         a, b = variant.recalibration
         return Recalibrated(rows, Platt(a=a, b=b))
+
+    def size(self, variant: Variant) -> int:
+        """Bytes of the variant's models, their forms, and twice its feature state: as kept, and as read."""
+        with self._units.read(self._environment) as unit:
+            get = partial(self._versions.get, unit)
+            record = get(variant.version)
+            models = [record, *models_of(get, variant.version)]
+            forms = self._forms.of(unit, variant.version).outcomes.values()
+        contents = {model.content for model in models if model} | {form.content for form in forms}
+        states = [variant.features] * 2 if variant.features else []
+        return sum(map(self._store.size, [*contents, *states]))
 
     def features(self, digest: str) -> Features:
         """The feature state kept under ``digest``; where an online store is set, read from there."""

@@ -109,6 +109,9 @@ class FakeLoader:
             raise NotFoundError(f"there is no version {version!r}")
         return Constant(float(version.removeprefix("v")))
 
+    def size(self, variant: Variant) -> int:
+        return 1_000
+
     def features(self, digest: str) -> Echo:
         return Echo()
 

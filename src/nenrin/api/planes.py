@@ -213,6 +213,7 @@ def plain(settings: Settings) -> PlaneSettings:
         database=settings.database,
         store=settings.store,
         online=settings.online,
+        models_memory=int(settings.models_memory),
         rescore=settings.rescore,
         environment=settings.environment,
         predictions=predictions_folder(settings.state_folder),

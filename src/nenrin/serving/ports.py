@@ -89,6 +89,14 @@ class Loader(Protocol):
         """
         ...
 
+    def size(self, variant: Variant) -> int:
+        """Bytes of the files that are opened for the variant; of its index as they are, and read.
+
+        Raises:
+            NenrinError: one is not there, or cannot be looked at.
+        """
+        ...
+
     def features(self, digest: str) -> Features:
         """The feature state kept under ``digest``."""
         ...

@@ -107,6 +107,10 @@ class Runtime:
         answerer: the model.
         features: feature state; None when the model takes the request's own columns.
         timer: measures what an answer costs.
+
+    Attributes:
+        spent: what it has done.
+        bytes: what it takes of the memory; 0 where nobody limits that.
     """
 
     def __init__(
@@ -120,6 +124,7 @@ class Runtime:
         self._passes = None if features is None else features.passes
         self._timer = timer
         self.spent = Spent()
+        self.bytes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._turn: list[Waiting] = []
         self._queue: deque[Waiting] = deque()

@@ -31,6 +31,7 @@ from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain, DrainingServer
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
+from nenrin.serving.plane.memory import Room
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.originals import Originals
 from nenrin.serving.plane.proxy import ControlProxy
@@ -54,6 +55,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
         database, store, online: where state, content and online features are kept.
         predictions: folder of the prediction log.
         predictions_days: how long it is kept; 0: for good.
+        models_memory: bytes that models may take; 0: there is no limit.
         rescore: one batch in so many is compared with its original's answer; 0: none.
         control: the control process' Unix socket.
         token: asked of every request; None on a loopback address.
@@ -75,6 +77,7 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     store: str = ""
     online: str = ""
     predictions_days: int = 0
+    models_memory: int = 0
     rescore: int = 0
     token: str | None = None
     doors: Doors = DOORS
@@ -177,7 +180,8 @@ def run_plane(
         timer=parts.timer,
     )
     observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
-    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer)
+    room = Room(settings.models_memory)
+    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer, room)
     board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,

@@ -1,7 +1,8 @@
 """The extensions "model repository" and "statistics" of the Open Inference Protocol, over REST.
 
 Which versions are served is decided by the loop and by people, in the ledger. So ``load`` looks at once
-for what has been decided, and ``unload`` is refused.
+for what has been decided, and ``unload`` is refused, unless models may take so much memory and no more:
+then a deployment that was loaded so stays until it is unloaded.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from nenrin.core.errors import RefusedError, RequestError
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.errors import Json
 from nenrin.serving.plane.statistics import statistics
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.table import LET_GO, RouteTable, Served
 
 T = TypeVar("T")
 
@@ -45,11 +46,21 @@ class ModelRepository:
     Args:
         table: what is served.
         look: has the table read the routes now.
+        opened: a deployment by its name, opened where it rests.
+        rest: lets a deployment go.
     """
 
-    def __init__(self, table: RouteTable, look: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        table: RouteTable,
+        look: Callable[[], Awaitable[None]],
+        opened: Callable[[str], Awaitable[Served]],
+        rest: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._table = table
         self._look = look
+        self._opened = opened
+        self._rest = rest
 
     def index(self, *, ready: bool = False) -> list[dict[str, str]]:
         """Every version of every deployment: name, version, state, and why it is not ready.
@@ -62,16 +73,17 @@ class ModelRepository:
             for name, served in sorted(self._table.served.items())
             for runtime in _once(served)
         ]
+        resting = dict.fromkeys(self._table.resting, LET_GO)
         if not ready:
             found += [
                 {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why}
-                for name, why in sorted(self._table.problems.items())
+                for name, why in sorted({**resting, **self._table.problems}.items())
                 if name
             ]
         return found
 
     async def load(self, name: str, parameters: dict[str, Any]) -> None:
-        """Serve what the deployment's route names now, without waiting for the next look.
+        """Serve what the deployment's route names now, without waiting for the next look; have it stay.
 
         Raises:
             RequestError: there are parameters.
@@ -84,16 +96,23 @@ class ModelRepository:
                 hint="a deployment is changed by `nenrin run` and `nenrin deployments`",
             )
         await self._look()
-        self._table.get(name)
+        await self._opened(name)
+        if self._table.room.limit:
+            self._table.room.pinned.add(name)
 
-    def unload(self, name: str) -> None:
-        """Refused.
+    async def unload(self, name: str) -> None:
+        """Let the deployment go until it is asked; refused where memory has no limit.
 
         Raises:
             NotFoundError: there is no such deployment.
-            RefusedError: there is.
+            RefusedError: there is, and nothing is let go here.
         """
-        self._table.get(name)
+        if name not in self._table.resting:
+            self._table.get(name)
+        if self._table.room.limit:
+            self._table.room.pinned.discard(name)
+            await self._rest(name)
+            return
         raise RefusedError(
             f"deployment {name!r} is not unloaded by a client",
             hint="`nenrin deployments rollback` leaves a version; what is served is in the ledger",
@@ -138,7 +157,7 @@ class ModelRepository:
         return Json({})
 
     async def _unloaded(self, request: Request) -> Response:
-        self.unload(request.path_params["name"])
+        await self.unload(request.path_params["name"])
         return Json({})
 
     async def _statistics(self, request: Request) -> Response:

@@ -29,7 +29,8 @@ class Latency(msgspec.Struct):
 class Sums(msgspec.Struct):
     """Attributes: requests by deployment, protocol and status, rows by deployment and version, latencies
     by deployment; predictions that are not written yet; requests that originals of compiled models answered
-    too, and such models that were given up.
+    too, and such models that were given up; deployments that are open, their bytes, how many were opened
+    and let go.
     """
 
     requests: dict[str, dict[str, dict[str, int]]] = {}
@@ -38,6 +39,10 @@ class Sums(msgspec.Struct):
     waiting: int = 0
     rescored: int = 0
     breaches: int = 0
+    open: int = 0
+    bytes: int = 0
+    opened: int = 0
+    let_go: int = 0
 
     def request(self, deployment: str, protocol: str, status: str, count: int = 1) -> None:
         """So many more requests."""
@@ -72,6 +77,10 @@ class Sums(msgspec.Struct):
         self.waiting += other.waiting
         self.rescored += other.rescored
         self.breaches += other.breaches
+        self.open += other.open
+        self.bytes += other.bytes
+        self.opened += other.opened
+        self.let_go += other.let_go
 
 
 class Board:

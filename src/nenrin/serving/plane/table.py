@@ -3,6 +3,9 @@
 A new version is opened and answers its deployment's example before the table is swapped; requests
 under way keep the versions that they began with. What does not load is not served: the deployment
 stays as it was, and a challenger that does not load leaves its keys to the champion.
+
+Where models may take so much memory and no more, the deployments that were asked longest ago are let go, and
+opened again when they are asked.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.asking import Asking
 from nenrin.serving.plane.batching import Question, Runtime
+from nenrin.serving.plane.memory import Room, growth
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
@@ -35,6 +39,7 @@ from nenrin.serving.router import Router, Variant
 from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
+LET_GO = "it was let go to make room, and is opened when it is asked"
 
 _logger = logging.getLogger(__name__)
 
@@ -49,6 +54,7 @@ class Served:
         runtimes: one a variant of the route, in its order.
         asking: asks them, and whoever answers in their place.
         forms: which form of its models answers in each version.
+        live: the route as it was read.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Served:
         calendar: Calendar,
         asking: Asking,
     ) -> None:
+        self.live = live
         self.deployment: Deployment = live.deployment
         self.reader = reader
         self.router = Router(live.deployment.route)
@@ -67,6 +74,17 @@ class Served:
         self.forms = live.forms
         self._stands_at = live.stands_at
         self._calendar = calendar
+
+    @property
+    def bytes(self) -> int:
+        """What its versions take, those that answer in their place too."""
+        return sum(runtime.bytes for runtime in {*_loaded(self)})
+
+    @property
+    def requests(self) -> int:
+        """How often it was asked since it was opened."""
+        spent = [runtime.spent for runtime in {*self.runtimes}]
+        return sum(each.success.count + each.fail.count for each in spent)
 
     @property
     def now(self) -> int:
@@ -115,7 +133,14 @@ def _instant(moment: date, zone: str) -> int:
 class RouteTable:
     """Follows the routes of one environment.
 
-    ``refresh`` is called from a thread, by one caller at a time; all else reads one reference.
+    ``refresh``, ``open`` and ``rest`` are called from a thread, by one caller at a time; all else reads one
+    reference.
+
+    Attributes:
+        served: what answers, by name.
+        resting: deployments that were let go, or had no room yet, and are opened when they are asked.
+        problems: why others do not answer as their routes say.
+        room: the memory that models may take.
     """
 
     def __init__(
@@ -125,7 +150,9 @@ class RouteTable:
         calendar: Calendar,
         timer: Timer,
         observer: Observer | None = None,
+        room: Room | None = None,
     ) -> None:
+        self.room = room or Room()
         self.observer = observer or Observer(None, timer)
         self._reader = routes
         self._loader = loader
@@ -134,6 +161,7 @@ class RouteTable:
         self._seen: Sequence[LiveRoute] | None = None
         self._retry_at = 0.0
         self.served: Mapping[str, Served] = MappingProxyType({})
+        self.resting: Mapping[str, LiveRoute] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
 
     @property
@@ -143,8 +171,8 @@ class RouteTable:
 
     @property
     def ready(self) -> bool:
-        """Every deployment has been loaded once; routes out of reach later are no matter."""
-        return self._seen is not None and self.served.keys() >= {
+        """Every deployment has been loaded once, or rests; routes out of reach later are no matter."""
+        return self._seen is not None and self.served.keys() | self.resting.keys() >= {
             live.deployment.name for live in self._seen
         }
 
@@ -158,14 +186,14 @@ class RouteTable:
         served = self.served.get(name)
         if served is not None:
             return served
-        if name in self.problems or self._seen is None:
+        if name in self.problems or name in self.resting or self._seen is None:
             raise UnavailableError(
                 f"{f'deployment {name!r}' if name else 'this server'} is not ready: "
-                f"{self.problems.get(name) or 'it is loading'}",
+                f"{self.problems.get(name) or (LET_GO if name in self.resting else 'it is loading')}",
                 hint="try again in a second; `nenrin status` says what is wrong",
                 where=name,
             )
-        names = ", ".join(sorted(self.served))
+        names = ", ".join(sorted({*self.served, *self.resting}))
         raise NotFoundError(
             f"there is no deployment {name!r}" if name else "nothing is deployed here yet",
             hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
@@ -178,12 +206,12 @@ class RouteTable:
         Raises:
             RequestError: no name, and several deployments.
         """
-        if name is None and len(self.served) == 1:
+        if name is None and len(self.served) == 1 and not self.resting:
             return next(iter(self.served.values()))
         if name is None and self.served:
             raise RequestError(
                 "there are several deployments here",
-                hint=f"add ?deployment= and one of {', '.join(sorted(self.served))}",
+                hint=f"add ?deployment= and one of {', '.join(sorted({*self.served, *self.resting}))}",
             )
         return self.get(name or "")
 
@@ -194,28 +222,114 @@ class RouteTable:
         except NenrinError as error:
             self.problems = MappingProxyType({**self.problems, "": error.message})
             return
+        self._note_asked()
         due = bool(self.problems) and self._timer.wall() >= self._retry_at
         if routes == self._seen and not due:
             return
         problems: dict[str, str] = {}
-        served = {}
+        names = {live.deployment.name for live in routes}
+        served = {name: each for name, each in self.served.items() if name in names}
+        resting: dict[str, LiveRoute] = {}
+        self.room.leave(self.served.keys() - names)
+        self.room.pinned &= names
         for live in routes:
             name = live.deployment.name
+            if not self._opens_now(live):
+                resting[name] = live
+                continue
             loaded = self._load(live, problems)
             if loaded is not None:
                 served[name] = loaded
-            elif name in self.served:
-                served[name] = self.served[name]
+                self._let_go(self._others(name), served, resting)
         self._retry_at = self._timer.wall() + RETRY_SECONDS
-        self.served = MappingProxyType(served)
-        self.problems = MappingProxyType(problems)
+        self._swap(served, resting, problems)
         self._seen = routes
+
+    def open(self, name: str) -> Served:
+        """A deployment that rests, opened; others are let go for it.
+
+        Raises:
+            UnavailableError: it does not load, or finds no room.
+            NotFoundError: there is none of that name.
+        """
+        live = self.resting.get(name)
+        waits = name in self.problems and self._timer.wall() < self._retry_at
+        if live is None or waits:
+            return self.get(name)
+        self._note_asked()
+        served, resting = dict(self.served), dict(self.resting)
+        self._let_go(self.room.make(self._size(live), name), served, resting)
+        self._swap(served, resting, self.problems)  # so that there is room before it is opened
+        problems = {key: why for key, why in self.problems.items() if key != name}
+        loaded = self._load(live, problems)
+        if loaded is None:
+            self._retry_at = self._timer.wall() + RETRY_SECONDS
+            self._swap(served, resting, problems)
+            return self.get(name)
+        served[name] = loaded
+        del resting[name]
+        self._let_go(self._others(name), served, resting)
+        self._swap(served, resting, problems)
+        return loaded
+
+    def rest(self, name: str) -> None:
+        """Let a deployment go, until it is asked again."""
+        served, resting = dict(self.served), dict(self.resting)
+        self._let_go([name] if name in served else [], served, resting)
+        self._swap(served, resting, self.problems)
+
+    def _opens_now(self, live: LiveRoute) -> bool:
+        """Whether it is opened as its route is read: it is open, there is room, or there never will be."""
+        name, limit = live.deployment.name, self.room.limit
+        if not limit or name in self.served:
+            return True
+        size = self._size(live)
+        return name not in self.resting and (self.room.has(size) or size > limit)
+
+    def _size(self, live: LiveRoute) -> int:
+        """Bytes of the files of its versions; what cannot be read says so when it is loaded."""
+        try:
+            return sum(map(self._loader.size, live.deployment.route.variants))
+        except NenrinError:
+            return 0
+
+    def _others(self, name: str) -> list[str]:
+        """Whom to let go, now that it is known what a deployment takes; nobody, where the rest is pinned."""
+        try:
+            return self.room.make(self.room.of(name), name)
+        except UnavailableError:
+            return []
+
+    def _let_go(
+        self, names: list[str], served: dict[str, Served], resting: dict[str, LiveRoute]
+    ) -> None:
+        for name in names:
+            resting[name] = served.pop(name).live
+        self.room.leave(names)
+        self.room.let_go += len(names)
+
+    def _swap(
+        self,
+        served: Mapping[str, Served],
+        resting: Mapping[str, LiveRoute],
+        problems: Mapping[str, str],
+    ) -> None:
+        # whoever looks for a name finds it in one of both at any time
+        self.resting = MappingProxyType({**self.resting, **resting})
+        self.served = MappingProxyType(dict(served))
+        self.resting = MappingProxyType(dict(resting))
+        self.problems = MappingProxyType(dict(problems))
+
+    def _note_asked(self) -> None:
+        self.room.look({name: served.requests for name, served in self.served.items()})
 
     def _load(self, live: LiveRoute, problems: dict[str, str]) -> Served | None:
         deployment = live.deployment
         before = self.served.get(deployment.name)
         reader = RowReader(deployment.request)
         opened: list[Runtime] = []
+        if self.room.limit and self._is_refused(deployment.name, self._size(live), problems):
+            return None
         for variant in deployment.route.variants:
             try:
                 runtime = _loaded_before(before, live, variant) or self._open(
@@ -228,18 +342,44 @@ class RouteTable:
                     return None
                 runtime = opened[0]
             opened.append(runtime)
+        size = sum(runtime.bytes for runtime in {*opened})
+        if self._is_refused(deployment.name, size, problems):
+            return None
+        former = _former(before, deployment)
+        if former is not None and self.room.limit and size + former.bytes > self.room.limit:
+            former = None
         counting, breakers = self.observer.follow(deployment)
         asking = Asking(
             opened,
-            former=_former(before, deployment),
+            former=former,
             constant=deployment.fallback,
             breakers=breakers,
             counting=counting,
             timer=self._timer,
         )
-        return Served(live, reader, opened, self._calendar, asking)
+        served = Served(live, reader, opened, self._calendar, asking)
+        self.room.take(deployment.name, served.bytes)
+        self.room.opened += before is None
+        return served
+
+    def _is_refused(self, name: str, size: int, problems: dict[str, str]) -> bool:
+        try:
+            self.room.refuse(size)
+        except UnavailableError as error:
+            problems[name] = error.message
+            return True
+        return False
 
     def _open(
+        self, live: LiveRoute, reader: RowReader, variant: Variant, before: Served | None
+    ) -> Runtime:
+        with growth() as grown:
+            runtime = self._warmed(live, reader, variant, before)
+        if self.room.limit:
+            runtime.bytes = max(grown.bytes, self._loader.size(variant))
+        return runtime
+
+    def _warmed(
         self, live: LiveRoute, reader: RowReader, variant: Variant, before: Served | None
     ) -> Runtime:
         answerer = self._loader.open(variant)
