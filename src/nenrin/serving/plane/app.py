@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
-from functools import partial
 from http import HTTPStatus
 from importlib.metadata import version as installed
 from types import MappingProxyType
@@ -33,6 +32,7 @@ from nenrin.serving.plane.errors import ErrorsAsJson, Json, body, status_of
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.hot import BODY_BYTES, INFER, MODEL, PINNED, HotRequests
 from nenrin.serving.plane.metrics import PlaneMetrics
+from nenrin.serving.plane.opening import Opening
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.repository import ModelRepository
 from nenrin.serving.plane.statistics import count_answered, count_failed
@@ -83,10 +83,9 @@ class Plane:
         self._metrics = PlaneMetrics(table, log, board, rescoring)
         self._within = within
         self._loaded = asyncio.Event()
-        self._looking = asyncio.Lock()
         self.beside: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
-        self._opening: dict[str, asyncio.Task[Served]] = {}
-        self.repository = ModelRepository(table, self._look, self.opened, self._rest)
+        self._open = Opening(table)
+        self.repository = ModelRepository(table, self._open)
 
     def hot(self, drain: Drain, token: str | None = None, doors: Doors = DOORS) -> HotRequests:
         """What answers predictions that need no app."""
@@ -140,56 +139,13 @@ class Plane:
     async def _follow(self) -> None:
         while True:
             try:
-                await self._look()
+                await self._open.look()
             except Exception:
                 _logger.exception("the routes cannot be followed")
             self._loaded.set()
             if self._board is not None:
                 await asyncio.to_thread(self._board.tell, self._metrics.told())
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _look(self) -> None:
-        async with self._looking:
-            await asyncio.to_thread(self._table.refresh)
-
-    async def opened(self, name: str | None, within: float = WAIT_SECONDS) -> Served:
-        """The deployment of that name, or the one that there is; one that was let go is opened first.
-
-        Raises:
-            RequestError: no name, and several deployments.
-            UnavailableError: it is not loaded in time, or does not load.
-            NotFoundError: there is none of that name.
-        """
-        resting = self._table.resting
-        if name is None and len(resting) == 1 and not self._table.served:
-            name = next(iter(resting))
-        if name not in resting or name is None:
-            return self._table.only(name)
-        task = self._opening.get(name)
-        if task is None:
-            task = self._opening[name] = asyncio.create_task(self._open(name))
-            task.add_done_callback(partial(self._end_opening, name))
-        try:
-            return await asyncio.wait_for(asyncio.shield(task), within)
-        except TimeoutError:
-            raise UnavailableError(
-                f"deployment {name!r} is being loaded",
-                hint="try again in a second, or allow more with the header X-Request-Timeout-Ms",
-                where=name,
-            ) from None
-
-    async def _open(self, name: str) -> Served:
-        async with self._looking:
-            return await asyncio.to_thread(self._table.open, name)
-
-    def _end_opening(self, name: str, task: asyncio.Task[Served]) -> None:
-        self._opening.pop(name, None)
-        if not task.cancelled():
-            task.exception()  # whoever waited has it; nobody may
-
-    async def _rest(self, name: str) -> None:
-        async with self._looking:
-            await asyncio.to_thread(self._table.rest, name)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith("/v2/"):
@@ -254,7 +210,7 @@ class Plane:
         served = None
         try:
             within = self._within if timeout is None else seconds_of(timeout.encode("latin-1"))
-            served = await self.opened(name, within)
+            served = await self._open.deployment(name, within)
             asked = read(served)
             within -= self._timer.wall() - started
             sticky = sticky_of(served, headers)
@@ -295,7 +251,7 @@ class Plane:
         return Json({"name": served.deployment.name, "ready": True})
 
     async def _model(self, request: Request) -> Response:
-        await self.opened(request.path_params["name"], self._within)
+        await self._open.deployment(request.path_params["name"], self._within)
         return Json(openinference.model_metadata(self._served(request)))
 
     def _served(self, request: Request) -> Served:

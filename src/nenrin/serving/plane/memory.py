@@ -60,9 +60,7 @@ class Room:
         self.pinned: set[str] = set()
         self.opened = self.let_go = 0
         self._taken: dict[str, int] = {}
-        self._asked: dict[
-            str, tuple[int, int]
-        ] = {}  # requests so far, and when there were more
+        self._asked: dict[str, tuple[int, int]] = {}  # requests so far, and when there were more
         self._now = 0  # counts looks and openings
 
     @property

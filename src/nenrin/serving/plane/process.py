@@ -174,14 +174,10 @@ def run_plane(
     if originals is not None and parts.rescoring is not None:
         parts.rescoring.elsewhere = Originals(originals)
     folder = worker_folder(settings.predictions, settings.worker)
-    log = LiveLog(
-        folder,
-        keep_days=settings.predictions_days,
-        timer=parts.timer,
-    )
+    log = LiveLog(folder, keep_days=settings.predictions_days, timer=parts.timer)
     observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
-    room = Room(settings.models_memory)
-    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer, room)
+    made = parts.routes, parts.loader, parts.calendar, parts.timer
+    table = RouteTable(*made, observer, Room(settings.models_memory))
     board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,

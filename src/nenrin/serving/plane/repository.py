@@ -7,7 +7,6 @@ then a deployment that was loaded so stays until it is unloaded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +17,7 @@ from starlette.routing import Route
 from nenrin.core.errors import RefusedError, RequestError
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.errors import Json
+from nenrin.serving.plane.opening import Opening
 from nenrin.serving.plane.statistics import statistics
 from nenrin.serving.plane.table import LET_GO, RouteTable, Served
 
@@ -45,22 +45,12 @@ class ModelRepository:
 
     Args:
         table: what is served.
-        look: has the table read the routes now.
-        opened: a deployment by its name, opened where it rests.
-        rest: lets a deployment go.
+        opening: has it read the routes now, and opens or lets go.
     """
 
-    def __init__(
-        self,
-        table: RouteTable,
-        look: Callable[[], Awaitable[None]],
-        opened: Callable[[str], Awaitable[Served]],
-        rest: Callable[[str], Awaitable[None]],
-    ) -> None:
+    def __init__(self, table: RouteTable, opening: Opening) -> None:
         self._table = table
-        self._look = look
-        self._opened = opened
-        self._rest = rest
+        self._opening = opening
 
     def index(self, *, ready: bool = False) -> list[dict[str, str]]:
         """Every version of every deployment: name, version, state, and why it is not ready.
@@ -95,8 +85,8 @@ class ModelRepository:
                 f"load takes no parameters here, and {sorted(parameters)[0]!r:.40} was sent",
                 hint="a deployment is changed by `nenrin run` and `nenrin deployments`",
             )
-        await self._look()
-        await self._opened(name)
+        await self._opening.look()
+        await self._opening.deployment(name)
         if self._table.room.limit:
             self._table.room.pinned.add(name)
 
@@ -111,7 +101,7 @@ class ModelRepository:
             self._table.get(name)
         if self._table.room.limit:
             self._table.room.pinned.discard(name)
-            await self._rest(name)
+            await self._opening.rest(name)
             return
         raise RefusedError(
             f"deployment {name!r} is not unloaded by a client",
