@@ -94,7 +94,7 @@ def test_what_serves_is_compiled_and_compared(shell: Shell) -> None:
 
 
 def test_its_plane_has_none_of_the_libraries_of_the_original(shell: Shell) -> None:
-    libraries = ("_polars_runtime", "lightgbm", "sklearn", "scipy", "pandas")
+    libraries = ("/_polars_runtime", "/lightgbm/", "/sklearn/", "/scipy/", "/pandas/")
     with shell.up(NENRIN_RESCORE="1") as up:
         ask(up)
         wait_for(lambda: counted(up, "rescored") >= 1, 30)
@@ -111,7 +111,7 @@ def test_its_plane_has_none_of_the_libraries_of_the_original(shell: Shell) -> No
         assert loaded(plane) == set()
         assert loaded(forked_from) == set()
         [originals] = [int(each) for each in others if int(each) != plane]
-        assert loaded(originals) >= {"_polars_runtime", "lightgbm"}
+        assert "/lightgbm/" in loaded(originals)
 
 
 def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
