@@ -103,7 +103,7 @@ def test_what_is_pinned_stays() -> None:
     room = Room(100)
     room.take("a", 60)
     room.take("b", 30)
-    room.pinned.add("a")
+    room.pinned |= {"a"}
     assert room.make(40, "c") == ["b"]
     with pytest.raises(UnavailableError, match=r"NENRIN_MODELS_MEMORY .* beside what is pinned"):
         room.make(50, "c")
@@ -157,6 +157,25 @@ def test_what_is_larger_than_the_limit_is_refused_by_the_settings_name() -> None
     assert setting.loader.opened == ["v0.40"]
     with pytest.raises(UnavailableError, match=r"6\.0 MiB, and NENRIN_MODELS_MEMORY allows 5\.2"):
         setting.table.open("large")
+
+
+def test_what_turned_out_too_large_is_not_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = ListedRoutes(deployment("v0.10", name="small"))
+    setting = Setting(routes, 2.6)
+    monkeypatch.setattr(HeavyLoader, "size", lambda *_: 10)
+    monkeypatch.setattr(Heavy, "__init__", grow)
+    routes.listed.append(deployment("v0.20", name="large"))
+    for _ in range(3):
+        setting.table._retry_at = 0.0
+        setting.table.refresh()
+    assert setting.loader.opened == ["v0.10", "v0.20"]
+    assert "NENRIN_MODELS_MEMORY" in setting.table.problems["large"]
+    assert list(setting.table.served) == ["small"]
+
+
+def grow(model: Heavy, value: float) -> None:
+    Constant.__init__(model, value)
+    model.weights = b"x" * 16 * MIB
 
 
 @pytest.fixture

@@ -51,13 +51,13 @@ class Room:
         limit: bytes; 0: there is no limit.
 
     Attributes:
-        pinned: deployments that are not let go.
+        pinned: deployments that are not let go; replaced as a whole, for several threads read it.
         opened, let_go: how many deployments were, so far.
     """
 
     def __init__(self, limit: int = 0) -> None:
         self.limit = limit
-        self.pinned: set[str] = set()
+        self.pinned: frozenset[str] = frozenset()
         self.opened = self.let_go = 0
         self._taken: dict[str, int] = {}
         self._asked: dict[str, tuple[int, int]] = {}  # requests so far, and when there were more

@@ -88,7 +88,7 @@ class ModelRepository:
         await self._opening.look()
         await self._opening.deployment(name)
         if self._table.room.limit:
-            self._table.room.pinned.add(name)
+            self._table.room.pinned |= {name}
 
     async def unload(self, name: str) -> None:
         """Let the deployment go until it is asked; refused where memory has no limit.
@@ -100,7 +100,7 @@ class ModelRepository:
         if name not in self._table.resting:
             self._table.get(name)
         if self._table.room.limit:
-            self._table.room.pinned.discard(name)
+            self._table.room.pinned -= {name}
             await self._opening.rest(name)
             return
         raise RefusedError(

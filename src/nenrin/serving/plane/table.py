@@ -160,6 +160,7 @@ class RouteTable:
         self._timer = timer
         self._seen: Sequence[LiveRoute] | None = None
         self._retry_at = 0.0
+        self._measured: dict[tuple[str, str], int] = {}
         self.served: Mapping[str, Served] = MappingProxyType({})
         self.resting: Mapping[str, LiveRoute] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
@@ -232,6 +233,8 @@ class RouteTable:
         resting: dict[str, LiveRoute] = {}
         self.room.leave(self.served.keys() - names)
         self.room.pinned &= names
+        routed = {(each.version, each.features) for live in routes for each in _variants(live)}
+        self._measured = {key: size for key, size in self._measured.items() if key in routed}
         for live in routes:
             name = live.deployment.name
             if not self._opens_now(live):
@@ -287,11 +290,14 @@ class RouteTable:
         return name not in self.resting and (self.room.has(size) or size > limit)
 
     def _size(self, live: LiveRoute) -> int:
-        """Bytes of the files of its versions; what cannot be read says so when it is loaded."""
+        """Bytes that its versions took when they were open last, or else of their files."""
         try:
-            return sum(map(self._loader.size, live.deployment.route.variants))
+            return sum(
+                self._measured.get((each.version, each.features)) or self._loader.size(each)
+                for each in _variants(live)
+            )
         except NenrinError:
-            return 0
+            return 0  # what cannot be read says so when it is loaded
 
     def _others(self, name: str) -> list[str]:
         """Whom to let go, now that it is known what a deployment takes; nobody, where the rest is pinned."""
@@ -377,6 +383,7 @@ class RouteTable:
             runtime = self._warmed(live, reader, variant, before)
         if self.room.limit:
             runtime.bytes = max(grown.bytes, self._loader.size(variant))
+            self._measured[variant.version, variant.features] = runtime.bytes
         return runtime
 
     def _warmed(
@@ -401,6 +408,10 @@ class RouteTable:
                 raise
             return runtime  # the example lacks what is personal, and a view may not bear that
         return runtime
+
+
+def _variants(live: LiveRoute) -> tuple[Variant, ...]:
+    return live.deployment.route.variants
 
 
 def _say(version: str, error: Exception) -> None:
