@@ -124,7 +124,7 @@ class Platform:
             store=settings.store_url,
             log=settings.state_folder / "workers.log",
         )
-        self._starting = threading.Lock()
+        self._starting, self._scoring = threading.Lock(), threading.Lock()
         self._notes: list[str] = []
         timer = self._timer = SystemTimer()
         self._jobs = SqlJobs()
@@ -317,8 +317,8 @@ class Platform:
     def write_scores(
         self, environment: str, progress: Progress | None = None
     ) -> list[dict[str, Any]]:
-        """Write the scores that are due; of several processes one does it at a time."""
-        with self._leases.hold(f"scores/{environment}") as ours:
+        """Write the scores that are due; of several processes, and threads, one does it at a time."""
+        with self._scoring, self._leases.hold(f"scores/{environment}") as ours:
             return self.scores.write(environment, progress) if ours else []
 
     def _batch(self, environment: str) -> BatchPrediction:

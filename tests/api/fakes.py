@@ -387,10 +387,12 @@ class Loop:
             "versions": 7,
         }
 
-    def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
+    def promote(
+        self, environment: str, deployment: str, version: str, reason: str
+    ) -> dict[str, Any]:
         raise RefusedError("the gate says no", where=deployment, hint="see nenrin gates check")
 
-    def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
+    def rollback(self, environment: str, deployment: str, reason: str) -> dict[str, Any]:
         return {"deployment": deployment, "serves": "version-0"}
 
     def freeze(self, environment: str, deployment: str | None, reason: str) -> list[dict[str, Any]]:

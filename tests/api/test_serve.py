@@ -8,8 +8,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
@@ -17,6 +19,8 @@ import pytest
 
 from nenrin.api.client import connect
 from nenrin.api.folder import predictions_folder
+from nenrin.api.holder import Holder
+from nenrin.api.serve import _serve as _serve_holder
 from nenrin.api.serve import _Told, serve
 from nenrin.core.errors import ConflictError, MissingExtraError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
@@ -187,3 +191,34 @@ def test_a_store_that_is_away_is_said_once_and_again_when_it_goes_again() -> Non
     for _ in range(4):
         online()
     assert said == ["the store is away (redis://a); see to it"] * 2
+
+
+def test_long_scores_keep_the_loop_waiting_no_more(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are written beside it."""
+    monkeypatch.setattr("nenrin.api.serve._BEAT", 0.01)
+    writes, ticked, stop = threading.Event(), threading.Event(), threading.Event()
+    platform = FakePlatform(settings)
+
+    def write(environment: str, progress: Any = None) -> None:
+        writes.set()
+        assert stop.wait(60)
+
+    def tick(environment: str) -> None:
+        if writes.is_set():
+            ticked.set()
+            stop.set()
+
+    monkeypatch.setattr(platform, "write_scores", write)
+    monkeypatch.setattr(platform.loop, "tick", tick)
+    planes: Any = SimpleNamespace(
+        start=lambda: None, ready=lambda stop: False, stop=lambda: None, look=lambda: None, news=[]
+    )
+    planes.url = "http://127.0.0.1:1"
+    lock = FolderLock(settings.state_folder)
+    lock.acquire()
+    opener: Any = lambda settings: platform  # noqa: E731
+    with Holder(settings, lock, opener) as holder:
+        _serve_holder(holder, planes, "dev", stop, lambda url, platform: None, lambda said: None)
+    assert ticked.is_set()

@@ -124,7 +124,9 @@ def test_a_canary_is_promoted_by_hand(platform: Platform, exam: Exam) -> None:
     assert platform.loop.promote("dev", "side", second)["champion"] == second
     done = platform.serving.show("dev", "side")
     assert (done.champion, done.anchor, done.previous) == (second, second, first)
-    assert platform.loop.promote("dev", "side", first)["champion"] == first
+    assert platform.loop.promote("dev", "side", first, "we know it")["champion"] == first
+    last = platform.units.find("dev", kind="deployment.promoted")[-1]
+    assert last.body["reason"] == "promoted by hand: we know it"
     assert platform.serving.show("dev", "side").anchor == second  # it was better; that stays known
 
 

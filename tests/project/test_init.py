@@ -221,3 +221,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no file .*customers\.csv") as refused:
         infer(tmp_path / "customers.csv", "churned")
     assert "project file" not in str(refused.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("texts", "dropped"),
+    [
+        (["a@example.org", "b@example.org"], True),
+        (["a@example.org", "unknown", None, "b@x.example.org"], True),
+        (["@ home", "at@work", "a@example.org"], False),
+        ([None, None], False),
+    ],
+)
+def test_addresses_of_people_are_no_features(
+    tmp_path: Path, texts: list[str | None], dropped: bool
+) -> None:
+    mail = [texts[i % len(texts)] for i in range(60)]
+    frame = pl.DataFrame(
+        {"mail": pl.Series(mail, dtype=pl.String), "left": [0, 0, 0, 1, 1, 0] * 10}
+    )
+    frame.write_parquet(tmp_path / "people.parquet")
+    inferred = infer(tmp_path / "people.parquet", "left")
+    assert (inferred.drop == {"mail": "e-mail addresses: they name people"}) is dropped

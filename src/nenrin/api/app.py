@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI
 
+from nenrin.api.actor import note_actor
 from nenrin.api.asking import refuse_unknown
 from nenrin.api.docs import serve_docs
 from nenrin.api.errors import answer_errors
@@ -74,7 +75,7 @@ def create_app(platform: Platform, works: Works | None = None) -> FastAPI:
         summary="The MLOps platform that closes the loop.",
         docs_url=None,
         redoc_url=None,
-        dependencies=[Depends(refuse_other_sites), Depends(refuse_unknown)],
+        dependencies=[Depends(refuse_other_sites), Depends(refuse_unknown), Depends(note_actor)],
     )
     app.state.platform = platform
     app.state.works = works or works_of(platform)

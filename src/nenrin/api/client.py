@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx2
 
 from nenrin.api.folder import control_socket
-from nenrin.api.wire import decode, error_from
+from nenrin.api.wire import ACTOR, actor, decode, error_from
 from nenrin.core.errors import UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
@@ -200,7 +200,9 @@ def connect(settings: Settings, hold: Hold, timer: Timer | None = None) -> Itera
 def _http(path: Path) -> httpx2.Client:
     # no TLS on a Unix socket: without verify=False its certificates would be read all the same
     transport = httpx2.HTTPTransport(uds=str(path), verify=False)
-    return httpx2.Client(transport=transport, base_url="http://nenrin", timeout=600)
+    return httpx2.Client(
+        transport=transport, base_url="http://nenrin", timeout=600, headers={ACTOR: actor()}
+    )
 
 
 def _reached(path: Path) -> socket.socket | None:

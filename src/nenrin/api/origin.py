@@ -12,7 +12,9 @@ from fastapi import Request
 
 from nenrin.core.errors import RefusedError
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing."""
+
 _OURS = frozenset({"same-origin", "none"})
 
 
@@ -22,7 +24,7 @@ def refuse_other_sites(request: Request) -> None:
     Raises:
         RefusedError: one did.
     """
-    if request.method in _SAFE:
+    if request.method in SAFE:
         return
     site = request.headers.get("sec-fetch-site")
     origin = request.headers.get("origin")

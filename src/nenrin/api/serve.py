@@ -85,23 +85,22 @@ def _serve(
     ready: Callable[[str, Platform], None],
     say: Callable[[str], None],
 ) -> None:
-    online = _Told(partial(holder.platform.materialise, environment), say)
-    scores = _Told(partial(holder.platform.write_scores, environment), say)
-    beat = threading.Thread(
-        target=_beat,
-        args=(holder, environment, online, scores, stop),
-        name="nenrin-beat",
-        daemon=True,
-    )
-    guard = threading.Thread(
-        target=_guard, args=(holder.platform, environment, stop), name="nenrin-guard", daemon=True
-    )
+    platform = holder.platform
+    online = _Told(partial(platform.materialise, environment), say)
+    scores = _Told(partial(platform.write_scores, environment), say)
+    guard = partial(platform.loop.guarding.guard, environment)
+    beat = _thread("beat", _beat, holder, environment, online, stop)
+    beside = [
+        _thread("guard", _again, guard, _GUARD, environment, stop),
+        _thread("scores", _again, scores, _BEAT, environment, stop),
+    ]
     try:
         for healed in holder.platform.loop.heal(environment):
             say(healed)
         planes.start()
         beat.start()
-        guard.start()
+        for thread in beside:
+            thread.start()
         for work in holder.works.resume():
             say(f"{work.what} was cut off, and goes on")
         if planes.ready(stop):
@@ -120,8 +119,8 @@ def _serve(
         stop.set()
         planes.stop()
         holder.works.close()
-        guard.join(_END)
-        beat.join(_END)  # a tick that trains is cut off: its steps are kept, the rest is done again
+        for thread in (*beside, beat):
+            thread.join(_END)  # what is long is cut off: what was done is kept, the rest done again
 
 
 def _is_closed_by_a_platform(settings: Settings) -> bool:
@@ -162,9 +161,11 @@ class _Told:
             self._said = ""
 
 
-def _beat(
-    holder: Holder, environment: str, online: _Told, scores: _Told, stop: threading.Event
-) -> None:
+def _thread(name: str, target: Callable[..., None], *given: object) -> threading.Thread:
+    return threading.Thread(target=target, args=given, name=f"nenrin-{name}", daemon=True)
+
+
+def _beat(holder: Holder, environment: str, online: _Told, stop: threading.Event) -> None:
     """Let the loop look at what is due, again and again; never while other work runs.
 
     An online store is filled first: the plane may be waiting for what it holds.
@@ -177,24 +178,23 @@ def _beat(
         except Exception:  # noqa: BLE001 - the next tick may do better
             if not stop.is_set():
                 _LOG.exception("a tick of the loop failed")
-        due = partial(_turn, holder.platform, environment, online, scores)
+        due = partial(_turn, holder.platform, environment, online)
         if stop.wait(_BEAT):
             return
 
 
-def _guard(platform: Platform, environment: str, stop: threading.Event) -> None:
-    """Roll back what is not safe, whatever other work runs."""
-    while not stop.wait(_GUARD):
+def _again(do: Callable[[], object], pause: float, environment: str, stop: threading.Event) -> None:
+    """What waits for no other work and keeps none waiting: is what goes out safe, and scores."""
+    while not stop.wait(pause):
         try:
             with logs.about(environment=environment):
-                platform.loop.guarding.guard(environment)
-        except Exception:  # noqa: BLE001 - the next look may do better
+                do()
+        except Exception:  # noqa: BLE001 - the next time may do better
             if not stop.is_set():
-                _LOG.exception("a look at what goes out failed")
+                _LOG.exception("%s failed", threading.current_thread().name)
 
 
-def _turn(platform: Platform, environment: str, online: _Told, scores: _Told) -> None:
+def _turn(platform: Platform, environment: str, online: _Told) -> None:
     platform.uncompile(environment)
     platform.loop.tick(environment)
     online()
-    scores()

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
 from nenrin.core.errors import NenrinError
+
+ACTOR = "X-Nenrin-Actor"
+LONGEST_ACTOR = 100  # characters
+
+
+def actor() -> str:
+    """The user of this process, as the header ``X-Nenrin-Actor`` has it: percent-encoded."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a container's user need not have a name
+        name = f"uid {os.getuid()}"
+    return quote(name[:LONGEST_ACTOR])
 
 
 def encode(value: Any) -> bytes:

@@ -56,6 +56,7 @@ def show_(name: Name, env: Env = None, as_json: AsJson = False) -> None:
 def promote(
     name: Name,
     version: Annotated[str, typer.Argument(help="The version to serve; the gates judge it first.")],
+    reason: Reason = None,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,20 +67,20 @@ def promote(
     nenrin deployments promote delay version-3f9ac27d51e0
     """
     with session(env) as client:
-        body = {"version": version}
+        body = {"version": version, **_said(reason)}
         show(client.post(f"/api/deployments/{name}/promote", body), as_json, facts)
 
 
 @app.command()
-def rollback(name: Name, env: Env = None, as_json: AsJson = False) -> None:
+def rollback(name: Name, reason: Reason = None, env: Env = None, as_json: AsJson = False) -> None:
     """Serve the version that served before again, at once.
 
     [bold]Example[/]
 
-    nenrin deployments rollback delay
+    nenrin deployments rollback delay --reason "it promises what we do not sell"
     """
     with session(env) as client:
-        show(client.post(f"/api/deployments/{name}/rollback"), as_json, facts)
+        show(client.post(f"/api/deployments/{name}/rollback", _said(reason)), as_json, facts)
 
 
 @app.command()
@@ -90,9 +91,8 @@ def pause(name: Name, reason: Reason = None, env: Env = None, as_json: AsJson = 
 
     nenrin deployments pause delay --reason "until Monday"
     """
-    body = {} if reason is None else {"reason": reason}
     with session(env) as client:
-        show(client.post(f"/api/deployments/{name}/pause", body), as_json, facts)
+        show(client.post(f"/api/deployments/{name}/pause", _said(reason)), as_json, facts)
 
 
 @app.command()
@@ -152,10 +152,13 @@ def _set_frozen(
             where=f"nenrin deployments {verb}",
             hint="nenrin deployments list shows those there are",
         )
-    body = {} if reason is None else {"reason": reason}
     with session(env) as client:
         path = f"/api/deployments/{verb}" if every else f"/api/deployments/{name}/{verb}"
-        show(client.post(path, body), as_json, facts)
+        show(client.post(path, _said(reason)), as_json, facts)
+
+
+def _said(reason: str | None) -> dict[str, str]:
+    return {} if reason is None else {"reason": reason}
 
 
 def _deployment(deployment: dict[str, Any]) -> RenderableType:

@@ -159,7 +159,8 @@ def _served(span: Told) -> str:
 
 
 def _taken_back(each: Told) -> str:
-    return f"{when(each['at'])} {each.get('status', 'rolled back')}: {each['why']}"
+    by = f" ({each['actor']})" if "actor" in each else ""
+    return f"{when(each['at'])} {each.get('status', 'rolled back')}: {each['why']}{by}"
 
 
 def _fit(each: Told) -> str:

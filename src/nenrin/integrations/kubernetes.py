@@ -91,7 +91,8 @@ def _deployment(name: str, labels: dict[str, str], selector: dict[str, str], ima
         "livenessProbe": {**_probe("live"), "periodSeconds": 10, "failureThreshold": 6},
         "resources": {
             "requests": {"cpu": "500m", "memory": "1Gi"},
-            "limits": {"memory": "2Gi"},
+            # an index of a join may take 2 GiB (NENRIN_JOIN_MEMORY); libraries and models take the rest
+            "limits": {"memory": "4Gi"},
         },
     }
     annotations = {

@@ -91,6 +91,11 @@ def refuse_frozen(deployment: Deployment | None) -> None:
         )
 
 
+def by_hand(verb: str, reason: str) -> str:
+    """Why a deployment changed that somebody changed by name: the words that tell it from the loop's own."""
+    return f"{verb} by hand: {reason}" if reason else f"{verb} by hand"
+
+
 def stays_frozen(deployment: Deployment) -> dict[str, str]:
     """What a change by hand says beside its result where the deployment is frozen."""
     if not deployment.frozen:

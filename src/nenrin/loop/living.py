@@ -29,6 +29,7 @@ from nenrin.loop.freezing import LIVE, Freezing
 from nenrin.loop.healing import Healing
 from nenrin.loop.holding import (
     Held,
+    by_hand,
     frozen_line,
     held,
     hold,
@@ -196,7 +197,9 @@ class Living:
         _LOG.info("a tick took %d steps", steps)
         return steps
 
-    def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
+    def promote(
+        self, environment: str, deployment: str, version: str, reason: str
+    ) -> dict[str, Any]:
         """Serve an archived version, if the gate finds it no worse than the champion."""
         prepared = self._replay.prepare(environment, deployment, load=False, progress=None)
         state = self._must(environment, deployment)
@@ -214,7 +217,7 @@ class Living:
             policy=prepared.policy,
             at=now,
         )
-        step = Step(at=now, verdicts=[verdict], why="promoted by hand")
+        step = Step(at=now, verdicts=[verdict], why=by_hand("promoted", reason))
         if verdict.admitted:
             served = recipes_of(artefact)
             state.probation = [name for name in state.probation if name not in served]
@@ -229,13 +232,14 @@ class Living:
         said = stays_frozen(self._serving.show(environment, deployment))
         return {"deployment": deployment, "champion": version, "reason": verdict.reason, **said}
 
-    def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
+    def rollback(self, environment: str, deployment: str, reason: str) -> dict[str, Any]:
         """Serve what was served before, at once; the recipe of what is left is on probation."""
+        why = by_hand("rolled back", reason)
         with self._units.write(environment, self.instant(environment)) as unit:
             state = read(self._states, unit, deployment)
             before = self._serving.current(unit, deployment)
             to = _earlier(state) if before and not before.previous else None
-            done = self._serving.rollback(unit, deployment, reason="rolled back by hand", to=to)
+            done = self._serving.rollback(unit, deployment, reason=why, to=to)
             left = before.route.variants[-1].version if before else done.champion
             bad = [left] if left != done.champion else []
             if state is not None:
@@ -243,7 +247,7 @@ class Living:
                 share(self._serving, unit, deployment, state.segments[-1])
                 keep(self._states, unit, deployment, state)
             for version in bad:
-                self._registry.mark_bad(unit, version, "rolled back by hand")
+                self._registry.mark_bad(unit, version, why)
         return {"deployment": deployment, "champion": done.champion, **stays_frozen(done)}
 
     def status(self, environment: str) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from nenrin.gates.sanity import Flaw
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
 from nenrin.loop.exam import Exam, Losses
-from nenrin.loop.holding import refuse_frozen, stays_frozen
+from nenrin.loop.holding import by_hand, refuse_frozen, stays_frozen
 from nenrin.registry.kinds import OpenContext
 from nenrin.registry.service import RegistryService
 from nenrin.registry.version import Version
@@ -120,7 +120,9 @@ class Proposing:
             )
         return verdict
 
-    def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
+    def promote(
+        self, environment: str, deployment: str, version: str, reason: str
+    ) -> dict[str, Any]:
         """Give everything to a version that the gate has admitted: a canary, or one that served before.
 
         Raises:
@@ -146,7 +148,7 @@ class Proposing:
                 unit,
                 deployment,
                 version,
-                reason="promoted by hand",
+                reason=by_hand("promoted", reason),
                 anchor=version if canary else "",
             )
         return {

@@ -232,19 +232,21 @@ class LoopService:
         """Note which compiled forms planes have given up, as written in ``folder``; of how many versions."""
         return self._note_breaches(environment, folder, self._living.instant)
 
-    def promote(self, environment: str, deployment: str, version: str) -> dict[str, Any]:
+    def promote(
+        self, environment: str, deployment: str, version: str, reason: str = ""
+    ) -> dict[str, Any]:
         """Serve a version by hand, through the gate."""
         if self._living.state(environment, deployment) is None:  # nothing of it is trained here
-            return self._proposing.promote(environment, deployment, version)
+            return self._proposing.promote(environment, deployment, version, reason)
         return insist(
-            lambda: self._living.promote(environment, deployment, version),
+            lambda: self._living.promote(environment, deployment, version, reason),
             lambda: served(self._units, self._serving, environment, deployment),
         )
 
-    def rollback(self, environment: str, deployment: str) -> dict[str, Any]:
+    def rollback(self, environment: str, deployment: str, reason: str = "") -> dict[str, Any]:
         """Serve what the champion replaced, at once."""
         return insist(
-            lambda: self._living.rollback(environment, deployment),
+            lambda: self._living.rollback(environment, deployment, reason),
             lambda: served(self._units, self._serving, environment, deployment),
         )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from nenrin.core.actor import ACTOR
 from nenrin.core.instants import iso
 from nenrin.core.ledger import Event
 from nenrin.gates.verdict import Verdict
@@ -124,14 +125,20 @@ def taken_back(events: Sequence[Event], version: str) -> list[dict[str, Any]]:
         elif event.kind == "version.marked" and event.subject == version:
             said = {"why": body.get("reason", ""), "status": body["status"]}
         if said is not None:
-            found.append({"at": iso(event.at), "event": event.kind, **said})
+            who = {ACTOR: body[ACTOR]} if ACTOR in body else {}
+            found.append({"at": iso(event.at), "event": event.kind, **said, **who})
     return found
 
 
 def about(events: Sequence[Event], what: str) -> list[dict[str, Any]]:
     """Events about a thing, oldest first: those of that subject, and those whose route names it."""
     return [
-        {"at": iso(event.at), "event": event.kind, "sequence": event.sequence}
+        {
+            "at": iso(event.at),
+            "event": event.kind,
+            "sequence": event.sequence,
+            **{word: event.body[word] for word in ("reason", ACTOR) if event.body.get(word)},
+        }
         for event in events
         if event.subject == what
         or any(variant["version"] == what for variant in event.body.get("route", []))

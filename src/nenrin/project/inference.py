@@ -19,6 +19,7 @@ from nenrin.gates.leak import leaking
 
 _POSITIVE = ("yes", "y", "true", "t", "1", "positive", "pos")
 _FEWEST_ROWS = 50
+_ADDRESS = r"^\S+@\S+\.\S+$"
 # spelled, so that nobody mistakes a month for a day
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -55,8 +56,8 @@ def infer(
 
     A target with two values, or of truth values, is binary: its positive class is what reads like yes,
     else the rarer value. Other numbers are a regression. Without ``key``, a column without doubles whose
-    name ends in *id* is the key. Columns that alone reach AUC .99, and texts that differ in every row,
-    are named and left out.
+    name ends in *id* is the key. Columns that alone reach AUC .99, texts that differ in every row,
+    and e-mail addresses are named and left out.
 
     Raises:
         DataError: the file or a named column is not there, a key has doubles, or the target is of a
@@ -208,6 +209,12 @@ def _counts(series: pl.Series) -> bool:
     return bool(steps and (series.diff().drop_nulls() == 1).all())
 
 
+def _mostly(holds: pl.Series) -> bool:
+    """Whether it holds for more than half of the values that are there."""
+    there = holds.drop_nulls()
+    return 2 * int(there.sum()) > len(there)
+
+
 def _left_out(features: pl.DataFrame, y: np.ndarray, nameless: Sequence[str]) -> dict[str, str]:
     """Columns that are no features, in the order of the table, and why."""
     leaks = {
@@ -220,12 +227,17 @@ def _left_out(features: pl.DataFrame, y: np.ndarray, nameless: Sequence[str]) ->
         if kind == pl.String and features.height >= _FEWEST_ROWS
         if features[name].drop_nulls().n_unique() == features.height
     }
+    people = {
+        name: "e-mail addresses: they name people"
+        for name, kind in features.schema.items()
+        if kind == pl.String and _mostly(features[name].str.contains(_ADDRESS))
+    }
     numbers = {
         name: "a column without a name that only numbers the rows"
         for name in nameless
         if name in features.columns and _counts(features[name])
     }
-    found = texts | leaks | numbers
+    found = texts | people | leaks | numbers
     return {name: found[name] for name in features.columns if name in found}
 
 

@@ -16,12 +16,14 @@ import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from nenrin.core.actor import act_for, signed
 from nenrin.core.digest import canonical, digest_bytes
 from nenrin.core.errors import ConflictError, IntegrityError, NotFoundError
 from nenrin.core.ledger import GENESIS, Event, Kept, seal, verify
@@ -119,7 +121,7 @@ class MemoryUnit:
         """Append an event; ``ConflictError`` in a unit that only reads, or has ended."""
         if not self._writes:
             raise ConflictError(f"{kind} cannot be recorded here", hint="open a unit that writes")
-        self.recorded.append((kind, subject, msgspec.json.decode(canonical(body))))
+        self.recorded.append((kind, subject, msgspec.json.decode(canonical(signed(body)))))
 
     def end(self) -> None:
         """Nothing can be recorded any more."""
@@ -300,6 +302,21 @@ class UnitsContract:
             unit.record("ring.closed", "delay", {"by": "b"})
         assert units.environments() == ["backtest/b-1", "backtest/b-2", "dev", "prod"]
         assert units.head("backtest/b-1") == units.head("backtest/b-2") != units.head("dev")
+
+    def test_says_who_asked(self, units: Units) -> None:
+        """Where somebody did, in that context."""
+
+        def asked(name: str) -> None:
+            act_for(name)
+            with units.write("dev", 1) as unit:
+                unit.record("deployment.frozen", "delay", {"reason": "the release"})
+
+        copy_context().run(asked, "Ada")
+        with units.write("dev", 2) as unit:
+            unit.record("deployment.unfrozen", "delay", {})
+        first, second = units.events("dev")
+        assert first.body == {"reason": "the release", "actor": "Ada"}
+        assert second.body == {}
 
     def test_a_cursor_misses_nothing(self, units: Units) -> None:
         """``after`` is a sequence that was seen."""

@@ -21,14 +21,15 @@ class Promotion(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     version: str = Field(examples=["version-3f9ac27d51e0"])
+    reason: str = Field("", max_length=500, examples=["it is the release on Friday"])
 
 
 class Reason(BaseModel):
-    """Why a deployment is frozen, or may change again; the ledger and every status keep it."""
+    """Why somebody changes a deployment; the ledger keeps it, and of a freeze every status."""
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str = Field(BY_HAND, min_length=1, max_length=500, examples=["the release on Friday"])
+    reason: str = Field("", max_length=500, examples=["the release on Friday"])
 
 
 @router.get("")
@@ -53,13 +54,15 @@ def example(here: Here, name: str) -> Json:
 @router.post("/{name}/promote")
 def promote(here: Here, name: str, promotion: Promotion) -> Json:
     """Judge a version and, if the gates let it, make it the champion."""
-    return Json(here.platform.loop.promote(here.environment, name, promotion.version))
+    return Json(
+        here.platform.loop.promote(here.environment, name, promotion.version, promotion.reason)
+    )
 
 
-@router.post("/{name}/rollback", dependencies=[no_body])
-def rollback(here: Here, name: str) -> Json:
+@router.post("/{name}/rollback")
+def rollback(here: Here, name: str, said: Reason | None = None) -> Json:
     """Back to the version that served before, at once."""
-    return Json(here.platform.loop.rollback(here.environment, name))
+    return Json(here.platform.loop.rollback(here.environment, name, said.reason if said else ""))
 
 
 @router.post("/{name}/pause")
@@ -99,4 +102,4 @@ def unfreeze(here: Here, name: str, said: Reason | None = None) -> Json:
 
 
 def _reason(said: Reason | None) -> str:
-    return said.reason if said else BY_HAND
+    return (said.reason if said else "") or BY_HAND

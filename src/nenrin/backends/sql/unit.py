@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from nenrin.backends.sql.ledger import Recorded, Sealer, recorded
+from nenrin.core.actor import signed
 from nenrin.core.errors import ConflictError
 from nenrin.core.unit import Unit
 
@@ -63,7 +64,7 @@ class SqlUnit:
                 f"{kind} cannot be recorded in a unit that only reads, or has ended",
                 hint="record it inside `with units.write(environment, at)`",
             )
-        self._recorded.append(recorded(self._at, kind, subject, body))
+        self._recorded.append(recorded(self._at, kind, subject, signed(body)))
 
     @property
     def has_recorded(self) -> bool:
