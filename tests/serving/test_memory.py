@@ -133,6 +133,28 @@ def test_a_route_that_changes_while_it_rests_is_opened_as_it_is_then() -> None:
     assert setting.table.open("m2").runtimes[0].version == "v0.77"
 
 
+def test_a_change_of_routes_does_not_forget_who_was_asked() -> None:
+    setting = Setting(many(4), 3.6)
+    for name in ("m2", "m0", "m1"):
+        setting.ask(name)
+        setting.table.refresh()
+    setting.routes.listed[0] = deployment("v0.77", name="m0")
+    setting.table.refresh()
+    setting.table.open("m3")
+    assert sorted(setting.table.served) == ["m0", "m1", "m3"]
+
+
+def test_one_that_grows_lets_another_go_for_good() -> None:
+    setting = Setting(many(3), 3.6)
+    for name in ("m0", "m2"):
+        setting.ask(name)
+    setting.routes.listed[0] = deployment("v0.60", "v0.70", weights=[90, 10], name="m0")
+    setting.table.refresh()
+    assert sorted(setting.table.served) == ["m0", "m2"]
+    assert list(setting.table.resting) == ["m1"]
+    assert setting.room.taken <= setting.room.limit
+
+
 def test_variants_of_a_deployment_are_let_go_together() -> None:
     canary = deployment("v0.10", "v0.20", weights=[80, 20], name="c")
     setting = Setting(ListedRoutes(canary, deployment("v0.30", name="d")), 2.6)

@@ -86,7 +86,7 @@ class Room:
         """A deployment is open, and takes so many bytes."""
         self._now += 1
         self._taken[name] = size
-        self._asked[name] = (0, self._now)
+        self._asked.setdefault(name, (0, self._now))
 
     def leave(self, names: Collection[str]) -> None:
         """Deployments are not open any more."""

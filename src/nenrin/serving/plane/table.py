@@ -242,7 +242,7 @@ class RouteTable:
         self._measured = {key: size for key, size in self._measured.items() if key in routed}
         for live in routes:
             name = live.deployment.name
-            if not self._opens_now(live):
+            if name in resting or not self._opens_now(live):
                 resting[name] = live
                 continue
             loaded = self._load(live, problems)
