@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import msgspec
 
@@ -97,10 +99,14 @@ def installed() -> tuple[str, ...]:
     )
 
 
-def from_folders() -> tuple[str, ...]:
-    """``name==version`` of those installed from a folder of somebody's: no index has them as they are."""
-    found = [each for each in distributions() if _origin(each).dir_info is not None]
-    return tuple(sorted(f"{_canonical(each.name)}=={each.version}" for each in found))
+def from_folders() -> dict[str, str]:
+    """The folder of each that was installed from one, by ``name==version``: no index has it as it is."""
+    found = {f"{_canonical(each.name)}=={each.version}": _origin(each) for each in distributions()}
+    return {
+        package: url2pathname(urlsplit(origin.url).path)
+        for package, origin in sorted(found.items())
+        if origin.dir_info is not None
+    }
 
 
 def _bringing(module: str) -> set[str]:
