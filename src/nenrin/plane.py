@@ -83,7 +83,7 @@ class Routes:
             return [self._live(unit, each, stands) for each in self._deployments.all(unit)]
 
     def _live(self, unit: Unit, deployment: Deployment, stands: int | None) -> LiveRoute:
-        told = self._forms.told(unit, [each.version for each in deployment.route.variants])
+        told = self._forms.told(unit, [each.version for each in deployment.route.loaded])
         return LiveRoute(
             deployment=deployment, stands_at=stands, forms=told.words, untried=told.untried
         )

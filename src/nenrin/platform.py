@@ -42,10 +42,10 @@ from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
 from nenrin.core.digest import digest
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
-from nenrin.core.leases import Alone, Leases
+from nenrin.core.leases import Alone, Leases, Ours
 from nenrin.core.pruning import Pruning
 from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
@@ -78,8 +78,9 @@ from nenrin.registry.service import RegistryService
 from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.observed import read_observed
+from nenrin.serving.pairs import pairs
 from nenrin.serving.segments import copy_log
-from nenrin.serving.service import ServingService, looks_back
+from nenrin.serving.service import ServingService, feature_states, looks_back
 from nenrin.training.answering import answer_each
 
 PREDICTIONS = "predictions"
@@ -171,6 +172,7 @@ class Platform:
             join_memory=int(settings.join_memory),
         )
         loop_states = SqlLoopStates()
+        outcomes = Outcomes(settings.state_folder / PREDICTIONS, replay, self.data)
         self.loop = LoopService(
             settings.environment,
             units=self.units,
@@ -187,7 +189,9 @@ class Platform:
             worker_cpu=self._worker_cpu,
             leases=self._leases,
             observe=partial(read_observed, settings.state_folder / PREDICTIONS),
-            measure=Outcomes(settings.state_folder / PREDICTIONS, replay, self.data).measure,
+            measure=outcomes.measure,
+            pairs=partial(pairs, settings.state_folder / PREDICTIONS),
+            losses=outcomes.losses,
             projects=projects.attributes,
         )
         self.projects = ProjectService(
@@ -301,17 +305,18 @@ class Platform:
         """
         if self._materialiser is None:
             return 0
-        now, back = self.calendar.now(), max(looks_back(self.serving.list(environment)), 0)
+        deployments = self.serving.list(environment)
+        now, back = self.calendar.now(), max(looks_back(deployments), 0)
         ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
         with self._leases.hold(f"online/{environment}") as ours:
-            if not ours:
+            if not ours():
                 return 0
             return self._materialiser.bring(
                 environment,
-                self.serving.feature_states(environment),
+                feature_states(deployments),
                 lambda: self.serving.places_of_states(environment),
                 ends,
-                progress,
+                _while(ours, progress),
             )
 
     def write_scores(
@@ -319,7 +324,7 @@ class Platform:
     ) -> list[dict[str, Any]]:
         """Write the scores that are due; of several processes, and threads, one does it at a time."""
         with self._scoring, self._leases.hold(f"scores/{environment}") as ours:
-            return self.scores.write(environment, progress) if ours else []
+            return self.scores.write(environment, _while(ours, progress)) if ours() else []
 
     def _batch(self, environment: str) -> BatchPrediction:
         settings = self.settings
@@ -378,6 +383,21 @@ class Platform:
 
     def _worker_cpu(self) -> float:
         return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())
+
+
+def _while(ours: Ours, progress: Progress | None) -> Progress:
+    """Progress of work that ends when its lease is lost: another process is at it."""
+
+    def told(stage: str, done: int, total: int, note: str = "") -> None:
+        if not ours():
+            raise OvertakenError(
+                f"the lease of this work ({stage}) could not be kept up: another process may be at it",
+                hint="look whether the database answers; what is done stays",
+            )
+        if progress is not None:
+            progress(stage, done, total, note)
+
+    return told
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

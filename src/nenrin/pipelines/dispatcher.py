@@ -184,32 +184,43 @@ class Dispatcher:
 
     def _claim(self) -> None:
         """Write the jobs that were taken, and lease what fits."""
-        if self._new:
-            with self._unit() as unit:
-                self._jobs.add(unit, self._new)
-            self._new.clear()
         taken: list[Job] | None = None
-        while taken != [] and len(self._attempts) < len(self._commits):
-            room = self._free()
-            if room.cpus < self._least or room.jobs <= 0:
-                return
-            now = self._epoch()
+        while self._new or (taken != [] and self._may_lease(len(self._commits))):
             with self._unit() as unit:
-                taken = self._jobs.claim(
-                    unit, self._worker, room, now, now + self._lease, list(self._runs)
-                )
-            for job in taken:
-                self._begin(job)
+                if self._new:
+                    self._jobs.add(unit, self._new)
+                taken = self._leased(unit, len(self._commits))
+            self._new.clear()
+            self._begin_all(taken)
+
+    def _may_lease(self, left: int) -> bool:
+        """Whether any of ``left`` jobs that are not over waits, and there may be room for it."""
+        room = self._free()
+        return len(self._attempts) < left and room.cpus >= self._least and room.jobs > 0
+
+    def _leased(self, unit: Unit, left: int) -> list[Job]:
+        """What fits, leased."""
+        if not self._may_lease(left):
+            return []
+        now = self._epoch()
+        until = now + self._lease
+        return self._jobs.claim(unit, self._worker, self._free(), now, until, list(self._runs))
+
+    def _begin_all(self, taken: list[Job]) -> None:
+        for job in taken:
+            self._begin(job)
 
     def _free(self) -> Room:
         """What the jobs that run leave; all of it where none does, however much the next one needs."""
         if not self._attempts:
             return Room(cpus=float("inf"), memory=2**62, jobs=1, gpus=float("inf"))
         needs = [attempt.job.needs for attempt in self._attempts.values()]
+        cpus = self._machine.cpus - sum(need.cpus for need in needs)
+        jobs = self._machine.jobs - len(needs)
         return Room(
-            cpus=self._machine.cpus - sum(need.cpus for need in needs),
+            cpus=cpus,
             memory=self._machine.memory - sum(need.memory or 0 for need in needs),
-            jobs=self._machine.jobs - len(needs),
+            jobs=min(jobs, int(cpus / self._least)) if self._least else jobs,
             gpus=self._machine.gpus - sum(need.gpus for need in needs),
         )
 
@@ -273,10 +284,12 @@ class Dispatcher:
                 if not self._jobs.finish(unit, job.id, job.attempt, output):
                     raise _LostLeaseError
                 ended.append(Ended(job=job, output=output))
+            taken = self._leased(unit, len(self._commits) - len(given))  # one commit for both
         for job, _ in given:
             del self._commits[job.id]
             with about(run=job.run, step=job.name):
                 _LOG.info("done")
+        self._begin_all(taken)
         return ended
 
     def _failed(self, job: Job, error: Exception) -> list[Ended]:

@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from nenrin.core.errors import UnavailableError
-from nenrin.training.compiling.parity import TOLERANCE, difference
+from nenrin.training.compiling.parity import difference
 
 _WAITING = 16
 
@@ -32,6 +32,7 @@ class Checked(Protocol):
 
     content: str
     form: str
+    tolerance: float
 
     def answer_original(self, rows: Rows) -> np.ndarray:
         """What the original answers."""
@@ -110,7 +111,7 @@ class Rescoring:
             wanted = self.elsewhere(checked.content, rows)
         self.rescored += 1
         apart = difference(answers, wanted)
-        if apart > TOLERANCE:
+        if apart > checked.tolerance:
             self._give_up(checked, f"an answer differed by {apart:.3g} at run time")
 
     def _give_up(self, checked: Checked, why: str) -> None:

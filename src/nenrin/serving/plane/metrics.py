@@ -79,6 +79,7 @@ class PlaneMetrics:
         opened, let_go = self._moved
         self._sums.open, self._sums.bytes = len(self._table.served), room.taken
         self._sums.opened, self._sums.let_go = opened + room.opened, let_go + room.let_go
+        self._sums.shadows = self._table.observer.observed().shadows
         if self._rescoring is not None:
             rescored, breaches = self._before
             self._sums.rescored = rescored + self._rescoring.rescored
@@ -95,6 +96,7 @@ class PlaneMetrics:
         for other in self._board.others() if self._board else ():
             sums.add(other)
         yield from _counted(sums)
+        yield from _shadowed(sums)
         yield from _logged(self._log.counts_of_all if self._board else self._log.counts, sums)
         ready = GaugeMetricFamily(
             "nenrin_deployment_ready", "1: what the route names is served", labels=["deployment"]
@@ -165,6 +167,26 @@ def _counted(sums: Sums) -> Iterator[Metric]:
         ("breaches", sums.breaches, "Compiled models that were given up"),
     ):
         yield CounterMetricFamily(f"nenrin_compiled_{name}", what, value=value)
+
+
+def _shadowed(sums: Sums) -> Iterator[Metric]:
+    """Nothing where no version is a shadow."""
+    labels = ["deployment", "version"]
+    rows = CounterMetricFamily(
+        "nenrin_shadow_rows",
+        "Rows that a shadow scored, failed at, or dropped for its budget",
+        labels=[*labels, "outcome"],
+    )
+    spent = CounterMetricFamily(
+        "nenrin_shadow_seconds", "Time that a shadow's scoring took", labels=labels
+    )
+    for each in sums.shadows:
+        who = [each.deployment, each.version]
+        for outcome in ("scored", "failed", "dropped"):
+            rows.add_metric([*who, outcome], getattr(each, outcome))
+        spent.add_metric(who, each.seconds)
+    if sums.shadows:
+        yield from (rows, spent)
 
 
 def _logged(counts: Counts, sums: Sums) -> Iterator[Metric]:

@@ -35,10 +35,11 @@ from nenrin.serving.plane.memory import Room
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.originals import Originals
 from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.shadow import Shadows
 from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader
-from nenrin.serving.segments import folders, worker_folder
+from nenrin.serving.segments import folders, shadow_log, worker_folder
 
 DRAIN_SECONDS = 10
 
@@ -176,8 +177,10 @@ def run_plane(
     folder = worker_folder(settings.predictions, settings.worker)
     log = LiveLog(folder, keep_days=settings.predictions_days, timer=parts.timer)
     observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
+    shadowed = worker_folder(shadow_log(settings.predictions), settings.worker)
+    shadows = Shadows(shadowed, parts.timer, settings.predictions_days)
     made = parts.routes, parts.loader, parts.calendar, parts.timer
-    table = RouteTable(*made, observer, Room(settings.models_memory))
+    table = RouteTable(*made, observer, shadows, Room(settings.models_memory))
     board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,
@@ -206,6 +209,7 @@ def run_plane(
     _collect_seldom()
     DrainingServer(config, drain).run(sockets=[listener])
     observer.close()
+    shadows.close()
 
 
 def _collect_seldom() -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from nenrin.serving.observed import Shadowed, added_up
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper edges of the latency histogram; what took longer counts behind them."""
 
@@ -29,8 +31,8 @@ class Latency(msgspec.Struct):
 class Sums(msgspec.Struct):
     """Attributes: requests by deployment, protocol and status, rows by deployment and version, latencies
     by deployment; predictions that are not written yet; requests that originals of compiled models answered
-    too, and such models that were given up; deployments that are open, their bytes, how many were opened
-    and let go.
+    too, and such models that were given up; what shadows have scored; deployments that are open, their
+    bytes, how many were opened and let go.
     """
 
     requests: dict[str, dict[str, dict[str, int]]] = {}
@@ -43,6 +45,7 @@ class Sums(msgspec.Struct):
     bytes: int = 0
     opened: int = 0
     let_go: int = 0
+    shadows: list[Shadowed] = []
 
     def request(self, deployment: str, protocol: str, status: str, count: int = 1) -> None:
         """So many more requests."""
@@ -81,6 +84,7 @@ class Sums(msgspec.Struct):
         self.bytes += other.bytes
         self.opened += other.opened
         self.let_go += other.let_go
+        self.shadows = added_up([*self.shadows, *other.shadows])
 
 
 class Board:

@@ -34,6 +34,7 @@ from nenrin.serving.plane.batching import Question, Runtime
 from nenrin.serving.plane.memory import Room, growth
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.rows import RowReader
+from nenrin.serving.plane.shadow import Scoring, Shadows
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
 from nenrin.serving.router import Router, Variant
 from nenrin.training.records import LEFT_OUT, Records
@@ -58,6 +59,7 @@ class Served:
         asking: asks them, and whoever answers in their place.
         forms: which form of its models answers in each version.
         live: the route as it was read.
+        scoring: scores what they have answered, where the route has a shadow.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Served:
         runtimes: Sequence[Runtime],
         calendar: Calendar,
         asking: Asking,
+        scoring: Scoring | None = None,
     ) -> None:
         self.live = live
         self.deployment: Deployment = live.deployment
@@ -75,13 +78,15 @@ class Served:
         self.runtimes = runtimes
         self.asking = asking
         self.forms = live.forms
+        self.scoring = scoring
         self._stands_at = live.stands_at
         self._calendar = calendar
 
     @property
     def bytes(self) -> int:
-        """What its versions take, those that answer in their place too."""
-        return sum(runtime.bytes for runtime in {*_loaded(self)})
+        """What its versions take, those that answer in their place and the shadow's too."""
+        shadow = self.scoring.bytes if self.scoring else 0
+        return shadow + sum(runtime.bytes for runtime in {*_loaded(self)})
 
     @property
     def requests(self) -> int:
@@ -139,11 +144,18 @@ class RouteTable:
     ``refresh``, ``open`` and ``rest`` are called from a thread, by one caller at a time; all else reads one
     reference.
 
+    Args:
+        routes: what is to be served.
+        loader: opens it.
+        calendar, timer: the clocks.
+        observer: counts what becomes of requests.
+        shadows: what scores for shadows; None: nothing does.
+        room: the memory that models may take; None: all there is.
+
     Attributes:
         served: what answers, by name.
         resting: deployments that were let go, or had no room yet, and are opened when they are asked.
         problems: why others do not answer as their routes say.
-        room: the memory that models may take.
     """
 
     def __init__(
@@ -153,6 +165,7 @@ class RouteTable:
         calendar: Calendar,
         timer: Timer,
         observer: Observer | None = None,
+        shadows: Shadows | None = None,
         room: Room | None = None,
     ) -> None:
         self.room = room or Room()
@@ -161,6 +174,7 @@ class RouteTable:
         self._loader = loader
         self._calendar = calendar
         self._timer = timer
+        self._shadows = shadows
         self._seen: Sequence[LiveRoute] | None = None
         self._retry_at = 0.0
         self._measured: dict[tuple[str, str], int] = {}
@@ -358,7 +372,7 @@ class RouteTable:
         before = self.served.get(deployment.name)
         reader = RowReader(deployment.request)
         opened: list[Runtime] = []
-        if self.room.limit and self._is_refused(deployment.name, self._size(live), problems):
+        if self.room.limit and _is_refused(self.room, deployment.name, self._size(live), problems):
             return None
         for variant in deployment.route.variants:
             try:
@@ -373,7 +387,7 @@ class RouteTable:
                 runtime = opened[0]
             opened.append(runtime)
         size = sum(runtime.bytes for runtime in {*opened})
-        if self._is_refused(deployment.name, size, problems):
+        if _is_refused(self.room, deployment.name, size, problems):
             return None
         former = _former(before, deployment)
         if former is not None and self.room.limit and size + former.bytes > self.room.limit:
@@ -387,18 +401,29 @@ class RouteTable:
             counting=counting,
             timer=self._timer,
         )
-        served = Served(live, reader, opened, self._calendar, asking)
+        scoring = self._scoring(before, live, reader, problems)
+        served = Served(live, reader, opened, self._calendar, asking, scoring)
         self.room.take(deployment.name, served.bytes)
         self.room.opened += before is None
         return served
 
-    def _is_refused(self, name: str, size: int, problems: dict[str, str]) -> bool:
+    def _scoring(
+        self, before: Served | None, live: LiveRoute, reader: RowReader, problems: dict[str, str]
+    ) -> Scoring | None:
+        """What scores for the route's shadow, in a runtime of its own: it waits for no client."""
+        name, shadow = live.deployment.name, live.deployment.route.shadow
+        counts = self.observer.shadowed(name, shadow)
+        if shadow is None or counts is None or self._shadows is None:
+            return None
+        if before is not None and _goes_on(before, live):
+            return before.scoring
         try:
-            self.room.refuse(size)
-        except UnavailableError as error:
-            problems[name] = error.message
-            return True
-        return False
+            runtime = self._open(live, reader, shadow.variant, before)
+            return self._shadows.scoring(shadow, runtime, counts)
+        except Exception as error:  # noqa: BLE001 - one that does not load stops no other
+            problems.setdefault(name, f"shadow {shadow.version}: {error}")
+            _say(shadow.version, error)
+            return None
 
     def _open(
         self, live: LiveRoute, reader: RowReader, variant: Variant, before: Served | None
@@ -434,8 +459,17 @@ class RouteTable:
         return runtime
 
 
+def _is_refused(room: Room, name: str, size: int, problems: dict[str, str]) -> bool:
+    try:
+        room.refuse(size)
+    except UnavailableError as error:
+        problems[name] = error.message
+        return True
+    return False
+
+
 def _variants(live: LiveRoute) -> tuple[Variant, ...]:
-    return live.deployment.route.variants
+    return live.deployment.route.loaded
 
 
 def _say(version: str, error: Exception) -> None:
@@ -471,6 +505,14 @@ def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: i
     by_key = [{name: row[name] for name in request.key} for row in rows]
     if request.lookup is not None and None not in by_key[0].values():
         runtime.compute(Question(by_key, [now] * len(rows), request.lookup))
+
+
+def _goes_on(before: Served, live: LiveRoute) -> bool:
+    """Whether the shadow that scores already is the one of the route, in the same form."""
+    shadow, scoring = live.deployment.route.shadow, before.scoring
+    if shadow is None or scoring is None or scoring.shadow != shadow:
+        return False
+    return before.forms.get(shadow.version) == live.forms.get(shadow.version)
 
 
 def _loaded_before(before: Served | None, live: LiveRoute, variant: Variant) -> Runtime | None:
