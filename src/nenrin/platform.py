@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +42,7 @@ from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
 from nenrin.core.digest import digest
-from nenrin.core.errors import ConflictError, NotFoundError, OvertakenError
+from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
 from nenrin.core.leases import Alone, Leases, Ours
@@ -51,20 +51,16 @@ from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
-from nenrin.core.unit import Unit
 from nenrin.data.service import DataService
 from nenrin.features.materialise import Materialiser, Progress
-from nenrin.features.online import OnlineFeatures
-from nenrin.features.ports import OnlineStore
-from nenrin.features.service import FeatureSet
 from nenrin.gates.service import GatesService
 from nenrin.integrations.exports import Exports
-from nenrin.loop.living import stands_at
 from nenrin.loop.service import LoopService
 from nenrin.pipelines.dispatcher import Dispatcher
 from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
 from nenrin.pipelines.packages import from_folders
+from nenrin.plane import UNCOMPILED, Projects, Routes, VersionLoader
 from nenrin.project.explaining import Explaining
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
@@ -76,24 +72,18 @@ from nenrin.project.revision import unpack
 from nenrin.project.scoring import Scoring
 from nenrin.project.service import ProjectService
 from nenrin.registry.forms import ServedForms
-from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
+from nenrin.registry.kinds import Kind, Kinds
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.service import RegistryService
 from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.observed import read_observed
 from nenrin.serving.pairs import pairs
-from nenrin.serving.plane.process import PlaneParts, PlaneSettings
-from nenrin.serving.ports import Features, LiveRoute
-from nenrin.serving.recalibrated import Recalibrated
-from nenrin.serving.router import Variant
 from nenrin.serving.segments import copy_log
 from nenrin.serving.service import ServingService, feature_states, looks_back
-from nenrin.stats.platt import Platt
 from nenrin.training.answering import answer_each
 
 PREDICTIONS = "predictions"
-UNCOMPILED = "uncompiled"  # what planes write of compiled forms that were given up
 
 
 class Platform:
@@ -164,7 +154,7 @@ class Platform:
             lambda: iso(self.calendar.now()),
             {PREDICTIONS: partial(copy_log, settings.state_folder / PREDICTIONS)},
         )
-        projects = _Projects(self.units, self.store, settings.state_folder)
+        projects = Projects(self.units, self.store, settings.state_folder)
         revisions = SqlRevisions()
         replay = ProjectReplay(
             settings.folder.absolute(),
@@ -338,11 +328,19 @@ class Platform:
 
     def _batch(self, environment: str) -> BatchPrediction:
         settings = self.settings
-        rescoring = Rescoring(settings.state_folder / UNCOMPILED, settings.rescore)
+        folder = settings.state_folder
+        rescoring = Rescoring(folder / UNCOMPILED, settings.rescore)
         forms = ServedForms(SqlVersions(), self.store, rescoring)
         return BatchPrediction(
-            _Routes(self.units, environment, self.calendar, forms),
-            _Loader(self.units, self.store, environment, settings, forms),
+            Routes(self.units, environment, self.calendar, forms),
+            VersionLoader(
+                self.units,
+                self.store,
+                environment,
+                Projects(self.units, self.store, folder),
+                forms,
+                open_online(settings.online, folder, reads_only=True),
+            ),
             self.calendar,
             self._timer,
             settings.state_folder / PREDICTIONS,
@@ -474,123 +472,3 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest
     audit: AuditReport
     sources: tuple[str, ...]
-
-
-def plane_parts(settings: PlaneSettings) -> PlaneParts:
-    """The data plane's adapters, made in its own process: reads only, from files on this machine."""
-    found = Settings.read(folder=settings.folder, environment=settings.environment)
-    units = Database(found.database, read_only=True)
-    store = store_at(found.store, found.state_folder)
-    timer, calendar = SystemTimer(), SystemCalendar()
-    rescoring = Rescoring(found.state_folder / UNCOMPILED, found.rescore)
-    forms = ServedForms(SqlVersions(), store, rescoring)
-    return PlaneParts(
-        routes=_Routes(units, settings.environment, calendar, forms),
-        loader=_Loader(units, store, settings.environment, found, forms),
-        calendar=calendar,
-        timer=timer,
-        rescoring=rescoring,
-    )
-
-
-class _Routes:
-    """Reads routes from the state database."""
-
-    def __init__(
-        self, units: Database, environment: str, calendar: Calendar, forms: ServedForms
-    ) -> None:
-        self._units = units
-        self._forms = forms
-        self._environment = environment
-        self._calendar = calendar
-        self._deployments = SqlDeployments()
-        self._versions = SqlDatasetVersions()
-
-    def routes(self) -> list[LiveRoute]:
-        """Every deployment, and where the environment's calendar stands."""
-        with self._units.read(self._environment) as unit:
-            stands = self._stands(unit)
-            return [
-                LiveRoute(
-                    deployment=deployment,
-                    stands_at=stands,
-                    forms=self._forms.words(unit, [v.version for v in deployment.route.loaded]),
-                )
-                for deployment in self._deployments.all(unit)
-            ]
-
-    def _stands(self, unit: Unit) -> int | None:
-        bounds = [version.bound for version in self._versions.all(unit)]
-        return stands_at(max(bounds), self._calendar.now()) if bounds else None
-
-
-class _Projects:
-    """The project modules of revisions, each imported once."""
-
-    def __init__(self, units: Database, store: ContentStore, state_folder: Path) -> None:
-        self._units = units
-        self._store = store
-        self._folder = state_folder / "revisions"
-        self._revisions = SqlRevisions()
-        self._imported: dict[str, Mapping[str, Any]] = {}
-
-    def attributes(self, environment: str, revision: str) -> Mapping[str, Any]:
-        """The attributes of the project module of a revision; none where ``revision`` is empty."""
-        if not revision:
-            return {}
-        if revision not in self._imported:
-            with self._units.read(environment) as unit:
-                found = self._revisions.get(unit, revision)
-            self._imported[revision] = project_attributes(unpack(found, self._store, self._folder))
-        return self._imported[revision]
-
-
-class _Loader:
-    """Opens versions and feature states from the content store."""
-
-    def __init__(
-        self,
-        units: Database,
-        store: ContentStore,
-        environment: str,
-        settings: Settings,
-        forms: ServedForms,
-    ) -> None:
-        self._units = units
-        self._forms = forms
-        self._store = store
-        self._environment = environment
-        self._versions = SqlVersions()
-        self._kinds = Kinds()
-        self._projects = _Projects(units, store, settings.state_folder)
-        self._online: OnlineStore | None = open_online(
-            settings.online, settings.state_folder, reads_only=True
-        )
-
-    def open(self, variant: Variant) -> RowAnswerer | Recalibrated:
-        """The variant's version, ready to answer rows by its shares."""
-        with self._units.read(self._environment) as unit:
-            record = self._versions.get(unit, variant.version)
-            compiled = self._forms.of(unit, variant.version)
-        if record is None:
-            raise NotFoundError(
-                f"there is no version {variant.version} in {self._environment}",
-                hint="nenrin models list shows those there are",
-            )
-        project = self._projects.attributes(self._environment, record.revision)
-        shares = tuple((part.slot, part.share) for part in variant.members)
-        context = OpenContext(store=self._store, project=project, shares=shares, compiled=compiled)
-        answerer: Answerer = self._kinds.get(record.kind).open(
-            self._store.get(record.content), context
-        )
-        rows = RowAnswerer(answerer)
-        if variant.recalibration is None:
-            return rows
-        a, b = variant.recalibration
-        return Recalibrated(rows, Platt(a=a, b=b))
-
-    def features(self, digest: str) -> Features:
-        """The feature state kept under ``digest``; where an online store is set, read from there."""
-        if self._online is None:
-            return FeatureSet.loads(self._store.get(digest))
-        return OnlineFeatures(self._store.file(digest), self._online, self._environment, digest)

@@ -11,7 +11,6 @@ import msgspec
 import typer
 from rich.console import RenderableType
 
-from nenrin.api.folder import control_socket, predictions_folder
 from nenrin.cli.console import facts, note, results_only, show
 from nenrin.cli.progress import Shown
 from nenrin.cli.session import AsJson, Env, commands, settings_of
@@ -75,17 +74,10 @@ def _prediction(env: str | None) -> BatchPrediction:
     """Reads the folder as a data plane does: beside whatever holds it, and without a word to it."""
     settings = settings_of(env)
     with importing():
-        platform: Any = import_module("nenrin.platform")
-    state = settings.state_folder
-    predictions = predictions_folder(state)
-    parts = platform.plane_parts(
-        platform.PlaneSettings(
-            folder=settings.folder,
-            environment=settings.environment,
-            predictions=predictions,
-            control=control_socket(state),
-        )
-    )
+        plane: Any = import_module("nenrin.plane")
+        given: Any = import_module("nenrin.api.planes").plain(settings)
+    parts = plane.plane_parts(given)
+    predictions = given.predictions
     return BatchPrediction(parts.routes, parts.loader, parts.calendar, parts.timer, predictions)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+import msgspec
+
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit
-from nenrin.registry.kinds.compiled import CompiledForms
+from nenrin.registry.kinds.compiled import CompiledForms, outcome_of
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.ports import Versions
 from nenrin.registry.version import Version
@@ -23,6 +25,15 @@ def models_of(get: Callable[[str], Version | None], version: str) -> Iterator[Ve
             yield from models_of(get, member)
     elif "format" in found.facts:
         yield found
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Attributes: of each version ``compiled``, ``original``, or both words where its members differ; the
+    versions that have a model that nobody tried to compile.
+    """
+
+    words: dict[str, str]
+    untried: tuple[str, ...]
 
 
 class ServedForms:
@@ -43,16 +54,18 @@ class ServedForms:
         """The compiled forms of a version's models."""
         return CompiledForms(self._store, self._models(unit, version), self._rescoring)
 
-    def words(self, unit: Unit, versions: Iterable[str]) -> dict[str, str]:
-        """Of each version of models ``compiled``, ``original``, or both words where its members differ."""
-        told = {}
+    def told(self, unit: Unit, versions: Iterable[str]) -> Told:
+        """Which form answers in each version of models, and in which none was tried."""
+        words, untried = {}, []
         for version in versions:
             models = self._models(unit, version)
             if models:
                 compiled = CompiledForms(self._store, models, self._rescoring).outcomes
                 found = {"compiled" if each.content in compiled else "original" for each in models}
-                told[version] = ", ".join(sorted(found))
-        return told
+                words[version] = ", ".join(sorted(found))
+            if any(outcome_of(model.facts) is None for model in models):
+                untried.append(version)
+        return Told(words, tuple(untried))
 
     def _models(self, unit: Unit, version: str) -> list[Version]:
         return list(models_of(lambda each: self._versions.get(unit, each), version))

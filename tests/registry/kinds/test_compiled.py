@@ -276,8 +276,9 @@ def test_members_of_a_mixture_are_compiled_each(
         facts={"members": {"a": "version-1", "b": "version-2"}},
     )  # fmt: skip
     forms = ServedForms(Listed(one, other, whole), store, Rescoring(tmp_path, 0))
-    words = forms.words(None, ["version-1", "version-2", "version-3", "version-4"])
-    assert words == {
+    told = forms.told(None, ["version-1", "version-2", "version-3", "version-4"])
+    assert told.untried == ("version-2", "version-3")
+    assert told.words == {
         "version-1": "compiled",
         "version-2": "original",
         "version-3": "compiled, original",

@@ -73,6 +73,11 @@ class Scoring:
         self._rows = 0
         self._planned = False
 
+    @property
+    def bytes(self) -> int:
+        """What its version takes of the memory."""
+        return self._runtime.bytes
+
     def offer(self, request: AnsweredRequest, question: Question) -> None:
         """Have an answered request scored later, unless too much waits; never waits itself."""
         rows = len(question.rows)
