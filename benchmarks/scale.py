@@ -1,11 +1,11 @@
 """What the ledger takes when many write at once: SQLite, PostgreSQL, and what the server itself can do.
 
-    python benchmarks/scale.py [--seconds 5] [--writers 16] [--processes 4]
+    python benchmarks/scale.py [--seconds 5] [--writers 16] [--processes 4] [--repeats 1]
 
 Each writer commits one event a unit, durably, and waits for it before the next. On SQLite the writers are
 threads of one process, on PostgreSQL of one and of several. A consumer beside them sees how long after its
 acknowledgement an event is sealed. The peer is ``pgbench``: the same insert, from as many clients, by a C
-program without a chain.
+program without a chain, once a repeat.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import threading
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -194,6 +195,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--writers", type=int, default=16)
     parser.add_argument("--processes", type=int, default=4)
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--work")
     parser.add_argument("--name", default="")
     given = parser.parse_args()
@@ -208,17 +210,22 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         measure("SQLite", f"sqlite:///{folder}/state.db", given.writers, 1, given.seconds)
+    ratios: dict[int, list[float]] = {1: [], given.processes: []}
     with postgres_server(durable=True) as server:
-        url = server.fresh()
-        best = max(
-            measure("PostgreSQL", server.fresh(), given.writers, processes, given.seconds, server)
-            for processes in (1, given.processes)
+        for _ in range(given.repeats):
+            before = server_cpu(server)
+            peer = pgbench(server, server.fresh(), given.writers, given.seconds)
+            spent = 1e6 * (server_cpu(server) - before) / (peer * given.seconds)
+            print(f"| pgbench | {given.writers} | {peer:,.0f} | | {spent:.0f} | | | |")
+            for processes, found in ratios.items():
+                url = server.fresh()
+                rate = measure("PostgreSQL", url, given.writers, processes, given.seconds, server)
+                found.append(rate / peer)
+    for processes, found in ratios.items():
+        print(
+            f"against pgbench, {processes} processes: {median(found):.2f} "
+            f"({min(found):.2f}, {max(found):.2f})"
         )
-        before = server_cpu(server)
-        peer = pgbench(server, url, given.writers, given.seconds)
-        spent = 1e6 * (server_cpu(server) - before) / (peer * given.seconds)
-    print(f"| pgbench | {given.writers} | {peer:,.0f} | | {spent:.0f} | | | |")
-    print(f"PostgreSQL against its own pgbench: {best / peer:.2f}")
     print(
         f"bar: {BAR:,} events a second, sealed within {BAR_SEALED} ms; load now {os.getloadavg()[0]:.1f}"
     )

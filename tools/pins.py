@@ -6,7 +6,14 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 INSTALLERS = {"nenrin", "pip", "setuptools", "uv", "wheel"}
-BESIDE = {"mlflow-skinny": "3.17.2", "torch": "2.13.0"}
+BESIDE = {
+    "keras": "3.15.1",
+    "mlflow-skinny": "3.17.2",
+    "onnxscript": "0.7.2",
+    "tensorflow": "2.21.0",
+    "tf2onnx": "1.17.0",
+    "torch": "2.13.0",
+}
 """Large, and tested by hand in an environment of their own."""
 
 

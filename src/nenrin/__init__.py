@@ -12,6 +12,7 @@ from importlib import import_module
 _HOMES = {
     "NenrinError": "nenrin.core.errors",
     "choice": "nenrin.training.spaces",
+    "container": "nenrin.training.declare",
     "cron": "nenrin.loop.declare",
     "dataset": "nenrin.data.declare",
     "deployment": "nenrin.loop.declare",

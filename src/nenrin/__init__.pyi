@@ -13,6 +13,7 @@ from nenrin.pipelines.needs import resources as resources
 from nenrin.project.scores import score as score
 from nenrin.project.steps import map as map  # noqa: A004
 from nenrin.project.steps import step as step
+from nenrin.training.declare import container as container
 from nenrin.training.declare import import_model as import_model
 from nenrin.training.declare import model as model
 from nenrin.training.declare import predictor as predictor

@@ -28,6 +28,7 @@ from nenrin.project.loader import project_attributes
 from nenrin.project.revision import unpack
 from nenrin.registry.forms import ServedForms
 from nenrin.registry.kinds.rescoring import Rescoring
+from nenrin.serving.deployments import Deployment
 from nenrin.serving.opening import Found, StoreLoader
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
@@ -38,7 +39,7 @@ UNCOMPILED = "uncompiled"  # what planes write of compiled forms that were given
 def plane_parts(settings: PlaneSettings) -> PlaneParts:
     """The data plane's adapters, made in its own process: reads only, from files on this machine."""
     units = Database(settings.database, read_only=True)
-    store = store_at(settings.store, settings.state_folder)
+    store = store_of(settings)
     timer, calendar = SystemTimer(), SystemCalendar()
     rescoring = Rescoring(settings.state_folder / UNCOMPILED, settings.rescore)
     forms = ServedForms(SqlVersions(), store, rescoring)
@@ -66,6 +67,11 @@ def _read_online(
     return OnlineFeatures(store.file(digest), online, environment, digest)
 
 
+def store_of(settings: PlaneSettings) -> ContentStore:
+    """The content store, to read from."""
+    return store_at(settings.store, settings.state_folder)
+
+
 class Routes:
     """Reads routes from the state database."""
 
@@ -83,14 +89,13 @@ class Routes:
         """Every deployment, and where the environment's calendar stands."""
         with self._units.read(self._environment) as unit:
             stands = self._stands(unit)
-            return [
-                LiveRoute(
-                    deployment=deployment,
-                    stands_at=stands,
-                    forms=self._forms.words(unit, [v.version for v in deployment.route.variants]),
-                )
-                for deployment in self._deployments.all(unit)
-            ]
+            return [self._live(unit, each, stands) for each in self._deployments.all(unit)]
+
+    def _live(self, unit: Unit, deployment: Deployment, stands: int | None) -> LiveRoute:
+        told = self._forms.told(unit, [each.version for each in deployment.route.loaded])
+        return LiveRoute(
+            deployment=deployment, stands_at=stands, forms=told.words, untried=told.untried
+        )
 
     def _stands(self, unit: Unit) -> int | None:
         bounds = [version.bound for version in self._versions.all(unit)]
@@ -132,17 +137,17 @@ class Known:
         self._versions = SqlVersions()
 
     def find(self, version: str) -> Found:
-        """A version, and which of its models answer by their compiled forms.
+        """A version, and the models that answer in it.
 
         Raises:
             NotFoundError: there is none of that id.
         """
         with self._units.read(self._environment) as unit:
             record = self._versions.get(unit, version)
-            compiled = self._forms.compiled(unit, version)
+            models, compiled = self._forms.models(unit, version)
         if record is None:
             raise NotFoundError(
                 f"there is no version {version} in {self._environment}",
                 hint="nenrin models list shows those there are",
             )
-        return Found(version=record, compiled=compiled)
+        return Found(version=record, models=models, compiled=compiled)

@@ -39,10 +39,10 @@ from nenrin.core.audit import Audit, AuditReport
 from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
-from nenrin.core.leases import Alone, Leases
+from nenrin.core.leases import Alone, Leases, Ours
 from nenrin.core.pruning import Pruning
 from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
@@ -74,9 +74,10 @@ from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.observed import read_observed
 from nenrin.serving.opening import Openings
+from nenrin.serving.pairs import pairs
 from nenrin.serving.ports import LiveRoute
 from nenrin.serving.segments import copy_log
-from nenrin.serving.service import ServingService, looks_back
+from nenrin.serving.service import ServingService, feature_states, looks_back
 from nenrin.training.answering import answer_each
 from nenrin.workers import Workers
 
@@ -186,6 +187,7 @@ class Platform:
 
     def _loop(self, replay: ProjectReplay) -> LoopService:
         predictions = self.settings.state_folder / PREDICTIONS
+        outcomes = Outcomes(predictions, replay, self.data)
         return LoopService(
             self.settings.environment,
             units=self.units,
@@ -202,7 +204,9 @@ class Platform:
             worker_cpu=self._workers.cpu,
             leases=self._leases,
             observe=partial(read_observed, predictions),
-            measure=Outcomes(predictions, replay, self.data).measure,
+            measure=outcomes.measure,
+            pairs=partial(pairs, predictions),
+            losses=outcomes.losses,
             projects=Projects(self.units, self.store, self.settings.state_folder).attributes,
         )
 
@@ -290,17 +294,18 @@ class Platform:
         """
         if self._materialiser is None:
             return 0
-        now, back = self.calendar.now(), max(looks_back(self.serving.list(environment)), 0)
+        deployments = self.serving.list(environment)
+        now, back = self.calendar.now(), max(looks_back(deployments), 0)
         ends = {v.dataset: min(v.bound, now) - back for v in self.data.versions(environment)}
         with self._leases.hold(f"online/{environment}") as ours:
-            if not ours:
+            if not ours():
                 return 0
             return self._materialiser.bring(
                 environment,
-                self.serving.feature_states(environment),
+                feature_states(deployments),
                 lambda: self.serving.places_of_states(environment),
                 ends,
-                progress,
+                _while(ours, progress),
             )
 
     def write_scores(
@@ -308,7 +313,7 @@ class Platform:
     ) -> list[dict[str, Any]]:
         """Write the scores that are due; of several processes, and threads, one does it at a time."""
         with self._scoring, self._leases.hold(f"scores/{environment}") as ours:
-            return self.scores.write(environment, progress) if ours else []
+            return self.scores.write(environment, _while(ours, progress)) if ours() else []
 
     def _batch(self, environment: str) -> BatchPrediction:
         return _batch(
@@ -318,6 +323,21 @@ class Platform:
     def uncompile(self, environment: str) -> int:
         """Note which compiled forms planes have given up; of how many versions."""
         return self.loop.uncompile(environment, self.settings.state_folder / UNCOMPILED)
+
+
+def _while(ours: Ours, progress: Progress | None) -> Progress:
+    """Progress of work that ends when its lease is lost: another process is at it."""
+
+    def told(stage: str, done: int, total: int, note: str = "") -> None:
+        if not ours():
+            raise OvertakenError(
+                f"the lease of this work ({stage}) could not be kept up: another process may be at it",
+                hint="look whether the database answers; what is done stays",
+            )
+        if progress is not None:
+            progress(stage, done, total, note)
+
+    return told
 
 
 def examine(settings: Settings) -> Iterator[Finding]:

@@ -292,9 +292,30 @@ class Experiments:
         return {"deployment": name, "why": "stopped by hand"}
 
 
+class Shadows:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, int, str]] = []
+
+    def begin(
+        self, environment: str, name: str, version: str, *, budget: int, reason: str
+    ) -> dict[str, Any]:
+        self.asked.append((name, version, budget, reason))
+        return {"deployment": name, "shadow": version, "budget": budget}
+
+    def end(self, environment: str, name: str, reason: str) -> dict[str, Any]:
+        return {"deployment": name, "shadow": None, "left": "version-2"}
+
+    def compared(self, environment: str, name: str) -> dict[str, Any] | None:
+        return {"version": "version-2", "scored": 7, "answers": {"pairs": 7}}
+
+    def show(self, environment: str, name: str) -> dict[str, Any]:
+        return {"version": "version-2", "scored": 7, "labels": {"says": "not yet"}}
+
+
 class Loop:
     def __init__(self) -> None:
         self.experiments = Experiments()
+        self.shadows = Shadows()
         self.asked: list[tuple[str, Any]] = []
         self.ticks = 0
         self.serves = False

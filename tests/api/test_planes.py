@@ -11,13 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx2
+import msgspec
 import pytest
 
 from nenrin.api.folder import predictions_folder
 from nenrin.api.planes import Planes
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
-from nenrin.serving.segments import read_counts, worker_folder
+from nenrin.serving.router import Shadow, Variant
+from nenrin.serving.segments import read_counts, read_predictions, shadow_log, worker_folder
 from tests.serving.fakes import EXAMPLE, FileRoutes, deployment, parts_of
 
 BODY = {"dataframe_records": [EXAMPLE]}
@@ -25,7 +27,11 @@ BODY = {"dataframe_records": [EXAMPLE]}
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    FileRoutes(tmp_path / "routes.json").write(deployment("v0.25"))
+    plain = deployment("v0.25")
+    shadow = Shadow(variant=Variant(version="v0.5", weight=0), budget=100)
+    route = msgspec.structs.replace(plain.route, shadow=shadow)
+    routes = FileRoutes(tmp_path / "routes.json")
+    routes.write(msgspec.structs.replace(plain, route=route))
     return Settings(folder=tmp_path, planes=2, port=0)
 
 
@@ -67,10 +73,15 @@ def test_two_planes_answer_and_tell_one_sum(planes: Planes, settings: Settings) 
     def told() -> set[str]:
         text = httpx2.get(f"{planes.url}/metrics").text
         counters = r"^nenrin_(?:predictions|prediction_log_issued)_total\S* (\S+)$"
-        return set(re.findall(counters, text, re.M))
+        scored = r'^nenrin_shadow_rows_total\S*outcome="scored"\S* (\S+)$'
+        return {*re.findall(counters, text, re.M), *re.findall(scored, text, re.M)}
 
     # whoever is asked, once each has heard of the other
     wait_until(lambda: all(told() == {"40.0"} for _ in range(8)))
+    wait_until(lambda: len(list(read_predictions(shadow_log(folder)))) == 40)
+    pairs = list(read_predictions(shadow_log(folder)))
+    assert [(pair.answer, pair.beside) for pair in pairs] == [(0.5, ("v0.25", 0.25))] * 40
+    assert {pair.id for pair in pairs} == {each.id for each in read_predictions(folder)}
 
 
 def test_a_plane_that_dies_is_back_on_its_socket(planes: Planes, settings: Settings) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,13 +21,13 @@ import pytest
 from nenrin.api.client import connect
 from nenrin.api.folder import predictions_folder
 from nenrin.api.holder import Holder
+from nenrin.api.serve import _again, _look_after, _Told, serve
 from nenrin.api.serve import _serve as _serve_holder
-from nenrin.api.serve import _Told, serve
 from nenrin.core.errors import ConflictError, MissingExtraError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.serving.plane.messages import messages
-from nenrin.serving.segments import worker_folder
+from nenrin.serving.segments import folders, worker_folder
 from tests.api.fakes import FakePlatform
 from tests.api.serving_here import parts_of
 
@@ -55,8 +56,8 @@ def up(settings: Settings) -> Iterator[Up]:
         process.kill()
         process.wait()
         process.stdout.close()  # type: ignore[union-attr]
-    plane = _plane(settings)
-    if plane:
+    locks = map(FolderLock, folders(predictions_folder(settings.state_folder)))
+    for plane in filter(None, [lock.held_by() for lock in locks]):
         os.kill(plane, signal.SIGKILL)
 
 
@@ -170,6 +171,30 @@ def test_a_port_in_use_names_another(settings: Settings) -> None:
             _serve(settings.model_copy(update={"port": port}))
     assert raised.value.hint.startswith("nenrin up --port ")
     assert FolderLock(settings.state_folder).held_by() is None
+
+
+def test_why_a_plane_was_started_again_waits_for_the_database(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[str] = []
+    stop = threading.Event()
+
+    class Loop:
+        away = True
+        guarding = SimpleNamespace(guard=lambda environment: stop.set())
+
+        def restarted(self, environment: str, worker: str, why: str) -> None:
+            if self.away:
+                self.away = False
+                raise UnavailableError("the database cannot be used: gone", hint="")
+            told.append(why)
+
+    news = ["it died with code -9"]
+    platform: Any = SimpleNamespace(loop=Loop())
+    _again(partial(_look_after, platform, "dev", news), 0.01, "dev", stop)
+    assert (told, news) == (["it died with code -9"], [])
+    assert "cannot be used: gone" in caplog.text
+    assert "Traceback" not in caplog.text
 
 
 def test_a_folder_is_served_once(settings: Settings) -> None:

@@ -8,10 +8,9 @@ import nenrin
 from tests.architecture import sources
 
 WORDS = [
-    "NenrinError", "choice", "cron", "dataset", "deployment", "every", "feature_view", "file", "floats",
-    "history", "import_model", "integers", "map", "model", "predictor", "remote", "resources", "samples",
-    "score",
-    "step", "trailing", "value",
+    "NenrinError", "choice", "container", "cron", "dataset", "deployment", "every", "feature_view", "file",
+    "floats", "history", "import_model", "integers", "map", "model", "predictor", "remote", "resources",
+    "samples", "score", "step", "trailing", "value",
 ]  # fmt: skip
 
 

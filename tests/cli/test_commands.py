@@ -38,6 +38,9 @@ READS = [
     ("deployments", "pause", "delay"),
     ("deployments", "pause", "delay", "--reason", "until Monday"),
     ("deployments", "resume", "delay"),
+    ("deployments", "shadow", "delay"),
+    ("deployments", "shadow", "delay", "version-2"),
+    ("deployments", "shadow", "delay", "--off"),
     ("experiments", "start", "delay", "--version", "version-2"),
     ("experiments", "show", "delay"),
     ("experiments", "show", "delay", "--exposures"),
@@ -375,6 +378,16 @@ def test_a_freeze_is_of_one_deployment_or_of_all(run: Run) -> None:
         refused = run("deployments", "unfreeze", *words)
         assert refused.code == 2
         assert "--all" in refused.err
+
+
+def test_a_shadow_is_begun_with_a_budget_and_a_reason(run: Run) -> None:
+    words = ("--budget", "60", "--reason", "before its canary")
+    assert run("deployments", "shadow", "delay", "version-2", *words).code == 0
+    assert run.platform.loop.shadows.asked == [("delay", "version-2", 60, "before its canary")]
+    both = run("deployments", "shadow", "delay", "version-2", "--off")
+    assert both.code != 0
+    assert "not both" in both.err
+    assert run("deployments", "shadow", "delay", "version-2", "--budget", "0").code != 0
 
 
 def test_an_experiment_ends_whatever_the_gate_says_of_its_version(run: Run) -> None:

@@ -38,6 +38,20 @@ def test_a_processor_that_polars_is_not_built_for_is_told(tmp_path: Path) -> Non
     assert "rtcompat" in found.do
 
 
+def test_what_models_cannot_be_compiled_with_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/cc")
+    monkeypatch.setattr(health, "find_spec", lambda name: None if name == "skl2onnx" else name)
+    found = health.compiling()
+    assert found.health == "ok"  # the originals serve
+    assert "(other models: skl2onnx)" in found.found
+    assert "nenrin[compile]" in found.do
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert "trees: a C compiler; other models: skl2onnx" in health.compiling().found
+    monkeypatch.setattr(shutil, "which", lambda _: "/usr/bin/cc")
+    monkeypatch.setattr(health, "find_spec", str)
+    assert health.compiling().found == "trees and other models"
+
+
 @pytest.mark.parametrize(("free", "said"), [(5e10, "ok"), (5e8, "warn"), (5e7, "fail")])
 def test_a_full_disk_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, said: str

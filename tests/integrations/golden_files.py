@@ -27,7 +27,7 @@ REVISION = Revision(
 
 def write(folder: Path) -> None:
     """Every file of every export, in a folder for each kind."""
-    exports = Exports(LocalStore(folder / "store"), lambda _: REVISION, tuple)
+    exports = Exports(LocalStore(folder / "store"), lambda _: REVISION, dict)
     kinds: tuple[Kind, ...] = ("kubernetes", "kserve")
     for kind in kinds:
         exports.write("prod", kind, folder / kind, IMAGE)

@@ -27,14 +27,17 @@ def exports(tmp_path: Path) -> Exports:
     return Exports(
         store,
         lambda environment: None if environment == "empty" else revision,
-        lambda: ("nenrin==0.1.0",),
+        lambda: {"nenrin==0.1.0": "/somewhere/nenrin"},
     )
 
 
 def test_a_container_holds_the_revision(exports: Exports, tmp_path: Path) -> None:
     made = exports.write("prod", "container", tmp_path / "out")
     assert set(made.files.values()) == {"new"}
-    assert "wheels" in made.notes[0]
+    (note,) = made.notes
+    assert note.endswith(
+        f"pip wheel --no-deps --wheel-dir {tmp_path / 'out/wheels'} /somewhere/nenrin"
+    )
     with tarfile.open(fileobj=io.BytesIO((tmp_path / "out/project.tar").read_bytes())) as archive:
         assert archive.getnames() == ["inner/more.py", "model.onnx", "project.py"]
     locked = (tmp_path / "out/requirements.txt").read_text().splitlines()

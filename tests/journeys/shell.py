@@ -56,23 +56,33 @@ class Done:
 
 @dataclass(frozen=True)
 class Shell:
-    """Call it with the words after ``nenrin``; it stands in ``folder``."""
+    """Call it with the words after ``nenrin``.
+
+    Attributes:
+        folder: where it stands.
+        variables: its own environment.
+        inside: enters the host that it runs on.
+        patience: seconds that a command may take.
+    """
 
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
+    inside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
+    patience: float = 120.0
 
     def __call__(self, *words: str, code: int | None = 0, **variables: str) -> Done:
         """Run a command to its end; it must end with ``code`` (None: any), and show no traceback."""
         started = _TIMER.wall()
-        ran = subprocess.run(
-            [*NENRIN, *words],
-            cwd=self.folder,
-            env={**environment(), **self.variables, **variables},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        with self.inside():
+            ran = subprocess.run(
+                [*NENRIN, *words],
+                cwd=self.folder,
+                env={**environment(), **self.variables, **variables},
+                capture_output=True,
+                text=True,
+                timeout=self.patience,
+                check=False,
+            )
         done = Done(ran.returncode, ran.stdout, ran.stderr, _TIMER.wall() - started)
         return _checked(words, done, code)
 
@@ -114,7 +124,7 @@ class Shell:
 
     def _started(self, *words: str, **variables: str) -> tuple[subprocess.Popen[str], Path]:
         said = self.folder / "up.out"
-        with said.open("w") as out:
+        with said.open("w") as out, self.inside():
             process = subprocess.Popen(
                 [*NENRIN, "up", "--port", "0", *words],
                 cwd=self.folder,
@@ -151,10 +161,12 @@ class Up:
         return self.said.read_text()
 
     def get(self, path: str, **options: Any) -> httpx2.Response:
-        return httpx2.get(f"{self.url}{path}", timeout=30, **options)
+        with self.shell.inside():
+            return httpx2.get(f"{self.url}{path}", timeout=30, **options)
 
     def post(self, path: str, body: Any, **options: Any) -> httpx2.Response:
-        return httpx2.post(f"{self.url}{path}", json=body, timeout=30, **options)
+        with self.shell.inside():
+            return httpx2.post(f"{self.url}{path}", json=body, timeout=30, **options)
 
     @property
     def curls(self) -> list[str]:

@@ -72,6 +72,7 @@ def test_the_list_of_commands_names_them_all(shell: Shell) -> None:
         ("backtest", 6, "have no time, so there is no history to replay"),
         ("backtest export", 4, "run one: nenrin backtest"),
         ("status --env Prod!", 2, "Prod!"),
+        ("export container --base mine", 2, "docker build --build-arg BASE=mine container"),
         ("init", 2, "nenrin init --from data.csv --target column"),
         ("init --example flights", 5, "there is a project.py in"),
         ("init --from none.csv --target x", 3, "none.csv"),

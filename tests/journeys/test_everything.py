@@ -1,72 +1,59 @@
-"""Some weeks of flights on PostgreSQL, S3, Valkey and Ray, by settings alone: decisions as in a folder.
+"""The demo's month with the bad week on PostgreSQL, S3, Valkey and Ray, by settings alone: as in a folder.
 
-Then a node is killed, the database crashes and the object store is slow: still the same.
+Then a node is killed at work, the database crashes and the object store is slow: still the same.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from nenrin.backends.blobs.bucket import Bucket
 from nenrin.backends.online.redis import RedisOnlineStore
-from nenrin.testing.faulty_proxy import faulty_proxy
-from nenrin.testing.object_store import ObjectStoreServer
+from nenrin.core.settings import Settings
+from nenrin.platform import Platform
+from nenrin.project.init import write_example
+from nenrin.testing.faulty_proxy import FaultyProxy, faulty_proxy
+from nenrin.testing.object_store import BUCKET, ObjectStoreServer
 from nenrin.testing.online import ValkeyServer, valkey_server
 from nenrin.testing.postgres import PostgresServer, postgres_server
 from nenrin.testing.ray_nodes import RayNodes, ray_nodes
-from tests.journeys.shell import Shell
-from tests.journeys.test_online import EXAMPLE, LIGHTER, UNTIL
+from tests.journeys.shell import Shell, wait_for
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
-MEETING = """
-import os
-import time
-from pathlib import Path
-
-def meet(own, other):
-    \"\"\"Two that are under way at once, each of which has a node to itself.\"\"\"
-    place = Path(os.environ["MEETING"])
-    Path(place, own).write_text(os.environ["NODE_OF_TESTS"])
-    for _ in range(600):
-        if Path(place, other).exists():
-            return own
-        time.sleep(0.1)
-    raise TimeoutError(f"{own} never met {other}")
-
-@nr.step(env=["MEETING"], resources=nr.resources(cpus=1))
-def left():
-    return meet("left", "right")
-
-@nr.step(env=["MEETING"], resources=nr.resources(cpus=1))
-def right():
-    return meet("right", "left")
-
-def mark():
-    \"\"\"Nodes note what they ran in a folder of their own.\"\"\"
-    node = os.environ.get("NENRIN_NODE_FOLDER")
-    if node:
-        Path(node, "marks").mkdir(exist_ok=True)
-        Path(node, "marks", str(os.getpid())).touch()
-"""
-ONE, TWO = "recipes=[nr.history()]", 'recipes=[nr.history(), nr.trailing("90d")]'
-ASKED = ("backtest", "--json", "--from", "2013-02-04")
+MONTH = ("--from", "2013-07-08", "--until", "2013-08-08")
+FAULT = ("--inject", "scrambled_fit:2013-07-29")
+# of a report: what it cost, its name (one asked again has another), what compares it with other replays
+OWN = frozenset({"cost", "id", "next", "sentences"})
+SLOW = 0.02  # seconds that the object store lets each request wait
+PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A team's parts, and the settings by which a folder uses them."""
+    """A team's parts, the object store behind a proxy, and the settings by which a folder uses them."""
 
     database: PostgresServer
-    objects: ObjectStoreServer
+    proxy: FaultyProxy
     online: ValkeyServer
     nodes: RayNodes
     settings: dict[str, str]
+
+    def kept_by(self, node: str, what: str) -> list[Path]:
+        """What a node has of its own: only what works there can have put it there."""
+        return list((self.nodes.folder(node) / "nenrin").glob(what))
+
+    def asked(self, method: str, prefix: str) -> int:
+        """How many requests of the object store were of that method and below that prefix."""
+        begin = f"{method} /{BUCKET}/{prefix}/"
+        return sum(1 for request in self.proxy.requests if request.startswith(begin))
 
 
 @pytest.fixture(scope="module")
@@ -74,109 +61,154 @@ def parts(
     object_store: ObjectStoreServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Parts]:
     folder = tmp_path_factory.mktemp("parts")
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in object_store.variables().items():
+    with (
+        faulty_proxy(object_store.endpoint) as proxy,
+        postgres_server() as database,
+        valkey_server(tmp_path_factory.mktemp("valkey")) as online,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        store = {**object_store.variables(), "AWS_ENDPOINT_URL": proxy.address}
+        for name, value in store.items():
             patched.setenv(name, value)  # nodes have them from where they are started
-        with (
-            postgres_server() as database,
-            valkey_server(tmp_path_factory.mktemp("valkey")) as online,
-            ray_nodes(folder / "ray", "a", "b") as nodes,
-        ):
+        with ray_nodes(folder / "ray", "a", "b") as nodes:
             settings = {
-                **object_store.variables(),
+                **store,
                 "NENRIN_ONLINE": online.url,
                 "NENRIN_EXECUTOR": f"ray://{nodes.address}",
             }
-            yield Parts(database, object_store, online, nodes, settings)
+            yield Parts(database, proxy, online, nodes, settings)
 
 
-def project(folder: Path) -> Path:
-    """Flights until 20 February, with a light model of two recipes."""
-    text = EXAMPLE.read_text()
-    for old, new in LIGHTER:
-        text = text.replace(old, TWO if new == ONE else new)
-    text = text.replace("    return LGBM", "    mark()\n    return LGBM")
-    folder.mkdir()
-    (folder / "project.py").write_text(text + UNTIL + MEETING)
-    (folder / "until.txt").write_text("2013-02-21")
-    return folder
+@dataclass(frozen=True)
+class Decided:
+    """What a replay decided, and all that it made: events, figures and digests."""
+
+    report: dict[str, Any]
+    versions: list[tuple[str, str]]
+    datasets: dict[str, str]
+
+    @property
+    def looks(self) -> int:
+        looks: int = self.report["counts"]["looks"]
+        return looks
 
 
-def decided(shell: Shell, *, tries: int = 1) -> tuple[str, int, dict[str, float]]:
-    """The head of a replay's ledger, its events, its losses; asked again where a part was away."""
-    done = shell(*ASKED, code=None if tries > 1 else 0)
-    if done.code:
-        return decided(shell, tries=tries - 1)
-    report = done.json
-    losses = {name: row["log_loss"] for name, row in report["total"].items()}
-    return report["ledger_head"], report["ledger_events"], losses
+def decided(shell: Shell, report: dict[str, Any]) -> Decided:
+    """What a replay came to: its report without what it cost, its versions, the datasets' contents."""
+    environment = f"backtest/{report['id']}"
+    versions = shell.here("models", "list", "--env", environment, "--json").json
+    datasets = shell.here("data", "list", "--json").json
+    told = {key: found for key, found in report.items() if key not in OWN}
+    told["faults"] = report["faults"].get("signs")
+    return Decided(
+        told,
+        [(each["id"], each["content"]) for each in versions],
+        {each["dataset"]: each["manifest"] for each in datasets},
+    )
+
+
+def demo(shell: Shell) -> tuple[Decided, Decided, Any]:
+    """The month as it was, the month with the bad week, and what was adopted."""
+    done = shell("demo", ".", "--json", *MONTH, *FAULT).json
+    return decided(shell, done["clean"]), decided(shell, done["bad_week"]), done["adopted"]
 
 
 @pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, int, dict[str, float]]:
+def here(tmp_path_factory: pytest.TempPathFactory) -> tuple[Decided, Decided, Any]:
     """What the folder alone decides."""
-    folder = project(tmp_path_factory.mktemp("here") / "project")
-    return decided(Shell(folder, {"NENRIN_WORKERS": "2"}))
+    folder = tmp_path_factory.mktemp("here")
+    return demo(Shell(folder, {"NENRIN_WORKERS": "2"}, PATIENCE))
 
 
-def on(parts: Parts, folder: Path, name: str, **more: str) -> Shell:
-    return Shell(
-        project(folder / name),
-        {
-            **parts.settings,
-            "NENRIN_DATABASE_URL": parts.database.fresh(),
-            "NENRIN_STORE_URL": f"s3://{parts.objects.bucket}/everything/{name}",
-            **more,
-        },
-    )
+def on(parts: Parts, folder: Path, name: str) -> Shell:
+    """A folder that uses the parts, with a database and a prefix of its own."""
+    place = {
+        "NENRIN_DATABASE_URL": parts.database.fresh(),
+        "NENRIN_STORE_URL": f"s3://{BUCKET}/everything/{name}",
+    }
+    return Shell(folder, {**parts.settings, **place}, PATIENCE)
 
 
 def test_a_teams_parts_decide_as_a_folder_does(
     parts: Parts,
-    here: tuple[str, int, dict[str, float]],
+    here: tuple[Decided, Decided, Any],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    meeting = tmp_path / "meeting"
-    meeting.mkdir()
-    shell = on(parts, tmp_path, "calm", MEETING=str(meeting))
-    assert decided(shell) == here
+    shell = on(parts, tmp_path, "calm")
+    clean, bad_week, adopted = demo(shell)
+    assert (clean, bad_week, adopted) == here
+    # a month in which something happens
+    counts = bad_week.report["counts"]
+    assert min(counts[each] for each in ("looks", "promotions", "refusals", "rollbacks")) > 0
     # no silent way back: every part did its work
-    fitted = [parts.nodes.folder(node) / "nenrin" / "marks" for node in ("a", "b")]
-    assert any(folder.exists() for folder in fitted)  # which of the two, Ray decides
-    shell("run")
-    assert {path.read_text() for path in meeting.iterdir()} == {"a", "b"}
-    for name, value in parts.objects.variables().items():
+    for node in ("a", "b"):
+        assert parts.kept_by(node, "revisions/*/project.py")
+        assert parts.kept_by(node, "copies/*/*")
+        assert not parts.kept_by(node, "scratch/*")  # what tasks had for themselves went with them
+    for name, value in shell.variables.items():
         monkeypatch.setenv(name, value)
-    assert sum(1 for _ in Bucket(shell.variables["NENRIN_STORE_URL"]).objects()) > 50
+    kept = {each.key[-64:] for each in Bucket(shell.variables["NENRIN_STORE_URL"]).objects()}
+    assert kept >= {content for _, content in clean.versions + bad_week.versions}
+    assert kept >= set(clean.datasets.values())
+    assert parts.asked("GET", "everything/calm")
+    with Platform.open(Settings.read(folder=shell.folder)) as platform:
+        written = platform.materialise("dev")  # as `nenrin up` does first
     client = RedisOnlineStore(parts.online.url)
-    assert client._client.dbsize() > 0
+    rows = sum(client._client.hlen(space) for space in client._client.scan_iter())
+    assert rows > written > 0  # keys, and what is noted of each space
     client.close()
-    kept = {path.name for path in (shell.folder / ".nenrin").iterdir()}
-    assert not kept & {"store", "state.db", "facts.db"}
+    own = {path.name for path in (shell.folder / ".nenrin").iterdir()}
+    assert not own & {"store", "state.db", "facts.db"}
 
 
 def test_what_breaks_on_the_way_changes_nothing(
-    parts: Parts,
-    here: tuple[str, int, dict[str, float]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    parts: Parts, here: tuple[Decided, Decided, Any], tmp_path: Path
 ) -> None:
-    for name, value in parts.objects.variables().items():
-        monkeypatch.setenv(name, value)
-    with faulty_proxy(parts.objects.endpoint) as proxy:
-        shell = on(parts, tmp_path, "storm", AWS_ENDPOINT_URL=proxy.address)
-        parts.nodes.start("c")
+    """Each blow falls on work in flight, at what the ledger and the nodes show."""
+    shell = on(parts, tmp_path, "storm")
+    write_example(tmp_path, "flights")
+    _, bad_week, _ = here
+    with ThreadPoolExecutor(1) as beside:
+        storm = beside.submit(strike, parts, shell, bad_week.looks)
+        asked = ("backtest", "--json", *MONTH, *FAULT)
+        done = shell(*asked, code=None)
+        if done.code:  # the command that the crash met says so, and its user asks again
+            assert done.json["error"]["code"] == "unavailable"
+            done = shell(*asked)
+        storm.result()
+    assert decided(shell, done.json) == bad_week
+    audit = shell.here("audit", "verify", "--json").json
+    assert audit["holds"]
+    assert happened(parts, shell, "healed.rerun") == 1  # what the killed node had in hand, no more
 
-        def strike() -> None:
-            proxy.delay = 0.01
-            parts.nodes.kill("b")
-            parts.database.crash()
 
-        storm = threading.Timer(12.0, strike)
-        storm.start()
-        try:
-            assert decided(shell, tries=3) == here
-        finally:
-            storm.join()
-    assert shell("audit", "verify", "--json").json["holds"]
+def strike(parts: Parts, shell: Shell, looks: int) -> None:
+    """A node is killed while it fits for the third look, from then on the object store is slow.
+
+    The database crashes during the last fits but one.
+    """
+
+    before = {node: set(parts.kept_by(node, "scratch/*")) for node in ("a", "b")}
+
+    def at_work(node: str, after: int) -> bool:
+        working = set(parts.kept_by(node, "scratch/*")) - before[node]
+        return bool(working) and happened(parts, shell, "look.taken") >= after
+
+    wait_for(lambda: at_work("b", 2), PATIENCE)
+    parts.nodes.kill("b")
+    parts.proxy.delay = SLOW
+    wait_for(lambda: at_work("a", looks - 2), PATIENCE)
+    parts.database.crash()
+
+
+def happened(parts: Parts, shell: Shell, kind: str) -> int:
+    """How many events of that kind the folder's database has."""
+    schema = shell.variables["NENRIN_DATABASE_URL"].rpartition("%3D")[2]
+    asked = f"SELECT count(*) FROM {schema}.events WHERE kind = '{kind}'"
+    try:
+        ((count,),) = parts.database.execute(asked)
+    except psycopg.errors.UndefinedTable:  # the command has not begun yet
+        return 0
+    found: int = count
+    return found

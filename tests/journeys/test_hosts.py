@@ -1,15 +1,18 @@
-"""Two hosts, one PostgreSQL, one bucket: each is a folder of its own with a ``nenrin up`` in it.
+"""Hosts, one PostgreSQL, one bucket: each is a folder and a network of its own with a ``nenrin up`` in it.
 
-One turns the loop at a time; the other takes over when it dies; both answer, also when the database is away.
+One turns the loop at a time; another takes over when it dies, or is cut off; all answer, also when the
+database is away.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 from nenrin.backends.sql.database import Database
 from nenrin.core.errors import ConflictError
@@ -17,58 +20,104 @@ from nenrin.core.leases import LEASE, Alone
 from nenrin.core.settings import Settings
 from nenrin.loop.journal import LoopJournal
 from nenrin.platform import Platform
+from nenrin.testing.hosts import SERVERS, Host, hosts
 from nenrin.testing.object_store import ObjectStoreServer
 from nenrin.testing.postgres import PostgresServer, postgres_server
 from tests.journeys.shell import CHURN, Shell, Up, customers, wait_for
 
 pytestmark = pytest.mark.timeout(300)
 ROW = {"age": 40, "plan": "pro", "calls": 2, "spend": 10.0}
+SOON = LEASE  # seconds in which a host that is healed has to have caught up
 
 
-@pytest.fixture
-def server() -> Iterator[PostgresServer]:
-    """One that may be stopped."""
-    with postgres_server() as own:
-        yield own
+class Team:
+    """Folders on hosts of their own, that share nothing but addresses; and their servers.
 
+    Attributes:
+        server: the database's.
+        network: the hosts by name.
+        one, two, three: what stands on them.
+        from_outside: variables by which this machine finds the servers.
+    """
 
-@pytest.fixture
-def hosts(
-    tmp_path: Path, server: PostgresServer, object_store: ObjectStoreServer
-) -> tuple[Shell, Shell]:
-    """Two folders that share nothing but addresses."""
-    parts = {
-        "NENRIN_WORKERS": "0",
-        "NENRIN_DATABASE_URL": server.fresh(),
-        "NENRIN_STORE_URL": f"s3://{object_store.bucket}/journeys/hosts",
-        **object_store.variables(),
-    }
-    made = []
-    for name in ("one", "two"):
-        folder = tmp_path / name
-        folder.mkdir()
+    def __init__(
+        self,
+        folder: Path,
+        server: PostgresServer,
+        network: dict[str, Host],
+        object_store: ObjectStoreServer,
+    ) -> None:
+        self.server, self.network = server, network
+        self._here = make_url(server.fresh())
+        self._folder, self._objects = folder, object_store
+        self.from_outside = {
+            "NENRIN_WORKERS": "0",
+            "NENRIN_STORE_URL": f"s3://{object_store.bucket}/journeys/hosts",
+            "NENRIN_DATABASE_URL": self._here.render_as_string(),
+            **object_store.variables(),
+        }
+        self.one, self.two, self.three = map(self._shell, ("one", "two", "three"))
+
+    def _shell(self, name: str) -> Shell:
+        host = self.network[name]
+        database, port = host.reach(self.server.address)
+        objects = make_url(self._objects.endpoint)
+        bucket = host.reach((str(objects.host), int(objects.port or 0)))
+        there = self._here.update_query_dict({"host": database, "port": str(port)})
+        variables = {
+            **self.from_outside,
+            "NENRIN_DATABASE_URL": there.render_as_string(),
+            "AWS_ENDPOINT_URL": f"http://{bucket[0]}:{bucket[1]}",
+        }
+        folder = self._folder / name
+        folder.mkdir(parents=True)
         (folder / "project.py").write_text(CHURN)
         customers(300).write_csv(folder / "customers.csv")
-        made.append(Shell(folder, parts))
-    return made[0], made[1]
+        return Shell(folder, variables, host.inside)
+
+    def host(self, up: Up) -> Host:
+        """Where it is."""
+        return self.network[up.shell.folder.name]
+
+    def told(self, kind: str) -> int:
+        """How many events of a kind the ledger has."""
+        with Database(self._here.render_as_string(), read_only=True) as units:
+            return len(units.find("dev", kind=kind))
+
+    def holder(self) -> str:
+        """Who turns the loop: the process id."""
+        schema = str(self._here.query["options"]).rpartition("=")[2]
+        found = self.server.execute(f"SELECT holder FROM {schema}.leases WHERE name = 'loop/dev'")
+        return str(found[0][0]).rpartition("/")[2] if found else ""
+
+    def roles(self, *ups: Up) -> tuple[Up, Up]:
+        """The one of two that turns the loop, and the other."""
+        by_process = {str(up.process.pid): up for up in ups}
+        wait_for(lambda: self.holder() in by_process, 2 * LEASE)
+        leader = by_process.pop(self.holder())
+        return leader, *by_process.values()  # type: ignore[return-value]
+
+    def start(self) -> None:
+        """Start the database again."""
+        with self.network[SERVERS].inside():
+            self.server.start()
 
 
-def told(shell: Shell, kind: str) -> int:
-    """How many events of a kind the ledger has."""
-    with Database(shell.variables["NENRIN_DATABASE_URL"], read_only=True) as units:
-        return len(units.find("dev", kind=kind))
+@pytest.fixture
+def team(tmp_path: Path, object_store: ObjectStoreServer) -> Iterator[Team]:
+    with hosts("one", "two", "three") as network, ExitStack() as ends:
+        with network[SERVERS].inside():
+            server = ends.enter_context(postgres_server(host=network[SERVERS].address))
+        yield Team(tmp_path, server, network, object_store)
 
 
-def holder(server: PostgresServer, shell: Shell) -> str:
-    """Who turns the loop: the process id."""
-    schema = shell.variables["NENRIN_DATABASE_URL"].rpartition("%3D")[2]
-    found = server.execute(f"SELECT holder FROM {schema}.leases WHERE name = 'loop/dev'")
-    return str(found[0][0]).rpartition("/")[2] if found else ""
-
-
-def answers(up: Up) -> bool:
+def answering(up: Up) -> str:
+    """The version that answers on a host."""
     asked = up.post("/invocations?deployment=churned", [ROW])
-    return asked.status_code == 200 and 0 < asked.json()["predictions"][0] < 1
+    assert asked.status_code == 200, asked.text
+    answer = asked.json()
+    assert 0 < answer["predictions"][0] < 1
+    return str(answer["versions"][0])
 
 
 def more(shell: Shell, first: int) -> None:
@@ -77,50 +126,67 @@ def more(shell: Shell, first: int) -> None:
     shell("data", "load", "customers", f"more-{first}.csv")
 
 
-def test_one_turns_the_loop_and_the_other_takes_over(
-    hosts: tuple[Shell, Shell], server: PostgresServer
-) -> None:
-    one, two = hosts
-    one("run")
-    with one.up() as first, two.up() as second:
-        ups = {str(up.process.pid): up for up in (first, second)}
-        assert answers(first)
-        assert answers(second)
-        wait_for(lambda: holder(server, one) in ups, 2 * LEASE)
+def test_one_turns_the_loop_and_another_takes_over(team: Team) -> None:
+    team.one("run")
+    with team.one.up() as first, team.two.up() as second:
+        assert answering(first) == answering(second)
+        leader, other = team.roles(first, second)
+        judged = team.told("verdict.given")
 
-        judged = told(one, "verdict.given")
-        more(two, 1000)  # whoever turns the loop hears of what came on the other host
-        wait_for(lambda: told(one, "verdict.given") > judged, 60)
-        leader = ups.pop(holder(server, one))
-        (other,) = ups.values()
+        team.host(other).delay = 0.05  # a tenth of a second there and back
+        more(other.shell, 1000)  # whoever turns the loop hears of what came on another host
+        wait_for(lambda: team.told("verdict.given") == judged + 1, 60)
+        wait_for(lambda: answering(other) == answering(leader), SOON)
+        team.host(other).delay = 0.0
 
-        leader.kill()
-        judged = told(one, "verdict.given")
+        before = answering(leader)
+        team.host(leader).cut = True
         more(other.shell, 2000)
-        wait_for(lambda: holder(server, one) == str(other.process.pid), 2 * LEASE)
-        wait_for(lambda: told(one, "verdict.given") > judged, 60)
-        assert told(one, "verdict.given") == judged + 1  # nothing was decided twice
-        assert answers(leader)  # its data plane goes on
-        assert answers(other)
+        assert leader.get("/api/status").status_code == 503  # in the end, and is not silent itself
+        wait_for(lambda: team.holder() == str(other.process.pid), 2 * LEASE)
+        wait_for(lambda: answering(other) != before, SOON)
+        assert answering(leader) == before  # cut off, it goes on
+        team.host(leader).cut = False
+        wait_for(lambda: answering(leader) == answering(other), SOON)
+        wait_for(lambda: leader.get("/api/status").is_success, SOON)
 
-        server.stop()
-        assert answers(leader)
-        assert answers(other)
-        server.start()
+        before = answering(other)
+        for up in (leader, other):
+            team.host(up).cut = True
+        team.three("deployments", "rollback", "churned")
+        assert answering(leader) == answering(other) == before
+        for up in (leader, other):
+            team.host(up).cut = False
+        wait_for(lambda: before not in {answering(leader), answering(other)}, SOON)
+        assert team.told("verdict.given") == judged + 2  # nothing was decided twice
+
+        leader, other = team.roles(leader, other)
+        leader.kill()
+        more(other.shell, 3000)
+        wait_for(lambda: team.holder() == str(other.process.pid), 2 * LEASE)
+        wait_for(lambda: team.told("verdict.given") > judged + 2, 60)
+        assert answering(leader)  # its data plane goes on
+        assert answering(other)
+
+        team.server.stop()
+        assert answering(leader)
+        assert answering(other)
+        team.start()
         wait_for(lambda: other.get("/api/status").is_success, 60)
-        assert answers(other)
-    assert one("audit", "verify", "--json").json["holds"]
+        assert answering(other)
+    assert team.told("verdict.given") == judged + 3
+    assert team.one("audit", "verify", "--json").json["holds"]
 
 
 def test_two_that_both_believe_that_it_is_theirs_decide_once(
-    hosts: tuple[Shell, Shell], server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+    team: Team, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that was frozen may wake up with a lease that it has lost."""
-    one, two = hosts
+    one, two = team.one, team.two
     one("run")
-    judged = told(one, "verdict.given")
+    judged = team.told("verdict.given")
     more(one, 1000)
-    for name, value in one.variables.items():
+    for name, value in team.from_outside.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("nenrin.platform.SqlLeases", lambda *_: Alone())
     commit = LoopJournal.commit
@@ -141,4 +207,4 @@ def test_two_that_both_believe_that_it_is_theirs_decide_once(
         with pytest.raises(ConflictError, match="went on meanwhile"):
             frozen.loop.tick("dev")
     assert turned[0] > 0
-    assert told(one, "verdict.given") == judged + 1
+    assert team.told("verdict.given") == judged + 1

@@ -15,6 +15,7 @@ from nenrin.backends.online.redis import RedisOnlineStore
 from nenrin.core.settings import Settings
 from nenrin.features.online import spaces, state_key
 from nenrin.platform import Platform
+from nenrin.serving.service import feature_states
 from nenrin.testing.online import ValkeyServer, valkey_server
 from tests.journeys.plane import PlaneHere
 from tests.journeys.shell import Shell, wait_for
@@ -143,7 +144,7 @@ def test_a_second_load_wrote_the_keys_that_changed(shell: Shell, server: ValkeyS
     client = RedisOnlineStore(server.url)
     with Platform.open(Settings.read(folder=shell.folder)) as platform:
         places = platform.serving.places_of_states("dev")
-        (state,) = platform.serving.feature_states("dev")
+        (state,) = feature_states(platform.serving.list("dev"))
         names = spaces("dev", platform.store.file(state))
     assert len(places) == 2
     for space in names[:2]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 from nenrin.core.calendar import SimulatedCalendar
-from nenrin.core.errors import ConflictError
+from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.instants import DAY, HOUR
+from nenrin.core.leases import Ours
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
 from nenrin.project import scoring
@@ -96,12 +98,61 @@ def test_what_was_cut_off_is_written_once(folder: Path, monkeypatch: pytest.Monk
             patched.setattr(scoring, "_rows", killed)  # the file is there, its event is not
             with pytest.raises(KeyboardInterrupt):
                 platform.write_scores("dev")
+        (begun,) = (folder / ".nenrin" / "scores").rglob("*.parquet")
+        rows = begun.read_bytes()
         before = (folder / "out" / "2026-01-01.parquet").stat().st_mtime_ns
         calendar.move(START + DAY + HOUR)
         (done,) = platform.write_scores("dev")
         assert done["to"] == "out/2026-01-01.parquet"
         assert (folder / done["to"]).stat().st_mtime_ns == before
         assert platform.write_scores("dev") == []
+        begun.write_bytes(rows)  # as on a host that was cut off at it, and another one wrote them
+        begun.with_suffix(".writing").touch()
+        assert platform.write_scores("dev") == []
+        assert not begun.exists()
+        assert len(platform.units.find("dev", kind="scores.written")) == 1
+
+
+def test_what_another_host_writes_meanwhile_is_told_of_once(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(folder, SimulatedCalendar(START + 12 * HOUR)) as platform:
+        platform.projects.run("dev")
+        done: list[dict[str, object]] = []
+
+        def slow(path: Path) -> int:
+            monkeypatch.undo()
+            done.extend(platform.scores.write("dev"))
+            return 300
+
+        monkeypatch.setattr(scoring, "_rows", slow)
+        with pytest.raises(OvertakenError, match="another host has written scores nightly"):
+            platform.write_scores("dev")
+        assert len(done) == len(platform.units.find("dev", kind="scores.written")) == 1
+
+
+def test_they_end_when_their_lease_is_lost_and_go_on_later(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Losing:
+        """Ours when the block begins, and not any more when it asks again."""
+
+        def hold(self, name: str) -> AbstractContextManager[Ours]:
+            turns = iter([True])
+            return nullcontext(lambda: next(turns, False))
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    with opened(folder, SimulatedCalendar(START + 12 * HOUR)) as platform:
+        platform.projects.run("dev")
+        with monkeypatch.context() as patched:
+            patched.setattr(platform, "_leases", Losing())
+            with pytest.raises(OvertakenError, match="could not be kept up"):
+                platform.write_scores("dev")
+        assert platform.units.find("dev", kind="scores.written") == []
+        (done,) = platform.write_scores("dev")
+        assert done["answered"] == 300
 
 
 def test_a_file_that_is_there_is_left_alone(folder: Path) -> None:

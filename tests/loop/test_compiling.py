@@ -17,6 +17,7 @@ from nenrin.registry.kinds import Answerer, Kinds, OpenContext
 from nenrin.registry.kinds.compiled import outcome_of
 from nenrin.registry.kinds.rescoring import Breach
 from nenrin.registry.service import RegistryService
+from nenrin.serving.router import Route, Shadow, Variant
 from nenrin.testing.stores import MemoryStore
 from nenrin.training.compiling.compiled import FORM
 
@@ -52,9 +53,13 @@ def register(registry: RegistryService, units: Database, facts: dict[str, Any]) 
         return registry.register(unit, name="x", kind="thing", content=content).id
 
 
-def serving(*versions: str) -> Any:
-    variants = tuple(SimpleNamespace(version=each) for each in versions)
-    return SimpleNamespace(environment="dev", at=7, route=SimpleNamespace(variants=variants))
+def serving(*versions: str, shadow: str = "") -> Any:
+    variants = tuple(
+        Variant(version=each, weight=0 if place else 100) for place, each in enumerate(versions)
+    )
+    beside = Shadow(variant=Variant(version=shadow, weight=0)) if shadow else None
+    route = Route(deployment="x", variants=variants, shadow=beside)
+    return SimpleNamespace(environment="dev", at=7, route=route)
 
 
 def compiler(asked: list[Any], outcome: dict[str, Any]) -> Any:
@@ -95,6 +100,14 @@ def test_where_no_form_could_be_tried_it_is_tried_again(
         compile_served(units, registry, again, serving(one))
     assert len(asked) == 2
     assert registry.get("dev", one).facts["compiled"]["why"] == "no compiler"
+
+
+def test_a_shadow_is_compiled_too(units: Database, registry: RegistryService) -> None:
+    one = register(registry, units, {"format": "skops"})
+    two, asked = register(registry, units, {"format": "lightgbm"}), []
+    compile_served(units, registry, compiler(asked, ADMITTED), serving(one, shadow=two))
+    assert len(asked) == 2
+    assert registry.get("dev", two).facts["compiled"] == ADMITTED
 
 
 def test_without_a_compiler_nothing_is_noted(units: Database, registry: RegistryService) -> None:

@@ -362,6 +362,43 @@ def test_what_ends_together_is_committed_together(
     assert len(written) == 1
 
 
+def test_what_ends_and_what_begins_in_its_place_are_one_commit(
+    dispatcher: Dispatcher,
+    executor: Pretending,
+    units: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[int] = []
+    opened = dispatcher._unit
+    for number in range(4):
+        dispatcher.add(job(number), commit)
+    dispatcher.step(0)
+    assert [started.payload for started in executor.started] == [0, 1]
+    monkeypatch.setattr(dispatcher, "_unit", lambda: (written.append(1), opened())[1])
+    for number in range(2):
+        executor.started[number].result.set_result("out")
+        dispatcher.step(1)
+        assert executor.started[-1].payload == number + 2
+        assert state(units, f"job-{number + 2}").state == "leased"
+    assert len(written) == 2
+
+
+def test_what_cannot_be_committed_leases_nothing(
+    dispatcher: Dispatcher, executor: Pretending, units: Database
+) -> None:
+    def refuse(_unit: Unit, _value: object) -> str:
+        raise ValueError("no such thing")
+
+    for number in range(3):
+        dispatcher.add(job(number), refuse)
+    dispatcher.step(0)
+    executor.started[0].result.set_result("out")
+    with pytest.raises(ValueError, match="no such thing"):
+        dispatcher.step(1)
+    assert len(executor.started) == 2
+    assert state(units, "job-2").state == "waiting"
+
+
 def test_one_that_cannot_be_committed_leaves_the_others_alone(
     dispatcher: Dispatcher, executor: Pretending, units: Database
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nenrin.pipelines.packages import Packages
+from nenrin.pipelines.packages import Packages, installed
 from tests.pipelines.projects import Written
 
 PROJECT = "import nenrin as nr\nimport made_up\n@nr.step\ndef report(x): return made_up.part(x)\n"
@@ -86,6 +86,23 @@ def test_a_distribution_is_found_by_its_files(site: Path) -> None:
     module(site, "made_up")
     install(site, "made_up_by_another_name", "4", RECORD="x.py,,\nmade_up/__init__.py,sha256=1,2\n")
     assert Packages().parts(["made_up"]) == {"package made-up-by-another-name": "4"}
+
+
+def test_copies_within_a_package_are_not_installed(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray puts the folder of its copies on the path when it is imported."""
+    module(site, "made_up")
+    install(site, "made_up", "1.0", needs="made_up_needed")
+    install(site, "made_up_needed", "2.0")
+    before, parts = installed(), Packages().parts(["made_up"])
+    copies = site / "made_up" / "copies"
+    copies.mkdir()
+    install(copies, "made_up_needed", "3.0")
+    install(copies, "made_up_more", "1.0")
+    monkeypatch.syspath_prepend(copies)
+    assert "made-up-needed==2.0" in before
+    assert (installed(), Packages().parts(["made_up"])) == (before, parts)
 
 
 def test_nenrin_counts_by_its_version_alone() -> None:

@@ -17,8 +17,10 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.shadow import Shadows
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.router import Variant
+from nenrin.serving.segments import shadow_log
 from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import ListedRoutes, deployment
 
@@ -70,7 +72,9 @@ class KindsPlane:
             deployment("version-1", name="kinds", request=SIGNATURE, example=ROW)
         )
         calendar = SimulatedCalendar(1_700_000_000_000_000)
-        self.table = RouteTable(self.routes, self.loader, calendar, SystemTimer())
+        timer = SystemTimer()
+        self.shadows = Shadows(shadow_log(folder / "predictions") / "0", timer)
+        self.table = RouteTable(self.routes, self.loader, calendar, timer, shadows=self.shadows)
         self.log = LiveLog(folder / "predictions")
         self.plane = Plane(
             self.table, self.log, ControlProxy(folder / "control.sock"), SystemTimer()

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import pairwise
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from nenrin.core.errors import RequestError
 from nenrin.data import declare
-from nenrin.serving.router import Route, Router, Variant, key_hashes, key_text
+from nenrin.serving.router import Route, Router, Shadow, Variant, key_hashes, key_text
 from nenrin.training.asking import row_keys
 
 KEYS = [f"flight-{number}" for number in range(5_000)]
@@ -66,6 +67,61 @@ def test_a_version_comes_once() -> None:
     twice = (Variant(version="a", weight=50), Variant(version="a", weight=50))
     with pytest.raises(RequestError, match="comes twice"):
         Route(deployment="delay", variants=twice)
+
+
+SHADOWS = st.none() | st.builds(
+    lambda version, budget, since: Shadow(
+        variant=Variant(version=version, weight=0), budget=budget, since=since
+    ),
+    st.text(max_size=5),
+    st.integers(1, 100),
+    st.integers(0, 2**53),
+)
+
+
+@given(SHADOWS)
+def test_a_route_is_read_as_it_was_written_with_a_shadow_or_without(shadow: Shadow | None) -> None:
+    written = msgspec.structs.replace(route(80, 20), shadow=shadow)
+    assert msgspec.json.decode(msgspec.json.encode(written), type=Route) == written
+    older = {name: kept for name, kept in msgspec.to_builtins(written).items() if name != "shadow"}
+    assert msgspec.convert(older, Route) == route(80, 20)
+    assert [each.version for each in written.variants] == ["v0", "v1"]
+    assert written.loaded[:2] == written.variants
+    assert len(written.loaded) == (2 if shadow is None else 3)
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-200, 200)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+
+
+@given(
+    st.sampled_from(["deployment", "variants", "shadow", "variant", "budget", "since", "version"]),
+    _JSON,
+)
+def test_a_broken_route_is_refused_and_never_half_read(name: str, value: object) -> None:
+    kept = msgspec.structs.replace(
+        route(100), shadow=Shadow(variant=Variant(version="s", weight=0))
+    )
+    plain = msgspec.to_builtins(kept)
+    inner = plain["shadow"] if name in plain["shadow"] else plain
+    inner = plain["shadow"]["variant"] if name == "version" else inner
+    inner[name] = value
+    try:
+        read = msgspec.json.decode(msgspec.json.encode(plain), type=Route)
+    except (msgspec.ValidationError, RequestError):
+        return
+    assert sum(each.weight for each in read.variants) == 100
+    assert read.shadow is None or 1 <= read.shadow.budget <= 100
+    assert msgspec.to_builtins(read) == msgspec.to_builtins(msgspec.convert(plain, Route))
 
 
 def test_canary_and_back() -> None:

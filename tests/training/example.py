@@ -27,7 +27,12 @@ PROJECT = '''
 """Models of every sort."""
 import numpy as np
 from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from nenrin.data.declare import dataset
 from nenrin.training.declare import import_model, model, predictor
@@ -61,6 +66,17 @@ def histogram(rows):
     return HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype").fit(
         rows.pandas(), rows.y, rows.weight
     )
+
+
+@model(rows=flights, label=arrivals.late, features=[])
+def linear(rows):
+    X = rows.pandas()
+    texts = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), X.select_dtypes("category").columns),
+        remainder=SimpleImputer(),
+    )
+    scaled = make_pipeline(texts, StandardScaler(with_mean=False), LogisticRegression())
+    return scaled.fit(X, rows.y)
 
 
 def forward(net, X):

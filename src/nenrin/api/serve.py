@@ -17,11 +17,11 @@ from nenrin.api.folder import predictions_folder
 from nenrin.api.holder import Holder, Opener
 from nenrin.api.planes import READY_SECONDS, PartsOf, Planes
 from nenrin.core import logs
-from nenrin.core.errors import NenrinError, RefusedError
+from nenrin.core.errors import NenrinError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
-from nenrin.plane import plane_parts
+from nenrin.plane import plane_parts, store_of
 from nenrin.platform import Platform
 from nenrin.serving.plane.process import retire
 
@@ -62,7 +62,7 @@ def serve(
     lock.acquire()
     try:
         retire(predictions_folder(settings.state_folder), SystemTimer())
-        planes = Planes(settings, parts_of)
+        planes = Planes(settings, parts_of, store_of)
     except BaseException:
         lock.release()
         raise
@@ -88,7 +88,7 @@ def _serve(
     platform = holder.platform
     online = _Told(partial(platform.materialise, environment), say)
     scores = _Told(partial(platform.write_scores, environment), say)
-    guard = partial(platform.loop.guarding.guard, environment)
+    guard = partial(_look_after, platform, environment, planes.news)
     beat = _thread("beat", _beat, holder, environment, online, stop)
     beside = [
         _thread("guard", _again, guard, _GUARD, environment, stop),
@@ -113,8 +113,6 @@ def _serve(
             )
         while not stop.wait(_LOOK):
             planes.look()
-            while planes.news:
-                holder.platform.loop.restarted(environment, "data plane", planes.news.pop(0))
     finally:
         stop.set()
         planes.stop()
@@ -175,9 +173,8 @@ def _beat(holder: Holder, environment: str, online: _Told, stop: threading.Event
         try:
             with logs.about(environment=environment):
                 holder.works.between(due)
-        except Exception:  # noqa: BLE001 - the next tick may do better
-            if not stop.is_set():
-                _LOG.exception("a tick of the loop failed")
+        except Exception as error:  # noqa: BLE001 - the next tick may do better
+            _note("a tick of the loop", error, stop)
         due = partial(_turn, holder.platform, environment, online)
         if stop.wait(_BEAT):
             return
@@ -189,9 +186,26 @@ def _again(do: Callable[[], object], pause: float, environment: str, stop: threa
         try:
             with logs.about(environment=environment):
                 do()
-        except Exception:  # noqa: BLE001 - the next time may do better
-            if not stop.is_set():
-                _LOG.exception("%s failed", threading.current_thread().name)
+        except Exception as error:  # noqa: BLE001 - the next time may do better
+            _note(threading.current_thread().name, error, stop)
+
+
+def _note(what: str, error: Exception, stop: threading.Event) -> None:
+    """Log what failed, unless the end cut it off; what is merely away needs no traceback."""
+    if stop.is_set():
+        return
+    if isinstance(error, UnavailableError):
+        _LOG.warning("%s failed: %s", what, error.message)
+    else:
+        _LOG.error("%s failed", what, exc_info=error)
+
+
+def _look_after(platform: Platform, environment: str, news: list[str]) -> None:
+    """Record why planes were started again, and roll back what is not safe."""
+    while news:
+        platform.loop.restarted(environment, "data plane", news[0])
+        del news[0]  # while the database is away it stays
+    platform.loop.guard(environment)
 
 
 def _turn(platform: Platform, environment: str, online: _Told) -> None:

@@ -16,7 +16,7 @@ from nenrin.core.errors import RequestError
 app = commands()
 
 _FREEZE = ("frozen_since", "frozen_why", "thawed")
-_RARE = ("paused", "fallback", "experiment")
+_RARE = ("paused", "fallback", "experiment", "shadow")
 
 Name = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
 Named = Annotated[
@@ -141,6 +141,42 @@ def unfreeze(
     nenrin deployments unfreeze delay
     """
     _set_frozen("unfreeze", name, every, reason, env, as_json)
+
+
+@app.command()
+def shadow(
+    name: Name,
+    version: Annotated[
+        str | None, typer.Argument(help="Who scores; left out: tell what came of it.")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Have nothing scored any more.")] = False,
+    budget: Annotated[
+        int, typer.Option(metavar="PERCENT", help="Of a core, in each data plane.")
+    ] = 25,
+    reason: Reason = None,
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Have a version score what others have answered; no client hears of it.
+
+    [bold]Example[/]
+
+    nenrin deployments shadow delay version-3f9ac27d51e0 --budget 50
+    """
+    if off and version is not None:
+        raise RequestError(
+            "a version or --off, not both",
+            where="nenrin deployments shadow",
+            hint=f"nenrin deployments shadow {name} --off",
+        )
+    with session(env) as client:
+        if off:
+            show(client.post(f"/api/deployments/{name}/unshadow", _said(reason)), as_json, facts)
+        elif version is not None:
+            body = {"version": version, "budget": budget, **_said(reason)}
+            show(client.post(f"/api/deployments/{name}/shadow", body), as_json, facts)
+        else:
+            show(client.get(f"/api/deployments/{name}/shadow"), as_json, facts)
 
 
 def _set_frozen(

@@ -166,13 +166,24 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
         yield Text(f"{name}: on probation: {', '.join(deployment['probation'])}", style="yellow")
     if paused := deployment.get("paused"):
         yield Text(f"{name}: its rollout is paused, {paused}", "yellow")
-    for each in deployment.get("breakers") or ():
-        out = "is left out now" if each["open"] else f"was left out {each['opened']:,} times"
-        instead = f"{each['answered by others']:,} requests were answered by others"
-        yield Text(f"{name}: {each['version']} {out}; {instead}", "yellow")
+    yield from _requests(name, deployment)
     if deployment["frozen"]:
         why = deployment.get("frozen_why") or "by hand"
         since = when(deployment.get("frozen_since"))
         yield Text(f"{name}: frozen since {since}, {why}: nothing changes by itself", "yellow")
         for held in deployment.get("held") or ():
             yield Text(f"  held: {held}", style="yellow")
+
+
+def _requests(name: str, deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
+    """What live requests said of versions that fail, and of a shadow."""
+    for each in deployment.get("breakers") or ():
+        out = "is left out now" if each["open"] else f"was left out {each['opened']:,} times"
+        instead = f"{each['answered by others']:,} requests were answered by others"
+        yield Text(f"{name}: {each['version']} {out}; {instead}", "yellow")
+    if each := deployment.get("shadow"):
+        yield Text(
+            f"{name}: {each['version']} is its shadow: {each['scored']:,} rows scored, "
+            f"{each['dropped']:,} dropped, {each['failed']:,} failed",
+            "yellow" if each["failed"] else "",
+        )

@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -59,6 +60,7 @@ def machine() -> Iterator[Finding]:
             "packages": packages,
             "sqlite": sqlite,
             "processor": processor,
+            "compiling": compiling,
             "time zones": time_zones,
             "temporary files": lambda: disk("temporary files", Path(tempfile.gettempdir())),
         }
@@ -135,6 +137,22 @@ def processor(info: Path = Path("/proc/cpuinfo")) -> Finding:
             do=f'{sys.executable} -m pip install "polars[rtcompat]"',
         )
     return Finding(name="processor", found=f"{kind}, {os.cpu_count()} cores, all that polars needs")
+
+
+def compiling() -> Finding:
+    """What models can be compiled with here; all others are served as they are."""
+    tools = {
+        "trees: a C compiler": any(shutil.which(each) for each in ("cc", "gcc", "clang")),
+        "other models: skl2onnx": all(find_spec(each) for each in ("skl2onnx", "onnxruntime")),
+    }
+    missing = [tool for tool, there in tools.items() if not there]
+    if not missing:
+        return Finding(name="compiling", found="trees and other models")
+    return Finding(
+        name="compiling",
+        found=f"models are served as they are without it ({'; '.join(missing)})",
+        do=f'install a C compiler (cc), {sys.executable} -m pip install "nenrin[compile]"',
+    )
 
 
 def time_zones() -> Finding:

@@ -14,7 +14,8 @@ USER = 10001
 FOLDER = "/app"
 WRITABLE = {"state": f"{FOLDER}/.nenrin", "tmp": "/tmp"}
 
-_SYSTEM = {"lightgbm": "libgomp1"}  # what a slim image lacks, by the package that needs it
+# what a slim image lacks, by the package that needs it: the system's package, and a library in it
+_SYSTEM = {"lightgbm": ("libgomp1", "libgomp.so.1")}
 
 
 def dockerfile(revision: Revision, environment: str) -> str:
@@ -28,14 +29,15 @@ def dockerfile(revision: Revision, environment: str) -> str:
     needed = sorted(system for name, system in _SYSTEM.items() if name in names)
     lines = [
         f"# {revision.id}: written by nenrin export container; write it anew instead of changing it.",
-        f"ARG PYTHON={revision.python}",
-        "FROM python:${PYTHON}-slim",
-        *_apt(needed),
+        f"ARG BASE=docker.io/library/python:{revision.python}-slim",
+        "FROM ${BASE}",
+        *(_apt(package, library) for package, library in needed),
         f"RUN useradd --uid {USER} --no-create-home --home-dir {FOLDER} nenrin "
         f"&& mkdir -p {WRITABLE['state']} && chown {USER}:{USER} {WRITABLE['state']}",
-        "COPY requirements.txt /build/",
-        "COPY wheels /build/wheels",
-        "RUN pip install --no-cache-dir --no-deps --find-links /build/wheels -r /build/requirements.txt",
+        "ARG PIP_INDEX_URL=",
+        "ARG PIP_NO_INDEX=",
+        "RUN --mount=type=bind,target=/build "
+        "pip install --no-cache-dir --no-deps --find-links /build/wheels -r /build/requirements.txt",
         f"ADD project.tar {FOLDER}/",
         *(f"ENV {name}={value}" for name, value in variables(environment).items()),
         f"WORKDIR {FOLDER}",
@@ -73,14 +75,13 @@ def context(revision: Revision, environment: str) -> dict[str, bytes]:
         "Dockerfile": dockerfile(revision, environment).encode(),
         "requirements.txt": requirements(revision).encode(),
         ".dockerignore": b".git\n**/__pycache__\n.nenrin\n",
-        "wheels/README.txt": b"Wheels of packages that no index has, nenrin's own where you built it.\n",
+        "wheels/README.txt": b"Wheels that the build takes before it asks an index: --wheels fetches all.\n",
     }
 
 
-def _apt(packages: list[str]) -> list[str]:
-    if not packages:
-        return []
-    return [
-        f"RUN apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)} "
-        "&& rm -rf /var/lib/apt/lists/*"
-    ]
+def _apt(package: str, library: str) -> str:
+    """Nothing is fetched where the base has it: one behind a firewall cannot."""
+    return (
+        f"RUN ldconfig -p | grep -q {library} || (apt-get update && apt-get install -y "
+        f"--no-install-recommends {package} && rm -rf /var/lib/apt/lists/*)"
+    )

@@ -46,14 +46,14 @@ class Exports:
     Args:
         store: where revisions' contents are kept.
         revision: the revision that an environment follows, if any.
-        local: which of a revision's packages no index has, as ``name==version``.
+        local: the folders of packages that no index has, by ``name==version``.
     """
 
     def __init__(
         self,
         store: ContentStore,
         revision: Callable[[str], Revision | None],
-        local: Callable[[], tuple[str, ...]],
+        local: Callable[[], Mapping[str, str]],
     ) -> None:
         self._store = store
         self._revision = revision
@@ -85,9 +85,9 @@ class Exports:
             files = context(revision, environment)
             files["project.tar"] = archive(contents(revision, self._store))
             notes = tuple(
-                f"{package} was installed from a folder, not from an index: put its wheel into "
-                f"{to / 'wheels'}, pip wheel --no-deps -w {to / 'wheels'} FOLDER"
-                for package in self._local()
+                f"{package} was installed from a folder, not from an index: export with --wheels, or "
+                f"pip wheel --no-deps --wheel-dir {to / 'wheels'} {folder}"
+                for package, folder in self._local().items()
             )
         else:
             files = _manifests(kind, environment, image, revision.id)

@@ -34,7 +34,7 @@ def compile_served(
     if prepared.compiles is None:
         return
     environment = deployment.environment
-    for variant in deployment.route.variants:
+    for variant in deployment.route.loaded:
         for version in models_of(partial(_found, registry, environment), variant.version):
             if outcome_of(version.facts) is not None:
                 continue

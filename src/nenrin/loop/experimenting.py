@@ -16,7 +16,7 @@ import polars as pl
 from nenrin.core.digest import digest
 from nenrin.core.errors import ConflictError, NotFoundError, RefusedError, RequestError
 from nenrin.core.instants import DAY, iso
-from nenrin.core.unit import Unit
+from nenrin.loop.beside import beside, reads
 from nenrin.loop.exposures import (
     Measured,
     analysed,
@@ -26,10 +26,9 @@ from nenrin.loop.exposures import (
     started,
 )
 from nenrin.loop.holding import refuse_frozen
-from nenrin.loop.journal import Journals, read
+from nenrin.loop.journal import Journals, settle_of
 from nenrin.loop.living import one_by_one
 from nenrin.loop.ports import Replay
-from nenrin.registry.version import Version
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.experiment import (
     BANDIT,
@@ -41,7 +40,6 @@ from nenrin.serving.experiment import (
     refuse_second,
 )
 from nenrin.serving.exposing import refuse_unreadable
-from nenrin.serving.signature import RequestSignature
 from nenrin.stats.thompson import FLOOR, weights
 
 _LOG = logging.getLogger(__name__)
@@ -107,8 +105,12 @@ class Experiments:
         deployment = self._serving.show(environment, name)
         weight = _checked(asked)
         self._free(environment, deployment)
-        found = [self._version(environment, deployment, each) for each in asked.challengers]
-        reads = [self._reads(environment, deployment, each) for each in found]
+        found = [
+            beside(self._registry, environment, deployment, each) for each in asked.challengers
+        ]
+        states = [
+            reads(self._registry, self._replay, environment, deployment, each) for each in found
+        ]
         experiment = Experiment(
             versions=(deployment.champion, *asked.challengers),
             stretches=(Stretch(self._instant(environment), weight),),
@@ -127,10 +129,10 @@ class Experiments:
                     hint="look at nenrin status, and start it again",
                 )
             request = deployment.request
-            for each in reads:
+            for each in states:
                 request = request.widened(each[1])
-            states = [features for features, _ in reads]
-            done = self._serving.experiment(unit, name, experiment, states, request)
+            features = [each[0] for each in states]
+            done = self._serving.experiment(unit, name, experiment, features, request)
         return {"deployment": name, **_told(done, experiment), "plan": plan}
 
     def show(self, environment: str, name: str) -> dict[str, Any]:
@@ -231,39 +233,13 @@ class Experiments:
                 hint="load new data first: nenrin run",
             )
 
-    def _version(self, environment: str, deployment: Deployment, version: str) -> Version:
-        found = self._registry.get(environment, version)
-        if found.status == "bad":
-            raise RefusedError(f"{version} is marked bad", hint="choose another version")
-        if found.name != deployment.model or found.kind == "mixture":
-            raise RefusedError(
-                f"{version} is no version of {deployment.model!r} that can answer by itself",
-                hint=f"nenrin models list {deployment.model}",
-                where=version,
-            )
-        return found
-
-    def _reads(
-        self, environment: str, deployment: Deployment, version: Version
-    ) -> tuple[str, RequestSignature]:
-        """A challenger's feature state and request: the champion's, where both come from one revision."""
-        champion = self._registry.get(environment, deployment.champion)
-        if version.revision in ("", champion.revision):
-            return deployment.route.champion.features, deployment.request
-        prepared = self._replay.by_revision(environment, version.revision, deployment.name)
-        return prepared.served.answering(), prepared.served.request
-
     def _measured(
         self, environment: str, deployment: Deployment, experiment: Experiment
     ) -> Measured:
         with self._units.read(environment) as unit:
-            settle = self._settle(unit, deployment.name)
+            settle = settle_of(self._states, unit, deployment.name)
         now = self._instant(environment)
         return self._measure(environment, deployment, experiment, settle, now)
-
-    def _settle(self, unit: Unit, name: str) -> int:
-        state = read(self._states, unit, name)
-        return DAY if state is None else state.settle
 
     def _newest(self, environment: str, name: str) -> tuple[Deployment, Experiment]:
         deployment = self._serving.show(environment, name)

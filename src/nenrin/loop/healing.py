@@ -121,7 +121,7 @@ class Healing:
 
     def _rebuilt(self, environment: str, name: str) -> Iterator[str]:
         deployment = self._serving.show(environment, name)
-        for variant in deployment.route.variants:
+        for variant in deployment.route.loaded:
             if not variant.features or whole(self._store, variant.features):
                 continue
             revision = self._registry.get(environment, variant.version).revision

@@ -9,6 +9,7 @@ import msgspec
 
 from nenrin.core.environment import is_backtest
 from nenrin.core.errors import ConflictError, OvertakenError
+from nenrin.core.instants import DAY
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
@@ -16,7 +17,6 @@ from nenrin.loop.ports import Prepared, Served, Step
 from nenrin.loop.state import Segment, State
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
-from nenrin.serving.router import Route, Variant
 from nenrin.serving.service import ServingService
 
 
@@ -162,7 +162,7 @@ class LoopJournal:
                 request=self._served.request,
             )
         elif rolled_back and before.champion == champion:
-            route = Route(deployment=name, variants=(Variant(version=champion, features=features),))
+            route = before.route.only(champion, features)
             self._serving.set_route(unit, name, route, reason=why)
         elif rolled_back:
             self._serving.rollback(unit, name, reason=why, to=champion, features=features)
@@ -252,3 +252,9 @@ def share(serving: ServingService, unit: Unit, deployment: str, segment: Segment
     platt = segment.recalibration
     recalibration = (platt.a, platt.b) if platt else None
     serving.share(unit, deployment, dict(segment.blends), recalibration)
+
+
+def settle_of(states: LoopStates, unit: Unit, deployment: str) -> int:
+    """Microseconds after the end of a day at which it closes; a day before the loop has measured it."""
+    state = read(states, unit, deployment)
+    return DAY if state is None else state.settle

@@ -17,6 +17,7 @@ from nenrin.core.calendar import Calendar, stands_at
 from nenrin.core.digest import derived_id
 from nenrin.core.errors import ConflictError, NotFoundError, RefusedError
 from nenrin.core.instants import NEVER, iso
+from nenrin.core.leases import Ours
 from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
@@ -178,11 +179,11 @@ class Living:
             return f"the next look is due at {iso(look)}"
         return "no look is due" if prepared.trains else NOTHING_TO_TRAIN
 
-    def tick(self, environment: str) -> int:
-        """Everything that is due in every deployment that serves there; how many steps it took."""
+    def tick(self, environment: str, ours: Ours) -> int:
+        """What is due in every deployment that serves there, while it is ours; how many steps it took."""
 
         def ticked(deployment: Deployment) -> int:
-            state = self.state(environment, deployment.name)
+            state = self.state(environment, deployment.name) if ours() else None
             if state is None or not self._anything_due(environment, deployment, state):
                 return 0
             with about(environment=environment, deployment=deployment.name):
@@ -383,7 +384,7 @@ class Living:
             return
         states = {
             variant.version: self._features(environment, prepared, variant)
-            for variant in deployment.route.variants
+            for variant in deployment.route.loaded
         }
         with self._units.write(environment, self.now(prepared)) as unit:
             self._serving.set_features(unit, name, states, prepared.served.request.lookup)

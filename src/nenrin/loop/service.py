@@ -1,6 +1,7 @@
 """The loop's verbs: backtest, adopt, tick, promote, roll back, freeze; and what it tells: rings, status.
 
-``guarding`` judges rollouts by live requests, and pauses them; ``experiments`` has versions side by side.
+``guarding`` judges rollouts by live requests, and pauses them; ``experiments`` has versions side by side,
+``shadows`` one behind the others.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from nenrin.loop.ports import Progress, Replay
 from nenrin.loop.proposing import Projects, Proposing
 from nenrin.loop.replays import Backtests, Replays
 from nenrin.loop.rings import rings
+from nenrin.loop.shadowing import Losses, Pairs, Shadows
 from nenrin.registry.service import RegistryService
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.service import ServingService
@@ -49,6 +51,7 @@ class LoopService:
         leases: which of several processes turns an environment's loop by itself.
         observe: what the planes have counted of live requests.
         measure: what became of logged answers.
+        pairs, losses: what shadows said, and what became of that.
         others: the rooms' services and ports.
     """
 
@@ -72,6 +75,8 @@ class LoopService:
         leases: Leases,
         observe: Observe,
         measure: Measure,
+        pairs: Pairs,
+        losses: Losses,
     ) -> None:
         journals = Journals(units, registry, gates, serving, states, store)
         self._units, self._replay, self._leases, self._serving = units, replay, leases, serving
@@ -97,10 +102,10 @@ class LoopService:
             calendar=calendar,
             store=store,
         )
-        self.guarding = Guarding(journals, observe, self._living.instant)
-        self.experiments = Experiments(
-            journals, replay, measure, self._living.instant, self._living.stands
-        )
+        instant = self._living.instant
+        self.guarding = Guarding(journals, observe, instant)
+        self.experiments = Experiments(journals, replay, measure, instant, self._living.stands)
+        self.shadows = Shadows(journals, replay, observe, pairs, losses, instant)
         self._adopting = Adopting(
             self._living,
             units=units,
@@ -212,13 +217,17 @@ class LoopService:
         Returns:
             how many steps changed something.
         """
-        self.guarding.guard(environment)
+        self.guard(environment)
         with self._leases.hold(f"loop/{environment}") as ours:
-            if not ours:
+            if not ours():
                 return 0
             # a bandit that cannot be weighed keeps the loop from nothing
-            steps = self._living.tick(environment)
-            return steps + self.experiments.tick(environment)
+            steps = self._living.tick(environment, ours)
+            return steps + (self.experiments.tick(environment) if ours() else 0)
+
+    def guard(self, environment: str) -> list[str]:
+        """Roll back what is not safe, and end shadows that are bad; a sentence for each."""
+        return [*self.guarding.guard(environment), *self.shadows.leave_bad(environment)]
 
     def heal(self, environment: str) -> list[str]:
         """Mend what is served and cannot be read; a sentence for each (:mod:`nenrin.loop.healing`)."""
@@ -280,10 +289,11 @@ class LoopService:
         return rings(self._units.events(environment), deployment)
 
     def status(self, environment: str) -> dict[str, Any]:
-        """What is served, how each deployment stands, and who answers in whose place."""
+        """What is served, how each deployment stands, who answers in whose place, and who scores beside."""
         told = self._living.status(environment)
         for line in told["deployments"]:
             line["breakers"] = self.guarding.breakers(environment, line["name"])
+            line["shadow"] = self.shadows.counted(environment, line["name"])
         return told
 
 

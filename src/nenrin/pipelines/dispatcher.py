@@ -184,32 +184,43 @@ class Dispatcher:
 
     def _claim(self) -> None:
         """Write the jobs that were taken, and lease what fits."""
-        if self._new:
-            with self._unit() as unit:
-                self._jobs.add(unit, self._new)
-            self._new.clear()
         taken: list[Job] | None = None
-        while taken != [] and len(self._attempts) < len(self._commits):
-            room = self._free()
-            if room.cpus < self._least or room.jobs <= 0:
-                return
-            now = self._epoch()
+        while self._new or (taken != [] and self._free(len(self._commits))):
             with self._unit() as unit:
-                taken = self._jobs.claim(
-                    unit, self._worker, room, now, now + self._lease, list(self._runs)
-                )
+                if self._new:
+                    self._jobs.add(unit, self._new)
+                taken = self._leased(unit, len(self._commits))
+            self._new.clear()
             for job in taken:
                 self._begin(job)
 
-    def _free(self) -> Room:
-        """What the jobs that run leave; all of it where none does, however much the next one needs."""
+    def _leased(self, unit: Unit, left: int) -> list[Job]:
+        """What fits of ``left`` jobs that are not over, leased."""
+        room = self._free(left)
+        if room is None:
+            return []
+        now = self._epoch()
+        until = now + self._lease
+        return self._jobs.claim(unit, self._worker, room, now, until, list(self._runs))
+
+    def _free(self, left: int) -> Room | None:
+        """What the jobs that run leave to others of ``left``; None where no other waits, or may fit.
+
+        All of it where none runs, however much the next one needs.
+        """
+        if len(self._attempts) >= left:
+            return None
         if not self._attempts:
             return Room(cpus=float("inf"), memory=2**62, jobs=1, gpus=float("inf"))
         needs = [attempt.job.needs for attempt in self._attempts.values()]
+        cpus = self._machine.cpus - sum(need.cpus for need in needs)
+        jobs = self._machine.jobs - len(needs)
+        if cpus < self._least or jobs <= 0:
+            return None
         return Room(
-            cpus=self._machine.cpus - sum(need.cpus for need in needs),
+            cpus=cpus,
             memory=self._machine.memory - sum(need.memory or 0 for need in needs),
-            jobs=self._machine.jobs - len(needs),
+            jobs=min(jobs, int(cpus / self._least)) if self._least else jobs,
             gpus=self._machine.gpus - sum(need.gpus for need in needs),
         )
 
@@ -273,10 +284,13 @@ class Dispatcher:
                 if not self._jobs.finish(unit, job.id, job.attempt, output):
                     raise _LostLeaseError
                 ended.append(Ended(job=job, output=output))
+            taken = self._leased(unit, len(self._commits) - len(given))  # one commit for both
         for job, _ in given:
             del self._commits[job.id]
             with about(run=job.run, step=job.name):
                 _LOG.info("done")
+        for job in taken:
+            self._begin(job)
         return ended
 
     def _failed(self, job: Job, error: Exception) -> list[Ended]:
@@ -294,20 +308,11 @@ class Dispatcher:
         if lost or again is not None:
             return []
         del self._commits[job.id]
-        return [Ended(job=job, error=self._explained(job, error))]
+        return [Ended(job=job, error=_explained(self._logs, job, error))]
 
     def newest(self, job: str) -> str:
         """What a job said last."""
         return self._logs.newest(job)
-
-    def _explained(self, job: Job, error: Exception) -> Exception:
-        """The error with the way to what the step wrote, which ends with the traceback."""
-        if isinstance(error, StepError):
-            if error.trace:
-                self._logs.append(job, error.trace)
-            if self._logs.path(job).exists():
-                error.hint = f"{error.hint}; what it wrote: nenrin logs {job.name}"
-        return error
 
     def _again(self, job: Job, error: Exception) -> float | None:
         """When a job whose function raised may be taken again; None: never."""
@@ -352,6 +357,16 @@ class Dispatcher:
         attempt = self._attempts.pop(lease)
         attempt.running.cancel()
         shutil.rmtree(attempt.scratch, ignore_errors=True)
+
+
+def _explained(logs: StepLogs, job: Job, error: Exception) -> Exception:
+    """The error with the way to what the step wrote, which ends with the traceback."""
+    if isinstance(error, StepError):
+        if error.trace:
+            logs.append(job, error.trace)
+        if logs.path(job).exists():
+            error.hint = f"{error.hint}; what it wrote: nenrin logs {job.name}"
+    return error
 
 
 def _silent(job: Job) -> StepError:

@@ -7,14 +7,17 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
+from importlib.metadata import Distribution, DistributionFinder, PackageNotFoundError
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import msgspec
 
 from nenrin.core.digest import digest, digest_bytes
 
 _OWN = "nenrin"
+_PACKAGE = "__init__.py"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA = re.compile(r"\bextra\s*==")
 _NOT_SOURCE = frozenset({".pyc", ".pyo"})
@@ -60,8 +63,8 @@ class Packages:
         """Names of the distributions that bring a top-level module."""
         if module not in self._bringing:
             try:
-                self._bringing[module] = [distribution(module).name]
-            except (PackageNotFoundError, ValueError):
+                self._bringing[module] = [_distribution(module).name]
+            except PackageNotFoundError:
                 self._bringing[module] = sorted(_bringing(module))
         return self._bringing[module]
 
@@ -76,8 +79,8 @@ class Packages:
                 continue
             seen.add(name)
             try:
-                found = distribution(name)
-            except (PackageNotFoundError, ValueError):
+                found = _distribution(name)
+            except PackageNotFoundError:
                 continue
             headers = _headers(found)
             version = "".join(headers.get("version", []))
@@ -90,17 +93,39 @@ class Packages:
 
 def installed() -> tuple[str, ...]:
     """``name==version`` of every installed distribution, sorted."""
-    read = [_headers(found) for found in distributions()]
+    read = [_headers(found) for found in _discovered()]
     named = [(h["name"][0], h["version"][0]) for h in read if {"name", "version"} <= h.keys()]
     return tuple(
         sorted({f"{name.lower().replace('_', '-')}=={version}" for name, version in named})
     )
 
 
-def from_folders() -> tuple[str, ...]:
-    """``name==version`` of those installed from a folder of somebody's: no index has them as they are."""
-    found = [each for each in distributions() if _origin(each).dir_info is not None]
-    return tuple(sorted(f"{_canonical(each.name)}=={each.version}" for each in found))
+def from_folders() -> dict[str, str]:
+    """The folder of each that was installed from one, by ``name==version``: no index has it as it is."""
+    found = {f"{_canonical(each.name)}=={each.version}": _origin(each) for each in _discovered()}
+    return {
+        package: url2pathname(urlsplit(origin.url).path)
+        for package, origin in sorted(found.items())
+        if origin.dir_info is not None
+    }
+
+
+def _discovered(name: str | None = None) -> Iterable[Distribution]:
+    """Those that are installed, or the ones of a name; copies within a package are a part of that package.
+
+    Ray puts the folder of its copies on the path when it is imported, and others theirs: what is installed
+    is the same before and after.
+    """
+    places = [
+        place for place in sys.path if not Path(place).absolute().with_name(_PACKAGE).exists()
+    ]
+    return Distribution.discover(context=DistributionFinder.Context(name=name, path=places))
+
+
+def _distribution(name: str) -> Distribution:
+    for found in _discovered(name):
+        return found
+    raise PackageNotFoundError(name)
 
 
 def _bringing(module: str) -> set[str]:
@@ -110,7 +135,7 @@ def _bringing(module: str) -> set[str]:
     within = re.compile(rf"^{re.escape(module)}(/|\.)", re.MULTILINE)
     return {
         found.name
-        for found in distributions()
+        for found in _discovered()
         if module in (found.read_text("top_level.txt") or "").split()
         or within.search(found.read_text("RECORD") or "")
     }
@@ -175,7 +200,7 @@ def _outside(module: str, names: list[str]) -> bool:
         return False
     folders = []
     for name in names:
-        found = distribution(name)
+        found = _distribution(name)
         folder = _origin(found).dir_info
         if folder is not None and folder.editable:
             return True

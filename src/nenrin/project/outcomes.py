@@ -61,7 +61,22 @@ class Outcomes:
             return Measured(joined(rows, values, by).rename({"found": "value"}))
         prepared = self._replay.prepare(environment, deployment.name, load=False, progress=None)
         rows = closed_days(rows, prepared.table.zone, settle, now)
-        return Measured(_losses(joined(rows, _labels(prepared), "key"), prepared))
+        rows = joined(rows, _labels(prepared), "key")
+        return Measured(rows.with_columns(value=_loss(rows, "answer", prepared)))
+
+    def losses(
+        self, environment: str, deployment: Deployment, pairs: pl.DataFrame, settle: int, now: int
+    ) -> pl.DataFrame:
+        """Pairs of a shadow with ``day``, ``closed``, ``loss`` and ``shadow_loss``.
+
+        Losses are NaN where there is no label yet.
+        """
+        prepared = self._replay.prepare(environment, deployment.name, load=False, progress=None)
+        rows = closed_days(pairs, prepared.table.zone, settle, now)
+        rows = joined(rows, _labels(prepared), "key")
+        return rows.with_columns(
+            loss=_loss(rows, "given", prepared), shadow_loss=_loss(rows, "said", prepared)
+        )
 
     def _column(
         self, environment: str, deployment: Deployment, outcome: str
@@ -131,13 +146,14 @@ def _labels(prepared: Prepared) -> pl.DataFrame:
     return frame.filter(pl.col("known") < NEVER)
 
 
-def _losses(rows: pl.DataFrame, prepared: Prepared) -> pl.DataFrame:
+def _loss(rows: pl.DataFrame, answer: str, prepared: Prepared) -> pl.Series:
+    """The loss of an answer's column by the labels that were found, NaN where either is missing."""
     y = rows["found"].cast(pl.Float64).to_numpy().astype(np.float64)
-    p = rows["answer"].to_numpy().astype(np.float64)
+    p = rows[answer].to_numpy().astype(np.float64)
     known = np.isfinite(y) & np.isfinite(p)
     value = np.full(len(y), np.nan)
     value[known] = prepared.task.row_loss(y[known], p[known])
-    return rows.with_columns(value=pl.Series(value))
+    return pl.Series(value)
 
 
 def _end(day: date, zone: str) -> int:

@@ -1,7 +1,8 @@
 """Writes declared scores when they are due: a dataset's new rows, answered by what is deployed.
 
 What was done is in the ledger (``scores.written``). The rows of scores that are being written lie in a
-folder of their own until that event: whoever comes after a kill goes on with just these rows.
+folder of their own until that event: whoever comes after a kill goes on with just these rows, unless another
+host has written them since.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from nenrin.core.calendar import Calendar, stands_at
-from nenrin.core.errors import ConflictError, NenrinError, NotFoundError
+from nenrin.core.errors import ConflictError, NenrinError, NotFoundError, OvertakenError
 from nenrin.core.instants import DAY, local_date, local_instant
 from nenrin.core.ledger import Event
 from nenrin.core.unit import Units
@@ -105,20 +106,23 @@ class Scoring:
         version = self._data.latest(environment, score.rows.declared.name)
         now, last = self._now(version), self._last(environment, score)
         begun = self._begun(environment, score)
+        if begun is not None and _span(begun)[0] != _until(last):  # they are another host's by now
+            begun.unlink()
+            begun.with_suffix(".writing").unlink(missing_ok=True)
+            begun = None
         if begun is None:
             if now < self._due(score, last):
                 return
             begun = self._begin(environment, score, version, last, now)
             if begun is None:
                 return
-        since, until = map(int, begun.stem.split("_"))
-        yield self._finish(environment, project, score, begun, (since, until), progress)
+        yield self._finish(environment, project, score, begun, progress)
 
     def _begin(
         self, environment: str, score: Score, version: DatasetVersion, last: Event | None, now: int
     ) -> Path | None:
         """Put the new rows into a file; None where there are none."""
-        since = _BEGINNING if last is None else int(last.body["until"])
+        since = _until(last)
         files = self._data.manifest(version).files
         if not any(ref.known_max > since and ref.known_min <= now for ref in files):
             return None
@@ -141,9 +145,9 @@ class Scoring:
         project: Project,
         score: Score,
         begun: Path,
-        span: tuple[int, int],
         progress: Told | None,
     ) -> dict[str, Any]:
+        span = _span(begun)
         to = self._output(environment, score, span[1])
         to.parent.mkdir(parents=True, exist_ok=True)
         mark = begun.with_suffix(".writing")
@@ -165,6 +169,12 @@ class Scoring:
             "answered": _rows(to),
             "to": score.declared.to.format(day=self._day(score, span[1]), environment=environment),
         }
+        if _until(self._last(environment, score)) != span[0]:
+            raise OvertakenError(
+                f"another host has written scores {score.declared.name} meanwhile",
+                where=str(to),
+                hint="the file here holds the same rows, and no event tells of it: delete it",
+            )
         with self._units.write(environment, self._calendar.now()) as unit:
             unit.record(WRITTEN, score.declared.name, said)
         begun.unlink()
@@ -212,6 +222,17 @@ class Scoring:
     def _output(self, environment: str, score: Score, at: int) -> Path:
         name = score.declared.to.format(day=self._day(score, at), environment=environment)
         return self._folder / name
+
+
+def _span(begun: Path) -> tuple[int, int]:
+    """The instants after which, and until which, the rows of a file became known."""
+    since, until = map(int, begun.stem.split("_"))
+    return since, until
+
+
+def _until(last: Event | None) -> int:
+    """Up to where rows are written."""
+    return _BEGINNING if last is None else int(last.body["until"])
 
 
 def _deployment(project: Project, score: Score) -> str:

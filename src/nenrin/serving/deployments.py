@@ -65,6 +65,6 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def states(self) -> dict[str, str]:
-        """The feature states of the versions that answer, and of the one that the champion replaced."""
+        """The feature states of the versions that are loaded, and of the one that the champion replaced."""
         known = {self.previous: self.previous_features} if self.previous else {}
-        return known | {variant.version: variant.features for variant in self.route.variants}
+        return known | {variant.version: variant.features for variant in self.route.loaded}

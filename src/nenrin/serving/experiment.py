@@ -98,7 +98,7 @@ def routed(route: Route, experiment: Experiment, features: Sequence[str]) -> Rou
         )
         for version, weight, state in zip(experiment.versions[1:], theirs, features, strict=True)
     ]
-    return Route(deployment=route.deployment, variants=(champion, *challengers))
+    return msgspec.structs.replace(route, variants=(champion, *challengers))
 
 
 def refuse_second(experiment: Experiment | None, name: str) -> None:

@@ -82,12 +82,53 @@ class Standing(msgspec.Struct, kw_only=True):
     instead: int = 0
 
 
+class Shadowed(msgspec.Struct, kw_only=True):
+    """What a shadow has scored, in rows.
+
+    Attributes:
+        deployment, version: whose.
+        since: when it began, as in :class:`nenrin.serving.router.Shadow`.
+        offered: rows that others answered; they are scored, dropped, failed, or wait.
+        scored, dropped, failed: what came of them. Dropped is what the budget had no room for.
+        batches, seconds: how often it was asked, and what that took in all.
+        one: seconds that a request of one row is expected to take.
+        error: the kind of its newest failure; empty without one.
+    """
+
+    deployment: str
+    version: str
+    since: int = 0
+    offered: int = 0
+    scored: int = 0
+    dropped: int = 0
+    failed: int = 0
+    batches: int = 0
+    seconds: float = 0.0
+    one: float = 0.0
+    error: str = ""
+
+    def plus(self, other: Shadowed) -> Shadowed:
+        """Both together: of two planes, or of a plane before and after a restart."""
+        return msgspec.structs.replace(
+            self,
+            offered=self.offered + other.offered,
+            scored=self.scored + other.scored,
+            dropped=self.dropped + other.dropped,
+            failed=self.failed + other.failed,
+            batches=self.batches + other.batches,
+            seconds=self.seconds + other.seconds,
+            one=max(self.one, other.one),
+            error=self.error or other.error,
+        )
+
+
 class Observed(msgspec.Struct, kw_only=True):
     """The content of a plane's file: what it counted in the environment that it serves."""
 
     environment: str = ""
     splits: list[Split] = msgspec.field(default_factory=list)
     standings: list[Standing] = msgspec.field(default_factory=list)
+    shadows: list[Shadowed] = msgspec.field(default_factory=list)
 
 
 def read_file(path: Path) -> Observed:
@@ -108,7 +149,18 @@ def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
         standings=_standings(
             s for each in found for s in each.standings if s.deployment == deployment
         ),
+        shadows=added_up(s for each in found for s in each.shadows if s.deployment == deployment),
     )
+
+
+def added_up(shadows: Iterable[Shadowed]) -> list[Shadowed]:
+    """One for each deployment, version and beginning."""
+    together: dict[tuple[str, str, int], Shadowed] = {}
+    for each in shadows:
+        key = (each.deployment, each.version, each.since)
+        before = together.get(key)
+        together[key] = each if before is None else before.plus(each)
+    return list(together.values())
 
 
 def _splits(splits: Iterable[Split]) -> list[Split]:

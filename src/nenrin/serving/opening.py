@@ -30,10 +30,12 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         version: its record.
-        compiled: the models, itself or its members, that answer by their compiled forms.
+        models: the models that answer in it: itself, or its members; none of another kind.
+        compiled: those of them that answer by their compiled forms.
     """
 
     version: Version
+    models: Sequence[Version] = ()
     compiled: Sequence[Version] = ()
 
 
@@ -71,7 +73,7 @@ class StoreLoader:
             store=self._store,
             project=_Later(partial(self._project, record.revision)),
             shares=tuple((part.slot, part.share) for part in variant.members),
-            compiled=CompiledForms(self._store, list(found.compiled), self._rescoring),
+            compiled=self._forms(found),
         )
         answerer: Answerer = self._kinds.get(record.kind).open(
             self._store.get(record.content), context
@@ -82,9 +84,21 @@ class StoreLoader:
         a, b = variant.recalibration
         return Recalibrated(rows, Platt(a=a, b=b))
 
+    def size(self, variant: Variant) -> int:
+        """Bytes of the variant's models, their forms, and twice its feature state: as kept, and as read."""
+        found = self._find(variant.version)
+        forms = self._forms(found).outcomes.values()
+        models = [found.version, *found.models]
+        contents = {model.content for model in models} | {form.content for form in forms}
+        states = [variant.features] * 2 if variant.features else []
+        return sum(map(self._store.size, [*contents, *states]))
+
     def features(self, digest: str) -> Features:
         """The feature state kept under ``digest``."""
         return self._features(digest)
+
+    def _forms(self, found: Found) -> CompiledForms:
+        return CompiledForms(self._store, list(found.compiled), self._rescoring)
 
     def _kept(self, digest: str) -> Features:
         return FeatureSet.loads(self._store.get(digest))

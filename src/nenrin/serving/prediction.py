@@ -39,6 +39,7 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
         features: what the model saw; None: the rows themselves.
         latency: seconds from the read request to its answer.
         ages: of each row, how old (seconds) what each feature view read was when asked; None: not told.
+        beside: of a shadow's answers, for each row who answered the client, and what; else empty.
     """
 
     deployment: Deployment
@@ -56,6 +57,7 @@ class AnsweredRequest(msgspec.Struct, frozen=True, kw_only=True):
     features: Rows | None
     latency: float | None
     ages: Sequence[Mapping[str, float | None]] | None = None
+    beside: Sequence[tuple[str, Any]] = ()
 
 
 class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -81,6 +83,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         masked: the columns and features that are not as they were.
         forced: the client named the version: such answers are no sample of the route's.
         instead_of: the version that the row was dealt to, where it failed or was left out.
+        beside: in the log of shadows alone, which has neither ``row`` nor ``features``: who answered the
+            client, and what.
     """
 
     number: int
@@ -101,6 +105,7 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     masked: tuple[str, ...] = ()
     forced: bool = False
     instead_of: str = ""
+    beside: tuple[str, float | str] | None = None
 
 
 def prediction_ids(deployment: str, at: int, worker: str, first: int, rows: int) -> list[str]:
@@ -171,6 +176,7 @@ def predictions_of(answered: AnsweredRequest, masks: Masks) -> Iterator[Predicti
             forced=answered.forced,
             instead_of=_instead_of(answered, place),
             ages={} if answered.ages is None else dict(answered.ages[place]),
+            beside=answered.beside[place] if answered.beside else None,
         )
         yield masked(plain, answered.deployment, masks) if answered.deployment.log.masked else plain
 

@@ -8,7 +8,7 @@ of the challenger moves keys from the champion to it, and no key the other way.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -53,8 +53,38 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     recalibration: tuple[float, float] | None = None
 
 
+class Shadow(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that scores what others have answered, afterwards; no client hears of it.
+
+    Attributes:
+        variant: the version, without a weight.
+        budget: percent of a core that each data plane spends on it at most, 1 to 100.
+        since: business instant of its beginning, microseconds UTC.
+
+    Raises:
+        RequestError: the budget is none.
+    """
+
+    variant: Variant
+    budget: int = 25
+    since: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.budget <= 100:
+            raise RequestError(
+                f"{self.budget} % of a core is no budget",
+                hint="give a shadow a whole percentage from 1 to 100",
+                where="budget",
+            )
+
+    @property
+    def version(self) -> str:
+        """Who scores."""
+        return self.variant.version
+
+
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """The versions behind one deployment: first the champion, then the challengers.
+    """The versions behind one deployment: first the champion, then the challengers; and the shadow.
 
     Raises:
         RequestError: there is no variant, one comes twice, or the weights do not add up to 100.
@@ -62,6 +92,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     deployment: str
     variants: tuple[Variant, ...]
+    shadow: Shadow | None = None
 
     def __post_init__(self) -> None:
         weights = [variant.weight for variant in self.variants]
@@ -86,16 +117,30 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
         """The versions that are being tried."""
         return self.variants[1:]
 
+    @property
+    def loaded(self) -> tuple[Variant, ...]:
+        """Everything that a data plane loads: those that answer, and the shadow."""
+        return self.variants if self.shadow is None else (*self.variants, self.shadow.variant)
+
+    def each(self, change: Callable[[Variant], Variant]) -> Route:
+        """This route with every variant changed, the shadow's too."""
+        shadow = self.shadow
+        if shadow is not None:
+            shadow = msgspec.structs.replace(shadow, variant=change(shadow.variant))
+        return msgspec.structs.replace(
+            self, variants=tuple(map(change, self.variants)), shadow=shadow
+        )
+
     def only(self, version: str, features: str = "") -> Route:
         """This route with everything going to one version."""
         variant = Variant(version=version, features=features)
-        return Route(deployment=self.deployment, variants=(variant,))
+        return msgspec.structs.replace(self, variants=(variant,))
 
     def canary(self, version: str, weight: int, features: str = "") -> Route:
         """This route with ``weight`` percent going to a challenger and the rest to the champion."""
         champion = msgspec.structs.replace(self.champion, weight=100 - weight)
         challenger = Variant(version=version, weight=weight, features=features)
-        return Route(deployment=self.deployment, variants=(champion, challenger))
+        return msgspec.structs.replace(self, variants=(champion, challenger))
 
 
 class Router:

@@ -3,7 +3,8 @@
 ``.nenrin/predictions/`` has a folder for each process that answers, named by its number. In it:
 ``counters`` (three int64: issued, dropped, lost), ``lock`` (who writes), and segments of JSON lines, one
 a prediction, named by the number of lines before them. What an older nenrin wrote lies in
-``predictions/`` itself. Readers read all of them.
+``predictions/`` itself. Readers read all of them. What shadows answered is a log of its own, laid out
+alike, in ``predictions/shadow/``.
 """
 
 from __future__ import annotations
@@ -35,6 +36,11 @@ class Counts(msgspec.Struct, frozen=True):
 def worker_folder(predictions: Path, worker: int) -> Path:
     """Where the process of that number writes."""
     return predictions / str(worker)
+
+
+def shadow_log(predictions: Path) -> Path:
+    """The log of what shadows answered."""
+    return predictions / "shadow"
 
 
 def root_of(folder: Path) -> Path:
@@ -104,6 +110,10 @@ def copy_log(predictions: Path, to: Path) -> None:
     What is issued and not yet written is not lost, only younger than the copy: its counters end with it.
     The secret of personal fields is not copied.
     """
+    shadows = shadow_log(predictions)
+    if shadows.is_dir():
+        shadow_log(to).mkdir()
+        copy_log(shadows, shadow_log(to))
     for folder in folders(predictions):
         target = to / folder.relative_to(predictions)
         written = 0

@@ -17,8 +17,10 @@ from nenrin.serving.deployments import Deployment
 from nenrin.serving.experiment import Experiment, over, refuse_second, routed
 from nenrin.serving.masks import LogRules
 from nenrin.serving.ports import Deployments
-from nenrin.serving.router import Member, Route, Variant
+from nenrin.serving.router import Member, Route, Shadow, Variant
 from nenrin.serving.signature import RequestSignature
+
+UNSHADOWED = "deployment.unshadowed"
 
 
 class ServingService:
@@ -238,15 +240,13 @@ class ServingService:
         With ``lookup``, keys that no row has are answered as it says from now on.
         """
         deployment = _known(self._deployments, unit, name)
-        variants = tuple(
-            msgspec.structs.replace(variant, features=states.get(variant.version, variant.features))
-            for variant in deployment.route.variants
+        route = deployment.route.each(
+            lambda one: msgspec.structs.replace(one, features=states.get(one.version, one.features))
         )
         request = deployment.request
         if lookup is not None and request.lookup is not None:
             said = msgspec.structs.replace(request.lookup, missing=lookup.missing)
             request = msgspec.structs.replace(request, lookup=said)
-        route = Route(deployment=name, variants=variants)
         changed = msgspec.structs.replace(deployment, route=route, request=request)
         if changed == deployment:
             return deployment
@@ -274,13 +274,11 @@ class ServingService:
     ) -> Deployment:
         """Let mixtures (by version) answer by these shares, and every answer go through a recalibration."""
         before = _known(self._deployments, unit, name)
-        variants = tuple(
-            msgspec.structs.replace(
-                variant, members=members.get(variant.version, ()), recalibration=recalibration
+        route = before.route.each(
+            lambda one: msgspec.structs.replace(
+                one, members=members.get(one.version, ()), recalibration=recalibration
             )
-            for variant in before.route.variants
         )
-        route = Route(deployment=name, variants=variants)
         if route == before.route:
             return before
         changed = msgspec.structs.replace(before, route=route)
@@ -321,6 +319,46 @@ class ServingService:
         body = {"experiment": msgspec.to_builtins(experiment)}
         return _write(self._deployments, unit, changed, kind, **body)
 
+    def shadow(
+        self,
+        unit: Unit,
+        name: str,
+        shadow: Shadow | None,
+        *,
+        reason: str,
+        request: RequestSignature | None = None,
+    ) -> Deployment:
+        """Have a version score what others have answered; None ends that.
+
+        Args:
+            unit: the open unit of work.
+            name: the deployment.
+            shadow: the version, what it reads and what it may cost.
+            reason: why, as the ledger keeps it.
+            request: its request signature, where that is another: clients may send its columns too.
+
+        Raises:
+            ConflictError: the version answers clients.
+        """
+        before = _known(self._deployments, unit, name)
+        if shadow is not None and shadow.version in _answering(before.route):
+            raise ConflictError(
+                f"{shadow.version} answers requests of {name!r}",
+                hint="a shadow is a version beside those: nenrin models list",
+                where=name,
+            )
+        if before.route.shadow == shadow:
+            return before
+        changed = msgspec.structs.replace(
+            before,
+            route=msgspec.structs.replace(before.route, shadow=shadow),
+            request=before.request.widened(request) if request else before.request,
+        )
+        if shadow is not None:
+            return _write(self._deployments, unit, changed, "deployment.shadowed", reason=reason)
+        left = before.route.shadow.version if before.route.shadow else ""
+        return _write(self._deployments, unit, changed, UNSHADOWED, version=left, reason=reason)
+
     def freeze(self, unit: Unit, name: str, *, reason: str) -> Deployment:
         """Stop every automatic change; one that is frozen already stays as it is."""
         before = _known(self._deployments, unit, name)
@@ -351,17 +389,13 @@ class ServingService:
         with self._units.read(environment) as unit:
             return self._deployments.all(unit)
 
-    def feature_states(self, environment: str) -> set[str]:
-        """Digests of the feature states that routes name."""
-        variants = [v for each in self.list(environment) for v in each.route.variants]
-        return {variant.features for variant in variants if variant.features}
-
     def places_of_states(self, environment: str) -> dict[str, int]:
         """For each feature state that was ever served, the sequence of the event that named it first."""
         places: dict[str, int] = {}
         for each in self.list(environment):
             for event in self._units.find(environment, subject=each.name):
-                for variant in event.body.get("route", []):
+                shadow = event.body.get("shadow")
+                for variant in [*event.body.get("route", []), *([shadow] if shadow else [])]:
                     places.setdefault(variant["features"], event.sequence)
         return places
 
@@ -380,9 +414,18 @@ class ServingService:
         return deployment.request.example(name, deployment.example)
 
 
+def feature_states(deployments: Iterable[Deployment]) -> set[str]:
+    """Digests of the feature states that routes name."""
+    return {v.features for each in deployments for v in each.route.loaded if v.features}
+
+
 def looks_back(deployments: Iterable[Deployment]) -> int:
     """How long before the time of their row questions are asked at most, microseconds (``at=``)."""
     return max((-each.request.shift for each in deployments), default=0)
+
+
+def _answering(route: Route) -> list[str]:
+    return [variant.version for variant in route.variants]
 
 
 def _known(deployments: Deployments, unit: Unit, name: str) -> Deployment:
@@ -405,16 +448,32 @@ def _write(
     ends = over(deployment.experiment, deployment.route)
     if ends:
         deployment = _ended(deployment, unit.at, str(body.get("reason", kind)))
+    shadow = deployment.route.shadow
+    answers = shadow is not None and shadow.version in _answering(deployment.route)
+    if answers:
+        route = msgspec.structs.replace(deployment.route, shadow=None)
+        deployment = msgspec.structs.replace(deployment, route=route)
     deployments.put(unit, deployment)
-    route = [
-        {"version": variant.version, "weight": variant.weight, "features": variant.features}
-        for variant in deployment.route.variants
-    ]
-    unit.record(kind, deployment.name, {"route": route, **body})
+    told: dict[str, Any] = {
+        "route": [
+            {"version": variant.version, "weight": variant.weight, "features": variant.features}
+            for variant in deployment.route.variants
+        ]
+    }
+    if shadow is not None and not answers:
+        told["shadow"] = {
+            "version": shadow.version,
+            "budget": shadow.budget,
+            "features": shadow.variant.features,
+        }
+    unit.record(kind, deployment.name, {**told, **body})
+    if shadow is not None and answers:
+        why = {"version": shadow.version, "reason": "it answers requests now"}
+        unit.record(UNSHADOWED, deployment.name, why)
     if ends and deployment.experiment is not None:
         said = deployment.experiment
-        told = {"versions": list(said.versions), "why": said.why, "serves": deployment.champion}
-        unit.record("experiment.stopped", deployment.name, told)
+        stopped = {"versions": list(said.versions), "why": said.why, "serves": deployment.champion}
+        unit.record("experiment.stopped", deployment.name, stopped)
     return deployment
 
 

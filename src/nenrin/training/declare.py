@@ -30,20 +30,24 @@ _URLS = ("http://", "https://")
 
 
 class Imported(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A fitted model in a file of the project, or behind a URL.
+    """A fitted model in a file of the project, behind a URL, or in a container.
 
     Attributes:
-        path: relative to the project file; or the URL.
+        path: relative to the project file; or the URL, or the container's image.
         container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``; empty for what its
             file says.
         trust: the project vouches for a file that can run code when it is read.
-        timeout: seconds that a server behind a URL has to answer; 0 for a file.
+        timeout: seconds that a server has to answer; 0 for a file.
+        model: what a container calls the model.
+        port: where a container listens; 0 for what is none.
     """
 
     path: str
     container: str
     trust: bool
     timeout: float = 0.0
+    model: str = ""
+    port: int = 0
 
 
 class ModelSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,8 +245,9 @@ def import_model(
     """Declare a fitted model in a file; nothing is trained.
 
     Args:
-        path: relative to the project file: what skops, LightGBM, XGBoost, CatBoost or ONNX wrote, or a
-            model folder of MLflow's; with ``trust`` a pickle or joblib file, TorchScript, ``torch.export``.
+        path: relative to the project file: what skops, LightGBM, XGBoost, CatBoost, ONNX or Keras wrote,
+            or a model folder of MLflow's; with ``trust`` a pickle or joblib file, TorchScript,
+            ``torch.export``, or a SavedModel folder of TensorFlow's.
         container: what its ``predict`` takes, ``pandas``, ``polars`` or ``numpy``, where that is not
             what its file says; of scikit-learn's models that is ``pandas``.
         trust: read a file that can run code; say so only of files you made.
@@ -304,6 +309,54 @@ def remote(
         )
     seconds = declared_duration("timeout", timeout, where, "2s") / SECOND
     imported = Imported(path=str(url), container="", trust=False, timeout=seconds)
+    return _declared(imported, rows, label, features, metric, drop, at, task)
+
+
+def container(
+    image: str,
+    *,
+    model: str,
+    rows: Dataset,
+    label: Column | Comparison,
+    features: Sequence[FeatureView] | None = None,
+    metric: str | None = None,
+    drop: Sequence[str] = (),
+    at: Column | Shifted | None = None,
+    task: str | None = None,
+    port: int = 8080,
+    timeout: str = "2s",
+) -> Model:
+    """Declare a model in a container that speaks the Open Inference Protocol, version 2.
+
+    Whatever asks it runs it: docker or podman, whichever is found, on a loopback port.
+
+    Args:
+        image: as ``docker run`` takes it; with ``@sha256:…`` it stays the same.
+        model: what the container calls the model.
+        port: where it listens inside.
+        timeout: how long each request may take.
+        The others are :func:`model`'s.
+
+    Raises:
+        ProjectError: an argument is not of its kind, or does not fit another; says file and line.
+    """
+    where = called_from(__file__)
+    if not image or image.startswith(("-", *_URLS)) or any(each.isspace() for each in image):
+        raise ProjectError(
+            f"{image!r} is no image",
+            hint='write it as docker run takes it: "registry/name:tag"; a URL is nr.remote(url, …)',
+            where=where,
+        )
+    if not model or "/" in model or not 0 < port < 1 << 16:
+        raise ProjectError(
+            f"model={model!r}, port={port!r} name no model of a server",
+            hint='write model="churn", as in its /v2/models/churn, and the port that it listens on',
+            where=where,
+        )
+    seconds = declared_duration("timeout", timeout, where, "2s") / SECOND
+    imported = Imported(
+        path=image, container="", trust=False, timeout=seconds, model=model, port=port
+    )
     return _declared(imported, rows, label, features, metric, drop, at, task)
 
 

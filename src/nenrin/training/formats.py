@@ -17,6 +17,7 @@ from nenrin.training import pickles
 from nenrin.training.columns import ColumnSpec
 from nenrin.training.declare import Predictor
 from nenrin.training.runtimes.catboosting import CatBoost
+from nenrin.training.runtimes.container import Container
 from nenrin.training.runtimes.mlflow import Mlflow
 from nenrin.training.runtimes.onnx import Onnx
 from nenrin.training.runtimes.remote import Remote
@@ -181,6 +182,7 @@ FORMATS: tuple[Format, ...] = (
     Onnx(),
     Torch(),
     Mlflow(),
+    Container(),
     Remote(),
     Skops(),
     Pickle(),

@@ -21,6 +21,7 @@ from nenrin.training.columns import ColumnSpec
 from nenrin.training.declare import Imported, Model, ModelSpec
 from nenrin.training.formats import fitted_names
 from nenrin.training.model_files import open_file
+from nenrin.training.runtimes.container import open_container
 from nenrin.training.runtimes.opened import Opened
 from nenrin.training.runtimes.remote import open_remote
 
@@ -82,7 +83,7 @@ def bring(model: Model, folder: Path, columns: Sequence[ColumnSpec], task: str) 
 
 
 def read_imported(spec: ModelSpec, folder: Path, names: frozenset[str] = frozenset()) -> Opened:
-    """The fitted model that ``spec`` names: a file or folder relative to ``folder``, or a URL.
+    """The fitted model that ``spec`` names: a file or folder relative to ``folder``, a URL or an image.
 
     Args:
         spec: what the project file says.
@@ -97,6 +98,10 @@ def read_imported(spec: ModelSpec, folder: Path, names: frozenset[str] = frozens
     imported = _imported(spec)
     path = folder / imported.path
     try:
+        if imported.port:
+            return open_container(
+                imported.path, imported.port, imported.model, imported.timeout, names
+            )
         if imported.timeout:
             return open_remote(imported.path, imported.timeout, names)
         if not path.exists():

@@ -16,19 +16,18 @@ from nenrin.core.errors import ProjectError
 from nenrin.training.formats import LightGBM, Skops
 from nenrin.training.runtimes import mlflow
 from nenrin.training.runtimes.catboosting import open_catboost
+from nenrin.training.runtimes.keras import is_keras, open_keras
 from nenrin.training.runtimes.onnx import open_onnx
 from nenrin.training.runtimes.opened import Opened
 from nenrin.training.runtimes.torching import kind_of, open_torch
 from nenrin.training.runtimes.xgboosting import is_xgboost, open_xgboost
-
-_KERAS = ("saved_model.pb", "keras_metadata.pb")
 
 
 def open_file(path: Path, *, trust: bool) -> Opened:
     """The model in a file or folder.
 
     Args:
-        path: a file, or a folder of MLflow's.
+        path: a file, or a folder of MLflow's or TensorFlow's.
         trust: the project vouches for it, so that code in it may run.
 
     Raises:
@@ -37,11 +36,13 @@ def open_file(path: Path, *, trust: bool) -> Opened:
         MissingExtraError: its library is not installed.
         ValueError: the library cannot read it, or what pickles raise.
     """
+    if is_keras(path):
+        if path.is_dir():
+            vouched(path, trust=trust)  # TensorFlow's graphs are programs
+        return open_keras(path, trust=trust)
     if path.is_dir():
         return _open_folder(path, trust=trust)
     data = path.read_bytes()
-    if path.suffix in (".keras", ".h5") or data[:8] == b"\x89HDF\r\n\x1a\n":
-        raise _keras(path)
     if data[:5] == b"tree\n":
         return open_lightgbm(data)
     if data[:4] == b"CBM1":
@@ -105,8 +106,6 @@ def _unpickled(path: Path) -> Any:
 
 
 def _open_folder(folder: Path, *, trust: bool) -> Opened:
-    if any((folder / name).exists() for name in _KERAS):
-        raise _keras(folder)
     if not mlflow.is_folder(folder):
         raise ProjectError(
             f"{folder.name} is a folder without MLmodel",
@@ -119,11 +118,3 @@ def _open_folder(folder: Path, *, trust: bool) -> Opened:
     else:
         opened = open_file(file, trust=trust)
     return replace(opened, names=tuple(mlflow.signature(folder)) or None)
-
-
-def _keras(path: Path) -> ProjectError:
-    return ProjectError(
-        f"{path.name} is of Keras or TensorFlow, whose models are served as ONNX",
-        hint='write it once with Keras 3: model.export("model.onnx", format="onnx"); '
-        "a SavedModel: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx",
-    )

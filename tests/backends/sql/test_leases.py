@@ -25,7 +25,7 @@ def two(postgres: PostgresServer) -> Iterator[tuple[SqlLeases, SqlLeases]]:
 
 def has(leases: SqlLeases, name: str = "loop/dev") -> bool:
     with leases.hold(name) as ours:
-        return ours
+        return ours()
 
 
 def test_one_has_it_until_it_is_silent(two: tuple[SqlLeases, SqlLeases]) -> None:
@@ -39,7 +39,7 @@ def test_one_has_it_until_it_is_silent(two: tuple[SqlLeases, SqlLeases]) -> None
 def test_it_is_kept_while_its_holder_is_at_work(two: tuple[SqlLeases, SqlLeases]) -> None:
     here, there = two
     with here.hold("loop/dev") as ours:
-        assert ours
+        assert ours()
         assert not threading.Event().wait(2.5 * SHORT)
         assert not has(there)
 
@@ -71,5 +71,5 @@ def test_of_many_at_once_one_gets_it(postgres: PostgresServer) -> None:
 def test_where_one_process_writes_all_are_its_own() -> None:
     alone = Alone()
     with alone.hold("loop/dev") as first, alone.hold("loop/dev") as second:
-        assert (first, second) == (True, True)
+        assert (first(), second()) == (True, True)
     alone.close()

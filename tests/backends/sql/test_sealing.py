@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -23,7 +23,7 @@ from nenrin.testing.postgres import PostgresServer
 WRITERS = 16
 
 _SEALER = """
-import sys, time
+import itertools, sys, time
 from nenrin.backends.sql import sealing
 from nenrin.backends.sql.database import Database
 
@@ -35,10 +35,27 @@ def hang(*arguments):
 append, sealing.append = sealing.append, hang
 sealing._HANGS = "-c idle_in_transaction_session_timeout=500"
 with Database(sys.argv[1]) as units:
-    for number in range(10):
+    for number in itertools.count():
         with units.write("dev", number) as unit:
             unit.record("day.closed", f"theirs {number}", {})
+        units.head("dev")
+"""
+
+_LEADER = """
+import sys, time
+from nenrin.backends.sql import sealing
+from nenrin.backends.sql.database import Database
+
+def rest(sealer):
+    print("leads", flush=True)
     time.sleep(60)
+
+sealing.SealBehind._seal = rest
+sealing._HANGS = "-c idle_session_timeout=500"
+units = Database(sys.argv[1])
+with units.write("dev", 1) as unit:
+    unit.record("day.closed", "theirs", {})
+time.sleep(60)
 """
 
 _WRITER = """
@@ -155,16 +172,20 @@ def test_what_was_read_comes_before_what_was_made_of_it(postgres: PostgresServer
 
 
 @contextmanager
-def _in_the_middle_of_a_batch(url: str) -> Iterator[subprocess.Popen[str]]:
+def _that_says(line: str, code: str, url: str) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-c", _SEALER, url], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, url], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
-        assert process.stdout.readline() == "in the middle of a batch\n"
+        assert process.stdout.readline() == f"{line}\n"
         try:
             yield process
         finally:
             process.kill()
+
+
+def _in_the_middle_of_a_batch(url: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return _that_says("in the middle of a batch", _SEALER, url)
 
 
 def _goes_on(units: Database) -> None:
@@ -194,6 +215,31 @@ def test_a_sealer_that_hangs_is_replaced(postgres: PostgresServer) -> None:
         _goes_on(units)
 
 
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
+def test_one_that_leads_and_ends_or_hangs_is_replaced(
+    postgres: PostgresServer, end: signal.Signals
+) -> None:
+    url = postgres.fresh()
+    Database(url).close()
+    with (
+        _that_says("leads", _LEADER, url) as process,
+        Database(url) as units,
+        Database(url, read_only=True) as consumer,
+    ):
+        process.send_signal(end)
+        with units.write("dev", 1) as unit:
+            unit.record("day.closed", "delay", {})
+        _await_sealed(consumer, 2)  # behind its back: it reads nothing
+
+
+def _await_sealed(consumer: Database, count: int) -> None:
+    timer = SystemTimer()
+    until = timer.wall() + 30
+    while consumer.head("dev")[0] < count:
+        assert timer.wall() < until
+        timer.sleep(0.02)
+
+
 def test_state_whose_event_waits_in_the_queue_is_told_of(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -211,17 +257,14 @@ def test_state_whose_event_waits_in_the_queue_is_told_of(
 def test_what_a_process_left_behind_is_sealed_by_another(
     postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url, timer = postgres.fresh(), SystemTimer()
+    url = postgres.fresh()
     with Database(url) as units, Database(url, read_only=True) as consumer:
         assert units.head("dev")[0] == 0  # its sealer works, and has nothing to do
         with monkeypatch.context() as patched:
             patched.setattr(sealing.SealBehind, "committed", lambda self: None)
             with Database(url) as killed, killed.write("dev", 1) as unit:
                 unit.record("day.closed", "delay", {})
-        until = timer.wall() + 30
-        while consumer.head("dev")[0] == 0:
-            assert timer.wall() < until
-            timer.sleep(0.02)
+        _await_sealed(consumer, 1)
 
 
 @pytest.mark.parametrize(("at", "subject"), [(2**63, "delay"), (1, "de\0lay")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import msgspec
@@ -25,8 +26,12 @@ from nenrin.training.columns import encode
 from nenrin.training.compiling import kernel
 from nenrin.training.compiling.compile import Outcome, plain
 from nenrin.training.compiling.compiled import FORM, Form, form_of
+from nenrin.training.compiling.converting import converted
+from nenrin.training.compiling.graphs import graph_form
+from nenrin.training.compiling.parity import Parity
 from nenrin.training.compiling.reading import read
 from nenrin.training.containers import BUILD
+from tests.training.runtimes.brought import INSTALL
 
 pytestmark = pytest.mark.skipif(kernel.built() is None, reason="no C compiler")
 
@@ -183,6 +188,64 @@ def test_without_forms_the_original_is_opened(store: MemoryStore, content: bytes
     assert isinstance(ModelKind().open(content, OpenContext(store=store)), ModelAnswerer)
 
 
+def graphed(store: MemoryStore, coefficient: float = 1.0) -> tuple[bytes, Version]:
+    """A linear model as a version with a graph, whose coefficient may be another than the model's."""
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    columns = encode(pl.DataFrame({"a": np.linspace(-2.0, 2.0, 50)}))
+    model = make_pipeline(SimpleImputer(), LogisticRegression())
+    model.fit(BUILD["numpy"](columns), columns[0].values > 0.3)
+    said = {"name": "model", "where": "project.py:1", "task": "binary", "container": "numpy"}
+    content = dump(model, columns=tuple(column.spec for column in columns), **said)
+    artefact = Artefact.loads(content, trusted=True)
+    artefact.model[-1].coef_ *= coefficient
+    parity = Parity(rows=50, edges=0, left=0, difference=0.0, tolerance=1e-6, flips=0, rank=1.0)
+    outcome = Outcome(
+        form=FORM,
+        admitted=True,
+        runtime="onnx",
+        content=store.put(graph_form(converted(artefact), np.zeros(1, np.uint8)).dumps()),
+        parity=parity,
+    )
+    found = Version(
+        id="version-1",
+        name="model",
+        kind="model",
+        environment="dev",
+        content=store.put(content),
+        at=0,
+        facts={"format": "skops", "compiled": plain(outcome)},
+    )
+    return content, found
+
+
+@pytest.mark.parametrize(("apart", "gone"), [(1e-8, 0), (1e-4, 1)])
+def test_a_graph_answers_and_is_given_up_beyond_its_own_tolerance(
+    store: MemoryStore, tmp_path: Path, apart: float, gone: int
+) -> None:
+    pytest.importorskip("skl2onnx", reason=INSTALL.format("compile"))
+    content, found = graphed(store, 1 + apart)
+    rescoring = Rescoring(tmp_path, 1)
+    answerer, wanted = opened(store, content, found, rescoring), originals(content)
+    assert isinstance(answerer, CompiledAnswerer)
+    off = np.abs(answerer.answer_rows(ROWS) - wanted).max()
+    assert apart / 100 < off < apart
+    rescoring.settle()
+    assert (rescoring.rescored, rescoring.breaches) == (1, gone)
+    assert np.array_equal(answerer.answer_rows(ROWS), wanted) == bool(gone)
+
+
+def test_a_plane_without_onnxruntime_opens_the_original(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("skl2onnx", reason=INSTALL.format("compile"))
+    content, found = graphed(store)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert isinstance(opened(store, content, found, Rescoring(tmp_path, 0)), ModelAnswerer)
+
+
 class Listed:
     """Versions by id."""
 
@@ -214,13 +277,15 @@ def test_members_of_a_mixture_are_compiled_each(
     )  # fmt: skip
     rescoring = Rescoring(tmp_path, 0)
     forms = ServedForms(Listed(one, other, whole), store, rescoring)
-    words = forms.words(None, ["version-1", "version-2", "version-3", "version-4"])
-    assert words == {
+    told = forms.told(None, ["version-1", "version-2", "version-3", "version-4"])
+    assert told.untried == ("version-2", "version-3")
+    assert told.words == {
         "version-1": "compiled",
         "version-2": "original",
         "version-3": "compiled, original",
     }
-    compiled = forms.compiled(None, "version-3")
+    models, compiled = forms.models(None, "version-3")
+    assert models == [one, other]
     assert [each.content for each in compiled] == [digest_bytes(content)]
     context = OpenContext(store=store, compiled=CompiledForms(store, compiled, rescoring))
     answerer = MixtureKind().open(mixture.dumps(), context)

@@ -136,13 +136,3 @@ def test_what_is_no_onnx_and_what_is_not_installed(
     with pytest.raises(MissingExtraError, match="onnxruntime is not installed") as caught:
         artefact(declared("model.onnx"), tmp_path, rows())
     assert caught.value.hint == INSTALL.format("onnx")
-
-
-@pytest.mark.parametrize("name", ["model.keras", "model.h5", "saved"])
-def test_keras_is_told_the_way_to_onnx(tmp_path: Path, name: str) -> None:
-    if name == "saved":
-        (tmp_path / name).mkdir()
-    (tmp_path / name / "saved_model.pb" if name == "saved" else tmp_path / name).write_bytes(b"x")
-    with pytest.raises(ProjectError, match="served as ONNX") as caught:
-        artefact(declared(name), tmp_path, rows())
-    assert 'model.export("model.onnx", format="onnx")' in caught.value.hint

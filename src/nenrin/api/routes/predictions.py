@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse
+from msgspec import to_builtins
 from starlette.background import BackgroundTask
 
 from nenrin.api.asking import instant
@@ -16,6 +17,8 @@ from nenrin.api.context import Here
 from nenrin.api.errors import Json
 from nenrin.api.folder import predictions_folder, scratch
 from nenrin.serving.exporting import Form, Which, export
+from nenrin.serving.logged import find_prediction
+from nenrin.serving.segments import shadow_log
 from nenrin.serving.tailing import after, newest
 
 router = APIRouter(prefix="/api/predictions", tags=["predictions"])
@@ -66,5 +69,11 @@ def exported(
 
 @router.get("/{prediction}")
 def show(here: Here, prediction: str) -> Json:
-    """One prediction as the log has it; `GET /api/why/…` says what stands behind it."""
-    return Json(here.platform.projects.logged(here.environment, prediction))
+    """One prediction, and what a shadow said; `GET /api/why/…` says what stands behind it."""
+    found = here.platform.projects.logged(here.environment, prediction)
+    shadows = shadow_log(predictions_folder(here.platform.settings.state_folder))
+    said = find_prediction(shadows, prediction)
+    if said is None:
+        return Json(found)
+    shadow = {"version": said.version, "answer": said.answer}
+    return Json(to_builtins(found) | {"shadow": shadow})

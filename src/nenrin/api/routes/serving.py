@@ -32,6 +32,14 @@ class Reason(BaseModel):
     reason: str = Field("", max_length=500, examples=["the release on Friday"])
 
 
+class ShadowOf(Reason):
+    """Which version is to score what others answer, what that may cost, and why."""
+
+    version: str = Field(examples=["version-3f9ac27d51e0"])
+    budget: int = Field(25, ge=1, le=100, description="percent of a core, in each data plane")
+    reason: str = Field(BY_HAND, min_length=1, max_length=500, examples=["before its canary"])
+
+
 @router.get("")
 def deployments(here: Here) -> Json:
     """Every deployment, with its champion and its route."""
@@ -40,9 +48,11 @@ def deployments(here: Here) -> Json:
 
 @router.get("/{name}")
 def deployment(here: Here, name: str) -> Json:
-    """One deployment; with what live requests say of the version that goes out, and every breaker."""
+    """One deployment; what live requests say of the version that goes out, every breaker, its shadow."""
     kept = here.platform.serving.show(here.environment, name)
-    return Json(to_builtins(kept) | here.platform.loop.guarding.show(here.environment, name))
+    told = here.platform.loop.guarding.show(here.environment, name)
+    shadow = here.platform.loop.shadows.compared(here.environment, name)
+    return Json(to_builtins(kept) | told | {"shadow": shadow})
 
 
 @router.get("/{name}/example")
@@ -75,6 +85,27 @@ def pause(here: Here, name: str, said: Reason | None = None) -> Json:
 def resume(here: Here, name: str) -> Json:
     """Let a rollout go on."""
     return Json(here.platform.loop.guarding.pause(here.environment, name, ""))
+
+
+@router.get("/{name}/shadow")
+def shadow(here: Here, name: str) -> Json:
+    """What the shadow has scored, how its answers differ from the champion's, who lost less by labels."""
+    return Json(here.platform.loop.shadows.show(here.environment, name))
+
+
+@router.post("/{name}/shadow")
+def begin_shadow(here: Here, name: str, said: ShadowOf) -> Json:
+    """Have a version score what others have answered, within a budget; no client hears of it."""
+    begin = here.platform.loop.shadows.begin
+    return Json(
+        begin(here.environment, name, said.version, budget=said.budget, reason=_reason(said))
+    )
+
+
+@router.post("/{name}/unshadow")
+def end_shadow(here: Here, name: str, said: Reason | None = None) -> Json:
+    """Have nothing scored any more."""
+    return Json(here.platform.loop.shadows.end(here.environment, name, _reason(said)))
 
 
 @router.post("/freeze")

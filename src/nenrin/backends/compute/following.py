@@ -112,12 +112,13 @@ class Following(Generic[T]):
 
     def _attended(self) -> T:
         with Channels() as channels:
-            process = self._started(channels)
             self._listener = listener = Listener(
                 channels, packed(self._order), self._task.said, self._timer
             )
-            listener.watch(process.pid)
             try:
+                listener.send()  # its process, once there is one, need not wait for it
+                process = self._started(channels)
+                listener.watch(process.pid)
                 while listener.outcome is None and not (listener.gone or process.ended()):
                     listener.listen(self._patience())
                     self._look(process, listener, channels.stacks)

@@ -60,6 +60,12 @@ class Listener:
             self._selector.register(descriptor, selectors.EVENT_READ, self._read)
         self._pid = -1
 
+    def send(self) -> None:
+        """Send of the order what the socket takes; the rest goes while it listens."""
+        self._unsent = self._unsent[self._control.send(self._unsent[:_CHUNK]) :]
+        if not self._unsent:
+            self._selector.modify(self._control, selectors.EVENT_READ, self._talk)
+
     def watch(self, pid: int) -> None:
         """Wake up when the process ends, where the system can do that."""
         open_pid = getattr(os, "pidfd_open", None)
@@ -99,9 +105,7 @@ class Listener:
     def _talk(self, _descriptor: int, events: int) -> None:
         try:
             if events & selectors.EVENT_WRITE:
-                self._unsent = self._unsent[self._control.send(self._unsent[:_CHUNK]) :]
-                if not self._unsent:
-                    self._selector.modify(self._control, selectors.EVENT_READ, self._talk)
+                self.send()
             piece = self._control.recv(_CHUNK) if events & selectors.EVENT_READ else None
         except BlockingIOError:
             return

@@ -26,9 +26,10 @@ from nenrin.backends.compute.task_worker import BEAT
 from nenrin.core.errors import NenrinError, StepError
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
-from nenrin.pipelines.executor import Find, Running, Said, Task
+from nenrin.pipelines.executor import Beat, Find, Running, Said, Task
 
-_TOGETHER = 0.05  # seconds in which what is said is gathered: a short task sends one message
+# seconds in which what is said is gathered (signs of life until the next one): a short task sends one message
+_TOGETHER = 0.05
 _GPUS = "CUDA_VISIBLE_DEVICES"  # set by Ray for each task
 
 
@@ -205,7 +206,8 @@ class _Started:
                 self.over = True
                 break
             said.append(one)
-            until = min(until, timer.wall() + _TOGETHER)
+            together = BEAT if isinstance(one, Beat) else _TOGETHER
+            until = min(until, timer.wall() + together)
         return said
 
     def _translated(self, text: str) -> str:

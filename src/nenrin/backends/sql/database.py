@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from nenrin.backends.sql import ledger
 from nenrin.backends.sql.engines import engines_of
 from nenrin.backends.sql.migrate import migrate, schema_of
+from nenrin.backends.sql.transaction import begun
 from nenrin.backends.sql.unit import SqlUnit
 from nenrin.core import environment as environments
 from nenrin.core.errors import ConflictError
@@ -62,8 +63,8 @@ class Database:
         engines, unit = self._engines, None
         with self._alone_in_thread(), self._explained():
             try:
-                with engines.turn(self._writer(environment)) as connection:
-                    unit = SqlUnit(connection, environment, at, engines.sealer, engines.alone)
+                with engines.turn(self._writer(environment)) as transaction:
+                    unit = SqlUnit(transaction, environment, at, engines.sealer, engines.alone)
                     try:
                         yield unit
                         unit.hand_over()
@@ -77,7 +78,7 @@ class Database:
     def read(self, environment: str) -> Iterator[SqlUnit]:
         """A unit that only reads, from one consistent snapshot."""
         with self._explained(), self._engines.reader.begin() as connection:
-            yield SqlUnit(connection, environment, 0)
+            yield SqlUnit(begun(connection), environment, 0)
 
     def events(self, environment: str, after: int = 0) -> Iterator[Event]:
         """Sealed events with a sequence greater than ``after``, in order: a consumer's cursor."""
@@ -127,7 +128,8 @@ class Database:
     def fill(self, work: Callable[[Connection], T]) -> T:
         """Let ``work`` write to all tables, in one transaction: for databases that nobody uses yet."""
         engines = self._engines
-        with self._explained(), engines.turn(engines.durable) as connection:
+        with self._explained(), engines.turn(engines.durable) as transaction:
+            connection = transaction.connection
             engines.alone(connection, "schema")
             found = work(connection)
             engines.count_on(connection)

@@ -10,8 +10,8 @@ PostgreSQL: :mod:`nenrin.backends.sql.postgres`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +32,7 @@ from sqlalchemy.pool import QueuePool
 from nenrin.backends.sql.group import GroupCommit
 from nenrin.backends.sql.ledger import Sealer, SealInTransaction
 from nenrin.backends.sql.postgres import Postgres
+from nenrin.backends.sql.transaction import Transaction, begun
 from nenrin.core.errors import (
     IntegrityError,
     NenrinError,
@@ -62,7 +63,7 @@ class Engines(Protocol):
         """Make room for a new database, where that is nenrin's to do."""
         ...
 
-    def turn(self, engine: Engine) -> AbstractContextManager[Connection]:
+    def turn(self, engine: Engine) -> AbstractContextManager[Transaction]:
         """A transaction for the block, durable when this returns, rolled back when the block raises."""
         ...
 
@@ -154,11 +155,17 @@ class _Sqlite:
         self.durable = writing_engine(path, durable=durable)
         self.relaxed = writing_engine(path, durable=False)
         self.sealer: Sealer = SealInTransaction()
-        self.turn = GroupCommit().turn
+        self._group = GroupCommit()
 
     def prepare(self) -> None:
         """Make the file's folder."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def turn(self, engine: Engine) -> Iterator[Transaction]:
+        """With what other threads write meanwhile."""
+        with self._group.turn(engine) as connection:
+            yield begun(connection)
 
     def alone(self, connection: Connection, name: str) -> None:
         """Every transaction that writes is alone from its beginning."""

@@ -22,6 +22,7 @@ from sqlalchemy import (
 
 from nenrin.backends.sql import schema
 from nenrin.backends.sql.schema import events, heads, metadata, unsealed
+from nenrin.backends.sql.transaction import Transaction
 from nenrin.core.digest import canonical
 from nenrin.core.errors import IntegrityError
 from nenrin.core.ledger import GENESIS, Event, Kept, chained
@@ -68,7 +69,7 @@ class Sealer(Protocol):
     """
 
     def hand_over(
-        self, connection: Connection, environment: str, recorded: Sequence[Recorded]
+        self, transaction: Transaction, environment: str, recorded: Sequence[Recorded]
     ) -> None:
         """Take over what a unit recorded, in its transaction and just before it commits."""
         ...
@@ -90,10 +91,10 @@ class SealInTransaction:
     """Seals at once, in a transaction that excludes all others that write (BEGIN IMMEDIATE)."""
 
     def hand_over(
-        self, connection: Connection, environment: str, recorded: Sequence[Recorded]
+        self, transaction: Transaction, environment: str, recorded: Sequence[Recorded]
     ) -> None:
         """Add the events to the end of the environment's chain, and note the new end."""
-        append(connection, environment, recorded)
+        append(transaction.connection, environment, recorded)
 
     def committed(self) -> None:
         """They were sealed with it."""

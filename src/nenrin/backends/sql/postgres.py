@@ -8,7 +8,8 @@ there too what it reads is still true when it writes.
 from __future__ import annotations
 
 import importlib.util
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import Connection, Engine, create_engine, func, select, text
 from sqlalchemy.engine import URL
@@ -19,6 +20,7 @@ from nenrin.backends.sql.ledger import Sealer
 from nenrin.backends.sql.resting import ask_after_rest
 from nenrin.backends.sql.schema import metadata
 from nenrin.backends.sql.sealing import SealBehind
+from nenrin.backends.sql.transaction import Transaction
 from nenrin.core.errors import (
     DataError,
     MissingExtraError,
@@ -27,9 +29,12 @@ from nenrin.core.errors import (
     OvertakenError,
     UnavailableError,
 )
+from nenrin.core.leases import LEASE
 
-# a host that is gone, with a transaction open, is given up after half a minute, not after two hours
-_SERVER_OPTIONS = "-c tcp_keepalives_idle=15 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3"
+# Who is silent is given up, by both ends, before a lease can have gone to another host: so what a host that
+# is cut off had locked is free by then. Kernels would wait for two hours, and for a quarter of one where
+# something was sent.
+SILENCE = LEASE * 2 / 3
 _ANOTHER_CAME_FIRST = frozenset(
     {"40001", "40P01", "23505"}  # not serialisable, deadlock, a key that is taken
 )
@@ -64,9 +69,11 @@ class Postgres:
     def prepare(self) -> None:
         """Whoever runs the server makes the database."""
 
-    def turn(self, engine: Engine) -> AbstractContextManager[Connection]:
-        """A connection of one's own."""
-        return engine.begin()
+    @contextmanager
+    def turn(self, engine: Engine) -> Iterator[Transaction]:
+        """A connection of one's own, where one is needed."""
+        with ExitStack() as ends:
+            yield Transaction(engine, lambda: ends.enter_context(engine.begin()))
 
     def alone(self, connection: Connection, name: str) -> None:
         """By a lock that the server takes back when the transaction ends, however it ends."""
@@ -114,13 +121,40 @@ def _line(error: DBAPIError) -> str:
 
 
 def _postgres_engine(url: URL, isolation: str, *options: str) -> Engine:
-    own = url.query.get("options", "")  # the user's stand last, and win
-    given = " ".join([_SERVER_OPTIONS, *options, *([own] if isinstance(own, str) else own)])
+    own = dict(url.query)  # the user's stand last, and win
+    theirs = own.pop("options", "")
+    given = " ".join(
+        [*_ends(SILENCE), *options, *([theirs] if isinstance(theirs, str) else theirs)]
+    )
     engine = create_engine(
-        url.update_query_dict({"connect_timeout": "10", "options": given}),
+        url.set(query={**_gives_up(SILENCE), **own, "options": given}),
         isolation_level=isolation,
         pool_size=16,
         max_overflow=-1,
     )
     ask_after_rest(engine)
     return engine
+
+
+def _gives_up(seconds: float) -> dict[str, str]:
+    """Parameters of libpq: when we take the server for gone."""
+    return {
+        "connect_timeout": f"{max(2, round(seconds))}",
+        "tcp_user_timeout": f"{round(seconds * 1000)}",  # something sent and not acknowledged
+        **{f"keepalives_{name}": each for name, each in _probes(seconds).items()},
+    }
+
+
+def _ends(seconds: float) -> list[str]:
+    """Options of the session: when the server takes us for gone."""
+    probes = _probes(seconds).items()
+    return [
+        f"-c tcp_user_timeout={round(seconds * 1000)}",
+        *(f"-c tcp_keepalives_{name}={each}" for name, each in probes),
+    ]
+
+
+def _probes(seconds: float) -> dict[str, str]:
+    """Of a connection at rest: a probe after two fifths of the time, and three more until it is over."""
+    interval = max(1, round(seconds / 5))
+    return {"idle": f"{2 * interval}", "interval": f"{interval}", "count": "3"}

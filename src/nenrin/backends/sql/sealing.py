@@ -23,18 +23,23 @@ from sqlalchemy import BigInteger, Connection, Engine, delete, select, text
 from sqlalchemy.exc import DBAPIError
 
 from nenrin.backends.sql.ledger import Add, Recorded, add_each, append, queued, unqueued
+from nenrin.backends.sql.queueing import Queue
 from nenrin.backends.sql.schema import events, unsealed
+from nenrin.backends.sql.transaction import Transaction
 from nenrin.core.errors import DataError, NenrinError
 
 _BATCH = 1000  # units at a time
-_PACE = 0.06  # seconds between batches, so that they are worth their commit
+_PACE = 0.03  # seconds between batches, so that they are worth their commit
+_AGAIN = 0.1  # seconds after which a process looks whether the one that leads still does
 _IDLE = 1.0  # seconds after which a process looks for what another left behind
 _LARGEST = 2**63
-_HANGS = "-c idle_in_transaction_session_timeout=5000"  # a batch takes milliseconds
+# a batch takes milliseconds, and one that leads is never idle for longer than a pace
+_HANGS = "-c idle_in_transaction_session_timeout=5000 -c idle_session_timeout=5000"
 
-_LEASE = "(20571, 'unsealed'::regclass::oid::int)"  # the table's own, wherever it is
-_TAKE_LEASE = text(f"SELECT pg_advisory_xact_lock{_LEASE}")
-_TRY_LEASE = text(f"SELECT pg_try_advisory_xact_lock{_LEASE}")
+_QUEUE = "'unsealed'::regclass::oid::int"  # the table's own, wherever it is
+_TAKE_LEASE = text(f"SELECT pg_advisory_xact_lock(20571, {_QUEUE})")
+_TRY_TO_LEAD = text(f"SELECT pg_try_advisory_lock(20572, {_QUEUE})")
+_LEAD_NO_MORE = text(f"SELECT pg_advisory_unlock(20572, {_QUEUE})")
 _TAKE = (
     delete(unsealed)
     .where(
@@ -44,16 +49,15 @@ _TAKE = (
     )
     .returning(unsealed.c.position, unsealed.c.environment, unsealed.c.events)
 )
-_ADD = text(
+# as the driver has it, in its binary form: arrays as text take twice as long
+_ADD = (
     f"INSERT INTO events ({', '.join(events.c.keys())}) SELECT * FROM unnest("
     + ", ".join(
-        f"CAST(:{column.name} AS {'bigint' if isinstance(column.type, BigInteger) else 'text'}[])"
+        f"CAST(%({column.name})b AS {'bigint' if isinstance(column.type, BigInteger) else 'text'}[])"
         for column in events.c
     )
     + ")"
 )
-# as the driver has it: with a statement that SQLAlchemy makes a unit takes half as long again
-_QUEUE = "INSERT INTO unsealed (environment, events) VALUES (%(environment)s, %(events)s)"
 
 
 class SealBehind:
@@ -65,15 +69,17 @@ class SealBehind:
 
     def __init__(self, connected: Callable[[str], Engine]) -> None:
         self._engine = connected(_HANGS)
+        self._queue = Queue()
         self._one_at_a_time = threading.Lock()
         self._owing = True  # a process before this one may have left events in the queue
+        self._away = False
         self._wake = threading.Event()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
 
     def hand_over(
-        self, connection: Connection, environment: str, recorded: Sequence[Recorded]
+        self, transaction: Transaction, environment: str, recorded: Sequence[Recorded]
     ) -> None:
         """Queue the events, in the transaction that commits them.
 
@@ -86,16 +92,7 @@ class SealBehind:
                     f"{kind} of {subject!r} at {at} cannot be kept",
                     hint="PostgreSQL keeps whole numbers of 64 bits, and texts without character zero",
                 )
-        row = {"environment": environment, "events": queued(recorded)}
-        driver: Any = connection.connection.driver_connection
-        # nothing but events: a statement that commits by itself, one round trip in place of three
-        if not driver.info.transaction_status:
-            driver.autocommit = True
-        try:
-            connection.exec_driver_sql(_QUEUE, row)
-        finally:
-            if not driver.closed and driver.autocommit:
-                driver.autocommit = False
+        self._queue.add(transaction, environment, queued(recorded))
 
     def committed(self) -> None:
         """There is something in the queue."""
@@ -115,7 +112,7 @@ class SealBehind:
             with self._one_at_a_time:
                 if not self._owing:
                     return
-        self._seal(_TAKE_LEASE)
+        self._seal()
 
     def close(self) -> None:
         """Seal what is left, if that can be done, and end."""
@@ -123,9 +120,9 @@ class SealBehind:
         self._wake.set()
         if self._thread is not None:
             self._thread.join()
-            if self._owing:
+            if self._owing and not self._away:
                 with suppress(DBAPIError, NenrinError):  # whoever comes next finds it in the queue
-                    self._seal(_TAKE_LEASE)
+                    self._seal()
         self._engine.dispose()
 
     def _start(self) -> None:
@@ -136,29 +133,48 @@ class SealBehind:
                     self._thread.start()
 
     def _work(self) -> None:
-        pause = _PACE
+        pause, pace = _IDLE, _PACE
         while not self._closed.is_set():
             self._wake.wait(pause)
             self._wake.clear()
-            if self._closed.wait(_PACE):
+            if self._closed.wait(pace):
                 return
+            pause, pace = _IDLE, _PACE
             try:
-                pause = _IDLE if self._seal(_TRY_LEASE) else _PACE
+                if not self._lead():
+                    pause, pace = 0.0, _AGAIN
+                self._away = False
             except (DBAPIError, NenrinError):
-                pause = _IDLE  # who writes or reads hears of it
+                self._away = True  # who writes or reads hears of it
 
-    def _seal(self, lease: object) -> bool:
-        """Seal until the queue is empty; whether the lease was to be had."""
+    def _lead(self) -> bool:
+        """Seal at a pace until there is nothing; False where another process does."""
+        with self._engine.connect() as connection:
+            leading = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not leading.execute(_TRY_TO_LEAD).scalar():
+                return False
+            try:
+                while self._seal() and not self._closed.wait(_PACE):
+                    pass
+                leading.execute(_LEAD_NO_MORE)
+            except BaseException:
+                leading.invalidate()  # nobody leads by a session that is gone
+                raise
+        return True
+
+    def _seal(self) -> int:
+        """Seal until the queue is empty; how many units."""
+        sealed = 0
         with self._one_at_a_time:
             self._owing = False
             try:
                 while True:
                     with self._engine.begin() as connection:
-                        if connection.execute(lease).scalar() is False:  # type: ignore[call-overload]
-                            self._owing = True
-                            return False
-                        if _batch(connection, _add_at_once) < _BATCH:
-                            return True
+                        connection.execute(_TAKE_LEASE)
+                        count = _batch(connection, _add_at_once)
+                    sealed += count
+                    if count < _BATCH:
+                        return sealed
             except BaseException:
                 self._owing = True
                 raise
@@ -172,7 +188,7 @@ def seal_queue(connection: Connection) -> None:
 
 def _add_at_once(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """One statement in place of one a row."""
-    connection.execute(_ADD, {name: [row[name] for row in rows] for name in rows[0]})
+    connection.exec_driver_sql(_ADD, {name: [row[name] for row in rows] for name in rows[0]})
 
 
 def _batch(connection: Connection, add: Add) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from nenrin.backends.sql.ledger import Recorded, Sealer, recorded
+from nenrin.backends.sql.transaction import Transaction
 from nenrin.core.actor import signed
 from nenrin.core.errors import ConflictError
 from nenrin.core.unit import Unit
@@ -17,10 +18,10 @@ Alone = Callable[[Connection, str], None]
 
 
 class SqlUnit:
-    """One transaction of one environment: its connection, and the events it will commit.
+    """One transaction of one environment, and the events it will commit.
 
     Args:
-        connection: an open transaction.
+        transaction: it begins when somebody needs its connection.
         environment: the environment it belongs to.
         at: business instant of what it writes, microseconds UTC; 0 in a unit that reads.
         sealer: takes the events over before the commit; ``None`` in a unit that reads.
@@ -29,18 +30,23 @@ class SqlUnit:
 
     def __init__(
         self,
-        connection: Connection,
+        transaction: Transaction,
         environment: str,
         at: int,
         sealer: Sealer | None = None,
         alone: Alone | None = None,
     ) -> None:
-        self.connection = connection
+        self._transaction = transaction
         self._environment = environment
         self._at = at
         self._sealer = sealer
         self._alone = alone
         self._recorded: list[Recorded] = []
+
+    @property
+    def connection(self) -> Connection:
+        """Its connection, in its transaction."""
+        return self._transaction.connection
 
     @property
     def environment(self) -> str:
@@ -74,7 +80,7 @@ class SqlUnit:
     def hand_over(self) -> None:
         """Hand the events over, just before the commit."""
         if self._sealer is not None and self._recorded:
-            self._sealer.hand_over(self.connection, self._environment, self._recorded)
+            self._sealer.hand_over(self._transaction, self._environment, self._recorded)
 
     def alone(self) -> Connection:
         """The connection, with the environment to oneself until the unit ends."""

@@ -23,6 +23,8 @@ from nenrin.training.compiling import kernel
 from nenrin.training.compiling.blocks import BlockEncoder
 from nenrin.training.compiling.compile import Outcome
 from nenrin.training.compiling.compiled import FORM, Compiled
+from nenrin.training.compiling.graphs import Graph
+from nenrin.training.compiling.parity import TOLERANCE, Form
 
 _logger = logging.getLogger(__name__)
 
@@ -61,11 +63,11 @@ class CompiledForms:
         if outcome is None:
             return None
         try:
-            compiled = Compiled(self._store.get(outcome.content), self._library(outcome))
+            compiled = self._opened(outcome)
         except (NenrinError, OSError) as error:
             _logger.warning("the original of %s serves: %s", digest[:12], error)
             return None
-        return CompiledAnswerer(compiled, digest, outcome.content, content, self)
+        return CompiledAnswerer(compiled, digest, outcome, content, self)
 
     def original(self, content: str) -> Artefact:
         """The model itself."""
@@ -75,6 +77,10 @@ class CompiledForms:
     def rescoring(self) -> Rescoring:
         """What compares answers."""
         return self._rescoring
+
+    def _opened(self, outcome: Outcome) -> Form:
+        data = self._store.get(outcome.content)
+        return Graph(data) if outcome.runtime == "onnx" else Compiled(data, self._library(outcome))
 
     def _library(self, outcome: Outcome) -> ctypes.CDLL:
         here = outcome.library.get(kernel.machine())
@@ -94,11 +100,12 @@ class CompiledAnswerer:
     """
 
     def __init__(
-        self, compiled: Compiled, content: str, form: str, data: bytes, forms: CompiledForms
+        self, compiled: Form, content: str, outcome: Outcome, data: bytes, forms: CompiledForms
     ) -> None:
         self.content = content
-        self.form = form
-        self._compiled: Compiled | None = compiled
+        self.form = outcome.content
+        self.tolerance = outcome.parity.tolerance if outcome.parity else TOLERANCE
+        self._compiled: Form | None = compiled
         self._blocks = BlockEncoder(describe(data).columns)
         self._forms = forms
         self._every = forms.rescoring.every

@@ -56,7 +56,7 @@ class ModelAnswerer:
     @property
     def waits(self) -> bool:
         """Whether another server answers: then no event loop asks."""
-        return self._artefact.header.format == "remote"
+        return self._artefact.elsewhere
 
     def answer(self, frame: pl.DataFrame) -> Answers:
         """float64[n]: the probability of the positive class, or numbers."""

@@ -160,7 +160,10 @@ class BatchPrediction:
         """Who is asked, and when: as it is now, for all of the rows."""
         live = _named(self._routes.routes(), wanted.name, wanted.version)
         now = self._calendar.now() if live.stands_at is None else live.stands_at
-        return msgspec.structs.replace(live, stands_at=now)
+        deployment = live.deployment
+        alone = msgspec.structs.replace(deployment.route, shadow=None)
+        deployment = msgspec.structs.replace(deployment, route=alone)
+        return msgspec.structs.replace(live, deployment=deployment, stands_at=now)
 
 
 class _Run:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -93,7 +94,11 @@ def ask(
             return
         try:
             request = _request(served, question, keys, who, found, log, now, started)
-            _keep(request, log, done)
+            scoring = served.scoring
+            if scoring is None or who.forced:
+                _keep(request, log, done)
+            else:
+                _keep(request, log, _first(done, partial(scoring.offer, request, question)))
         except Exception:  # else whoever asked would wait for ever
             _logger.exception("an answer of %s could not be given", served.deployment.name)
             done(NenrinError("the answer could not be given", hint="the plane's log has why"))
@@ -102,6 +107,17 @@ def ask(
         served.runtimes[dealt[0]].ask(question, answered, within)
     else:
         served.asking.ask(question, texts, who.picked, answered, within)
+
+
+def _first(done: Done, then: Callable[[], None]) -> Done:
+    """Tells an answer; after that, of one that is no error, does ``then``."""
+
+    def told(found: Answers | NenrinError) -> None:
+        done(found)
+        if not isinstance(found, NenrinError):
+            then()
+
+    return told
 
 
 async def answer(

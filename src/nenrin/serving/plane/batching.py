@@ -60,6 +60,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 Done = Callable[[Answer | NenrinError], None]
+Timed = tuple[list[Answer | NenrinError], float]
 _Seen = tuple[
     Sequence[dict[str, Any]] | None, Sequence[dict[str, float | None]] | None, Sequence[int]
 ]
@@ -107,6 +108,10 @@ class Runtime:
         answerer: the model.
         features: feature state; None when the model takes the request's own columns.
         timer: measures what an answer costs.
+
+    Attributes:
+        spent: what it has done.
+        bytes: what it takes of the memory; 0 where nobody limits that.
     """
 
     def __init__(
@@ -120,6 +125,7 @@ class Runtime:
         self._passes = None if features is None else features.passes
         self._timer = timer
         self.spent = Spent()
+        self.bytes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._turn: list[Waiting] = []
         self._queue: deque[Waiting] = deque()
@@ -152,6 +158,11 @@ class Runtime:
         self.spent.compute.add(seconds)
         return Answer(features, values, ages, asked)
 
+    @property
+    def looks_up(self) -> bool:
+        """Whether rows that leave columns out are answered without reading an index first."""
+        return not getattr(self._features, "unread", False)
+
     def _seen(self, question: Question) -> _Seen:
         """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
         rows = question.rows
@@ -168,6 +179,30 @@ class Runtime:
         if self._passes is None or type(rows) is not Records or rows.gaps:
             return None
         return rows.pick(self._passes)
+
+    def expected(self, rows: int) -> float:
+        """Seconds that so many rows are expected to take, together."""
+        return self._costs.seconds(rows)
+
+    def rows_in(self, seconds: float) -> int:
+        """How many rows are expected to take that long together; at least one."""
+        return self._costs.rows_in(seconds)
+
+    def quick(self, rows: int) -> bool:
+        """Whether so many rows may be answered on the event loop."""
+        return not self._waits and self._costs.seconds(rows) <= INLINE_SECONDS
+
+    def timed(self, questions: list[Question]) -> Timed:
+        """Answer questions together, here and now; each its own answer or error, and the seconds of all."""
+        started = self._timer.wall()
+        answers = self._compute_batch(questions)
+        return answers, self._timer.wall() - started
+
+    def aside(self, questions: list[Question], done: Callable[[Timed], None]) -> None:
+        """The same in the version's own thread. Not for a version that is asked as well (:meth:`ask`)."""
+        loop = asyncio.get_running_loop()
+        work = self._thread.submit(self.timed, questions)
+        work.add_done_callback(lambda told: loop.call_soon_threadsafe(done, told.result()))
 
     def warm(self, question: Question) -> None:
         """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
@@ -197,7 +232,7 @@ class Runtime:
         """
         waiting = Waiting(question, done, within)
         rows = len(question.rows)
-        if not (self._busy or self._waits) and self._costs.seconds(rows) <= INLINE_SECONDS:
+        if not (self._busy or (not self.looks_up and _leaves_out(question))) and self.quick(rows):
             self._turn.append(waiting)
             if len(self._turn) == 1:
                 asyncio.get_running_loop().call_soon(self._take_turn)
@@ -287,7 +322,7 @@ class Runtime:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
-        return [self._compute_safely(question) for question in questions]
+        return [_computed(self, question) for question in questions]
 
     def _split(self, answer: Answer, questions: list[Question]) -> list[Answer | NenrinError]:
         parts: list[Answer | NenrinError] = []
@@ -304,16 +339,24 @@ class Runtime:
             start = end
         return parts
 
-    def _compute_safely(self, question: Question) -> Answer | NenrinError:
-        try:
-            return self.compute(question)
-        except NenrinError as error:
-            return error
-
     def _seconds(self, question: Question) -> float:
         started = self._timer.wall()
         self.compute(question)
         return self._timer.wall() - started
+
+
+def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
+    try:
+        return runtime.compute(question)
+    except NenrinError as error:
+        return error
+
+
+def _leaves_out(question: Question) -> bool:
+    """Whether a row is looked up: where an index is to be read for it, never on the loop."""
+    if question.lookup is None:
+        return False
+    return not isinstance(question.rows, Records) or question.rows.gaps
 
 
 def _late(seconds: float) -> UnavailableError:

@@ -53,6 +53,7 @@ class PlaneMetrics:
         self._sums = board.mine() if board else Sums()
         self._rescoring = rescoring
         self._before = self._sums.rescored, self._sums.breaches
+        self._moved = self._sums.opened, self._sums.let_go
         self._registry = CollectorRegistry()
         self._registry.register(_Told(self))
 
@@ -74,6 +75,11 @@ class PlaneMetrics:
     def told(self) -> bytes:
         """This plane's sums, for :meth:`nenrin.serving.plane.sums.Board.tell`."""
         self._sums.waiting = self._log.waiting
+        room = self._table.room
+        opened, let_go = self._moved
+        self._sums.open, self._sums.bytes = len(self._table.served), room.taken
+        self._sums.opened, self._sums.let_go = opened + room.opened, let_go + room.let_go
+        self._sums.shadows = self._table.observer.observed().shadows
         if self._rescoring is not None:
             rescored, breaches = self._before
             self._sums.rescored = rescored + self._rescoring.rescored
@@ -90,12 +96,13 @@ class PlaneMetrics:
         for other in self._board.others() if self._board else ():
             sums.add(other)
         yield from _counted(sums)
+        yield from _shadowed(sums)
         yield from _logged(self._log.counts_of_all if self._board else self._log.counts, sums)
         ready = GaugeMetricFamily(
             "nenrin_deployment_ready", "1: what the route names is served", labels=["deployment"]
         )
         table = self._table
-        for name in sorted({*table.served, *table.problems} - {""}):
+        for name in sorted({*table.served, *table.resting, *table.problems} - {""}):
             ready.add_metric([name], float(name not in table.problems))
         yield ready
         yield from self._instead()
@@ -147,10 +154,39 @@ def _counted(sums: Sums) -> Iterator[Metric]:
             rows.add_metric([deployment, version], count)
     yield rows
     for name, value, what in (
+        ("opened", sums.opened, "Deployments that were opened"),
+        ("let_go", sums.let_go, "Deployments that were let go for the memory that models may take"),
+    ):
+        yield CounterMetricFamily(f"nenrin_deployments_{name}", what, value=value)
+    what = "Deployments that are open"
+    yield GaugeMetricFamily("nenrin_deployments_open", what, value=sums.open)
+    what = "What they take of NENRIN_MODELS_MEMORY; 0 without a limit"
+    yield GaugeMetricFamily("nenrin_models_bytes", what, value=sums.bytes)
+    for name, value, what in (
         ("rescored", sums.rescored, "Requests that the original of a compiled model answered too"),
         ("breaches", sums.breaches, "Compiled models that were given up"),
     ):
         yield CounterMetricFamily(f"nenrin_compiled_{name}", what, value=value)
+
+
+def _shadowed(sums: Sums) -> Iterator[Metric]:
+    """Nothing where no version is a shadow."""
+    labels = ["deployment", "version"]
+    rows = CounterMetricFamily(
+        "nenrin_shadow_rows",
+        "Rows that a shadow scored, failed at, or dropped for its budget",
+        labels=[*labels, "outcome"],
+    )
+    spent = CounterMetricFamily(
+        "nenrin_shadow_seconds", "Time that a shadow's scoring took", labels=labels
+    )
+    for each in sums.shadows:
+        who = [each.deployment, each.version]
+        for outcome in ("scored", "failed", "dropped"):
+            rows.add_metric([*who, outcome], getattr(each, outcome))
+        spent.add_metric(who, each.seconds)
+    if sums.shadows:
+        yield from (rows, spent)
 
 
 def _logged(counts: Counts, sums: Sums) -> Iterator[Metric]:

@@ -19,8 +19,17 @@ import numpy as np
 
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
-from nenrin.serving.observed import ANSWER_BINS, Arm, Observed, Split, Standing, read_file
+from nenrin.serving.observed import (
+    ANSWER_BINS,
+    Arm,
+    Observed,
+    Shadowed,
+    Split,
+    Standing,
+    read_file,
+)
 from nenrin.serving.plane.breaker import Breaker
+from nenrin.serving.router import Shadow
 from nenrin.stats.latency import bin_of
 
 PERIOD = 0.5
@@ -100,6 +109,9 @@ class Observer:
         self._environment = before.environment
         self._splits = [Counting(split) for split in before.splits]
         self._standings = {(each.deployment, each.version): each for each in before.standings}
+        self._shadows = {each.deployment: each for each in before.shadows}
+        for each in before.shadows:  # what waited when the process ended is not scored any more
+            each.dropped = each.offered - each.scored - each.failed
         self._breakers: dict[tuple[str, str], Breaker] = {}
         self._written = b""
         self._stop = threading.Event()
@@ -141,6 +153,17 @@ class Observer:
         self._splits = kept
         return (found[0] if found else None), breakers
 
+    def shadowed(self, deployment: str, shadow: Shadow | None) -> Shadowed | None:
+        """What counts for a deployment's shadow; one that has ended is forgotten."""
+        kept = self._shadows.get(deployment)
+        if shadow is None:
+            self._shadows = {k: each for k, each in self._shadows.items() if k != deployment}
+            return None
+        if kept is None or (kept.version, kept.since) != (shadow.version, shadow.since):
+            kept = Shadowed(deployment=deployment, version=shadow.version, since=shadow.since)
+            self._shadows = self._shadows | {deployment: kept}
+        return kept
+
     def observed(self) -> Observed:
         """What is counted so far."""
         standings = [breaker.standing for breaker in self._breakers.values()]
@@ -148,6 +171,7 @@ class Observer:
             environment=self._environment,
             splits=[each.split for each in self._splits],
             standings=[each for each in standings if each.opened or each.instead],
+            shadows=list(self._shadows.values()),
         )
 
     def close(self) -> None:

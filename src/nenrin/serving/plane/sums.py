@@ -8,6 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from nenrin.serving.observed import Shadowed, added_up
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 """Upper edges of the latency histogram; what took longer counts behind them."""
 
@@ -29,7 +31,8 @@ class Latency(msgspec.Struct):
 class Sums(msgspec.Struct):
     """Attributes: requests by deployment, protocol and status, rows by deployment and version, latencies
     by deployment; predictions that are not written yet; requests that originals of compiled models answered
-    too, and such models that were given up.
+    too, and such models that were given up; what shadows have scored; deployments that are open, their
+    bytes, how many were opened and let go.
     """
 
     requests: dict[str, dict[str, dict[str, int]]] = {}
@@ -38,6 +41,11 @@ class Sums(msgspec.Struct):
     waiting: int = 0
     rescored: int = 0
     breaches: int = 0
+    open: int = 0
+    bytes: int = 0
+    opened: int = 0
+    let_go: int = 0
+    shadows: list[Shadowed] = []
 
     def request(self, deployment: str, protocol: str, status: str, count: int = 1) -> None:
         """So many more requests."""
@@ -72,6 +80,11 @@ class Sums(msgspec.Struct):
         self.waiting += other.waiting
         self.rescored += other.rescored
         self.breaches += other.breaches
+        self.open += other.open
+        self.bytes += other.bytes
+        self.opened += other.opened
+        self.let_go += other.let_go
+        self.shadows = added_up([*self.shadows, *other.shadows])
 
 
 class Board:

@@ -83,7 +83,7 @@ def through(step: Any, features: list[Feature]) -> list[Feature]:
     if name == "FunctionTransformer" and step.func is None:
         return features
     if name not in _STEPS or type(step).__module__.partition(".")[0] != "sklearn":
-        raise NotCompiledError(f"{name} before the trees")
+        raise NotCompiledError(f"{name} before the model")
     found = _STEPS[name](step, features)
     if sum(len(each.values) for each in found if isinstance(each, Table)) > _MOST_VALUES:
         raise NotCompiledError(f"{name} over so many texts")

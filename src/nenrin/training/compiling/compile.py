@@ -7,14 +7,23 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nenrin.core.errors import NenrinError
+from nenrin.core.errors import MissingExtraError, NenrinError
 from nenrin.pipelines.executor import WorkerContext
 from nenrin.training.artefact import Artefact
 from nenrin.training.columns import of_numbers, recode, take
 from nenrin.training.compiling import kernel
 from nenrin.training.compiling.compiled import FORM, Compiled, form_of
+from nenrin.training.compiling.converting import converted
 from nenrin.training.compiling.forest import NotCompiledError
-from nenrin.training.compiling.parity import ROWS, Asked, Parity, compare, refused_by
+from nenrin.training.compiling.graphs import Graph, graph_form
+from nenrin.training.compiling.parity import (
+    ONNX_TOLERANCE,
+    ROWS,
+    Asked,
+    Parity,
+    compare,
+    refused_by,
+)
 from nenrin.training.compiling.reading import read
 from nenrin.training.containers import to_numpy
 from nenrin.training.fit import open_model, open_table
@@ -46,6 +55,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         form: which :data:`FORM` of compiled models was tried; 0: none could be, so that it is tried again.
         admitted: whether the compiled form may serve.
         why: why it may not.
+        runtime: what answers it: ``c``, the function that walks trees, or ``onnx``; empty for nothing.
         content: digest of the form's bytes.
         library: digest of the C function's library by the machine that it is for.
         parity: how alike the two answer.
@@ -54,6 +64,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     form: int
     admitted: bool
     why: str = ""
+    runtime: str = ""
     content: str = ""
     library: dict[str, str] = {}
     parity: Parity | None = None
@@ -65,22 +76,19 @@ def compile_model(context: WorkerContext, job: CompileJob) -> Outcome:
     Raises:
         NenrinError: the model or the rows cannot be read at all.
     """
-    library = kernel.built()
-    if library is None:
-        return Outcome(form=0, admitted=False, why="there is no C compiler here")
     if job.project:
         context.project(job.project)
     artefact, table = open_model(context, job.model), open_table(context, job.table)
     try:
-        rows = _rows(artefact, table, job)
-        outcome = _compiled(context, artefact, rows, library, job.seed)
+        return _compiled(context, artefact, _rows(artefact, table, job), job.seed)
     except NotCompiledError as error:
         return refused(f"not known to the compiler: {error}")
+    except MissingExtraError as error:
+        return Outcome(form=0, admitted=False, why=f"{error.message}: {error.hint}")
     except NenrinError as error:
         return refused(error.message)
     except Exception as error:  # noqa: BLE001 - other versions of libraries have other insides
         return refused(f"it cannot be read: {type(error).__name__}: {error}")
-    return outcome
 
 
 def refused(why: str) -> Outcome:
@@ -103,28 +111,64 @@ def _rows(artefact: Artefact, table: RowTable, job: CompileJob) -> np.ndarray:
     return to_numpy(recode(chosen, specs))
 
 
-def _compiled(
-    context: WorkerContext, artefact: Artefact, rows: np.ndarray, library: bytes, seed: int
-) -> Outcome:
-    specs, readout = artefact.header.columns, read(artefact)
-    original = _asked(artefact)
+def _compiled(context: WorkerContext, artefact: Artefact, rows: np.ndarray, seed: int) -> Outcome:
+    """Trees as tables, other models as an ONNX graph."""
+    if artefact.elsewhere:
+        raise NotCompiledError("a model that another server answers for")
+    specs, original = artefact.header.columns, _asked(artefact)
+    try:
+        readout = read(artefact)
+    except NotCompiledError as unknown:
+        return _as_graph(context, artefact, rows, seed, unknown)
+    library = kernel.built()
+    if library is None:
+        return Outcome(form=0, admitted=False, why="there is no C compiler here")
     data = form_of(readout, refused_by(original, specs, rows)).dumps()
+    form, classes = Compiled(data, kernel.opened(library)), artefact.header.task == "binary"
+    parity = compare(form, original, readout, specs, rows, classes=classes, seed=seed)
+    return _outcome(context, parity, "c", data, library)
+
+
+def _as_graph(
+    context: WorkerContext,
+    artefact: Artefact,
+    rows: np.ndarray,
+    seed: int,
+    unknown: NotCompiledError,
+) -> Outcome:
+    specs, original = artefact.header.columns, _asked(artefact)
+    try:
+        graph = converted(artefact)
+    except NotCompiledError as error:
+        whys = dict.fromkeys((str(unknown), str(error)))
+        raise NotCompiledError("; ".join(whys)) from error
+    data = graph_form(graph, refused_by(original, specs, rows)).dumps()
     parity = compare(
-        Compiled(data, kernel.opened(library)),
+        Graph(data),
         original,
-        readout,
+        None,
         specs,
         rows,
         classes=artefact.header.task == "binary",
         seed=seed,
+        tolerance=ONNX_TOLERANCE,
     )
+    return _outcome(context, parity, "onnx", data)
+
+
+def _outcome(
+    context: WorkerContext, parity: Parity, runtime: str, data: bytes, library: bytes = b""
+) -> Outcome:
+    """The form is kept where it may serve."""
     if parity.refusal:
-        return Outcome(form=FORM, admitted=False, why=parity.refusal, parity=parity)
+        why = parity.refusal
+        return Outcome(form=FORM, admitted=False, why=why, runtime=runtime, parity=parity)
     return Outcome(
         form=FORM,
         admitted=True,
+        runtime=runtime,
         content=context.store.put(data),
-        library={kernel.machine(): context.store.put(library)},
+        library={kernel.machine(): context.store.put(library)} if library else {},
         parity=parity,
     )
 

@@ -19,8 +19,8 @@ from nenrin.training.compiling.before import Feature, Number, Table
 from nenrin.training.compiling.forest import LINKS, NODE, Packed, pack
 from nenrin.training.compiling.reading import Readout
 
-FORM = 1
-"""Counts up when a form that is read back would answer otherwise, or could not be read."""
+FORM = 2
+"""Counts up when a form that is read back would answer otherwise, or more models have one."""
 
 REFUSES_NAN, REFUSES_INFINITE = 1, 2
 

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
 
+from nenrin.stats.ranks import rank_correlation
 from nenrin.training.columns import ColumnSpec
 from nenrin.training.compiling.before import Number
-from nenrin.training.compiling.compiled import REFUSES_INFINITE, REFUSES_NAN, Compiled
+from nenrin.training.compiling.compiled import REFUSES_INFINITE, REFUSES_NAN
 from nenrin.training.compiling.reading import Readout
 
 Asked = Callable[[np.ndarray], np.ndarray]
 
 TOLERANCE = 1e-9
-"""The largest difference between an answer of a compiled form and its original's."""
+"""The largest difference between an answer of compiled trees and their original's."""
+
+ONNX_TOLERANCE = 1e-6
+"""The same of an ONNX graph: some of its operators (of SVMs) know single precision alone."""
 
 ROWS = 2_000
 _THRESHOLDS = 500
 _PLACES = 8
 _EXTREMES = (0.0, -0.0, 1e-35, -1e-35, 1e-300, -1e-300, 1e300, -1e300, np.inf, -np.inf)
+
+
+class Form(Protocol):
+    """A compiled form, opened."""
+
+    def predict(self, block: np.ndarray) -> np.ndarray | None:
+        """float64 (n,) for a block, float64 (n, columns); None where it is left to the original."""
+        ...
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -29,8 +42,9 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         rows: real rows that were compared.
         edges: rows with missing and infinite values, every text, and values about thresholds.
-        left: rows at the edges that are left to the original, which refuses them.
-        difference: the largest one between two answers.
+        left: rows at the edges that are left to the original, which may refuse them.
+        difference: the largest one between two answers, relative to those above 1.
+        tolerance: how large it may be.
         flips: rows that fall on the other side of one half; 0 where the task is no class.
         rank: rank correlation of the answers (Spearman).
         problem: why nothing could be compared; empty otherwise.
@@ -40,6 +54,7 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     edges: int
     left: int
     difference: float
+    tolerance: float
     flips: int
     rank: float
     problem: str = ""
@@ -49,8 +64,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Why the form is not admitted; empty where it is."""
         if self.problem:
             return self.problem
-        if not self.difference <= TOLERANCE:
-            return f"an answer differs by {self.difference:.3g}, more than {TOLERANCE:g}"
+        if not self.difference <= self.tolerance:
+            return f"an answer differs by {self.difference:.3g}, more than {self.tolerance:g}"
         return f"{self.flips} labels flip" if self.flips else ""
 
 
@@ -91,24 +106,26 @@ def _takes(original: Asked, rows: np.ndarray, places: np.ndarray, value: float) 
 
 
 def compare(
-    compiled: Compiled,
+    compiled: Form,
     original: Asked,
-    readout: Readout,
+    readout: Readout | None,
     specs: Sequence[ColumnSpec],
     rows: np.ndarray,
     *,
     classes: bool,
     seed: int,
+    tolerance: float = TOLERANCE,
 ) -> Parity:
     """Ask both, of real rows and of rows at the edges.
 
     Args:
         compiled, original: the two forms.
-        readout: has the thresholds.
+        readout: has the thresholds; None where there are none.
         specs: the columns.
         rows: float64 (n, columns), real rows.
         classes: whether answers are probabilities.
         seed: of the draws of rows and thresholds.
+        tolerance: how far two answers may be apart.
     """
     edges = edges_of(readout, specs, rows, np.random.default_rng(seed))
     block = np.concatenate([rows, edges])
@@ -117,32 +134,37 @@ def compare(
     found = np.concatenate([answer for answer in answers if answer is not None] or [np.empty(0)])
     counts = (len(rows), len(edges), int((~taken[len(rows) :]).sum()))
     if not taken[: len(rows)].any():
-        return _incomparable(counts, "the compiled form leaves every real row to the original")
+        return _incomparable(
+            counts, tolerance, "the compiled form leaves every real row to the original"
+        )
     try:
         wanted = original(block[taken])
     except Exception as error:  # noqa: BLE001 - whatever it raises, the two differ
         why = f"the original refuses rows that the compiled form answers: {error}"
-        return _incomparable(counts, why)
+        return _incomparable(counts, tolerance, why)
     whole = compiled.predict(np.ascontiguousarray(block[taken]))
-    if whole is None or not np.array_equal(whole, found, equal_nan=True):
-        return _incomparable(counts, "the compiled form answers a batch other than its rows")
+    if whole is None:
+        why = "the compiled form leaves a batch to the original whose rows it answers"
+        return _incomparable(counts, tolerance, why)
     real = int(taken[: len(rows)].sum())
     return Parity(
         rows=counts[0],
         edges=counts[1],
         left=counts[2],
-        difference=difference(found, wanted),
+        difference=max(difference(found, wanted), difference(whole, wanted)),
+        tolerance=tolerance,
         flips=int(((found >= 0.5) != (wanted >= 0.5)).sum()) if classes else 0,
-        rank=_rank_correlation(found[:real], wanted[:real]),
+        rank=rank_correlation(found[:real], wanted[:real]),
     )
 
 
-def _incomparable(counts: tuple[int, int, int], why: str) -> Parity:
+def _incomparable(counts: tuple[int, int, int], tolerance: float, why: str) -> Parity:
     return Parity(
         rows=counts[0],
         edges=counts[1],
         left=counts[2],
         difference=float("inf"),
+        tolerance=tolerance,
         flips=0,
         rank=0.0,
         problem=why,
@@ -150,16 +172,22 @@ def _incomparable(counts: tuple[int, int, int], why: str) -> Parity:
 
 
 def difference(one: np.ndarray, other: np.ndarray) -> float:
-    """The largest difference between answers; two that are missing, or infinite alike, do not differ."""
+    """The largest difference between answers, relative to those above 1 in size.
+
+    Two that are missing, or infinite alike, do not differ.
+    """
     same = (one == other) | (np.isnan(one) & np.isnan(other))
     if same.all():
         return 0.0
-    apart = np.abs(one[~same] - other[~same])
+    apart = np.abs(one[~same] - other[~same]) / np.maximum(1.0, np.abs(other[~same]))
     return float("inf") if np.isnan(apart).any() else float(apart.max())
 
 
 def edges_of(
-    readout: Readout, specs: Sequence[ColumnSpec], rows: np.ndarray, rng: np.random.Generator
+    readout: Readout | None,
+    specs: Sequence[ColumnSpec],
+    rows: np.ndarray,
+    rng: np.random.Generator,
 ) -> np.ndarray:
     """Rows at the edges: real ones, each with one value that is missing, extreme, or about a threshold.
 
@@ -179,7 +207,8 @@ def edges_of(
             size = len(spec.vocabulary or ())
             chosen = rng.choice(size, min(size, _PLACES), replace=False)
             values += [(place, float(each)) for each in chosen]
-    values += _about_thresholds(readout, specs, rng)
+    if readout is not None:
+        values += _about_thresholds(readout, specs, rng)
     block = rows[rng.integers(0, len(rows), len(values))]
     for row, (place, value) in zip(block, values, strict=True):
         row[place] = value
@@ -214,19 +243,3 @@ def _about_thresholds(
         elif spec.kind == "integer" and abs(at) < 2.0**53:
             found += [(made.source, float(np.floor(at))), (made.source, float(np.ceil(at)))]
     return found
-
-
-def _rank_correlation(one: np.ndarray, other: np.ndarray) -> float:
-    """Spearman's, ties sharing their mean rank; 1 where both are constant."""
-    a, b = _ranks(one), _ranks(other)
-    a, b = a - a.mean(), b - b.mean()
-    spread = float(np.sqrt((a * a).sum() * (b * b).sum()))
-    if spread == 0:
-        return float(np.array_equal(a, b))
-    return float((a * b).sum() / spread)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return ((ends - counts + ends - 1) / 2)[places]

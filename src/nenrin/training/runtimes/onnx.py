@@ -68,7 +68,7 @@ class OnnxModel:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
-        self._session = _session(data)
+        self._session = session(data)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self._types = {each.name: each.type for each in inputs}
         strange = sorted(set(self._types.values()) - set(_DTYPES))
@@ -140,7 +140,13 @@ def open_onnx(data: bytes) -> Opened:
     return Opened(model, model.container)
 
 
-def _session(data: bytes) -> Any:
+def session(data: bytes) -> Any:
+    """What asks an ONNX model: onnxruntime's session on the CPU with one thread.
+
+    Raises:
+        ValueError: the bytes are no ONNX model.
+        MissingExtraError: onnxruntime is not installed.
+    """
     try:
         import onnxruntime
     except ModuleNotFoundError as error:

@@ -135,8 +135,12 @@ class RemoteModel:
 
     predict_proba = predict
 
+    def _found(self) -> Address:
+        """Where it is now."""
+        return self.address
+
     def _part(self, container: Any) -> np.ndarray:
-        address = self.address
+        address = self._found()
         body = json.dumps({"inputs": self._inputs(container)}, allow_nan=False).encode()
         url = f"{address.url}/infer"
         headers = {"Content-Type": "application/json"}
@@ -188,6 +192,12 @@ def open_remote(url: str, timeout: float, names: frozenset[str]) -> Opened:
         ProjectError: it takes tensors that no table gives.
         RemoteError, RemoteTimeoutError: it does not answer.
     """
+    model = RemoteModel(described(url, timeout, names))
+    return Opened(model, model.container)
+
+
+def described(url: str, timeout: float, names: frozenset[str]) -> Address:
+    """What is kept of the model behind a URL, as its metadata say; raises as :func:`open_remote`."""
     address = Address(url=url.rstrip("/"), timeout=timeout, inputs=(), output="")
     with httpx2.Client(timeout=timeout) as client:
         said = asked(address, lambda: client.get(address.url))
@@ -208,8 +218,7 @@ def open_remote(url: str, timeout: float, names: frozenset[str]) -> Opened:
         )
     numeric = [each.name for each in metadata.outputs if each.datatype not in ("BYTES", "BOOL")]
     output = likely(numeric) or next(iter(numeric), "")
-    model = RemoteModel(msgspec.structs.replace(address, inputs=inputs, output=output))
-    return Opened(model, model.container)
+    return msgspec.structs.replace(address, inputs=inputs, output=output)
 
 
 def asked(address: Address, ask: Callable[[], httpx2.Response]) -> dict[str, Any]:
