@@ -82,8 +82,12 @@ def print_nothing(stage: str, done: int, total: int, note: str = "") -> None:
 
 def answer(folder: Path, source: Path) -> dict[str, Any]:
     """Answer a file in this process."""
+    from nenrin.backends.blobs.local import LocalStore
+    from nenrin.backends.compute.in_process import InProcessExecutor
     from nenrin.core.calendar import SystemCalendar
     from nenrin.core.timer import SystemTimer
+    from nenrin.pipelines.executor import WorkerContext
+    from nenrin.project.loader import project_attributes
     from nenrin.registry.kinds import RowAnswerer
     from nenrin.registry.kinds.model import ModelAnswerer
     from nenrin.serving.batch.service import BatchPrediction, Wanted
@@ -118,8 +122,20 @@ def answer(folder: Path, source: Path) -> dict[str, Any]:
         def features(self, digest: str) -> Any:
             raise NotImplementedError
 
+        def loader(self, context: WorkerContext) -> Here:
+            return self
+
     here, timer = Here(), SystemTimer()
-    batch = BatchPrediction(here, here, SystemCalendar(), timer, folder / "predictions")
+    alone = InProcessExecutor(LocalStore(folder / "store"), project_attributes)
+    batch = BatchPrediction(
+        here,
+        lambda _: here,
+        here=alone,
+        started=lambda: alone,
+        calendar=SystemCalendar(),
+        timer=timer,
+        predictions=folder / "predictions",
+    )
     to = source.with_suffix(f".answers{source.suffix}")
     done = batch.predict(Wanted(name="a", input=str(source), output=to), print_nothing)
     to.unlink()

@@ -30,14 +30,20 @@ import numpy as np
 from benchmarks.serving_load import Found, load, memory
 from benchmarks.serving_models import make, numbers, one_tensor
 from benchmarks.serving_swaps import swaps
+from nenrin.core.lock import FolderLock
+from nenrin.serving.segments import folders
 
 PATH = "/v2/models/a/infer"
 
 
 class Up(msgspec.Struct, frozen=True):
-    """A folder that is served. Attributes: where, the planes' processes, seconds until it answered."""
+    """A folder that is served.
+
+    Attributes: where, the holder's process and the planes', seconds until every deployment answered.
+    """
 
     url: str
+    holder: int
     planes: list[int]
     seconds: float
 
@@ -56,20 +62,17 @@ def serving(folder: Path, *options: str) -> Iterator[Up]:
             with contextlib.suppress(json.JSONDecodeError):
                 url = json.loads(text)["url"]
                 break
-        yield Up(url, _planes(process.pid), time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        yield Up(url, process.pid, _planes(folder), seconds)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
 
 
-def _planes(holder: int) -> list[int]:
-    """The child processes of the holder that listen."""
-    found = []
-    for line in Path(f"/proc/{holder}/task/{holder}/children").read_text().split():
-        command = Path(f"/proc/{line}/cmdline").read_bytes()
-        if b"spawn_main" in command:
-            found.append(int(line))
-    return found
+def _planes(folder: Path) -> list[int]:
+    """The processes that write the prediction logs of a folder."""
+    locks = map(FolderLock, folders(folder / ".nenrin" / "predictions"))
+    return [process for lock in locks if (process := lock.held_by())]
 
 
 def named_tensors(rows: np.ndarray) -> bytes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,14 +20,13 @@ from nenrin.backends.blobs.opening import (
     probe_store,
     store_at,
 )
-from nenrin.backends.compute.opening import Place, open_executor, room
+from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.backends.health import online_of, project_of, state_of
 from nenrin.backends.online.opening import open_online
 from nenrin.backends.sql.data import SqlDatasetVersions
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.engines import is_server
 from nenrin.backends.sql.gates import SqlMarks, SqlVerdicts
-from nenrin.backends.sql.jobs import SqlJobs
 from nenrin.backends.sql.leases import SqlLeases
 from nenrin.backends.sql.loop import SqlBacktests, SqlLoopStates
 from nenrin.backends.sql.moving import Moved, move, states_of
@@ -41,8 +39,7 @@ from nenrin.core.audit import Audit, AuditReport
 from nenrin.core.backup import Backups, Manifest, Told
 from nenrin.core.calendar import Calendar, SystemCalendar
 from nenrin.core.checkpoints import Checkpoints
-from nenrin.core.digest import digest
-from nenrin.core.errors import ConflictError, NotFoundError, OvertakenError
+from nenrin.core.errors import ConflictError, OvertakenError
 from nenrin.core.health import Finding
 from nenrin.core.instants import iso
 from nenrin.core.leases import Alone, Leases, Ours
@@ -51,20 +48,14 @@ from nenrin.core.restore import restore
 from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
-from nenrin.core.unit import Unit
 from nenrin.data.service import DataService
 from nenrin.features.materialise import Materialiser, Progress
-from nenrin.features.online import OnlineFeatures
-from nenrin.features.ports import OnlineStore
-from nenrin.features.service import FeatureSet
 from nenrin.gates.service import GatesService
 from nenrin.integrations.exports import Exports
-from nenrin.loop.living import stands_at
 from nenrin.loop.service import LoopService
-from nenrin.pipelines.dispatcher import Dispatcher
-from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
 from nenrin.pipelines.packages import from_folders
+from nenrin.plane import UNCOMPILED, Known, Projects, Routes
 from nenrin.project.explaining import Explaining
 from nenrin.project.lineage import Lineage
 from nenrin.project.loader import project_attributes
@@ -76,24 +67,21 @@ from nenrin.project.revision import unpack
 from nenrin.project.scoring import Scoring
 from nenrin.project.service import ProjectService
 from nenrin.registry.forms import ServedForms
-from nenrin.registry.kinds import Answerer, Kind, Kinds, OpenContext, RowAnswerer
+from nenrin.registry.kinds import Kind, Kinds
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.service import RegistryService
 from nenrin.serving.batch.service import BatchPrediction
 from nenrin.serving.log import PredictionLog
 from nenrin.serving.observed import read_observed
+from nenrin.serving.opening import Openings
 from nenrin.serving.pairs import pairs
-from nenrin.serving.plane.process import PlaneParts, PlaneSettings
-from nenrin.serving.ports import Features, LiveRoute
-from nenrin.serving.recalibrated import Recalibrated
-from nenrin.serving.router import Variant
+from nenrin.serving.ports import LiveRoute
 from nenrin.serving.segments import copy_log
 from nenrin.serving.service import ServingService, feature_states, looks_back
-from nenrin.stats.platt import Platt
 from nenrin.training.answering import answer_each
+from nenrin.workers import Workers
 
 PREDICTIONS = "predictions"
-UNCOMPILED = "uncompiled"  # what planes write of compiled forms that were given up
 
 
 class Platform:
@@ -123,29 +111,21 @@ class Platform:
     ) -> None:
         self.settings = settings
         self.calendar = calendar or SystemCalendar()
-        self._online = open_online(settings.online, settings.state_folder)
-        self.store: ContentStore = open_store(settings.store, settings.state_folder)
+        folder = settings.state_folder
+        self._online = open_online(settings.online, folder)
+        self.store: ContentStore = open_store(settings.store, folder)
         self.units = Database(settings.database)
         self.probe_store = partial(probe_store, settings.store)
         self._materialiser = Materialiser(self._online, self.store) if self._online else None
-        self._executor: Executor | None = None
-        self._works = Place(
-            executor=settings.executor,
-            workers=settings.workers,
-            store=settings.store_url,
-            log=settings.state_folder / "workers.log",
+        self._scoring = threading.Lock()
+        self._timer = SystemTimer()
+        self.logs = StepLogs(folder / "logs")
+        self._workers = Workers(
+            settings, self.units, self.store, self.calendar, self._timer, self.logs
         )
-        self._starting, self._scoring = threading.Lock(), threading.Lock()
-        self._notes: list[str] = []
-        timer = self._timer = SystemTimer()
-        self._jobs = SqlJobs()
-        self._place = f"{socket.gethostname()}/{digest(str(settings.folder.absolute()))[:12]}/"
         self._leases: Leases = (
-            SqlLeases(self.units, f"{self._place}{os.getpid()}")
-            if is_server(settings.database)
-            else Alone()
+            SqlLeases(self.units, self._workers.name) if is_server(settings.database) else Alone()
         )
-        self.logs = StepLogs(settings.state_folder / "logs")
         self.data = DataService(self.units, self.store, SqlDatasetVersions())
         self.registry = RegistryService(
             self.units, self.store, SqlVersions(), SqlAliases(), Kinds(kinds)
@@ -153,57 +133,17 @@ class Platform:
         self.gates = GatesService(self.units, SqlVerdicts(), SqlMarks())
         self.serving = ServingService(self.units, SqlDeployments())
         self.audit = Audit(self.units)
-        self.checkpoints = Checkpoints(
-            self.units, settings.state_folder / "keys", self.calendar.now
-        )
-        self.pruning = Pruning(self.units, self.store, SqlRetained(self.units), timer.epoch)
+        self.checkpoints = Checkpoints(self.units, folder / "keys", self.calendar.now)
+        self.pruning = Pruning(self.units, self.store, SqlRetained(self.units), self._timer.epoch)
         self.backups = Backups(
             states_of(settings.database),
             self.store,
-            settings.state_folder / "scratch",
+            folder / "scratch",
             lambda: iso(self.calendar.now()),
-            {PREDICTIONS: partial(copy_log, settings.state_folder / PREDICTIONS)},
+            {PREDICTIONS: partial(copy_log, folder / PREDICTIONS)},
         )
-        projects = _Projects(self.units, self.store, settings.state_folder)
-        revisions = SqlRevisions()
-        replay = ProjectReplay(
-            settings.folder.absolute(),
-            settings.state_folder,
-            units=self.units,
-            store=self.store,
-            revisions=revisions,
-            results=SqlResults(),
-            data=self.data,
-            calendar=self.calendar,
-            timer=timer,
-            executor=self._started,
-            dispatcher=self._dispatcher,
-            notes=self._told,
-            join_memory=int(settings.join_memory),
-        )
-        loop_states = SqlLoopStates()
-        outcomes = Outcomes(settings.state_folder / PREDICTIONS, replay, self.data)
-        self.loop = LoopService(
-            settings.environment,
-            units=self.units,
-            replay=replay,
-            registry=self.registry,
-            gates=self.gates,
-            serving=self.serving,
-            states=loop_states,
-            backtests=SqlBacktests(),
-            log=PredictionLog(self.store),
-            store=self.store,
-            calendar=self.calendar,
-            timer=timer,
-            worker_cpu=self._worker_cpu,
-            leases=self._leases,
-            observe=partial(read_observed, settings.state_folder / PREDICTIONS),
-            measure=outcomes.measure,
-            pairs=partial(pairs, settings.state_folder / PREDICTIONS),
-            losses=outcomes.losses,
-            projects=projects.attributes,
-        )
+        replay = self._replay()
+        self.loop = self._loop(replay)
         self.projects = ProjectService(
             replay,
             self.loop,
@@ -212,49 +152,102 @@ class Platform:
             data=self.data,
             units=self.units,
             store=self.store,
-            lineage=Lineage(
-                settings.state_folder / PREDICTIONS,
-                replay,
-                revisions,
-                registry=self.registry,
-                gates=self.gates,
-                data=self.data,
-                units=self.units,
-                states=loop_states,
-                explaining=Explaining(replay, self._started),
-                calendar=self.calendar,
-                deployments=SqlDeployments(),
-            ),
-        )
-        self.scores = Scoring(
-            replay,
-            self._batch,
-            settings.folder.absolute(),
-            settings.state_folder / "scores",
-            data=self.data,
-            units=self.units,
-            calendar=self.calendar,
-        )
-        self.replay_check = ReplayCheck(
-            settings.state_folder / PREDICTIONS,
-            replay,
-            revisions,
-            lambda jobs: self._started().submit(answer_each, list(jobs)).result(),
-            registry=self.registry,
-            serving=self.serving,
-            data=self.data,
-            units=self.units,
-            store=self.store,
+            lineage=self._lineage(replay),
         )
         self.exports = Exports(self.store, self.projects.follows, from_folders)
+        self.scores = self._scores(replay)
+        self.replay_check = self._checks(replay)
         self.maturity = Maturity(
             settings.folder.absolute(),
-            settings.state_folder / PREDICTIONS,
+            folder / PREDICTIONS,
             replay,
             self.loop,
             data=self.data,
             gates=self.gates,
             units=self.units,
+        )
+
+    def _replay(self) -> ProjectReplay:
+        settings = self.settings
+        return ProjectReplay(
+            settings.folder.absolute(),
+            settings.state_folder,
+            units=self.units,
+            store=self.store,
+            revisions=SqlRevisions(),
+            results=SqlResults(),
+            data=self.data,
+            calendar=self.calendar,
+            timer=self._timer,
+            executor=self._workers.executor,
+            dispatcher=self._workers.dispatcher,
+            notes=self._workers.told,
+            join_memory=int(settings.join_memory),
+        )
+
+    def _loop(self, replay: ProjectReplay) -> LoopService:
+        predictions = self.settings.state_folder / PREDICTIONS
+        outcomes = Outcomes(predictions, replay, self.data)
+        return LoopService(
+            self.settings.environment,
+            units=self.units,
+            replay=replay,
+            registry=self.registry,
+            gates=self.gates,
+            serving=self.serving,
+            states=SqlLoopStates(),
+            backtests=SqlBacktests(),
+            log=PredictionLog(self.store),
+            store=self.store,
+            calendar=self.calendar,
+            timer=self._timer,
+            worker_cpu=self._workers.cpu,
+            leases=self._leases,
+            observe=partial(read_observed, predictions),
+            measure=outcomes.measure,
+            pairs=partial(pairs, predictions),
+            losses=outcomes.losses,
+            projects=Projects(self.units, self.store, self.settings.state_folder).attributes,
+        )
+
+    def _lineage(self, replay: ProjectReplay) -> Lineage:
+        return Lineage(
+            self.settings.state_folder / PREDICTIONS,
+            replay,
+            SqlRevisions(),
+            registry=self.registry,
+            gates=self.gates,
+            data=self.data,
+            units=self.units,
+            states=SqlLoopStates(),
+            explaining=Explaining(replay, self._workers.executor),
+            calendar=self.calendar,
+            deployments=SqlDeployments(),
+        )
+
+    def _scores(self, replay: ProjectReplay) -> Scoring:
+        return Scoring(
+            replay,
+            self._batch,
+            self.settings.folder.absolute(),
+            self.settings.state_folder / "scores",
+            data=self.data,
+            units=self.units,
+            calendar=self.calendar,
+        )
+
+    def _checks(self, replay: ProjectReplay) -> ReplayCheck:
+        executor = self._workers.executor
+        return ReplayCheck(
+            self.settings.state_folder / PREDICTIONS,
+            replay,
+            SqlRevisions(),
+            lambda jobs: executor().submit(answer_each, list(jobs)).result(),
+            registry=self.registry,
+            serving=self.serving,
+            data=self.data,
+            units=self.units,
+            store=self.store,
         )
 
     @classmethod
@@ -269,26 +262,12 @@ class Platform:
         return platform
 
     def resume(self) -> None:
-        """End what a process of this folder was at when it died: its jobs, and its attempts' folders.
-
-        Who asks for the same work again gets what was recorded, and new jobs for the rest. Other hosts' jobs
-        go on.
-        """
-        with self.units.read(self.settings.environment) as unit:
-            open_ = self._jobs.open(unit)
-        # jobs of before places were noted have a number alone
-        ours = [job for job in open_ if job.worker.startswith(self._place) or "/" not in job.worker]
-        left = dict.fromkeys(job.run for job in ours)
-        if left:
-            with self.units.write(self.settings.environment, self.calendar.now()) as unit:
-                for run in left:
-                    self._jobs.cancel(unit, run)
-        shutil.rmtree(self.settings.state_folder / "scratch", ignore_errors=True)
+        """End what a process of this folder was at when it died (:meth:`nenrin.workers.Workers.resume`)."""
+        self._workers.resume()
 
     def close(self) -> None:
         """End the workers and close the database."""
-        if self._executor is not None:
-            self._executor.close()
+        self._workers.close()
         self._leases.close()
         if self._online is not None:
             self._online.close()
@@ -337,54 +316,13 @@ class Platform:
             return self.scores.write(environment, _while(ours, progress)) if ours() else []
 
     def _batch(self, environment: str) -> BatchPrediction:
-        settings = self.settings
-        rescoring = Rescoring(settings.state_folder / UNCOMPILED, settings.rescore)
-        forms = ServedForms(SqlVersions(), self.store, rescoring)
-        return BatchPrediction(
-            _Routes(self.units, environment, self.calendar, forms),
-            _Loader(self.units, self.store, environment, settings, forms),
-            self.calendar,
-            self._timer,
-            settings.state_folder / PREDICTIONS,
+        return _batch(
+            self.settings, environment, self.units, self.store, self.calendar, self._workers
         )
 
     def uncompile(self, environment: str) -> int:
         """Note which compiled forms planes have given up; of how many versions."""
         return self.loop.uncompile(environment, self.settings.state_folder / UNCOMPILED)
-
-    def _started(self) -> Executor:
-        """The executor; its workers start when work first needs them."""
-        with self._starting:
-            if self._executor is None:
-                settings = self.settings
-                opened = partial(store_at, settings.store, settings.state_folder)
-                self._executor = open_executor(
-                    self._works, self.store, opened, project_attributes, self._notes.append
-                )
-            return self._executor
-
-    def _dispatcher(self, environment: str) -> Dispatcher:
-        """What runs the jobs of one run."""
-        return Dispatcher(
-            units=self.units,
-            jobs=self._jobs,
-            executor=self._started,
-            calendar=self.calendar,
-            timer=self._timer,
-            environment=environment,
-            machine=room(self._works, self._started),
-            scratch=self.settings.state_folder / "scratch",
-            worker=f"{self._place}{os.getpid()}",
-            logs=self.logs,
-        )
-
-    def _told(self) -> list[str]:
-        """What the executor had to say since it was last asked."""
-        told, self._notes[:] = list(self._notes), []
-        return told
-
-    def _worker_cpu(self) -> float:
-        return 0.0 if self._executor is None else sum(self._executor.cpu_by_worker().values())
 
 
 def _while(ours: Ours, progress: Progress | None) -> Progress:
@@ -450,6 +388,50 @@ def _unpack_project(units: Database, store: ContentStore, settings: Settings) ->
     return tuple(names)
 
 
+@contextmanager
+def batch_prediction(settings: Settings) -> Iterator[BatchPrediction]:
+    """Answers files beside whatever holds the folder, as a data plane does: it only reads there."""
+    calendar, logs = SystemCalendar(), StepLogs(settings.state_folder / "logs")
+    with Database(settings.database, read_only=True) as units:
+        store = store_at(settings.store, settings.state_folder)
+        workers = Workers(settings, units, store, calendar, SystemTimer(), logs)
+        with closing(workers):
+            yield _batch(settings, settings.environment, units, store, calendar, workers)
+
+
+def _batch(
+    settings: Settings,
+    environment: str,
+    units: Database,
+    store: ContentStore,
+    calendar: Calendar,
+    workers: Workers,
+) -> BatchPrediction:
+    folder = settings.state_folder
+    forms = ServedForms(SqlVersions(), store, Rescoring(folder / UNCOMPILED, settings.rescore))
+    known, projects = Known(units, environment, forms), Projects(units, store, folder)
+
+    def openings(live: LiveRoute) -> Openings:
+        found = {each.version: known.find(each.version) for each in live.deployment.route.variants}
+        revisions = {each.version.revision for each in found.values()} - {""}
+        return Openings(
+            found=found,
+            folders={each: str(projects.folder(environment, each)) for each in revisions},
+            uncompiled=folder / UNCOMPILED,
+            rescore=0 if settings.executor else settings.rescore,  # nodes could tell nobody
+        )
+
+    return BatchPrediction(
+        Routes(units, environment, calendar, forms),
+        openings,
+        here=InProcessExecutor(store, project_attributes),
+        started=workers.executor,
+        calendar=calendar,
+        timer=SystemTimer(),
+        predictions=folder / PREDICTIONS,
+    )
+
+
 class MovedState(msgspec.Struct, frozen=True, kw_only=True):
     """What was copied into another database, and the audit of its ledger there."""
 
@@ -474,123 +456,3 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     manifest: Manifest
     audit: AuditReport
     sources: tuple[str, ...]
-
-
-def plane_parts(settings: PlaneSettings) -> PlaneParts:
-    """The data plane's adapters, made in its own process: reads only, from files on this machine."""
-    found = Settings.read(folder=settings.folder, environment=settings.environment)
-    units = Database(found.database, read_only=True)
-    store = store_at(found.store, found.state_folder)
-    timer, calendar = SystemTimer(), SystemCalendar()
-    rescoring = Rescoring(found.state_folder / UNCOMPILED, found.rescore)
-    forms = ServedForms(SqlVersions(), store, rescoring)
-    return PlaneParts(
-        routes=_Routes(units, settings.environment, calendar, forms),
-        loader=_Loader(units, store, settings.environment, found, forms),
-        calendar=calendar,
-        timer=timer,
-        rescoring=rescoring,
-    )
-
-
-class _Routes:
-    """Reads routes from the state database."""
-
-    def __init__(
-        self, units: Database, environment: str, calendar: Calendar, forms: ServedForms
-    ) -> None:
-        self._units = units
-        self._forms = forms
-        self._environment = environment
-        self._calendar = calendar
-        self._deployments = SqlDeployments()
-        self._versions = SqlDatasetVersions()
-
-    def routes(self) -> list[LiveRoute]:
-        """Every deployment, and where the environment's calendar stands."""
-        with self._units.read(self._environment) as unit:
-            stands = self._stands(unit)
-            return [
-                LiveRoute(
-                    deployment=deployment,
-                    stands_at=stands,
-                    forms=self._forms.words(unit, [v.version for v in deployment.route.loaded]),
-                )
-                for deployment in self._deployments.all(unit)
-            ]
-
-    def _stands(self, unit: Unit) -> int | None:
-        bounds = [version.bound for version in self._versions.all(unit)]
-        return stands_at(max(bounds), self._calendar.now()) if bounds else None
-
-
-class _Projects:
-    """The project modules of revisions, each imported once."""
-
-    def __init__(self, units: Database, store: ContentStore, state_folder: Path) -> None:
-        self._units = units
-        self._store = store
-        self._folder = state_folder / "revisions"
-        self._revisions = SqlRevisions()
-        self._imported: dict[str, Mapping[str, Any]] = {}
-
-    def attributes(self, environment: str, revision: str) -> Mapping[str, Any]:
-        """The attributes of the project module of a revision; none where ``revision`` is empty."""
-        if not revision:
-            return {}
-        if revision not in self._imported:
-            with self._units.read(environment) as unit:
-                found = self._revisions.get(unit, revision)
-            self._imported[revision] = project_attributes(unpack(found, self._store, self._folder))
-        return self._imported[revision]
-
-
-class _Loader:
-    """Opens versions and feature states from the content store."""
-
-    def __init__(
-        self,
-        units: Database,
-        store: ContentStore,
-        environment: str,
-        settings: Settings,
-        forms: ServedForms,
-    ) -> None:
-        self._units = units
-        self._forms = forms
-        self._store = store
-        self._environment = environment
-        self._versions = SqlVersions()
-        self._kinds = Kinds()
-        self._projects = _Projects(units, store, settings.state_folder)
-        self._online: OnlineStore | None = open_online(
-            settings.online, settings.state_folder, reads_only=True
-        )
-
-    def open(self, variant: Variant) -> RowAnswerer | Recalibrated:
-        """The variant's version, ready to answer rows by its shares."""
-        with self._units.read(self._environment) as unit:
-            record = self._versions.get(unit, variant.version)
-            compiled = self._forms.of(unit, variant.version)
-        if record is None:
-            raise NotFoundError(
-                f"there is no version {variant.version} in {self._environment}",
-                hint="nenrin models list shows those there are",
-            )
-        project = self._projects.attributes(self._environment, record.revision)
-        shares = tuple((part.slot, part.share) for part in variant.members)
-        context = OpenContext(store=self._store, project=project, shares=shares, compiled=compiled)
-        answerer: Answerer = self._kinds.get(record.kind).open(
-            self._store.get(record.content), context
-        )
-        rows = RowAnswerer(answerer)
-        if variant.recalibration is None:
-            return rows
-        a, b = variant.recalibration
-        return Recalibrated(rows, Platt(a=a, b=b))
-
-    def features(self, digest: str) -> Features:
-        """The feature state kept under ``digest``; where an online store is set, read from there."""
-        if self._online is None:
-            return FeatureSet.loads(self._store.get(digest))
-        return OnlineFeatures(self._store.file(digest), self._online, self._environment, digest)

@@ -27,7 +27,7 @@ from nenrin.core.errors import ConflictError, MissingExtraError, RefusedError, U
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.serving.plane.messages import messages
-from nenrin.serving.segments import worker_folder
+from nenrin.serving.segments import folders, worker_folder
 from tests.api.fakes import FakePlatform
 from tests.api.serving_here import parts_of
 
@@ -56,8 +56,8 @@ def up(settings: Settings) -> Iterator[Up]:
         process.kill()
         process.wait()
         process.stdout.close()  # type: ignore[union-attr]
-    plane = _plane(settings)
-    if plane:
+    locks = map(FolderLock, folders(predictions_folder(settings.state_folder)))
+    for plane in filter(None, [lock.held_by() for lock in locks]):
         os.kill(plane, signal.SIGKILL)
 
 

@@ -29,7 +29,7 @@ def test_files() -> None:
 
 def test_functions() -> None:
     found = {
-        f"{sources.name(path)}:{each.name}": _lines(each)
+        f"{sources.name(path)}:{each.lineno} {each.name}": _lines(each)
         for path in sources.modules()
         for each in sources.functions(path)
     }

@@ -110,12 +110,24 @@ def test_a_key_alone_is_answered_as_its_row_is(seed: int) -> None:
         row, own_at = expected(frame, key["shop"], key["id"], at)
         full.append({name: row[name] for name in ("age", "town", "score", "seen")})
         instants.append(own_at)
+    assert loaded.seen(full, instants, LOOKUP).features == state.seen(full, instants).features
+    assert loaded.unread  # nobody has sent a key alone
     right = state.seen(full, instants)
     for source in (state, loaded, online):
         found = source.seen(keys, asked, LOOKUP)
         assert list(found.asked) == instants
         assert found.features == right.features
         assert found.ages == right.ages
+
+
+def test_an_index_is_read_once_and_its_bytes_are_the_same() -> None:
+    state = state_of(3)
+    loaded = FeatureSet.loads(state.dumps())
+    assert (state.unread, loaded.unread) == (False, True)
+    assert loaded.dumps() == state.dumps()
+    assert loaded.by_key is not None
+    assert not loaded.unread
+    assert loaded.dumps() == state.dumps()
 
 
 def test_what_is_sent_counts_null_too() -> None:

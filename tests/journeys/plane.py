@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 
-from nenrin.platform import plane_parts
+from nenrin.api.planes import plain
+from nenrin.core.settings import Settings
+from nenrin.plane import plane_parts
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
-from nenrin.serving.plane.process import PlaneSettings
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.prediction import Prediction
@@ -22,9 +24,8 @@ class PlaneHere:
     """Follows the routes of an environment and answers requests."""
 
     def __init__(self, folder: Path, environment: str = "dev") -> None:
-        settings = PlaneSettings(
-            folder=folder,
-            environment=environment,
+        settings = msgspec.structs.replace(
+            plain(Settings.read(folder=folder, environment=environment)),
             predictions=folder / "predictions",
             control=folder / "control.sock",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -10,8 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nenrin.api.folder import predictions_folder
+from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
+from nenrin.serving.segments import folders
 from nenrin.training.artefact import Artefact
 from nenrin.training.compiling import kernel
 from nenrin.training.compiling.compiled import Form
@@ -87,6 +91,27 @@ def test_what_serves_is_compiled_and_compared(shell: Shell) -> None:
         assert forms(up) == {found["id"]: "compiled"}
         wait_for(lambda: counted(up, "rescored") >= 1, 30)
         assert counted(up, "breaches") == 0
+
+
+def test_its_plane_has_none_of_the_libraries_of_the_original(shell: Shell) -> None:
+    libraries = ("/_polars_runtime", "/lightgbm/", "/sklearn/", "/scipy/", "/pandas/")
+    with shell.up(NENRIN_RESCORE="1") as up:
+        ask(up)
+        wait_for(lambda: counted(up, "rescored") >= 1, 30)
+        locks = map(FolderLock, folders(predictions_folder(shell.folder / ".nenrin")))
+        [plane] = [process for lock in locks if (process := lock.held_by())]
+        status = Path(f"/proc/{plane}/status").read_text()
+        forked_from = int(status.split("PPid:")[1].split()[0])
+        others = Path(f"/proc/{forked_from}/task/{forked_from}/children").read_text().split()
+
+        def loaded(process: int) -> set[str]:
+            maps = Path(f"/proc/{process}/maps").read_text()
+            return {library for library in libraries if library in maps}
+
+        assert loaded(plane) == set()
+        assert loaded(forked_from) == set()
+        [originals] = [int(each) for each in others if int(each) != plane]
+        assert "/lightgbm/" in loaded(originals)
 
 
 def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:

@@ -117,7 +117,7 @@ def demo(shell: Shell) -> tuple[Decided, Decided, Any]:
 def here(tmp_path_factory: pytest.TempPathFactory) -> tuple[Decided, Decided, Any]:
     """What the folder alone decides."""
     folder = tmp_path_factory.mktemp("here")
-    return demo(Shell(folder, {"NENRIN_WORKERS": "2"}, PATIENCE))
+    return demo(Shell(folder, {"NENRIN_WORKERS": "2"}, patience=PATIENCE))
 
 
 def on(parts: Parts, folder: Path, name: str) -> Shell:
@@ -126,7 +126,7 @@ def on(parts: Parts, folder: Path, name: str) -> Shell:
         "NENRIN_DATABASE_URL": parts.database.fresh(),
         "NENRIN_STORE_URL": f"s3://{BUCKET}/everything/{name}",
     }
-    return Shell(folder, {**parts.settings, **place}, PATIENCE)
+    return Shell(folder, {**parts.settings, **place}, patience=PATIENCE)
 
 
 def test_a_teams_parts_decide_as_a_folder_does(

@@ -13,8 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from nenrin.backends.compute.in_process import InProcessExecutor
 from nenrin.testing.ray_nodes import RayNodes
 from tests.journeys.shell import CHURN, Shell, customers, environment, wait_for
 
@@ -124,7 +126,7 @@ def marks(nodes: RayNodes, what: str) -> dict[str, int]:
 
 
 def test_two_nodes_give_what_this_machine_gives(
-    ray_cluster: RayNodes, shell: Shell, tmp_path: Path
+    ray_cluster: RayNodes, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = Shell(tmp_path / "there", shell.variables)
     shutil.copytree(shell.folder, there.folder)
@@ -144,6 +146,21 @@ def test_two_nodes_give_what_this_machine_gives(
     again = there("run", "--json", **on(ray_cluster, tmp_path)).json
     assert again["steps"] == given["steps"]
     assert again["ran"] == []
+    here = answered(shell, monkeypatch, NENRIN_WORKERS="2")
+    assert here.height == 600
+    assert answered(there, monkeypatch, **on(ray_cluster, tmp_path)).equals(here)
+
+
+def answered(shell: Shell, monkeypatch: pytest.MonkeyPatch, **variables: str) -> pl.DataFrame:
+    """What ``nenrin predict`` says of every customer, though the file is small, by workers alone."""
+    with monkeypatch.context() as patch:
+        patch.setattr("nenrin.serving.batch.service.is_small", lambda sources: False)
+        patch.setattr("nenrin.serving.batch.service.BATCH_ROWS", 50)
+        patch.setattr(InProcessExecutor, "submit", pytest.fail)
+        words = ("predict", "churned", "--input", "customers.csv", "--output", "answers.parquet")
+        told = shell.here(*words, "--json", **variables).json
+    assert (told["rows"], told["bad"]) == (600, 0)
+    return pl.read_parquet(shell.folder / "answers.parquet").drop("asked", "version")
 
 
 SLOW = """

@@ -13,10 +13,12 @@ import httpx2
 import numpy as np
 import pytest
 
+from nenrin.api.planes import plain
 from nenrin.core.calendar import SystemCalendar
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
-from nenrin.platform import Platform, plane_parts
+from nenrin.plane import plane_parts
+from nenrin.platform import Platform
 from nenrin.registry.kinds import Answerer, OpenContext
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings, listen, run_plane
 from nenrin.serving.router import Variant
@@ -117,14 +119,7 @@ def live(tmp_path: Path) -> Iterator[Live]:
 @contextmanager
 def _loaded(live: Live) -> Iterator[None]:
     """The plane, and four clients that never rest."""
-    folder = live.platform.settings.folder
-    state = live.platform.settings.state_folder
-    settings = PlaneSettings(
-        folder=folder,
-        environment="dev",
-        predictions=state / "predictions",
-        control=state / "control.sock",
-    )
+    settings = plain(live.platform.settings)
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     process = get_context("spawn").Process(target=run_plane, args=(settings, parts_of, listener))

@@ -109,6 +109,9 @@ class FakeLoader:
             raise NotFoundError(f"there is no version {version!r}")
         return Constant(float(version.removeprefix("v")))
 
+    def size(self, variant: Variant) -> int:
+        return 1_000
+
     def features(self, digest: str) -> Echo:
         return Echo()
 
@@ -119,9 +122,13 @@ class ListedRoutes:
     def __init__(self, *deployments: Deployment, stands_at: int | None = None) -> None:
         self.listed = list(deployments)
         self.stands_at = stands_at
+        self.untried: tuple[str, ...] = ()
 
     def routes(self) -> list[LiveRoute]:
-        return [LiveRoute(deployment=each, stands_at=self.stands_at) for each in self.listed]
+        return [
+            LiveRoute(deployment=each, stands_at=self.stands_at, untried=self.untried)
+            for each in self.listed
+        ]
 
 
 class FileRoutes:

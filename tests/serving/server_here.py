@@ -14,10 +14,11 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange, FrontProtocol, protocol_for
+from nenrin.serving.plane.memory import Room
 from nenrin.serving.plane.process import listen
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
-from nenrin.serving.ports import RouteReader
+from nenrin.serving.ports import Loader, RouteReader
 from tests.serving.fakes import FakeLoader
 
 
@@ -35,10 +36,13 @@ class Server:
         hot: bool = True,
         token: str | None = None,
         keep_alive: int = 5,
+        loader: Loader | None = None,
+        room: Room | None = None,
     ) -> None:
         calendar = SimulatedCalendar(1_380_000_000_000_000)
-        table = RouteTable(routes, FakeLoader(), calendar, SystemTimer())
+        table = RouteTable(routes, loader or FakeLoader(), calendar, SystemTimer(), room=room)
         table.refresh()
+        self.table = table
         control = ControlProxy(folder / "control.sock")
         plane = Plane(table, LiveLog(folder / "predictions"), control, SystemTimer())
         self.drain = Drain()

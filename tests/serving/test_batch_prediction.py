@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from nenrin.backends.blobs.local import LocalStore
+from nenrin.backends.compute.in_process import InProcessExecutor
+from nenrin.backends.compute.spawn import SpawnExecutor
 from nenrin.core.calendar import SystemCalendar
 from nenrin.core.errors import (
     ConflictError,
@@ -28,6 +32,8 @@ from nenrin.core.errors import (
 )
 from nenrin.core.timer import SystemTimer
 from nenrin.features.service import FeatureSet
+from nenrin.pipelines.executor import Executor, WorkerContext
+from nenrin.project.loader import project_attributes
 from nenrin.serving.batch.service import BatchPrediction, Predicted, Wanted
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
@@ -47,16 +53,36 @@ def tell(stage: str, done: int, total: int, note: str = "") -> None:
     TOLD.append((done, total))
 
 
+class Opened:
+    """Opens everything by a loader of the test's."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+
+    def loader(self, context: WorkerContext) -> Loader:
+        return self._loader
+
+
 def predict(
     folder: Path,
     routes: ListedRoutes,
     loader: Loader,
     part_rows: int = 30,
+    started: Executor | None = None,
     **wanted: Any,
 ) -> Predicted:
     given = {"name": "delay", "input": str(folder / "in.parquet"), "output": folder / "out.parquet"}
-    calendar, timer = SystemCalendar(), SystemTimer()
-    batch = BatchPrediction(routes, loader, calendar, timer, folder / "log", part_rows)
+    here = InProcessExecutor(LocalStore(folder / "store"), project_attributes)
+    batch = BatchPrediction(
+        routes,
+        lambda live: Opened(loader),
+        here=here,
+        started=lambda: started or here,
+        calendar=SystemCalendar(),
+        timer=SystemTimer(),
+        predictions=folder / "log",
+        part_rows=part_rows,
+    )
     return batch.predict(Wanted(**{**given, **wanted}), tell)
 
 
@@ -272,6 +298,38 @@ def test_nothing_is_logged_but_on_request(tmp_path: Path) -> None:
     assert [each.id for each in logged] == found["id"].to_list()
     assert [each.key for each in logged] == found["flight_id"].to_list()
     assert {each.latency_ms for each in logged} == {None}
+
+
+def test_workers_answer_as_one_process_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = deployment("v0.25", "v0.5", weights=[50, 50], features="s1", fallback=0.125)
+    routes = ListedRoutes(served)
+    origins: list[str | None] = ["EWR"] * 170
+    times = ["2013-07-01T18:30:00"] * 170
+    origins[44], times[141] = "broken", "soon"
+    plain_rows(170, origin=origins, sched_dep=times).write_parquet(tmp_path / "in.parquet")
+    monkeypatch.setattr("nenrin.serving.batch.service.BATCH_ROWS", 7)
+    given: dict[str, Any] = {"bad": "skip", "log": True}
+    here = predict(tmp_path, routes, Picky(), **given)
+    expected = pl.read_parquet(tmp_path / "out.parquet")
+    assert {"constant", "v0.25"} <= here.versions.keys()
+    monkeypatch.setattr("nenrin.serving.batch.service.is_small", lambda sources: False)
+    workers = SpawnExecutor(2, partial(LocalStore, tmp_path / "store"), project_attributes)
+    try:
+        for log in (True, False):
+            output = tmp_path / f"{log}.parquet"
+            wanted = {**given, "log": log, "output": output}
+            there = predict(tmp_path, routes, Picky(), started=workers, **wanted)
+            found = pl.read_parquet(output)
+            assert found.drop("asked", "id", strict=False).equals(expected.drop("asked", "id"))
+            assert (there.bad, there.versions) == (here.bad, here.versions)
+            assert Path(there.bad_path).read_bytes() == Path(here.bad_path).read_bytes()
+            if log:
+                ids = [each.id for each in read_predictions(tmp_path / "log")]
+                assert ids == [*expected["id"], *found["id"]]
+    finally:
+        workers.close()
 
 
 def test_a_killed_run_goes_on_at_the_first_missing_part(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -268,3 +269,29 @@ def test_what_is_away_is_asked_once_for_a_batch() -> None:
     assert first.values == [0.5]
     assert [type(other) for other in others] == [UnavailableError, UnavailableError]
     assert len(features.threads) == 2
+
+
+class Unread(Echo):
+    """Feature state whose rows by key are read when one is first looked up, in whichever thread that is."""
+
+    unread = True
+
+    def __init__(self) -> None:
+        self.read_in: list[str] = []
+
+    def seen(self, raw: Any, asked: Any, lookup: Lookup | None = None) -> Seen:
+        if lookup is not None and self.unread:
+            self.unread = False
+            self.read_in.append(threading.current_thread().name)
+        return super().seen(raw, asked, lookup)
+
+
+def test_an_index_is_read_off_the_loop() -> None:
+    features = Unread()
+    loaded = runtime(Constant(0.25), features)
+    loaded.warm(question())
+    assert not loaded.looks_up
+    by_key = msgspec.structs.replace(question(), lookup=Lookup(columns=("place",)))
+    assert asyncio.run(loaded.answer(by_key)).values == [0.25]
+    assert features.read_in == ["v1_0"]
+    assert loaded.looks_up

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from nenrin.api.forking import FORKED, warm
 from nenrin.core.errors import ConflictError
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.plane.process import PlaneSettings, listen, listen_for, retire, run_plane
@@ -38,11 +39,11 @@ class Planes:
         self.started: list[multiprocessing.process.BaseProcess] = []
 
     def start(self) -> multiprocessing.process.BaseProcess:
-        context = multiprocessing.get_context("spawn")
-        process = context.Process(target=run_plane, args=(self.settings, parts_of, self.listener))
+        warm()
+        process = FORKED.Process(target=run_plane, args=(self.settings, parts_of, self.listener))
         process.start()
         self.started.append(process)
-        wait_until(lambda: httpx2.get(f"{self.url}/v2/health/ready").status_code == 200)
+        wait_until(lambda: httpx2.get(f"{self.url}/v2/health/ready", timeout=30).status_code == 200)
         return process
 
 

@@ -7,16 +7,21 @@ import multiprocessing
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
 import httpx2
 import msgspec
 
 from nenrin.api.folder import control_socket, predictions_folder
+from nenrin.api.forking import FORKED, warm
 from nenrin.core.errors import UnavailableError
 from nenrin.core.settings import Settings
+from nenrin.core.store import ContentStore
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.messages import messages
+from nenrin.serving.plane.originals import run_originals
 from nenrin.serving.plane.process import (
     DRAIN_SECONDS,
     PlaneParts,
@@ -44,6 +49,8 @@ class Planes:
     Args:
         settings: host, port, token, folder, and how many.
         parts_of: makes a plane's adapters in its process.
+        store_of: opens the content store, in the process where originals answer what compiled models have
+            answered; None: planes open originals themselves.
 
     Attributes:
         url: the public address.
@@ -54,23 +61,34 @@ class Planes:
         MissingExtraError: gRPC is asked for, and not installed.
     """
 
-    def __init__(self, settings: Settings, parts_of: PartsOf) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        parts_of: PartsOf,
+        store_of: Callable[[PlaneSettings], ContentStore] | None = None,
+    ) -> None:
         if settings.grpc_port is not None:
             messages()
             listen(settings.host, settings.grpc_port, "--grpc-port").close()
         listeners = listen_for(settings.plane_count, settings.host, settings.port)
-        plain = _plain(settings)
+        given = plain(settings)
+        open_store = partial(store_of, given) if store_of and settings.rescore else None
+        self._originals = _Originals(open_store, len(listeners)) if open_store else None
+        wires = self._originals.wires if self._originals else [None] * len(listeners)
         self._planes = [
-            _Plane(_numbered(plain, worker), parts_of, listener)
-            for worker, listener in enumerate(listeners)
+            _Plane(_numbered(given, worker), parts_of, listener, wire)
+            for worker, (listener, wire) in enumerate(zip(listeners, wires, strict=True))
         ]
         self.url = _url(listeners[0])
         self.news: list[str] = []
 
     def start(self) -> None:
         """Start the processes."""
+        warm()
         for plane in self._planes:
             plane.start()
+        if self._originals is not None:
+            self._originals.look()
 
     def look(self) -> None:
         """Start those again that have died; ``news`` says why.
@@ -78,6 +96,8 @@ class Planes:
         Raises:
             UnavailableError: one dies every time.
         """
+        if self._originals is not None:
+            self._originals.look()
         for plane in self._planes:
             code = plane.died()
             if code is None:
@@ -111,23 +131,32 @@ class Planes:
             plane.end()
         for plane in self._planes:
             plane.ended()
+        if self._originals is not None:
+            self._originals.end()
 
 
 class _Plane:
     """One of them. ``deaths`` counts how often it died."""
 
-    def __init__(self, settings: PlaneSettings, parts_of: PartsOf, listener: socket.socket) -> None:
+    def __init__(
+        self,
+        settings: PlaneSettings,
+        parts_of: PartsOf,
+        listener: socket.socket,
+        wire: Connection | None,
+    ) -> None:
         self._settings = settings
         self._parts_of = parts_of
         self._listener = listener
+        self._wire = wire
         self._process: BaseProcess | None = None
         self.deaths = 0
 
     def start(self) -> None:
-        self._process = multiprocessing.get_context("spawn").Process(
+        self._process = FORKED.Process(
             target=run_plane,
             name="nenrin-plane",
-            args=(self._settings, self._parts_of, self._listener),
+            args=(self._settings, self._parts_of, self._listener, self._wire),
         )
         self._process.start()
 
@@ -151,9 +180,41 @@ class _Plane:
                 self._process.join()
 
 
-def _plain(settings: Settings) -> PlaneSettings:
+class _Originals:
+    """The process that answers for originals. It ends when idle, and is there again to wait."""
+
+    def __init__(self, open_store: Callable[[], ContentStore], planes: int) -> None:
+        pipes = [multiprocessing.Pipe() for _ in range(planes)]
+        self.wires = [plane for plane, _ in pipes]
+        self._theirs = [theirs for _, theirs in pipes]
+        self._open_store = open_store
+        self._process: BaseProcess | None = None
+
+    def look(self) -> None:
+        if self._process is None or not self._process.is_alive():
+            self._process = FORKED.Process(
+                target=run_originals,
+                name="nenrin-originals",
+                args=(self._open_store, self._theirs),
+            )
+            self._process.start()
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.join()
+
+
+def plain(settings: Settings) -> PlaneSettings:
+    """What planes need to know of the settings."""
     return PlaneSettings(
         folder=settings.folder.absolute(),
+        state_folder=settings.state_folder,
+        database=settings.database,
+        store=settings.store,
+        online=settings.online,
+        models_memory=int(settings.models_memory),
+        rescore=settings.rescore,
         environment=settings.environment,
         predictions=predictions_folder(settings.state_folder),
         predictions_days=settings.predictions_days,

@@ -21,7 +21,8 @@ from nenrin.core.errors import NenrinError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer
-from nenrin.platform import Platform, plane_parts
+from nenrin.plane import plane_parts, store_of
+from nenrin.platform import Platform
 from nenrin.serving.plane.process import retire
 
 _LOG = logging.getLogger(__name__)
@@ -61,7 +62,7 @@ def serve(
     lock.acquire()
     try:
         retire(predictions_folder(settings.state_folder), SystemTimer())
-        planes = Planes(settings, parts_of)
+        planes = Planes(settings, parts_of, store_of)
     except BaseException:
         lock.release()
         raise

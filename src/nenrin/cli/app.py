@@ -84,6 +84,10 @@ class LazyGroup(TyperGroup):
         """The real command in place of the one that only has a name."""
         args = [ALIASES.get(args[0], args[0]), *args[1:]]
         name, command, rest = super().resolve_command(ctx, args)
+        if name == "up" and not {"-h", "--help"} & set(rest):
+            from nenrin.api.forking import warm
+
+            warm()  # planes' imports, while this process is at its own
         return name, load(name) if name in COMMANDS else command, rest
 
 

@@ -11,12 +11,11 @@ import msgspec
 import typer
 from rich.console import RenderableType
 
-from nenrin.api.folder import control_socket, predictions_folder
 from nenrin.cli.console import facts, note, results_only, show
 from nenrin.cli.progress import Shown
 from nenrin.cli.session import AsJson, Env, commands, settings_of
 from nenrin.core.importing import importing
-from nenrin.serving.batch.service import BatchPrediction, Predicted, Wanted
+from nenrin.serving.batch.service import Predicted, Wanted
 
 app = commands()
 
@@ -61,32 +60,16 @@ def predict(
     """
     wanted = Wanted(name=name, input=input_, output=output, version=version, bad=bad.value, log=log)
     with results_only():
-        prediction = _prediction(env)
+        settings = settings_of(env)
+        with importing():
+            platform: Any = import_module("nenrin.platform")
         try:
-            with Shown() as shown:
-                done = prediction.predict(wanted, _told(shown))
+            with Shown() as shown, platform.batch_prediction(settings) as prediction:
+                done: Predicted = prediction.predict(wanted, _told(shown))
         except KeyboardInterrupt:
             note("stopped; the same command goes on where it was")
             raise
     show(done, as_json, _drawn)
-
-
-def _prediction(env: str | None) -> BatchPrediction:
-    """Reads the folder as a data plane does: beside whatever holds it, and without a word to it."""
-    settings = settings_of(env)
-    with importing():
-        platform: Any = import_module("nenrin.platform")
-    state = settings.state_folder
-    predictions = predictions_folder(state)
-    parts = platform.plane_parts(
-        platform.PlaneSettings(
-            folder=settings.folder,
-            environment=settings.environment,
-            predictions=predictions,
-            control=control_socket(state),
-        )
-    )
-    return BatchPrediction(parts.routes, parts.loader, parts.calendar, parts.timer, predictions)
 
 
 def _told(shown: Shown) -> Any:

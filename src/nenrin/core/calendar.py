@@ -10,7 +10,7 @@ import time
 from typing import Protocol
 
 from nenrin.core.errors import ConflictError
-from nenrin.core.instants import iso
+from nenrin.core.instants import DAY, iso
 
 
 class Calendar(Protocol):
@@ -27,6 +27,11 @@ class SystemCalendar:
     def now(self) -> int:
         """The machine's present instant."""
         return time.time_ns() // 1000  # noqa: TID251 - the one place that asks the machine
+
+
+def stands_at(end: int, now: int) -> int | None:
+    """Where a calendar stands whose data has ended more than a day ago; None: it goes with the machine's."""
+    return end if now - end > DAY else None
 
 
 class SimulatedCalendar:

@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         description="memory that a process may take for an index of a dataset, such as 4GiB; a larger one is"
         " joined in partitions",
     )
+    models_memory: ByteSize = Field(
+        ByteSize(0),
+        description="memory that the models of a data plane may take, such as 4GiB: deployments that were"
+        " asked longest ago are let go, and opened again when they are asked; 0: all stay",
+    )
     host: str = Field("127.0.0.1", description="address of the public port")
     port: int = Field(8321, ge=0, le=65535, description="the public port; 0: any free one")
     planes: int = Field(

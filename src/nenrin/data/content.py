@@ -15,7 +15,6 @@ from blake3 import blake3
 
 from nenrin.core.digest import canonical
 
-_WIDE = (pl.Decimal, pl.Int128, pl.UInt128)  # wider than numpy's numbers
 _Values = Callable[[int, int], list[memoryview]]
 
 
@@ -56,7 +55,8 @@ def _values(series: pl.Series) -> _Values:
         return _texts(series)
     if series.dtype == pl.Boolean:
         return _array(series.fill_null(False).to_numpy())
-    if series.dtype.is_temporal() or (series.dtype.is_numeric() and series.dtype not in _WIDE):
+    wide = series.dtype in (pl.Decimal, pl.Int128, pl.UInt128)  # wider than numpy's numbers
+    if series.dtype.is_temporal() or (series.dtype.is_numeric() and not wide):
         return _array(series.to_physical().fill_null(0).to_numpy())
     # lists, structs, bytes, wide numbers: rare and small, by their Python values
     return _texts(pl.Series([repr(value) for value in series.to_list()], dtype=pl.String))

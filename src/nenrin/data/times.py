@@ -16,7 +16,6 @@ from nenrin.data.spec import DatasetSpec
 
 EVENT = "__event__"
 KNOWN = "__known__"
-UTC = pl.Datetime("us", "UTC")
 
 # month before day comes last: where the days of the file tell, polars has read day before month
 _FORMATS = (
@@ -144,7 +143,7 @@ def _parsed(frame: pl.DataFrame, column: str, spec: DatasetSpec) -> pl.Series:
 
 
 def _read(texts: pl.Series, form: str) -> pl.Series:
-    kind = UTC if form.endswith("%#z") else pl.Datetime("us")
+    kind = pl.Datetime("us", "UTC") if form.endswith("%#z") else pl.Datetime("us")
     return texts.str.strip_chars().str.replace("T", " ").str.strptime(kind, form, strict=False)
 
 

@@ -8,6 +8,7 @@ subtracting them is integer arithmetic, equal everywhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal as OneOf
 
 import polars as pl
@@ -21,15 +22,19 @@ inside expressions only; the other six are kinds of column."""
 FEATURE_KINDS: tuple[Kind, ...] = ("integer", "number", "boolean", "text")
 """What a feature may be; instants and dates must be turned into one of these."""
 
-PHYSICAL: Mapping[Kind, pl.DataType] = {
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "text": pl.String(),
-    "instant": pl.Int64(),
-    "date": pl.Int64(),
-    "span": pl.Int64(),
-}
+
+@cache
+def physical_types() -> Mapping[Kind, pl.DataType]:
+    """The polars type of each kind's physical values; a function, for a data plane may never need polars."""
+    return {
+        "integer": pl.Int64(),
+        "number": pl.Float64(),
+        "boolean": pl.Boolean(),
+        "text": pl.String(),
+        "instant": pl.Int64(),
+        "date": pl.Int64(),
+        "span": pl.Int64(),
+    }
 
 
 def kind_of(dtype: pl.DataType) -> Kind | None:
@@ -80,4 +85,4 @@ def _physical(name: str, kind: Kind, dtype: pl.DataType) -> pl.Expr:
         return column.dt.cast_time_unit("us").to_physical().cast(pl.Int64)
     if kind == "date":
         return column.to_physical().cast(pl.Int64)
-    return column.cast(PHYSICAL[kind])
+    return column.cast(physical_types()[kind])

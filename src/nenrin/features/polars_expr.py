@@ -15,11 +15,11 @@ import numpy as np
 import polars as pl
 
 from nenrin.features.compiled import FIRST_DATE, FIRST_INSTANT, LAST_DATE, LAST_INSTANT
-from nenrin.features.kinds import PHYSICAL
+from nenrin.features.kinds import physical_types
 from nenrin.features.scalars import SCALARS
 from nenrin.features.tree import Call, Column, Literal, Node
 
-Expressions = Sequence[pl.Expr]
+Expressions = Sequence["pl.Expr"]
 
 _PARTS: Mapping[str, Callable[[pl.Expr], pl.Expr]] = {
     "hour": lambda x: x.dt.hour(),
@@ -79,12 +79,12 @@ def expression(node: Node) -> pl.Expr:
     if isinstance(node, Column):
         return pl.col(node.name)
     if isinstance(node, Literal):
-        return pl.lit(node.value, dtype=PHYSICAL[node.kind])
+        return pl.lit(node.value, dtype=physical_types()[node.kind])
     if not isinstance(node, Call):
         raise TypeError("windows are columns by now")
     if node.op == "is_in":
         choices = [arg.value for arg in node.args[1:] if isinstance(arg, Literal)]
-        dtype = PHYSICAL[node.args[0].kind]
+        dtype = physical_types()[node.args[0].kind]
         return expression(node.args[0]).is_in(pl.Series(choices, dtype=dtype).implode())
     if node.op == "local":
         return _local(*node.args)
@@ -95,7 +95,7 @@ def expression(node: Node) -> pl.Expr:
     if node.op in _COMPARISONS:
         return _compared(node.op, args, number=node.args[0].kind == "number")
     if node.op in SCALARS and node.kind != "integer":
-        return _by_value(SCALARS[node.op], args, PHYSICAL[node.kind])
+        return _by_value(SCALARS[node.op], args, physical_types()[node.kind])
     if node.op in _FLOATS and node.kind == "number":
         return _by_array(_FLOATS[node.op], args)
     return _OPERATORS[node.op](*args)

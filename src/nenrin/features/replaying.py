@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from nenrin.features.entities import Lookup
-from nenrin.features.kinds import PHYSICAL
+from nenrin.features.kinds import physical_types
 from nenrin.features.service import FeatureSet
 
 Kind = Literal["mismatch", "missing", "stale"]
@@ -62,7 +62,7 @@ def offline(state: FeatureSet, reads: Sequence[Read], lookup: Lookup) -> list[di
     asked = [read.asked for read in reads]
     values, _ = state.completed([read.row for read in reads], asked, lookup)
     columns = [
-        pl.Series(each.name, [row[each.name] for row in values], dtype=PHYSICAL[each.kind])
+        pl.Series(each.name, [row[each.name] for row in values], dtype=physical_types()[each.kind])
         for each in state.columns_read
     ]
     rows = pl.DataFrame([pl.Series("__row__", np.zeros(len(values), dtype=np.int8)), *columns])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,14 +18,6 @@ from nenrin.core.instants import local_midnight, to_us
 from nenrin.features.kinds import Kind
 
 _EPOCH_DAY = date(1970, 1, 1).toordinal()
-_DTYPES: Mapping[Kind, pl.DataType] = {
-    "integer": pl.Int64(),
-    "number": pl.Float64(),
-    "boolean": pl.Boolean(),
-    "text": pl.String(),
-    "instant": pl.Datetime("us", "UTC"),
-    "date": pl.Date(),
-}
 _WANTED = {
     "integer": "a whole number",
     "number": "a number",
@@ -33,6 +26,18 @@ _WANTED = {
     "instant": 'a time such as "2013-07-01T17:00:00-04:00", or microseconds since 1970 UTC',
     "date": 'a date such as "2013-07-01"',
 }
+
+
+@cache
+def _dtypes() -> Mapping[Kind, pl.DataType]:
+    return {
+        "integer": pl.Int64(),
+        "number": pl.Float64(),
+        "boolean": pl.Boolean(),
+        "text": pl.String(),
+        "instant": pl.Datetime("us", "UTC"),
+        "date": pl.Date(),
+    }
 
 
 class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +58,7 @@ class RequestColumn(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def dtype(self) -> pl.DataType:
         """The polars type of the column."""
-        return pl.Float32() if self.single else _DTYPES[self.kind]
+        return pl.Float32() if self.single else _dtypes()[self.kind]
 
     def physical(self, value: Any) -> Any:
         """A request's value as a physical value; None stays None.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -82,7 +82,8 @@ class FeatureSet:
     Args:
         columns: the raw columns that a request brings.
         parts: the views by name, in the model's order.
-        rows: the model's own rows by their key, and their index; None: requests bring all columns.
+        rows: the model's own rows by their key, and their index, which may be bytes that are read when it is
+            first asked; None: requests bring all columns.
     """
 
     waits = False
@@ -94,11 +95,11 @@ class FeatureSet:
         self,
         columns: Sequence[RequestColumn],
         parts: Mapping[str, Part],
-        rows: tuple[Entities, ViewIndex] | None = None,
+        rows: tuple[Entities, ViewIndex | bytes] | None = None,
     ) -> None:
         self.columns_read = tuple(columns)
         self.parts = dict(parts)
-        self.by_key = rows
+        self._rows = None if rows is None else _RowsByKey(*rows)
         _refuse_doubles(self.parts)
 
     @classmethod
@@ -156,6 +157,16 @@ class FeatureSet:
             )
         large = rows.declared.name in apart
         return cls(read, parts, None if large else rows_by_key(rows, own, read, time))
+
+    @property
+    def by_key(self) -> tuple[Entities, ViewIndex] | None:
+        """The model's own rows by their key, and their index."""
+        return None if self._rows is None else (self._rows.entities, self._rows.index)
+
+    @property
+    def unread(self) -> bool:
+        """Whether the index of the model's own rows is to be read still, which may take long."""
+        return self._rows is not None and not self._rows.is_read
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -265,15 +276,15 @@ class FeatureSet:
         self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int], lookup: Lookup | None
     ) -> tuple[list[dict[str, Any]], Sequence[int]]:
         """The request columns of n requests as physical values, and the instants they are asked at."""
-        if self.by_key is None or lookup is None:
+        if self._rows is None or lookup is None:
             return [physical_row(self.columns_read, row) for row in raw], asked
-        entities, index = self.by_key
-        return entities.completed(self.columns_read, raw, asked, lookup, partial(found_in, index))
+        rows = self._rows
+        return rows.entities.completed(self.columns_read, raw, asked, lookup, rows.find)
 
     def dumps(self) -> bytes:
         """Everything that answers requests, as bytes; the same bytes for the same data and declarations."""
         views = [(name, type(part).__name__, part.dumps()) for name, part in self.parts.items()]
-        rows = None if self.by_key is None else (self.by_key[0], self.by_key[1].dumps())
+        rows = None if self._rows is None else (self._rows.entities, self._rows.dumps())
         return msgspec.msgpack.encode(_Stored(self.columns_read, tuple(views), rows))
 
     @classmethod
@@ -286,12 +297,37 @@ class FeatureSet:
         try:
             stored = msgspec.msgpack.decode(data, type=_Stored)
             parts = {name: cls._KINDS[kind].loads(view) for name, kind, view in stored.views}
-            rows = stored.rows and (stored.rows[0], ViewIndex.loads(stored.rows[1]))
         except (msgspec.MsgspecError, KeyError) as error:
             raise IntegrityError(
                 f"stored features cannot be read: {error}", hint="build them again: nenrin run"
             ) from error
-        return cls(stored.columns, parts, rows)
+        return cls(stored.columns, parts, stored.rows)
+
+
+class _RowsByKey:
+    """Rows by their key, and their index: as large as the dataset, and asked by few."""
+
+    def __init__(self, entities: Entities, index: ViewIndex | bytes) -> None:
+        self.entities = entities
+        self._index = index
+
+    @property
+    def is_read(self) -> bool:
+        return isinstance(self._index, ViewIndex)
+
+    @property
+    def index(self) -> ViewIndex:
+        if not isinstance(self._index, ViewIndex):
+            self._index = ViewIndex.loads(self._index)
+        return self._index
+
+    def find(
+        self, keys: Sequence[dict[str, Any]], asked: Sequence[int]
+    ) -> list[dict[str, Any] | None]:
+        return found_in(self.index, keys, asked)
+
+    def dumps(self) -> bytes:
+        return self._index.dumps() if isinstance(self._index, ViewIndex) else self._index
 
 
 def _frame(dataset: Dataset, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

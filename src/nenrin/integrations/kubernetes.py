@@ -24,6 +24,7 @@ MORE_KEYS = {
     "NENRIN_WORKERS": "workers",
     "NENRIN_PLANES": "planes",
     "NENRIN_JOIN_MEMORY": "join-memory",
+    "NENRIN_MODELS_MEMORY": "models-memory",
     "NENRIN_PREDICTIONS_DAYS": "predictions-days",
     "NENRIN_REQUEST_TIMEOUT_MS": "request-timeout-ms",
     "NENRIN_RESCORE": "rescore",

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
-from nenrin.core.calendar import Calendar
+from nenrin.core.calendar import Calendar, stands_at
 from nenrin.core.digest import derived_id
 from nenrin.core.errors import ConflictError, NotFoundError, RefusedError
-from nenrin.core.instants import DAY, NEVER, iso
+from nenrin.core.instants import NEVER, iso
 from nenrin.core.leases import Ours
 from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
@@ -61,11 +61,6 @@ from nenrin.serving.service import ServingService
 
 _LOG = logging.getLogger(__name__)
 HEALED = ("healed.rerouted", "healed.rebuilt", "healed.restarted", "healed.rerun", UNCOMPILED)
-
-
-def stands_at(end: int, now: int) -> int | None:
-    """Where a calendar stands whose data has ended more than a day ago; None: it goes with the machine's."""
-    return end if now - end > DAY else None
 
 
 def one_by_one(deployments: Sequence[Deployment], turn: Callable[[Deployment], int]) -> int:

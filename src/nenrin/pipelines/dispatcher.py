@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import queue
 import shutil
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,8 @@ from nenrin.core.jobs import Job, Jobs, Room
 from nenrin.core.logs import about
 from nenrin.core.timer import Timer, steady_epoch
 from nenrin.core.unit import Unit, Units
-from nenrin.pipelines.executor import Executor, Running, Task
+from nenrin.pipelines.attempts import Attempt, Attempts
+from nenrin.pipelines.executor import Executor
 from nenrin.pipelines.logs import StepLogs
 
 LEASE = 30.0  # seconds without a sign of life after which a worker has lost its work
@@ -38,15 +36,6 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     job: Job
     output: str = ""
     error: Exception | None = None
-
-
-class _Attempt:
-    """One lease, and the process that works on it."""
-
-    def __init__(self, job: Job, running: Running[Any], scratch: Path) -> None:
-        self.job = job
-        self.running = running
-        self.scratch = scratch
 
 
 class Dispatcher:
@@ -81,20 +70,16 @@ class Dispatcher:
     ) -> None:
         self._units = units
         self._jobs = jobs
-        self._executor = executor
         self._calendar = calendar
         self._timer = timer
         self._environment = environment
-        self._machine = machine
-        self._scratch = scratch
         self._worker = worker
         self._logs = logs
         self._lease = lease
         self._commits: dict[str, Commit] = {}
         self._new: list[Job] = []  # not written yet
         self._least = float("inf")  # cores that a job needs
-        self._attempts: dict[tuple[str, int], _Attempt] = {}
-        self._over: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self._attempts = Attempts(executor, machine, scratch, logs)
         self._runs: set[str] = set()
         self._extended = timer.wall()
         self._epoch = steady_epoch(timer)
@@ -155,12 +140,7 @@ class Dispatcher:
         """Start what fits, wait up to ``wait`` seconds for something to end, and commit what did."""
         self._claim()
         given_up = self._look_at_leases()
-        try:
-            over = [self._over.get(timeout=0.0 if given_up else wait)]
-        except queue.Empty:
-            return given_up
-        while not self._over.empty():
-            over.append(self._over.get())
+        over = self._attempts.over(0.0 if given_up else wait)
         return [*given_up, *self._settle(over)]
 
     def forget(self) -> None:
@@ -175,8 +155,8 @@ class Dispatcher:
         with self._unit() as unit:
             for run in self._runs:
                 self._jobs.cancel(unit, run)
-        for lease in list(self._attempts):
-            self._drop(lease)
+        for lease in self._attempts.leases:
+            self._attempts.drop(lease)
         self._commits.clear()
 
     def _unit(self) -> Any:
@@ -185,73 +165,28 @@ class Dispatcher:
     def _claim(self) -> None:
         """Write the jobs that were taken, and lease what fits."""
         taken: list[Job] | None = None
-        while self._new or (taken != [] and self._may_lease(len(self._commits))):
+        while self._new or (taken != [] and self._attempts.free(len(self._commits), self._least)):
             with self._unit() as unit:
                 if self._new:
                     self._jobs.add(unit, self._new)
                 taken = self._leased(unit, len(self._commits))
             self._new.clear()
-            self._begin_all(taken)
-
-    def _may_lease(self, left: int) -> bool:
-        """Whether any of ``left`` jobs that are not over waits, and there may be room for it."""
-        room = self._free()
-        return len(self._attempts) < left and room.cpus >= self._least and room.jobs > 0
+            for job in taken:
+                self._attempts.begin(job)
 
     def _leased(self, unit: Unit, left: int) -> list[Job]:
-        """What fits, leased."""
-        if not self._may_lease(left):
+        """What fits of ``left`` jobs that are not over, leased."""
+        room = self._attempts.free(left, self._least)
+        if room is None:
             return []
         now = self._epoch()
         until = now + self._lease
-        return self._jobs.claim(unit, self._worker, self._free(), now, until, list(self._runs))
+        return self._jobs.claim(unit, self._worker, room, now, until, list(self._runs))
 
-    def _begin_all(self, taken: list[Job]) -> None:
-        for job in taken:
-            self._begin(job)
-
-    def _free(self) -> Room:
-        """What the jobs that run leave; all of it where none does, however much the next one needs."""
-        if not self._attempts:
-            return Room(cpus=float("inf"), memory=2**62, jobs=1, gpus=float("inf"))
-        needs = [attempt.job.needs for attempt in self._attempts.values()]
-        cpus = self._machine.cpus - sum(need.cpus for need in needs)
-        jobs = self._machine.jobs - len(needs)
-        return Room(
-            cpus=cpus,
-            memory=self._machine.memory - sum(need.memory or 0 for need in needs),
-            jobs=min(jobs, int(cpus / self._least)) if self._least else jobs,
-            gpus=self._machine.gpus - sum(need.gpus for need in needs),
-        )
-
-    def _begin(self, job: Job) -> None:
-        lease = (job.id, job.attempt)
-        scratch = self._scratch / f"{job.id}-{job.attempt}"
-        task = Task(
-            name=job.name,
-            project=Path(job.project) if job.project else None,
-            seed=job.seed,
-            cpus=job.needs.cpus,
-            gpus=job.needs.gpus,
-            memory=job.needs.memory,
-            environ={name: os.environ.get(name) for name in job.env},
-            timeout=job.timeout,
-            scratch=scratch,
-            said=lambda said: self._logs.heard(job, said),
-        )
-        with about(run=job.run, step=job.name):
-            _LOG.info("attempt %d begins", job.attempt)
-        running = self._executor().start(task, called(job.call), job.payload)
-        self._attempts[lease] = _Attempt(job, running, scratch)
-        running.result.add_done_callback(lambda _: self._over.put(lease))
-
-    def _settle(self, leases: list[tuple[str, int]]) -> list[Ended]:
+    def _settle(self, over: list[Attempt]) -> list[Ended]:
         """Commit what attempts gave, and decide what comes after failures."""
         given, ended = list[tuple[Job, Any]](), list[Ended]()
-        for lease in leases:
-            attempt = self._attempts.pop(lease, None)
-            if attempt is None:
-                continue  # its lease was lost, and its side files went with it
+        for attempt in over:
             job = attempt.job
             with about(run=job.run, step=job.name):
                 try:
@@ -289,7 +224,8 @@ class Dispatcher:
             del self._commits[job.id]
             with about(run=job.run, step=job.name):
                 _LOG.info("done")
-        self._begin_all(taken)
+        for job in taken:
+            self._attempts.begin(job)
         return ended
 
     def _failed(self, job: Job, error: Exception) -> list[Ended]:
@@ -307,20 +243,11 @@ class Dispatcher:
         if lost or again is not None:
             return []
         del self._commits[job.id]
-        return [Ended(job=job, error=self._explained(job, error))]
+        return [Ended(job=job, error=_explained(self._logs, job, error))]
 
     def newest(self, job: str) -> str:
         """What a job said last."""
         return self._logs.newest(job)
-
-    def _explained(self, job: Job, error: Exception) -> Exception:
-        """The error with the way to what the step wrote, which ends with the traceback."""
-        if isinstance(error, StepError):
-            if error.trace:
-                self._logs.append(job, error.trace)
-            if self._logs.path(job).exists():
-                error.hint = f"{error.hint}; what it wrote: nenrin logs {job.name}"
-        return error
 
     def _again(self, job: Job, error: Exception) -> float | None:
         """When a job whose function raised may be taken again; None: never."""
@@ -336,15 +263,10 @@ class Dispatcher:
         Gives the jobs that are given up: whose workers fall silent again and again.
         """
         now = self._timer.wall()
-        silent = [
-            lease
-            for lease, attempt in self._attempts.items()
-            if now - attempt.running.heard > self._lease
-        ]
-        jobs = {lease: self._attempts[lease].job for lease in silent}
-        deadly = {lease: job for lease, job in jobs.items() if job.lost + 1 >= LOSSES}
+        silent = self._attempts.silent(now - self._lease)
+        deadly = {lease: job for lease, job in silent.items() if job.lost + 1 >= LOSSES}
         for lease in silent:
-            self._drop(lease)
+            self._attempts.drop(lease)
         if silent or now - self._extended > self._lease / 3:
             self._extended = now
             with self._unit() as unit:
@@ -354,17 +276,21 @@ class Dispatcher:
                 self._jobs.release(unit, leases=again)
                 for lease in again:
                     why = {"why": "its worker was silent"}
-                    unit.record("healed.rerun", jobs[lease].name, why)
-                self._jobs.extend(unit, list(self._attempts), self._epoch() + self._lease)
+                    unit.record("healed.rerun", silent[lease].name, why)
+                self._jobs.extend(unit, self._attempts.leases, self._epoch() + self._lease)
         for job in deadly.values():
             del self._commits[job.id]
         return [Ended(job=job, error=_silent(job)) for job in deadly.values()]
 
-    def _drop(self, lease: tuple[str, int]) -> None:
-        """End an attempt's process; whatever it may still give is refused."""
-        attempt = self._attempts.pop(lease)
-        attempt.running.cancel()
-        shutil.rmtree(attempt.scratch, ignore_errors=True)
+
+def _explained(logs: StepLogs, job: Job, error: Exception) -> Exception:
+    """The error with the way to what the step wrote, which ends with the traceback."""
+    if isinstance(error, StepError):
+        if error.trace:
+            logs.append(job, error.trace)
+        if logs.path(job).exists():
+            error.hint = f"{error.hint}; what it wrote: nenrin logs {job.name}"
+    return error
 
 
 def _silent(job: Job) -> StepError:
@@ -376,10 +302,3 @@ def _silent(job: Job) -> StepError:
 
 class _LostLeaseError(Exception):
     """Rolls a commit back whose lease is held by another."""
-
-
-def called(call: str) -> Callable[..., Any]:
-    """The function of ``module:function``."""
-    module, _, name = call.partition(":")
-    function: Callable[..., Any] = getattr(import_module(module), name)
-    return function

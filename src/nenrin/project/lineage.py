@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from nenrin.core.calendar import Calendar
+from nenrin.core.calendar import Calendar, stands_at
 from nenrin.core.environment import is_backtest
 from nenrin.core.errors import NenrinError, NotFoundError
 from nenrin.core.instants import iso
@@ -17,7 +17,6 @@ from nenrin.data.service import DataService
 from nenrin.data.versions import DatasetVersion
 from nenrin.gates.service import GatesService
 from nenrin.loop.journal import LoopStates
-from nenrin.loop.living import stands_at
 from nenrin.loop.state import State
 from nenrin.project import came_of
 from nenrin.project.ancestry import Ancestry

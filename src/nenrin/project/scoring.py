@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from nenrin.core.calendar import Calendar
+from nenrin.core.calendar import Calendar, stands_at
 from nenrin.core.errors import ConflictError, NenrinError, NotFoundError, OvertakenError
 from nenrin.core.instants import DAY, local_date, local_instant
 from nenrin.core.ledger import Event
@@ -23,7 +23,6 @@ from nenrin.core.unit import Units
 from nenrin.data.service import DataService
 from nenrin.data.times import EVENT, KNOWN
 from nenrin.data.versions import DatasetVersion
-from nenrin.loop.living import stands_at
 from nenrin.project.loader import Project
 from nenrin.project.replay import ProjectReplay
 from nenrin.project.scores import Score

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+import msgspec
 
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit
-from nenrin.registry.kinds.compiled import CompiledForms
+from nenrin.registry.kinds.compiled import CompiledForms, outcome_of
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.ports import Versions
 from nenrin.registry.version import Version
+from nenrin.training.compiling.compile import Outcome
 
 
 def models_of(get: Callable[[str], Version | None], version: str) -> Iterator[Version]:
@@ -23,6 +26,15 @@ def models_of(get: Callable[[str], Version | None], version: str) -> Iterator[Ve
             yield from models_of(get, member)
     elif "format" in found.facts:
         yield found
+
+
+class Told(msgspec.Struct, frozen=True):
+    """Attributes: of each version ``compiled``, ``original``, or both words where its members differ; the
+    versions that have a model that nobody tried to compile.
+    """
+
+    words: dict[str, str]
+    untried: tuple[str, ...]
 
 
 class ServedForms:
@@ -39,20 +51,27 @@ class ServedForms:
         self._store = store
         self._rescoring = rescoring
 
-    def of(self, unit: Unit, version: str) -> CompiledForms:
-        """The compiled forms of a version's models."""
-        return CompiledForms(self._store, self._models(unit, version), self._rescoring)
+    def models(self, unit: Unit, version: str) -> tuple[list[Version], list[Version]]:
+        """The models that answer in a version; those of them that do so by their compiled forms."""
+        models = self._models(unit, version)
+        outcomes = self._outcomes(models)
+        return models, [model for model in models if model.content in outcomes]
 
-    def words(self, unit: Unit, versions: Iterable[str]) -> dict[str, str]:
-        """Of each version of models ``compiled``, ``original``, or both words where its members differ."""
-        told = {}
+    def told(self, unit: Unit, versions: Iterable[str]) -> Told:
+        """Which form answers in each version of models, and in which none was tried."""
+        words, untried = {}, []
         for version in versions:
             models = self._models(unit, version)
             if models:
-                compiled = CompiledForms(self._store, models, self._rescoring).outcomes
+                compiled = self._outcomes(models)
                 found = {"compiled" if each.content in compiled else "original" for each in models}
-                told[version] = ", ".join(sorted(found))
-        return told
+                words[version] = ", ".join(sorted(found))
+            if any(outcome_of(model.facts) is None for model in models):
+                untried.append(version)
+        return Told(words, tuple(untried))
+
+    def _outcomes(self, models: list[Version]) -> Mapping[str, Outcome]:
+        return CompiledForms(self._store, models, self._rescoring).outcomes
 
     def _models(self, unit: Unit, version: str) -> list[Version]:
         return list(models_of(lambda each: self._versions.get(unit, each), version))

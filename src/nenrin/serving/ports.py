@@ -89,6 +89,14 @@ class Loader(Protocol):
         """
         ...
 
+    def size(self, variant: Variant) -> int:
+        """Bytes of the files that are opened for the variant; of its index as they are, and read.
+
+        Raises:
+            NenrinError: one is not there, or cannot be looked at.
+        """
+        ...
+
     def features(self, digest: str) -> Features:
         """The feature state kept under ``digest``."""
         ...
@@ -102,11 +110,13 @@ class LiveRoute(msgspec.Struct, frozen=True, kw_only=True):
         stands_at: where the environment's calendar stands, in microseconds, when its data has ended
             (*paused in time*); None when it goes with the machine's.
         forms: of each version, which form of its models answers: ``compiled``, ``original``, or both words.
+        untried: versions with a model that nobody has tried to compile, which happens once they are routed.
     """
 
     deployment: Deployment
     stands_at: int | None = None
     forms: dict[str, str] = {}
+    untried: tuple[str, ...] = ()
 
 
 class RouteReader(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -19,14 +20,14 @@ from nenrin.training.declare import Model
 
 MOST_SHOWN = 5
 
-_COMPARE: Mapping[str, Callable[[pl.Expr, Any], pl.Expr]] = MappingProxyType(
+_COMPARE: Mapping[str, Callable[[Any, Any], Any]] = MappingProxyType(
     {
-        "==": pl.Expr.eq,
-        "!=": pl.Expr.ne,
-        "<": pl.Expr.lt,
-        "<=": pl.Expr.le,
-        ">": pl.Expr.gt,
-        ">=": pl.Expr.ge,
+        "==": operator.eq,
+        "!=": operator.ne,
+        "<": operator.lt,
+        "<=": operator.le,
+        ">": operator.gt,
+        ">=": operator.ge,
     }
 )
 

@@ -19,6 +19,9 @@ class _LeftOut:
     def __repr__(self) -> str:
         return "left out"
 
+    def __reduce__(self) -> str:
+        return "LEFT_OUT"  # there is one in each process
+
 
 LEFT_OUT = _LeftOut()
 

@@ -275,15 +275,19 @@ def test_members_of_a_mixture_are_compiled_each(
         one, id="version-3", kind="mixture", content=store.put(mixture.dumps()),
         facts={"members": {"a": "version-1", "b": "version-2"}},
     )  # fmt: skip
-    forms = ServedForms(Listed(one, other, whole), store, Rescoring(tmp_path, 0))
-    words = forms.words(None, ["version-1", "version-2", "version-3", "version-4"])
-    assert words == {
+    rescoring = Rescoring(tmp_path, 0)
+    forms = ServedForms(Listed(one, other, whole), store, rescoring)
+    told = forms.told(None, ["version-1", "version-2", "version-3", "version-4"])
+    assert told.untried == ("version-2", "version-3")
+    assert told.words == {
         "version-1": "compiled",
         "version-2": "original",
         "version-3": "compiled, original",
     }
-    context = OpenContext(store=store, compiled=forms.of(None, "version-3"))
+    models, compiled = forms.models(None, "version-3")
+    assert models == [one, other]
+    assert [each.content for each in compiled] == [digest_bytes(content)]
+    context = OpenContext(store=store, compiled=CompiledForms(store, compiled, rescoring))
     answerer = MixtureKind().open(mixture.dumps(), context)
     found = RowAnswerer(answerer).answer_rows(ROWS)
     np.testing.assert_allclose(found, originals(content), atol=1e-15)
-    assert digest_bytes(content) in forms.of(None, "version-3").outcomes

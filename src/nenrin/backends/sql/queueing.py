@@ -3,7 +3,7 @@
 A unit that only records events has no transaction of its own: threads of a process that are ready together
 queue theirs by one statement, which commits by itself. A thread that is alone waits for nobody. While a
 statement is under way others gather, and go with the next when it ends, or when they are enough to be worth
-one beside it: so a thread waits for one statement of others at most.
+one beside it: so a thread waits for no statement of others but those that were under way when it came.
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """The run-time check of compiled forms: one batch in so many is answered by the original too.
 
-Off the hot path, by one thread of the plane. A form whose answer differs is given up at once, and a file
-tells the control process, which may be away, and every later plane.
+Off the hot path, by one thread of the plane, which asks the originals' process where there is one. A form
+whose answer differs is given up at once, and a file tells the control process, which may be away, and every
+later plane.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from queue import Full, Queue
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from nenrin.core.errors import UnavailableError
 from nenrin.training.compiling.parity import difference
 
 _WAITING = 16
@@ -61,6 +63,7 @@ class Rescoring:
     Attributes:
         rescored: how many requests were compared.
         breaches: how many forms were given up.
+        elsewhere: answers for the original of a content in another process; None: it is opened in this one.
 
     Args:
         folder: where breaches are written, one file each.
@@ -70,6 +73,7 @@ class Rescoring:
     def __init__(self, folder: Path, every: int) -> None:
         self.every = every
         self.rescored = self.breaches = 0
+        self.elsewhere: Callable[[str, Rows], np.ndarray] | None = None
         self._folder = folder
         self._gone: set[str] = set()
         self._waiting: Queue[tuple[Checked, Rows, np.ndarray]] = Queue(_WAITING)
@@ -101,7 +105,10 @@ class Rescoring:
         if checked.form in self._gone:
             checked.give_up()  # another answerer of the same form
             return
-        wanted = np.asarray(checked.answer_original(rows), np.float64)
+        if self.elsewhere is None:
+            wanted = np.asarray(checked.answer_original(rows), np.float64)
+        else:
+            wanted = self.elsewhere(checked.content, rows)
         self.rescored += 1
         apart = difference(answers, wanted)
         if apart > checked.tolerance:
@@ -123,6 +130,8 @@ class Rescoring:
             checked, rows, answers = self._waiting.get()
             try:
                 self.compare(checked, rows, answers)
+            except UnavailableError as error:
+                _logger.warning("a compiled form is not compared: %s", error)
             except Exception:
                 _logger.exception("a compiled form cannot be compared with its original")
             finally:

@@ -12,8 +12,8 @@ from nenrin.core.errors import ConflictError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.serving.answered import AnsweredRequest, prediction_ids
 from nenrin.serving.batch.asking import AnsweredRows
+from nenrin.serving.batch.working import Work
 from nenrin.serving.livelog import LiveLog
-from nenrin.serving.plane.table import Served
 from nenrin.serving.segments import worker_folder
 
 FIRST = 1_000
@@ -41,18 +41,19 @@ class BatchLog:
             except ConflictError:
                 number += 1
 
-    def keep(self, served: Served, found: AnsweredRows) -> list[str]:
+    def keep(self, work: Work, found: AnsweredRows) -> list[str]:
         """Log some answers; gives their ids. Never drops what the disk can take."""
         rows = len(found.numbers)
         self._wait(20_000)
         first = self._log.issue(rows)
-        now, deployment = served.now, served.deployment
+        deployment = work.live.deployment
+        now = work.live.stands_at or 0
         ids = prediction_ids(deployment.name, now, self._log.worker, first, rows)
         fast = msgspec.structs.replace(deployment.log, durable=False)  # whole parts are waited for
         self._log.append(
             AnsweredRequest(
                 deployment=deployment.name,
-                variants=served.asking.variants,
+                variants=work.variants,
                 picked=found.picked,
                 dealt=found.dealt,
                 first=first,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Literal, Protocol
@@ -11,19 +13,20 @@ import msgspec
 import polars as pl
 
 from nenrin.core.calendar import Calendar
-from nenrin.core.errors import NotFoundError, RequestError, UnavailableError
+from nenrin.core.errors import NotFoundError, RequestError
 from nenrin.core.timer import Timer
-from nenrin.serving.batch.asking import BadRow, answers
-from nenrin.serving.batch.frame import Table
+from nenrin.pipelines.executor import Executor
+from nenrin.serving.batch.asking import BadRow
 from nenrin.serving.batch.logging import BatchLog
 from nenrin.serving.batch.parts import PART_ROWS, Asked, Parts, Plan
 from nenrin.serving.batch.rows import Batch
-from nenrin.serving.batch.sources import Source, batches, rows_of, sources
-from nenrin.serving.plane.table import RouteTable, Served
-from nenrin.serving.ports import LiveRoute, Loader, RouteReader
+from nenrin.serving.batch.sources import Source, batches, is_small, rows_of, sources
+from nenrin.serving.batch.working import Answered, Opener, Work, answer_batch, open_deployment
+from nenrin.serving.ports import LiveRoute, RouteReader
 from nenrin.serving.router import Route, Variant
 
 BATCH_ROWS = 5_000
+AHEAD = 2
 
 Bad = Literal["refuse", "skip"]
 
@@ -85,7 +88,11 @@ class BatchPrediction:
     """Answers files as a data plane answers requests: from the same routes, versions and feature states.
 
     Args:
-        routes, loader, calendar, timer: a plane's parts.
+        routes: who serves.
+        opener: what opens a route's versions in a worker.
+        here: answers small files.
+        started: the executor that answers others, several batches at a time; started when it is needed.
+        calendar, timer: business and process time.
         predictions: folder of the prediction log.
         part_rows: rows that are kept together, and asked again where a run was killed.
     """
@@ -93,14 +100,19 @@ class BatchPrediction:
     def __init__(
         self,
         routes: RouteReader,
-        loader: Loader,
+        opener: Callable[[LiveRoute], Opener],
+        *,
+        here: Executor,
+        started: Callable[[], Executor],
         calendar: Calendar,
         timer: Timer,
         predictions: Path,
         part_rows: int = PART_ROWS,
     ) -> None:
         self._routes = routes
-        self._loader = loader
+        self._opener = opener
+        self._here = here
+        self._started = started
         self._calendar = calendar
         self._timer = timer
         self._predictions = predictions
@@ -129,41 +141,29 @@ class BatchPrediction:
         with closing(Parts(wanted.output)) as parts:
             begun = parts.begun(asked)
             plan = begun or Plan(asked, self._live(wanted))
-            served = self._served(plan.live)
+            work = Work(
+                live=plan.live,
+                opener=self._opener(plan.live),
+                several=len(asked.sources) > 1,
+                logged=asked.log,
+            )
+            executor = self._here if is_small(asked.sources) else self._started()
+            executor.submit(open_deployment, work).result()
             if begun is None:
                 parts.begin(plan)
             logging = BatchLog(self._predictions, self._timer) if asked.log else nullcontext()
             with logging as log:
-                return _Run(wanted, plan, parts, served, log, self._timer, told).to_the_end()
+                run = _Run(wanted, plan, parts, work, executor, log, self._timer, told)
+                return run.to_the_end()
 
     def _live(self, wanted: Wanted) -> LiveRoute:
         """Who is asked, and when: as it is now, for all of the rows."""
         live = _named(self._routes.routes(), wanted.name, wanted.version)
         now = self._calendar.now() if live.stands_at is None else live.stands_at
-        return msgspec.structs.replace(live, stands_at=now)
-
-    def _served(self, live: LiveRoute) -> Served:
-        table = RouteTable(_Only(live), self._loader, self._calendar, self._timer)
-        table.refresh()
-        # a plane would serve the champion in place of a challenger; here nobody waits for an answer
-        problem = table.problems.get(live.deployment.name)
-        if problem:
-            raise UnavailableError(
-                f"deployment {live.deployment.name!r} does not load: {problem}",
-                where=live.deployment.name,
-                hint="nenrin status says what is wrong; --version names another version",
-            )
-        return table.get(live.deployment.name)
-
-
-class _Only:
-    """One route, as it was when the work began."""
-
-    def __init__(self, live: LiveRoute) -> None:
-        self._live = live
-
-    def routes(self) -> Sequence[LiveRoute]:
-        return [self._live]
+        deployment = live.deployment
+        alone = msgspec.structs.replace(deployment.route, shadow=None)
+        deployment = msgspec.structs.replace(deployment, route=alone)
+        return msgspec.structs.replace(live, deployment=deployment, stands_at=now)
 
 
 class _Run:
@@ -174,7 +174,8 @@ class _Run:
         wanted: Wanted,
         plan: Plan,
         parts: Parts,
-        served: Served,
+        work: Work,
+        executor: Executor,
         log: BatchLog | None,
         timer: Timer,
         told: Told,
@@ -182,14 +183,12 @@ class _Run:
         self._wanted = wanted
         self._sources, self._part_rows = plan.asked.sources, plan.asked.part_rows
         self._parts = parts
-        self._served = served
+        self._work = work
+        self._executor = executor
         self._log = log
         self._timer = timer
         self._told = told
-        self._table = Table(
-            served.deployment, several=len(self._sources) > 1, logged=log is not None
-        )
-        self._versions = [variant.version for variant in served.asking.variants]
+        self._table = work.table()
         self._began = timer.wall()
         self._looked_at = self._resumed = 0
         self._total = rows_of(self._sources)
@@ -204,7 +203,7 @@ class _Run:
         seconds = self._timer.wall() - self._began
         return Predicted(
             path=str(self._wanted.output),
-            deployment=self._served.deployment.name,
+            deployment=self._work.live.deployment.name,
             rows=sum(versions.values()),
             versions=versions,
             bad=bad,
@@ -224,29 +223,56 @@ class _Run:
         after = done * self._part_rows
         self._resumed += after
         self._looked_at += after
-        found = batches(source, self._served.deployment.request, after=after, rows=self._part_rows)
-        for part in found:
-            self._part(number, done, source, part)
-            done += 1
-        if not done:
-            self._parts.write(number, 0, self._table.schema.to_frame(), [])
-
-    def _part(self, number: int, place: int, source: Source, part: Batch) -> None:
-        frames = [self._table.schema.to_frame()]
-        bad = []
-        for start in range(0, len(part.numbers), BATCH_ROWS):
-            batch = part.part(start, start + BATCH_ROWS)
-            for found in answers(self._served, batch):
-                if isinstance(found, BadRow):
-                    bad.append(self._bad(source, found))
-                    continue
-                ids = self._log.keep(self._served, found) if self._log else []
-                frames.append(self._table.frame(source.path, found, self._versions, ids))
+        frames, bad = self._nothing(), list[bytes]()
+        for batch, ends, answered in self._answered(source, after):
+            frames += self._frames(source, answered)
+            bad += [self._bad(source, each) for each in answered.bad]
             self._looked_at += len(batch.numbers)
             self._tell()
-        if self._log:
-            self._log.written()
-        self._parts.write(number, place, pl.concat(frames), bad)
+            if ends:
+                if self._log:
+                    self._log.written()
+                self._parts.write(number, done, pl.concat(frames), bad)
+                frames, bad = self._nothing(), []
+                done += 1
+        if not done:
+            self._parts.write(number, 0, pl.concat(frames), [])
+
+    def _answered(self, source: Source, after: int) -> Iterator[tuple[Batch, bool, Answered]]:
+        """Every batch of a source with its answers, in order, and whether a part ends with it.
+
+        Some more are under way than the executor has workers, so that none waits for this process.
+        """
+        waiting: deque[tuple[Batch, bool, Future[Answered]]] = deque()
+        try:
+            for batch, ends in self._batches(source, after):
+                asked = self._executor.submit(answer_batch, self._work, source.path, batch)
+                waiting.append((batch, ends, asked))
+                if len(waiting) > self._executor.workers + AHEAD:
+                    yield _next(waiting)
+            while waiting:
+                yield _next(waiting)
+        finally:
+            for _, _, asked in waiting:
+                asked.cancel()
+
+    def _batches(self, source: Source, after: int) -> Iterator[tuple[Batch, bool]]:
+        request = self._work.live.deployment.request
+        for part in batches(source, request, after=after, rows=self._part_rows):
+            rows = len(part.numbers)
+            for start in range(0, max(rows, 1), BATCH_ROWS):
+                yield part.part(start, start + BATCH_ROWS), start + BATCH_ROWS >= rows
+
+    def _nothing(self) -> list[pl.DataFrame]:
+        return [self._table.schema.to_frame()]
+
+    def _frames(self, source: Source, answered: Answered) -> Iterator[pl.DataFrame]:
+        """The answers as the output has them, logged where that is wanted."""
+        yield from answered.frames
+        if self._log is not None:
+            for found in answered.found:
+                ids = self._log.keep(self._work, found)
+                yield self._table.frame(source.path, found, self._work.versions, ids)
 
     def _bad(self, source: Source, found: BadRow) -> bytes:
         """The line of a row without an answer.
@@ -269,6 +295,11 @@ class _Run:
         seconds = self._timer.wall() - self._began
         rate = f"{self._new / seconds:,.0f} rows/s" if seconds else ""
         self._told("predict", self._looked_at, self._total, rate)
+
+
+def _next(waiting: deque[tuple[Batch, bool, Future[Answered]]]) -> tuple[Batch, bool, Answered]:
+    batch, ends, asked = waiting.popleft()
+    return batch, ends, asked.result()
 
 
 def _named(routes: Sequence[LiveRoute], name: str, version: str | None) -> LiveRoute:

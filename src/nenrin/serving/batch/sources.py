@@ -30,6 +30,7 @@ _FORMS: dict[str, Form] = {
 _BUCKET = "s3://"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _BLANK = "nenrin.blank"
+_SMALL = 32 * 2**20  # bytes; some 100,000 rows, which take a few seconds
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -107,6 +108,12 @@ def rows_of(found: Sequence[Source]) -> int:
     except (pl.exceptions.PolarsError, OSError):
         return 0  # reading it will tell what is wrong
     return sum(counts)
+
+
+def is_small(found: Sequence[Source]) -> bool:
+    """Whether starting workers would take longer than answering these rows; of a bucket nobody knows."""
+    sizes = [source.size for source in found]
+    return all(not source.path.startswith(_BUCKET) for source in found) and sum(sizes) < _SMALL
 
 
 def _matching(given: Path) -> list[Path]:

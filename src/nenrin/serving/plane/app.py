@@ -32,6 +32,7 @@ from nenrin.serving.plane.errors import ErrorsAsJson, Json, body, status_of
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.hot import BODY_BYTES, INFER, MODEL, PINNED, HotRequests
 from nenrin.serving.plane.metrics import PlaneMetrics
+from nenrin.serving.plane.opening import Opening
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.repository import ModelRepository
 from nenrin.serving.plane.statistics import count_answered, count_failed
@@ -82,9 +83,9 @@ class Plane:
         self._metrics = PlaneMetrics(table, log, board, rescoring)
         self._within = within
         self._loaded = asyncio.Event()
-        self._looking = asyncio.Lock()
         self.beside: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
-        self.repository = ModelRepository(table, self._look)
+        self._open = Opening(table)
+        self.repository = ModelRepository(table, self._open)
 
     def hot(self, drain: Drain, token: str | None = None, doors: Doors = DOORS) -> HotRequests:
         """What answers predictions that need no app."""
@@ -138,17 +139,13 @@ class Plane:
     async def _follow(self) -> None:
         while True:
             try:
-                await self._look()
+                await self._open.look()
             except Exception:
                 _logger.exception("the routes cannot be followed")
             self._loaded.set()
             if self._board is not None:
                 await asyncio.to_thread(self._board.tell, self._metrics.told())
             await asyncio.sleep(POLL_SECONDS)
-
-    async def _look(self) -> None:
-        async with self._looking:
-            await asyncio.to_thread(self._table.refresh)
 
     async def _elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith("/v2/"):
@@ -212,9 +209,10 @@ class Plane:
         started = self._timer.wall()
         served = None
         try:
-            served = self._table.only(name)
-            asked = read(served)
             within = self._within if timeout is None else seconds_of(timeout.encode("latin-1"))
+            served = await self._open.deployment(name, within)
+            asked = read(served)
+            within -= self._timer.wall() - started
             sticky = sticky_of(served, headers)
             answers = await answer(
                 served, asked.rows, self._log, version=version, within=within, sticky=sticky
@@ -253,6 +251,7 @@ class Plane:
         return Json({"name": served.deployment.name, "ready": True})
 
     async def _model(self, request: Request) -> Response:
+        await self._open.deployment(request.path_params["name"], self._within)
         return Json(openinference.model_metadata(self._served(request)))
 
     def _served(self, request: Request) -> Served:

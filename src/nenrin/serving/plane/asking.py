@@ -43,6 +43,12 @@ class _Outcome(msgspec.Struct, frozen=True):
     error: NenrinError | None = None
 
 
+def by_place(variants: Sequence[Variant], former: Variant | None = None) -> list[Variant]:
+    """Who may answer: the variants; at the end those at the places ``CONSTANT`` and ``FORMER``."""
+    constantly = Variant(version=CONSTANT_VERSION)
+    return [*variants, constantly, former or constantly]
+
+
 class Asking:
     """Asks one deployment's versions.
 
@@ -75,9 +81,8 @@ class Asking:
         self._counting = counting if self._comparable(counting) else None
         self.timer = timer
         self._only = len(runtimes) == 1 and former is None and constant is None
-        constantly = Variant(version=CONSTANT_VERSION)
-        before = constantly if former is None else former.variant
-        self.variants = [*(runtime.variant for runtime in runtimes), constantly, before]
+        known = [runtime.variant for runtime in runtimes]
+        self.variants = by_place(known, None if former is None else former.variant)
 
     @property
     def by_key(self) -> bool:

@@ -108,6 +108,10 @@ class Runtime:
         answerer: the model.
         features: feature state; None when the model takes the request's own columns.
         timer: measures what an answer costs.
+
+    Attributes:
+        spent: what it has done.
+        bytes: what it takes of the memory; 0 where nobody limits that.
     """
 
     def __init__(
@@ -121,6 +125,7 @@ class Runtime:
         self._passes = None if features is None else features.passes
         self._timer = timer
         self.spent = Spent()
+        self.bytes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._turn: list[Waiting] = []
         self._queue: deque[Waiting] = deque()
@@ -152,6 +157,11 @@ class Runtime:
         self._costs.learn(seconds, len(rows))
         self.spent.compute.add(seconds)
         return Answer(features, values, ages, asked)
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether rows that leave columns out are answered without reading an index first."""
+        return not getattr(self._features, "unread", False)
 
     def _seen(self, question: Question) -> _Seen:
         """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
@@ -222,7 +232,7 @@ class Runtime:
         """
         waiting = Waiting(question, done, within)
         rows = len(question.rows)
-        if not self._busy and self.quick(rows):
+        if not (self._busy or (not self.looks_up and _leaves_out(question))) and self.quick(rows):
             self._turn.append(waiting)
             if len(self._turn) == 1:
                 asyncio.get_running_loop().call_soon(self._take_turn)
@@ -312,7 +322,7 @@ class Runtime:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
-        return [self._compute_safely(question) for question in questions]
+        return [_computed(self, question) for question in questions]
 
     def _split(self, answer: Answer, questions: list[Question]) -> list[Answer | NenrinError]:
         parts: list[Answer | NenrinError] = []
@@ -329,16 +339,24 @@ class Runtime:
             start = end
         return parts
 
-    def _compute_safely(self, question: Question) -> Answer | NenrinError:
-        try:
-            return self.compute(question)
-        except NenrinError as error:
-            return error
-
     def _seconds(self, question: Question) -> float:
         started = self._timer.wall()
         self.compute(question)
         return self._timer.wall() - started
+
+
+def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
+    try:
+        return runtime.compute(question)
+    except NenrinError as error:
+        return error
+
+
+def _leaves_out(question: Question) -> bool:
+    """Whether a row is looked up: where an index is to be read for it, never on the loop."""
+    if question.lookup is None:
+        return False
+    return not isinstance(question.rows, Records) or question.rows.gaps
 
 
 def _late(seconds: float) -> UnavailableError:

@@ -183,7 +183,7 @@ class InferenceService:
         return self._messages.RepositoryModelLoadResponse()
 
     async def _unload(self, asked: Any) -> Any:
-        self._plane.repository.unload(asked.model_name)
+        await self._plane.repository.unload(asked.model_name)
         return self._messages.RepositoryModelUnloadResponse()
 
     def _served(self, asked: Any) -> Served:

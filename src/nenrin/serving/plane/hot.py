@@ -93,6 +93,9 @@ class HotRequests:
         target = self._target(url) if len(url) <= LONGEST_URL else None  # it is remembered
         if target is None or not self._table.looked or not self._guard.allows(target.path, headers):
             return None
+        resting = self._table.resting
+        if resting and (target.name is None or target.name in resting):
+            return None  # the app waits until it is open
         length = headers[b"content-length"]
         return target if length.isdigit() and int(length) <= BODY_BYTES else None
 

@@ -53,6 +53,7 @@ class PlaneMetrics:
         self._sums = board.mine() if board else Sums()
         self._rescoring = rescoring
         self._before = self._sums.rescored, self._sums.breaches
+        self._moved = self._sums.opened, self._sums.let_go
         self._registry = CollectorRegistry()
         self._registry.register(_Told(self))
 
@@ -74,6 +75,10 @@ class PlaneMetrics:
     def told(self) -> bytes:
         """This plane's sums, for :meth:`nenrin.serving.plane.sums.Board.tell`."""
         self._sums.waiting = self._log.waiting
+        room = self._table.room
+        opened, let_go = self._moved
+        self._sums.open, self._sums.bytes = len(self._table.served), room.taken
+        self._sums.opened, self._sums.let_go = opened + room.opened, let_go + room.let_go
         self._sums.shadows = self._table.observer.observed().shadows
         if self._rescoring is not None:
             rescored, breaches = self._before
@@ -97,7 +102,7 @@ class PlaneMetrics:
             "nenrin_deployment_ready", "1: what the route names is served", labels=["deployment"]
         )
         table = self._table
-        for name in sorted({*table.served, *table.problems} - {""}):
+        for name in sorted({*table.served, *table.resting, *table.problems} - {""}):
             ready.add_metric([name], float(name not in table.problems))
         yield ready
         yield from self._instead()
@@ -148,6 +153,15 @@ def _counted(sums: Sums) -> Iterator[Metric]:
         for version, count in versions.items():
             rows.add_metric([deployment, version], count)
     yield rows
+    for name, value, what in (
+        ("opened", sums.opened, "Deployments that were opened"),
+        ("let_go", sums.let_go, "Deployments that were let go for the memory that models may take"),
+    ):
+        yield CounterMetricFamily(f"nenrin_deployments_{name}", what, value=value)
+    what = "Deployments that are open"
+    yield GaugeMetricFamily("nenrin_deployments_open", what, value=sums.open)
+    what = "What they take of NENRIN_MODELS_MEMORY; 0 without a limit"
+    yield GaugeMetricFamily("nenrin_models_bytes", what, value=sums.bytes)
     for name, value, what in (
         ("rescored", sums.rescored, "Requests that the original of a compiled model answered too"),
         ("breaches", sums.breaches, "Compiled models that were given up"),

@@ -13,6 +13,7 @@ import signal
 import socket
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import msgspec
@@ -30,7 +31,9 @@ from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain, DrainingServer
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
+from nenrin.serving.plane.memory import Room
 from nenrin.serving.plane.observed import Observer
+from nenrin.serving.plane.originals import Originals
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.shadow import Shadows
 from nenrin.serving.plane.sums import Board
@@ -49,8 +52,12 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         folder: the project's folder.
         environment: whose deployments are served.
+        state_folder: its ``.nenrin``.
+        database, store, online: where state, content and online features are kept.
         predictions: folder of the prediction log.
         predictions_days: how long it is kept; 0: for good.
+        models_memory: bytes that models may take; 0: there is no limit.
+        rescore: one batch in so many is compared with its original's answer; 0: none.
         control: the control process' Unix socket.
         token: asked of every request; None on a loopback address.
         doors: the paths of health and predictions, and whether the latter need a token.
@@ -66,7 +73,13 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     environment: str
     predictions: Path
     control: Path
+    state_folder: Path = Path()
+    database: str = ""
+    store: str = ""
+    online: str = ""
     predictions_days: int = 0
+    models_memory: int = 0
+    rescore: int = 0
     token: str | None = None
     doors: Doors = DOORS
     host: str = "127.0.0.1"
@@ -141,6 +154,7 @@ def run_plane(
     settings: PlaneSettings,
     parts_of: Callable[[PlaneSettings], PlaneParts],
     listener: socket.socket,
+    originals: Connection | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those under way and write the log.
 
@@ -150,6 +164,7 @@ def run_plane(
         settings: plain settings.
         parts_of: makes the adapters, here in the plane's process; a function of a module.
         listener: from :func:`listen_for`.
+        originals: to the process that answers for originals; None: they are opened here.
 
     Raises:
         ConflictError: another plane serves this folder.
@@ -157,15 +172,15 @@ def run_plane(
     if settings.log == "json":
         logs.to_stderr(settings.log)
     parts = parts_of(settings)
+    if originals is not None and parts.rescoring is not None:
+        parts.rescoring.elsewhere = Originals(originals)
     folder = worker_folder(settings.predictions, settings.worker)
     log = LiveLog(folder, keep_days=settings.predictions_days, timer=parts.timer)
     observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
-    shadows = Shadows(
-        worker_folder(shadow_log(settings.predictions), settings.worker),
-        parts.timer,
-        settings.predictions_days,
-    )
-    table = RouteTable(parts.routes, parts.loader, parts.calendar, parts.timer, observer, shadows)
+    shadowed = worker_folder(shadow_log(settings.predictions), settings.worker)
+    shadows = Shadows(shadowed, parts.timer, settings.predictions_days)
+    made = parts.routes, parts.loader, parts.calendar, parts.timer
+    table = RouteTable(*made, observer, shadows, Room(settings.models_memory))
     board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,

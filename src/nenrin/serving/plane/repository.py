@@ -1,12 +1,12 @@
 """The extensions "model repository" and "statistics" of the Open Inference Protocol, over REST.
 
 Which versions are served is decided by the loop and by people, in the ledger. So ``load`` looks at once
-for what has been decided, and ``unload`` is refused.
+for what has been decided, and ``unload`` is refused, unless models may take so much memory and no more:
+then a deployment that was loaded so stays until it is unloaded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,8 +17,9 @@ from starlette.routing import Route
 from nenrin.core.errors import RefusedError, RequestError
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.errors import Json
+from nenrin.serving.plane.opening import Opening
 from nenrin.serving.plane.statistics import statistics
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.table import LET_GO, RouteTable, Served
 
 T = TypeVar("T")
 
@@ -44,12 +45,12 @@ class ModelRepository:
 
     Args:
         table: what is served.
-        look: has the table read the routes now.
+        opening: has it read the routes now, and opens or lets go.
     """
 
-    def __init__(self, table: RouteTable, look: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, table: RouteTable, opening: Opening) -> None:
         self._table = table
-        self._look = look
+        self._opening = opening
 
     def index(self, *, ready: bool = False) -> list[dict[str, str]]:
         """Every version of every deployment: name, version, state, and why it is not ready.
@@ -62,16 +63,17 @@ class ModelRepository:
             for name, served in sorted(self._table.served.items())
             for runtime in _once(served)
         ]
+        resting = dict.fromkeys(self._table.resting, LET_GO)
         if not ready:
             found += [
                 {"name": name, "version": "", "state": "UNAVAILABLE", "reason": why}
-                for name, why in sorted(self._table.problems.items())
+                for name, why in sorted({**resting, **self._table.problems}.items())
                 if name
             ]
         return found
 
     async def load(self, name: str, parameters: dict[str, Any]) -> None:
-        """Serve what the deployment's route names now, without waiting for the next look.
+        """Serve what the deployment's route names now, without waiting for the next look; have it stay.
 
         Raises:
             RequestError: there are parameters.
@@ -83,17 +85,24 @@ class ModelRepository:
                 f"load takes no parameters here, and {sorted(parameters)[0]!r:.40} was sent",
                 hint="a deployment is changed by `nenrin run` and `nenrin deployments`",
             )
-        await self._look()
-        self._table.get(name)
+        await self._opening.look()
+        await self._opening.deployment(name)
+        if self._table.room.limit:
+            self._table.room.pinned |= {name}
 
-    def unload(self, name: str) -> None:
-        """Refused.
+    async def unload(self, name: str) -> None:
+        """Let the deployment go until it is asked; refused where memory has no limit.
 
         Raises:
             NotFoundError: there is no such deployment.
-            RefusedError: there is.
+            RefusedError: there is, and nothing is let go here.
         """
-        self._table.get(name)
+        if name not in self._table.resting:
+            self._table.get(name)
+        if self._table.room.limit:
+            self._table.room.pinned -= {name}
+            await self._opening.rest(name)
+            return
         raise RefusedError(
             f"deployment {name!r} is not unloaded by a client",
             hint="`nenrin deployments rollback` leaves a version; what is served is in the ledger",
@@ -138,7 +147,7 @@ class ModelRepository:
         return Json({})
 
     async def _unloaded(self, request: Request) -> Response:
-        self.unload(request.path_params["name"])
+        await self.unload(request.path_params["name"])
         return Json({})
 
     async def _statistics(self, request: Request) -> Response:

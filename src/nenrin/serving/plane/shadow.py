@@ -75,6 +75,11 @@ class Scoring:
         self._rows = 0
         self._planned = False
 
+    @property
+    def bytes(self) -> int:
+        """What its version takes of the memory."""
+        return self._runtime.bytes
+
     def offer(self, request: AnsweredRequest, question: Question, deployment: Deployment) -> None:
         """Have a deployment's answered request scored later, unless too much waits; never waits itself."""
         rows = len(question.rows)

@@ -31,7 +31,8 @@ class Latency(msgspec.Struct):
 class Sums(msgspec.Struct):
     """Attributes: requests by deployment, protocol and status, rows by deployment and version, latencies
     by deployment; predictions that are not written yet; requests that originals of compiled models answered
-    too, and such models that were given up; what shadows have scored.
+    too, and such models that were given up; what shadows have scored; deployments that are open, their
+    bytes, how many were opened and let go.
     """
 
     requests: dict[str, dict[str, dict[str, int]]] = {}
@@ -40,6 +41,10 @@ class Sums(msgspec.Struct):
     waiting: int = 0
     rescored: int = 0
     breaches: int = 0
+    open: int = 0
+    bytes: int = 0
+    opened: int = 0
+    let_go: int = 0
     shadows: list[Shadowed] = []
 
     def request(self, deployment: str, protocol: str, status: str, count: int = 1) -> None:
@@ -75,6 +80,10 @@ class Sums(msgspec.Struct):
         self.waiting += other.waiting
         self.rescored += other.rescored
         self.breaches += other.breaches
+        self.open += other.open
+        self.bytes += other.bytes
+        self.opened += other.opened
+        self.let_go += other.let_go
         self.shadows = added_up([*self.shadows, *other.shadows])
 
 

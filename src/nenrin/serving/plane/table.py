@@ -3,6 +3,9 @@
 A new version is opened and answers its deployment's example before the table is swapped; requests
 under way keep the versions that they began with. What does not load is not served: the deployment
 stays as it was, and a challenger that does not load leaves its keys to the champion.
+
+Where models may take so much memory and no more, the deployments that were asked longest ago are let go, and
+opened again when they are asked.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.asking import Asking
 from nenrin.serving.plane.batching import Question, Runtime
+from nenrin.serving.plane.memory import Room, growth
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.plane.shadow import Scoring, Shadows
@@ -36,6 +40,10 @@ from nenrin.serving.router import Router, Variant
 from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
+COMPILE_SECONDS = 10.0
+"""How long a new version is waited for, while it is compiled and another serves."""
+
+LET_GO = "it was let go to make room, and is opened when it is asked"
 
 _logger = logging.getLogger(__name__)
 
@@ -50,6 +58,7 @@ class Served:
         runtimes: one a variant of the route, in its order.
         asking: asks them, and whoever answers in their place.
         forms: which form of its models answers in each version.
+        live: the route as it was read.
         scoring: scores what they have answered, where the route has a shadow.
     """
 
@@ -62,6 +71,7 @@ class Served:
         asking: Asking,
         scoring: Scoring | None = None,
     ) -> None:
+        self.live = live
         self.deployment: Deployment = live.deployment
         self.reader = reader
         self.router = Router(live.deployment.route)
@@ -71,6 +81,18 @@ class Served:
         self.scoring = scoring
         self._stands_at = live.stands_at
         self._calendar = calendar
+
+    @property
+    def bytes(self) -> int:
+        """What its versions take, those that answer in their place and the shadow's too."""
+        shadow = self.scoring.bytes if self.scoring else 0
+        return shadow + sum(runtime.bytes for runtime in {*_loaded(self)})
+
+    @property
+    def requests(self) -> int:
+        """How often it was asked since it was opened."""
+        spent = [runtime.spent for runtime in {*self.runtimes}]
+        return sum(each.success.count + each.fail.count for each in spent)
 
     @property
     def now(self) -> int:
@@ -119,7 +141,8 @@ def _instant(moment: date, zone: str) -> int:
 class RouteTable:
     """Follows the routes of one environment.
 
-    ``refresh`` is called from a thread, by one caller at a time; all else reads one reference.
+    ``refresh``, ``open`` and ``rest`` are called from a thread, by one caller at a time; all else reads one
+    reference.
 
     Args:
         routes: what is to be served.
@@ -127,6 +150,12 @@ class RouteTable:
         calendar, timer: the clocks.
         observer: counts what becomes of requests.
         shadows: what scores for shadows; None: nothing does.
+        room: the memory that models may take; None: all there is.
+
+    Attributes:
+        served: what answers, by name.
+        resting: deployments that were let go, or had no room yet, and are opened when they are asked.
+        problems: why others do not answer as their routes say.
     """
 
     def __init__(
@@ -137,7 +166,9 @@ class RouteTable:
         timer: Timer,
         observer: Observer | None = None,
         shadows: Shadows | None = None,
+        room: Room | None = None,
     ) -> None:
+        self.room = room or Room()
         self.observer = observer or Observer(None, timer)
         self._reader = routes
         self._loader = loader
@@ -146,7 +177,10 @@ class RouteTable:
         self._shadows = shadows
         self._seen: Sequence[LiveRoute] | None = None
         self._retry_at = 0.0
+        self._measured: dict[tuple[str, str], int] = {}
+        self._untried: dict[str, float] = {}
         self.served: Mapping[str, Served] = MappingProxyType({})
+        self.resting: Mapping[str, LiveRoute] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
 
     @property
@@ -156,8 +190,8 @@ class RouteTable:
 
     @property
     def ready(self) -> bool:
-        """Every deployment has been loaded once; routes out of reach later are no matter."""
-        return self._seen is not None and self.served.keys() >= {
+        """Every deployment has been loaded once, or rests; routes out of reach later are no matter."""
+        return self._seen is not None and self.served.keys() | self.resting.keys() >= {
             live.deployment.name for live in self._seen
         }
 
@@ -171,14 +205,14 @@ class RouteTable:
         served = self.served.get(name)
         if served is not None:
             return served
-        if name in self.problems or self._seen is None:
+        if name in self.problems or name in self.resting or self._seen is None:
             raise UnavailableError(
                 f"{f'deployment {name!r}' if name else 'this server'} is not ready: "
-                f"{self.problems.get(name) or 'it is loading'}",
+                f"{self.problems.get(name) or (LET_GO if name in self.resting else 'it is loading')}",
                 hint="try again in a second; `nenrin status` says what is wrong",
                 where=name,
             )
-        names = ", ".join(sorted(self.served))
+        names = ", ".join(sorted({*self.served, *self.resting}))
         raise NotFoundError(
             f"there is no deployment {name!r}" if name else "nothing is deployed here yet",
             hint=f"deployments here: {names}" if names else "run `nenrin run` to make one",
@@ -191,12 +225,12 @@ class RouteTable:
         Raises:
             RequestError: no name, and several deployments.
         """
-        if name is None and len(self.served) == 1:
+        if name is None and len(self.served) == 1 and not self.resting:
             return next(iter(self.served.values()))
         if name is None and self.served:
             raise RequestError(
                 "there are several deployments here",
-                hint=f"add ?deployment= and one of {', '.join(sorted(self.served))}",
+                hint=f"add ?deployment= and one of {', '.join(sorted({*self.served, *self.resting}))}",
             )
         return self.get(name or "")
 
@@ -207,31 +241,144 @@ class RouteTable:
         except NenrinError as error:
             self.problems = MappingProxyType({**self.problems, "": error.message})
             return
+        self._note_asked()
+        routes = self._patiently(routes)
         due = bool(self.problems) and self._timer.wall() >= self._retry_at
         if routes == self._seen and not due:
             return
         problems: dict[str, str] = {}
-        served = {}
+        names = {live.deployment.name for live in routes}
+        served = {name: each for name, each in self.served.items() if name in names}
+        resting: dict[str, LiveRoute] = {}
+        self.room.leave(self.served.keys() - names)
+        self.room.pinned &= names
+        routed = {(each.version, each.features) for live in routes for each in _variants(live)}
+        self._measured = {key: size for key, size in self._measured.items() if key in routed}
         for live in routes:
             name = live.deployment.name
+            if name in resting or not self._opens_now(live):
+                resting[name] = live
+                continue
             loaded = self._load(live, problems)
             if loaded is not None:
                 served[name] = loaded
-            elif name in self.served:
-                served[name] = self.served[name]
+                self._let_go(self._others(name), served, resting)
         self._retry_at = self._timer.wall() + RETRY_SECONDS
-        self.served = MappingProxyType(served)
-        self.problems = MappingProxyType(problems)
+        self._swap(served, resting, problems)
         self._seen = routes
+
+    def _patiently(self, routes: list[LiveRoute]) -> list[LiveRoute]:
+        """The routes; that of a deployment whose new version is being compiled as it was before.
+
+        Its original would bring libraries into this process that are there to stay.
+        """
+        now = self._timer.wall()
+        self._untried = {
+            version: self._untried.get(version, now) for live in routes for version in live.untried
+        }
+        return [self._before(live, now) or live for live in routes]
+
+    def _before(self, live: LiveRoute, now: float) -> LiveRoute | None:
+        served = self.served.get(live.deployment.name)
+        if served is None:
+            return None
+        new = set(live.untried) - {runtime.version for runtime in served.runtimes}
+        waits = any(now - self._untried[version] < COMPILE_SECONDS for version in new)
+        return served.live if waits else None
+
+    def open(self, name: str) -> Served:
+        """A deployment that rests, opened; others are let go for it.
+
+        Raises:
+            UnavailableError: it does not load, or finds no room.
+            NotFoundError: there is none of that name.
+        """
+        live = self.resting.get(name)
+        waits = name in self.problems and self._timer.wall() < self._retry_at
+        if live is None or waits:
+            return self.get(name)
+        self._note_asked()
+        served, resting = dict(self.served), dict(self.resting)
+        self._let_go(self.room.make(self._size(live), name), served, resting)
+        self._swap(served, resting, self.problems)  # so that there is room before it is opened
+        problems = {key: why for key, why in self.problems.items() if key != name}
+        loaded = self._load(live, problems)
+        if loaded is None:
+            self._retry_at = self._timer.wall() + RETRY_SECONDS
+            self._swap(served, resting, problems)
+            return self.get(name)
+        served[name] = loaded
+        del resting[name]
+        self._let_go(self._others(name), served, resting)
+        self._swap(served, resting, problems)
+        return loaded
+
+    def rest(self, name: str) -> None:
+        """Let a deployment go, until it is asked again."""
+        served, resting = dict(self.served), dict(self.resting)
+        self._let_go([name] if name in served else [], served, resting)
+        self._swap(served, resting, self.problems)
+
+    def _opens_now(self, live: LiveRoute) -> bool:
+        """Whether it is opened as its route is read: it is open, there is room, or there never will be."""
+        name, limit = live.deployment.name, self.room.limit
+        if not limit or name in self.served:
+            return True
+        size = self._size(live)
+        return name not in self.resting and (self.room.has(size) or size > limit)
+
+    def _size(self, live: LiveRoute) -> int:
+        """Bytes that its versions took when they were open last, or else of their files."""
+        try:
+            return sum(
+                self._measured.get((each.version, each.features)) or self._loader.size(each)
+                for each in _variants(live)
+            )
+        except NenrinError:
+            return 0  # what cannot be read says so when it is loaded
+
+    def _others(self, name: str) -> list[str]:
+        """Whom to let go, now that it is known what a deployment takes; nobody, where the rest is pinned."""
+        try:
+            return self.room.make(self.room.of(name), name)
+        except UnavailableError:
+            return []
+
+    def _let_go(
+        self, names: list[str], served: dict[str, Served], resting: dict[str, LiveRoute]
+    ) -> None:
+        for name in names:
+            resting[name] = served.pop(name).live
+        self.room.leave(names)
+        self.room.let_go += len(names)
+
+    def _swap(
+        self,
+        served: Mapping[str, Served],
+        resting: Mapping[str, LiveRoute],
+        problems: Mapping[str, str],
+    ) -> None:
+        # whoever looks for a name finds it in one of both at any time
+        self.resting = MappingProxyType({**self.resting, **resting})
+        self.served = MappingProxyType(dict(served))
+        self.resting = MappingProxyType(dict(resting))
+        self.problems = MappingProxyType(dict(problems))
+
+    def _note_asked(self) -> None:
+        self.room.look({name: served.requests for name, served in self.served.items()})
 
     def _load(self, live: LiveRoute, problems: dict[str, str]) -> Served | None:
         deployment = live.deployment
         before = self.served.get(deployment.name)
         reader = RowReader(deployment.request)
         opened: list[Runtime] = []
+        if self.room.limit and _is_refused(self.room, deployment.name, self._size(live), problems):
+            return None
         for variant in deployment.route.variants:
             try:
-                runtime = _loaded_before(before, live, variant) or self._open(live, reader, variant)
+                runtime = _loaded_before(before, live, variant) or self._open(
+                    live, reader, variant, before
+                )
             except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
                 _say(variant.version, error)
@@ -239,17 +386,26 @@ class RouteTable:
                     return None
                 runtime = opened[0]
             opened.append(runtime)
+        size = sum(runtime.bytes for runtime in {*opened})
+        if _is_refused(self.room, deployment.name, size, problems):
+            return None
+        former = _former(before, deployment)
+        if former is not None and self.room.limit and size + former.bytes > self.room.limit:
+            former = None
         counting, breakers = self.observer.follow(deployment)
         asking = Asking(
             opened,
-            former=_former(before, deployment),
+            former=former,
             constant=deployment.fallback,
             breakers=breakers,
             counting=counting,
             timer=self._timer,
         )
         scoring = self._scoring(before, live, reader, problems)
-        return Served(live, reader, opened, self._calendar, asking, scoring)
+        served = Served(live, reader, opened, self._calendar, asking, scoring)
+        self.room.take(deployment.name, served.bytes)
+        self.room.opened += before is None
+        return served
 
     def _scoring(
         self, before: Served | None, live: LiveRoute, reader: RowReader, problems: dict[str, str]
@@ -262,14 +418,26 @@ class RouteTable:
         if before is not None and _goes_on(before, live):
             return before.scoring
         try:
-            runtime = self._open(live, reader, shadow.variant)
+            runtime = self._open(live, reader, shadow.variant, before)
             return self._shadows.scoring(shadow, runtime, counts)
         except Exception as error:  # noqa: BLE001 - one that does not load stops no other
             problems.setdefault(name, f"shadow {shadow.version}: {error}")
             _say(shadow.version, error)
             return None
 
-    def _open(self, live: LiveRoute, reader: RowReader, variant: Variant) -> Runtime:
+    def _open(
+        self, live: LiveRoute, reader: RowReader, variant: Variant, before: Served | None
+    ) -> Runtime:
+        with growth() as grown:
+            runtime = self._warmed(live, reader, variant, before)
+        if self.room.limit:
+            runtime.bytes = max(grown.bytes, self._loader.size(variant))
+            self._measured[variant.version, variant.features] = runtime.bytes
+        return runtime
+
+    def _warmed(
+        self, live: LiveRoute, reader: RowReader, variant: Variant, before: Served | None
+    ) -> Runtime:
         answerer = self._loader.open(variant)
         features = self._loader.features(variant.features) if variant.features else None
         runtime = Runtime(variant, answerer, features, self._timer)
@@ -277,7 +445,8 @@ class RouteTable:
         try:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
-            _warm_lookup(runtime, live.deployment, rows, now)
+            if runtime.looks_up or any(each.looks_up for each in _loaded(before)):
+                _warm_lookup(runtime, live.deployment, rows, now)
         except RemoteError:
             return runtime  # that server may be there when somebody asks
         except RequestError:
@@ -288,6 +457,19 @@ class RouteTable:
                 raise
             return runtime  # the example lacks what is personal, and a view may not bear that
         return runtime
+
+
+def _is_refused(room: Room, name: str, size: int, problems: dict[str, str]) -> bool:
+    try:
+        room.refuse(size)
+    except UnavailableError as error:
+        problems[name] = error.message
+        return True
+    return False
+
+
+def _variants(live: LiveRoute) -> tuple[Variant, ...]:
+    return live.deployment.route.loaded
 
 
 def _say(version: str, error: Exception) -> None:
@@ -315,7 +497,10 @@ def _loaded(before: Served | None) -> list[Runtime]:
 
 
 def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: int) -> None:
-    """Answer the example by its key alone: the first lookup takes longer, for it numbers all keys."""
+    """Answer the example by its key alone: the first lookup reads the index of the rows, which takes long.
+
+    For a version that follows one whose index was read: where nobody asks by key alone, none is in memory.
+    """
     request = deployment.request
     by_key = [{name: row[name] for name in request.key} for row in rows]
     if request.lookup is not None and None not in by_key[0].values():

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import httpx2
@@ -26,14 +26,16 @@ REQUEST_ROWS = 1_000
 
 _TEXT = 300
 _WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
-_TYPES: Mapping[str, type[pl.DataType]] = MappingProxyType(
-    {
+
+
+@cache
+def _types() -> Mapping[str, type[pl.DataType]]:
+    return {
         "BYTES": pl.String,
         "BOOL": pl.Boolean,
         **dict.fromkeys(("FP16", "FP32", "FP64"), pl.Float64),
         **dict.fromkeys(_WHOLE, pl.Int64),
     }
-)
 
 
 class Tensor(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -208,7 +210,7 @@ def described(url: str, timeout: float, names: frozenset[str]) -> Address:
             where=url,
         ) from error
     inputs = tuple(each for each in metadata.inputs if not each.optional or each.name in names)
-    strange = [each.name for each in inputs if each.datatype not in _TYPES or len(each.shape) > 2]
+    strange = [each.name for each in inputs if each.datatype not in _types() or len(each.shape) > 2]
     if strange:
         raise ProjectError(
             f"{url} takes {', '.join(strange)} as tensors that no table gives",
@@ -259,5 +261,5 @@ def _sent(tensor: Tensor, shape: list[int], values: list[Any]) -> dict[str, Any]
 
 def _plain(column: pl.Series, datatype: str) -> list[Any]:
     """Values as JSON has them; what is missing is null."""
-    values = column.cast(_TYPES[datatype])
+    values = column.cast(_types()[datatype])
     return (values.fill_nan(None) if values.dtype.is_float() else values).to_list()
