@@ -66,6 +66,9 @@ class Echo:
     def takes(self, url: bytes, headers: Any) -> Any:
         return url
 
+    def ready(self, target: Any) -> bool:
+        return True
+
     def answer(self, exchange: Exchange) -> None:
         exchange.respond(exchange.body)
 

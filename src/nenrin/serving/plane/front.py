@@ -54,6 +54,10 @@ class Hot(Protocol):
         """What a POST is for, if it is to be answered here; None: the app answers it."""
         ...
 
+    def ready(self, target: Any) -> bool:
+        """Whether a request for what :meth:`takes` said before can be answered here now."""
+        ...
+
     def answer(self, exchange: Exchange) -> None:
         """Have a whole request answered, now or later, by ``exchange.respond``."""
         ...
@@ -146,7 +150,12 @@ class FrontProtocol(SilenceProtocol):
         if not self._begun and (cycle is None or cycle.response_complete):
             end = data.find(_END, 0, _LONGEST_HEAD) + len(_END)
             head = self.heads.get(data[:end])
-            if head is not None and len(data) - end == head.length and self._may_answer():
+            if (
+                head is not None
+                and len(data) - end == head.length
+                and self._may_answer()
+                and self.hot.ready(head.target)
+            ):
                 self._unset_keepalive_if_required()
                 exchange = Exchange(self, head.target, head.headers, True, data[end:])
                 self.cycle = exchange  # type: ignore[assignment]

@@ -93,11 +93,15 @@ class HotRequests:
         target = self._target(url) if len(url) <= LONGEST_URL else None  # it is remembered
         if target is None or not self._table.looked or not self._guard.allows(target.path, headers):
             return None
-        resting = self._table.resting
-        if resting and (target.name is None or target.name in resting):
-            return None  # the app waits until it is open
+        if not self.ready(target):
+            return None
         length = headers[b"content-length"]
         return target if length.isdigit() and int(length) <= BODY_BYTES else None
+
+    def ready(self, target: Target) -> bool:
+        """Whether what a target asks for is open; where it is not, the app waits until it is."""
+        resting = self._table.resting
+        return not resting or not (target.name is None or target.name in resting)
 
     def answer(self, exchange: Exchange) -> None:
         """Answer one whole request, in a later turn of the loop."""
