@@ -11,6 +11,18 @@ from pathlib import Path
 
 import msgspec
 
+_STICKY = """local ready, place = {}, 0
+init = function()
+  for i = 0, 9999 do
+    wrk.headers["NAME"] = tostring(i)
+    ready[i] = wrk.format()
+  end
+end
+request = function()
+  place = (place + 1) % 10000
+  return ready[place]
+end
+"""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -26,9 +38,19 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def load(
-    url: str, body: bytes, folder: Path, *, seconds: float, connections: int, processes: list[int]
+    url: str,
+    body: bytes,
+    folder: Path,
+    *,
+    seconds: float,
+    connections: int,
+    processes: list[int],
+    sticky: str = "",
 ) -> Found:
-    """POST ``body`` over so many connections of one thread of ``wrk``, as fast as answers come."""
+    """POST ``body`` over so many connections of one thread of ``wrk``, as fast as answers come.
+
+    With ``sticky``, each request has one of ten thousand values in a header of that name.
+    """
     if shutil.which("wrk") is None:
         sys.exit("apt install wrk")
     script, path = folder / "post.lua", folder / "body"
@@ -36,6 +58,7 @@ def load(
     script.write_text(
         f'local f = io.open("{path}", "rb")\nwrk.method = "POST"\nwrk.body = f:read("*all")\n'
         'wrk.headers["Content-Type"] = "application/json"\n'
+        f"{_STICKY.replace('NAME', sticky) if sticky else ''}"
         "done = function(summary, latency, requests)\n"
         '  local e = summary.errors\n  print(string.format("FOUND %d %d %f %f %f", summary.requests,'
         " e.connect + e.read + e.write + e.status + e.timeout, summary.duration / 1e6,"

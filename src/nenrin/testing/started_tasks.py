@@ -369,11 +369,13 @@ class StartedProcessContract:
     ) -> None:
         """It cannot say so."""
         running = project.start("compute")
-        wait_until(lambda: any(isinstance(said, Beat) for said in project.said))
-        began = SystemTimer().wall()
-        wait_until(lambda: running.heard > began + 3.0)
-        running.cancel()
-        running.result.exception()
+        try:
+            wait_until(lambda: any(isinstance(said, Beat) for said in project.said))
+            began = SystemTimer().wall()
+            wait_until(lambda: running.heard > began + 3.0)
+        finally:
+            running.cancel()
+            running.result.exception()
 
     def test_nothing_is_left_behind(self, project: _Project) -> None:
         """What it started ends with it."""

@@ -63,6 +63,7 @@ def serve(
     post = Post(control)
     try:
         order: TaskOrder = post.receive()
+        post.send(Beat())  # native code may keep the thread from its first one
         threading.Thread(target=_beat, args=(post,), daemon=True).start()
         outcome = _outcome(post, order, imported, store)
         flush()
@@ -77,8 +78,8 @@ def _beat(post: Post) -> None:
     timer = SystemTimer()
     with contextlib.suppress(OSError):
         while True:
-            post.send(Beat())
             timer.sleep(BEAT)
+            post.send(Beat())
     lifeline.end_group(os.getpid(), signal.SIGKILL)
 
 
