@@ -181,13 +181,15 @@ def test_why_a_plane_was_started_again_waits_for_the_database(
 
     class Loop:
         away = True
-        guarding = SimpleNamespace(guard=lambda environment: stop.set())
 
         def restarted(self, environment: str, worker: str, why: str) -> None:
             if self.away:
                 self.away = False
                 raise UnavailableError("the database cannot be used: gone", hint="")
             told.append(why)
+
+        def guard(self, environment: str) -> None:
+            stop.set()
 
     news = ["it died with code -9"]
     platform: Any = SimpleNamespace(loop=Loop())

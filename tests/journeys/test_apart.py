@@ -104,4 +104,4 @@ def test_two_nodes_of_a_cluster_give_the_same(
         table, features, profiles = prepared(platform)
         assert apart(features) == ["sky", "recent"]
         assert (table, profiles) == (expected[0], expected[2])
-        assert platform._worker_cpu() > 0  # nothing was done here instead
+        assert platform._workers.cpu() > 0  # nothing was done here instead

@@ -84,10 +84,12 @@ def _copy(source: Connection, target: Connection) -> Moved:
 
 
 def _counts(connection: Connection) -> dict[str, int]:
-    return {
-        table.name: connection.execute(select(func.count()).select_from(table)).scalar_one()
+    # in one statement, which sees one moment: a sealer may be moving events from one table to another
+    counts = [
+        select(func.count()).select_from(table).scalar_subquery().label(table.name)
         for table in metadata.sorted_tables
-    }
+    ]
+    return dict(connection.execute(select(*counts)).mappings().one())
 
 
 def _moved(connection: Connection) -> Moved:
