@@ -28,7 +28,6 @@ from nenrin.project.loader import project_attributes
 from nenrin.project.revision import unpack
 from nenrin.registry.forms import ServedForms
 from nenrin.registry.kinds.rescoring import Rescoring
-from nenrin.serving.deployments import Deployment
 from nenrin.serving.opening import Found, StoreLoader
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import Features, LiveRoute
@@ -89,13 +88,14 @@ class Routes:
         """Every deployment, and where the environment's calendar stands."""
         with self._units.read(self._environment) as unit:
             stands = self._stands(unit)
-            return [self._live(unit, each, stands) for each in self._deployments.all(unit)]
-
-    def _live(self, unit: Unit, deployment: Deployment, stands: int | None) -> LiveRoute:
-        told = self._forms.told(unit, [each.version for each in deployment.route.loaded])
-        return LiveRoute(
-            deployment=deployment, stands_at=stands, forms=told.words, untried=told.untried
-        )
+            return [
+                LiveRoute(
+                    deployment=deployment,
+                    stands_at=stands,
+                    forms=self._forms.words(unit, [v.version for v in deployment.route.loaded]),
+                )
+                for deployment in self._deployments.all(unit)
+            ]
 
     def _stands(self, unit: Unit) -> int | None:
         bounds = [version.bound for version in self._versions.all(unit)]

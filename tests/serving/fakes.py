@@ -122,13 +122,9 @@ class ListedRoutes:
     def __init__(self, *deployments: Deployment, stands_at: int | None = None) -> None:
         self.listed = list(deployments)
         self.stands_at = stands_at
-        self.untried: tuple[str, ...] = ()
 
     def routes(self) -> list[LiveRoute]:
-        return [
-            LiveRoute(deployment=each, stands_at=self.stands_at, untried=self.untried)
-            for each in self.listed
-        ]
+        return [LiveRoute(deployment=each, stands_at=self.stands_at) for each in self.listed]
 
 
 class FileRoutes:

@@ -7,7 +7,6 @@ from nenrin.core.calendar import SimulatedCalendar, SystemCalendar
 from nenrin.core.errors import IntegrityError, NotFoundError, RequestError, UnavailableError
 from nenrin.core.instants import HOUR
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.plane import table
 from nenrin.serving.plane.table import RouteTable
 from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
 
@@ -49,25 +48,6 @@ def test_only_what_changed_is_loaded() -> None:
     setting.routes.listed = [deployment("v0.2", features="s2")]
     assert setting.versions() == ["v0.2"]
     assert setting.loader.opened == ["v0.1", "v0.2", "v0.2"]
-
-
-def test_a_new_version_is_waited_for_while_it_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    setting = Setting(ListedRoutes(deployment("v0.1")))
-    setting.routes.untried = ("v0.1",)
-    assert setting.versions() == ["v0.1"]  # nothing else could answer
-    setting.routes.listed, setting.routes.untried = [deployment("v0.2")], ("v0.2",)
-    assert setting.versions() == ["v0.1"]
-    setting.routes.listed, setting.routes.untried = [deployment("v0.3")], ()
-    assert setting.versions() == ["v0.3"]
-    setting.routes.listed, setting.routes.untried = [deployment("v0.4")], ("v0.4",)
-    assert setting.versions() == ["v0.3"]
-    setting.routes.untried = ()  # it was compiled
-    assert setting.versions() == ["v0.4"]
-    setting.routes.listed, setting.routes.untried = [deployment("v0.5")], ("v0.5",)
-    assert setting.versions() == ["v0.4"]
-    monkeypatch.setattr(table, "COMPILE_SECONDS", 0.0)  # it took too long
-    assert setting.versions() == ["v0.5"]
-    assert setting.loader.opened == ["v0.1", "v0.3", "v0.4", "v0.5"]
 
 
 def test_a_champion_that_does_not_load_changes_nothing() -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-import msgspec
-
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit
-from nenrin.registry.kinds.compiled import CompiledForms, outcome_of
+from nenrin.registry.kinds.compiled import CompiledForms
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.registry.ports import Versions
 from nenrin.registry.version import Version
@@ -26,15 +24,6 @@ def models_of(get: Callable[[str], Version | None], version: str) -> Iterator[Ve
             yield from models_of(get, member)
     elif "format" in found.facts:
         yield found
-
-
-class Told(msgspec.Struct, frozen=True):
-    """Attributes: of each version ``compiled``, ``original``, or both words where its members differ; the
-    versions that have a model that nobody tried to compile.
-    """
-
-    words: dict[str, str]
-    untried: tuple[str, ...]
 
 
 class ServedForms:
@@ -57,18 +46,16 @@ class ServedForms:
         outcomes = self._outcomes(models)
         return models, [model for model in models if model.content in outcomes]
 
-    def told(self, unit: Unit, versions: Iterable[str]) -> Told:
-        """Which form answers in each version of models, and in which none was tried."""
-        words, untried = {}, []
+    def words(self, unit: Unit, versions: Iterable[str]) -> dict[str, str]:
+        """Of each version of models ``compiled``, ``original``, or both words where its members differ."""
+        told = {}
         for version in versions:
             models = self._models(unit, version)
             if models:
                 compiled = self._outcomes(models)
                 found = {"compiled" if each.content in compiled else "original" for each in models}
-                words[version] = ", ".join(sorted(found))
-            if any(outcome_of(model.facts) is None for model in models):
-                untried.append(version)
-        return Told(words, tuple(untried))
+                told[version] = ", ".join(sorted(found))
+        return told
 
     def _outcomes(self, models: list[Version]) -> Mapping[str, Outcome]:
         return CompiledForms(self._store, models, self._rescoring).outcomes

@@ -110,13 +110,11 @@ class LiveRoute(msgspec.Struct, frozen=True, kw_only=True):
         stands_at: where the environment's calendar stands, in microseconds, when its data has ended
             (*paused in time*); None when it goes with the machine's.
         forms: of each version, which form of its models answers: ``compiled``, ``original``, or both words.
-        untried: versions with a model that nobody has tried to compile, which happens once they are routed.
     """
 
     deployment: Deployment
     stands_at: int | None = None
     forms: dict[str, str] = {}
-    untried: tuple[str, ...] = ()
 
 
 class RouteReader(Protocol):

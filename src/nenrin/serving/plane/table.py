@@ -40,9 +40,6 @@ from nenrin.serving.router import Router, Variant
 from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
-COMPILE_SECONDS = 10.0
-"""How long a new version is waited for, while it is compiled and another serves."""
-
 LET_GO = "it was let go to make room, and is opened when it is asked"
 
 _logger = logging.getLogger(__name__)
@@ -178,7 +175,6 @@ class RouteTable:
         self._seen: Sequence[LiveRoute] | None = None
         self._retry_at = 0.0
         self._measured: dict[tuple[str, str], int] = {}
-        self._untried: dict[str, float] = {}
         self.served: Mapping[str, Served] = MappingProxyType({})
         self.resting: Mapping[str, LiveRoute] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
@@ -242,7 +238,6 @@ class RouteTable:
             self.problems = MappingProxyType({**self.problems, "": error.message})
             return
         self._note_asked()
-        routes = self._patiently(routes)
         due = bool(self.problems) and self._timer.wall() >= self._retry_at
         if routes == self._seen and not due:
             return
@@ -266,25 +261,6 @@ class RouteTable:
         self._retry_at = self._timer.wall() + RETRY_SECONDS
         self._swap(served, resting, problems)
         self._seen = routes
-
-    def _patiently(self, routes: list[LiveRoute]) -> list[LiveRoute]:
-        """The routes; that of a deployment whose new version is being compiled as it was before.
-
-        Its original would bring libraries into this process that are there to stay.
-        """
-        now = self._timer.wall()
-        self._untried = {
-            version: self._untried.get(version, now) for live in routes for version in live.untried
-        }
-        return [self._before(live, now) or live for live in routes]
-
-    def _before(self, live: LiveRoute, now: float) -> LiveRoute | None:
-        served = self.served.get(live.deployment.name)
-        if served is None:
-            return None
-        new = set(live.untried) - {runtime.version for runtime in served.runtimes}
-        waits = any(now - self._untried[version] < COMPILE_SECONDS for version in new)
-        return served.live if waits else None
 
     def open(self, name: str) -> Served:
         """A deployment that rests, opened; others are let go for it.
