@@ -32,7 +32,7 @@ from nenrin.core.settings import Settings
 from nenrin.plane import plane_parts
 from nenrin.serving.plane import process
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings, listen
-from nenrin.serving.ports import LiveRoute
+from nenrin.serving.ports import LiveRoute, Loader
 from nenrin.serving.router import Route, Shadow, Variant
 
 PATH = "/v2/models/a/infer"
@@ -50,15 +50,21 @@ def as_it_is(route: Route) -> Route:
 def canary(route: Route) -> Route:
     """A tenth of the keys go to a challenger."""
     [champion] = route.variants
-    parts = [msgspec.structs.replace(champion, weight=weight) for weight in (90, 10)]
-    return msgspec.structs.replace(route, variants=tuple(parts))
+    most = msgspec.structs.replace(champion, weight=90)
+    return msgspec.structs.replace(route, variants=(most, same(champion, "canary", 10)))
 
 
 def canary_and_shadow(route: Route) -> Route:
     """The same, and all of it is scored once more."""
     [champion] = route.variants
-    beside = Variant(version=champion.version, features=champion.features, weight=0)
-    return msgspec.structs.replace(canary(route), shadow=Shadow(variant=beside, budget=100))
+    shadow = Shadow(variant=same(champion, "shadow", 0), budget=100)
+    return msgspec.structs.replace(canary(route), shadow=shadow)
+
+
+def same(champion: Variant, name: str, weight: int) -> Variant:
+    """The champion's model as another version: a route has each once."""
+    version = f"{champion.version}.{name}"
+    return msgspec.structs.replace(champion, version=version, weight=weight)
 
 
 CELLS: dict[str, tuple[bool, Change]] = {
@@ -95,10 +101,30 @@ class Changed:
         return msgspec.structs.replace(live, deployment=deployment)
 
 
+class Same:
+    """Opens the champion's model under every name that it has here."""
+
+    def __init__(self, loader: Loader) -> None:
+        self._loader = loader
+        self.features = loader.features
+
+    def open(self, variant: Variant) -> Any:
+        """The variant's version."""
+        return self._loader.open(_champion(variant))
+
+    def size(self, variant: Variant) -> int:
+        """Its bytes."""
+        return self._loader.size(_champion(variant))
+
+
+def _champion(variant: Variant) -> Variant:
+    return msgspec.structs.replace(variant, version=variant.version.partition(".")[0])
+
+
 def changed_parts(change: Change, settings: PlaneSettings) -> PlaneParts:
     """The plane's parts, with other routes."""
     parts = plane_parts(settings)
-    return msgspec.structs.replace(parts, routes=Changed(parts, change))
+    return msgspec.structs.replace(parts, routes=Changed(parts, change), loader=Same(parts.loader))
 
 
 def serve(settings: PlaneSettings, cell: str, listener: socket.socket) -> None:
@@ -160,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--seconds", type=int, default=2)
     given = parser.parse_args()
     given.folder.mkdir(exist_ok=True)
     if not (given.folder / "project.py").exists():
