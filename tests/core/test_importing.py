@@ -6,9 +6,15 @@ import threading
 
 import pytest
 
-from nenrin.core.importing import is_imported, postpone
+from nenrin.core.importing import _Postponed, postpone
 
 NAME = "wave"  # of the standard library, and imported by nothing here
+
+
+def is_imported(name: str) -> bool:
+    """And not only postponed."""
+    found = sys.modules.get(name)
+    return found is not None and type(found) is not _Postponed
 
 
 @pytest.fixture

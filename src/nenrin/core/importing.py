@@ -37,12 +37,6 @@ def postpone(name: str) -> None:
         sys.modules[name] = _Postponed(name)
 
 
-def is_imported(name: str) -> bool:
-    """Whether a module has been imported, and not only postponed."""
-    found = sys.modules.get(name)
-    return found is not None and type(found) is not _Postponed
-
-
 class _Postponed(ModuleType):
     """Stands for a module, and becomes a copy of it. (``importlib.util.LazyLoader`` is no matter for
     threads before Python 3.12.)

@@ -15,15 +15,6 @@ router = APIRouter(prefix="/api/deployments", tags=["serving"])
 BY_HAND = "by hand"
 
 
-class Promotion(BaseModel):
-    """Which version is to become the champion; it passes the gates first."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    version: str = Field(examples=["version-3f9ac27d51e0"])
-    reason: str = Field("", max_length=500, examples=["it is the release on Friday"])
-
-
 class Reason(BaseModel):
     """Why somebody changes a deployment; the ledger keeps it, and of a freeze every status."""
 
@@ -32,12 +23,17 @@ class Reason(BaseModel):
     reason: str = Field("", max_length=500, examples=["the release on Friday"])
 
 
+class Promotion(Reason):
+    """Which version is to become the champion; it passes the gates first."""
+
+    version: str = Field(examples=["version-3f9ac27d51e0"])
+
+
 class ShadowOf(Reason):
     """Which version is to score what others answer, what that may cost, and why."""
 
     version: str = Field(examples=["version-3f9ac27d51e0"])
     budget: int = Field(25, ge=1, le=100, description="percent of a core, in each data plane")
-    reason: str = Field(BY_HAND, min_length=1, max_length=500, examples=["before its canary"])
 
 
 @router.get("")
