@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nenrin.backends.blobs.local import LocalStore
 from nenrin.backends.compute.ray_cluster import RayExecutor
+from nenrin.core.errors import RefusedError
 from nenrin.pipelines.executor import Executor, Task
 from nenrin.testing.executors import ExecutorContract, WorkerProcessContract
 from nenrin.testing.ray_nodes import RayNodes
@@ -48,6 +50,14 @@ class TestRayExecutor(
     ExecutorContract, WorkerProcessContract, StartContract, StartedProcessContract
 ):
     orphans = ("compute", "child_grows")  # a core a node
+
+    @pytest.mark.parametrize("needs", [{"cpus": 2.0}, {"gpus": 1.0}, {"memory": 10**15}])
+    def test_what_no_node_has_room_for_is_refused(
+        self, executor: Executor, needs: dict[str, Any]
+    ) -> None:
+        """Ray would let it wait for ever."""
+        with pytest.raises(RefusedError, match="no node of the Ray cluster has what folders needs"):
+            executor.start(Task(name="folders", **needs), folders)
 
     def test_works_in_its_scratch_folder(self, executor: Executor, tmp_path: Path) -> None:
         """One of the node's own, which is gone with the task."""
