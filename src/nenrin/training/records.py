@@ -111,7 +111,9 @@ class Records(_Rows):
             return cls.of_block(first.names, whole, first.nulls)
         if all(part.tuples is not None and part.names == first.names for part in parts):
             tuples = [row for part in parts for row in part.tuples or ()]
-            return cls.of_tuples(first.names, tuples, first.nulls)
+            texts = [part.text.strip() for part in parts]
+            text = b"[%b]" % b",".join(each[1:-1] for each in texts) if all(texts) else b""
+            return cls.of_tuples(first.names, tuples, first.nulls, text)
         columns = [part.columns for part in parts]
         names = dict.fromkeys(name for each in columns for name in each)
         together = {
@@ -123,6 +125,15 @@ class Records(_Rows):
             for name in names
         }
         return cls(together, sum(map(len, parts)), gaps=any(part.gaps for part in parts))
+
+    def joins(self, other: Records) -> bool:
+        """Whether both are kept alike, so that joining them costs no look at their values."""
+        if (self.block is None) != (other.block is None):
+            return False
+        if (self.tuples is None) != (other.tuples is None):
+            return False
+        kept = self.block is not None or self.tuples is not None
+        return kept and self.names == other.names and self.nulls == other.nulls
 
     @property
     def columns(self) -> Mapping[str, Sequence[Any]]:
