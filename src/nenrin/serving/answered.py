@@ -1,7 +1,8 @@
 """Answered requests: what the hot path hands to the log, and a line of the log says as it came.
 
-Requests that were answered together are one here, whose rows follow each other. A line is made by one call of the encoder. Numbers stay the block that the model was given, the little-endian
-bytes of float64 in Base64, so that they come back to the last bit; only a reader spells rows out.
+Requests that were answered together are one here, whose rows follow each other. A line is made by one call of
+the encoder. Numbers stay the block that the model was given, the little-endian bytes of float64 in Base64, so
+that they come back to the last bit; only a reader spells rows out.
 """
 
 from __future__ import annotations

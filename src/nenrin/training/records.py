@@ -127,13 +127,14 @@ class Records(_Rows):
         return cls(together, sum(map(len, parts)), gaps=any(part.gaps for part in parts))
 
     def joins(self, other: Records) -> bool:
-        """Whether both are kept alike, so that joining them costs no look at their values."""
-        if (self.block is None) != (other.block is None):
-            return False
-        if (self.tuples is None) != (other.tuples is None):
-            return False
-        kept = self.block is not None or self.tuples is not None
-        return kept and self.names == other.names and self.nulls == other.nulls
+        """Whether both are kept alike, so that they are not kept otherwise once they are joined."""
+        return (
+            (self.names is other.names or self.names == other.names)
+            and (self.block is None) == (other.block is None)
+            and (self.tuples is None) == (other.tuples is None)
+            and self.nulls == other.nulls
+            and self.gaps == other.gaps
+        )
 
     @property
     def columns(self) -> Mapping[str, Sequence[Any]]:

@@ -110,9 +110,7 @@ def deal(
     return Dealt(rows, started, keys, texts, picked)
 
 
-def ask(
-    served: Served, requests: Sequence[Dealt], log: LiveLog, done: Done, within: float
-) -> None:
+def ask(served: Served, requests: Sequence[Dealt], log: LiveLog, done: Done, within: float) -> None:
     """Have a request answered, and the answers logged; or several that one version answers, as one.
 
     A version that fails leaves the rows of a lone request to others (:mod:`nenrin.serving.plane.asking`).
@@ -161,7 +159,7 @@ def _firsts(requests: Sequence[Dealt]) -> list[First]:
     """The first row of each."""
     starts = accumulate([len(each.keys) for each in requests], initial=0)
     return [
-        First(start, each.texts[0], len(each.texts) == 1)
+        First(start, each.texts[0], len(each.texts) > 1)
         for start, each in zip(starts, requests, strict=False)
     ]
 

@@ -44,11 +44,11 @@ class _Outcome(msgspec.Struct, frozen=True):
 
 
 class First(NamedTuple):
-    """The first row of one request among several: its place, what it sticks by, whether it is the only one."""
+    """Of one request among several: the place of its first row, what it sticks by, whether there are more."""
 
     place: int
     text: str
-    alone: bool
+    more: bool
 
 
 def by_place(variants: Sequence[Variant], former: Variant | None = None) -> list[Variant]:
@@ -159,7 +159,7 @@ class Asking:
             UnavailableError: too many rows are waiting.
         """
         if self._only:
-            self._runtimes[0].ask(question, done, within)
+            self._runtimes[0].ask(question, done, within, gathered=True)
             return
         started = self.timer.wall()
 
@@ -169,7 +169,7 @@ class Asking:
                 self._count_all(index, firsts, found, self.timer.wall() - started)
             done(found)
 
-        self._runtimes[index].ask(question, take, within)
+        self._runtimes[index].ask(question, take, within, gathered=True)
 
     def constantly(self, question: Question) -> Answer:
         """The declared constant, for every row."""
@@ -238,7 +238,7 @@ class Asking:
             return
         for first in firsts:
             if self._watched(first.text, index):
-                took = seconds if first.alone else None  # the others' sizes differ
+                took = None if first.more else seconds  # the others' sizes differ
                 counting.answered(mine, took, answer.values[first.place])
 
     def _count_alone(self, question: Question, index: int, mine: bool, by: int) -> None:

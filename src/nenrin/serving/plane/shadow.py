@@ -119,7 +119,10 @@ class Scoring:
                 asked = msgspec.structs.replace(pair.deployment, log=rules)
                 self._log.append(self._record(pair.request, answer), asked)
         rest = seconds * (100 / self.shadow.budget - 1)
-        self._later(rest if self._rows >= self._runtime.batch_rows else max(rest, GATHER_SECONDS), self._score)
+        self._later(
+            rest if self._rows >= self._runtime.batch_rows else max(rest, GATHER_SECONDS),
+            self._score,
+        )
 
     def _record(self, request: AnsweredRequest, answer: Answer) -> AnsweredRequest:
         """What is kept: both answers under the prediction's id. Row and features have their own line."""
