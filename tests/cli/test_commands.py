@@ -134,7 +134,10 @@ def test_a_status_says_who_is_left_out_and_what_is_paused(
 def test_a_deployment_says_what_live_requests_show(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine, theirs = Arm(dealt=200, answered=160, failed=40), Arm(dealt=800, answered=790, failed=10)
+    mine, theirs = (
+        Arm(dealt=200, answered=160, failed=40, faults=40),
+        Arm(dealt=800, answered=790, failed=10, faults=10),
+    )
     split = Split(
         deployment="delay", subject="v2", against="v1", share=0.2, mine=mine, theirs=theirs
     )

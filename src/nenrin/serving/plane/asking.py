@@ -13,11 +13,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from nenrin.core.errors import NenrinError, RequestError, UnavailableError
+from nenrin.core.errors import (
+    NenrinError,
+    RemoteError,
+    RemoteTimeoutError,
+    RequestError,
+    UnavailableError,
+)
 from nenrin.core.timer import Timer
 from nenrin.serving.plane.batching import Answer, Done, Question, Runtime
 from nenrin.serving.plane.breaker import Breaker
-from nenrin.serving.plane.observed import Counting
+from nenrin.serving.plane.observed import Counting, Spell
 from nenrin.serving.router import CONSTANT, FORMER, Variant
 from nenrin.training.records import Records
 
@@ -30,8 +36,8 @@ class _Outcome(msgspec.Struct, frozen=True):
     Attributes:
         by: index of who answered.
         answer: what it said; None: nobody answered.
-        own: what the version that they were dealt to did: ``answered``, ``failed``, or empty where it was
-            left out.
+        own: what the version that they were dealt to did: ``answered``, ``failed``, ``late`` where it had
+            no answer in time, or empty where it was left out.
         seconds: what its answer took.
         error: where nobody answered, why.
     """
@@ -116,6 +122,7 @@ class Asking:
             self._runtimes[0].ask(question, done, within)
             return
         watched = self._watched(texts[0], picked[0])
+        spell = self._begin(picked[0]) if watched else None
         order = list(dict.fromkeys(picked))
         outcomes: dict[int, _Outcome] = {}
 
@@ -124,7 +131,8 @@ class Asking:
                 outcomes[index] = outcome
                 if len(outcomes) == len(order):
                     if watched:
-                        self._count(question, picked, outcomes[order[0]])
+                        self._count(question, picked, outcomes[order[0]], spell)
+                        self._leave(spell)
                     done(_together(question, outcomes, picked))
 
             return take
@@ -161,15 +169,20 @@ class Asking:
         if self._only:
             self._runtimes[0].ask(question, done, within, gathered=True)
             return
-        started = self.timer.wall()
+        started, spell = self.timer.wall(), self._begin(index)
 
         def take(found: Answer | NenrinError) -> None:
             if not isinstance(found, NenrinError):
                 self.breaker(index).answered(len(firsts))
-                self._count_all(index, firsts, found, self.timer.wall() - started)
+                self._count_all(index, firsts, found, self.timer.wall() - started, spell)
+            self._leave(spell)
             done(found)
 
-        self._runtimes[index].ask(question, take, within, gathered=True)
+        try:
+            self._runtimes[index].ask(question, take, within, gathered=True)
+        except UnavailableError:
+            self._leave(spell)
+            raise
 
     def constantly(self, question: Question) -> Answer:
         """The declared constant, for every row."""
@@ -215,7 +228,17 @@ class Asking:
         split = counting.split
         return all(self._breakers[each].allows for each in (split.subject, split.against))
 
-    def _count(self, question: Question, picked: Sequence[int], first: _Outcome) -> None:
+    def _begin(self, index: int) -> Spell | None:
+        """The spell that what is asked of an index belongs to."""
+        return self._counting.begin() if self._counting is not None and index <= 1 else None
+
+    def _leave(self, spell: Spell | None) -> None:
+        if self._counting is not None:
+            self._counting.leave(spell)
+
+    def _count(
+        self, question: Question, picked: Sequence[int], first: _Outcome, spell: Spell | None
+    ) -> None:
         """Count the first row of a request, by what the version that it was dealt to did."""
         counting, index = self._counting, picked[0]
         if counting is None or not first.own:
@@ -223,14 +246,22 @@ class Asking:
         mine, single = self._mine(index), len(picked) == 1
         if first.own == "answered" and first.answer is not None:
             seconds = first.seconds if single else None  # the others' sizes differ
-            counting.answered(mine, seconds, first.answer.values[0])
+            counting.answered(mine, seconds, first.answer.values[0], spell)
+        elif first.own == "late":
+            if len(self._runtimes) > 1:  # alone, nobody is asked in its place: it is not compared
+                counting.late(mine, spell)
         elif picked.count(index) > 1:
             self._count_alone(question, index, mine, first.by)
         elif len(self._runtimes) > 1 or first.by == FORMER:
             counting.failed(mine)
 
     def _count_all(
-        self, index: int, firsts: Sequence[First], answer: Answer, seconds: float
+        self,
+        index: int,
+        firsts: Sequence[First],
+        answer: Answer,
+        seconds: float,
+        spell: Spell | None,
     ) -> None:
         """Count the first row of each of several requests, which one version has answered."""
         counting, mine = self._counting, self._mine(index)
@@ -239,7 +270,7 @@ class Asking:
         for first in firsts:
             if self._watched(first.text, index):
                 took = None if first.more else seconds  # the others' sizes differ
-                counting.answered(mine, took, answer.values[first.place])
+                counting.answered(mine, took, answer.values[first.place], spell)
 
     def _count_alone(self, question: Question, index: int, mine: bool, by: int) -> None:
         """Count the first row of a request that failed by what it brings alone: another may be at fault."""
@@ -338,13 +369,23 @@ class _Turn:
         self._give(_Outcome(by, answer, own, seconds))
 
     def _own(self) -> str:
-        return "failed" if self._index in self._errors else ""
+        error = self._errors.get(self._index)
+        if error is None:
+            return ""
+        return "late" if _is_late(error) else "failed"
 
     def _give(self, outcome: _Outcome) -> None:
         if self._began:
             self._loop.call_soon(self._done, outcome)
         else:
             self._done(outcome)
+
+
+def _is_late(error: NenrinError) -> bool:
+    """Whether there was no answer in time, or no room to wait: not that a version's own server failed."""
+    if isinstance(error, RemoteError):
+        return isinstance(error, RemoteTimeoutError)
+    return isinstance(error, UnavailableError)
 
 
 def _places(picked: Sequence[int], index: int) -> list[int]:
