@@ -11,7 +11,7 @@ from nenrin.pipelines.executor import Executor, Task
 from nenrin.training.compiling.compile import CompileJob, Outcome, compile_model, plain
 from nenrin.training.compiling.compiled import FORM
 
-_SECONDS = 120.0  # a promotion waits for it; a random forest of 1,000 trees takes 10 of a quiet core
+_SECONDS = 120.0  # what goes out waits for it; 1,000 trees of a random forest took 10 CPU seconds
 
 
 def compiling(
