@@ -157,8 +157,10 @@ def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
 
 def test_a_roll_back_by_hand_compiles_nothing(shell: Shell) -> None:
     first = version(shell, 0)
-    with Platform(Settings.read(folder=shell.folder, workers=0)) as platform:
-        with platform.units.write("dev", first["at"]) as unit:
-            platform.registry.note(unit, first["id"], {"compiled": {}})
+    with (
+        Platform(Settings.read(folder=shell.folder, workers=0)) as platform,
+        platform.units.write("dev", first["at"]) as unit,
+    ):
+        platform.registry.note(unit, first["id"], {"compiled": {}})
     assert shell("deployments", "rollback", "churn", "--json").json["champion"] == first["id"]
     assert version(shell, 0)["facts"]["compiled"] == {}
