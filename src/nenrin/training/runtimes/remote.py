@@ -234,12 +234,14 @@ def asked(address: Address, ask: Callable[[], httpx2.Response]) -> dict[str, Any
     except httpx2.TimeoutException as error:
         raise RemoteTimeoutError(
             f"{where} did not answer within {address.timeout:g} s",
-            hint="look at that server, or give it longer: nr.remote(…, timeout=…)",
+            hint="look at that server, or give it longer: timeout=… of its declaration",
             where=where,
         ) from error
     except httpx2.HTTPError as error:
         raise RemoteError(
-            f"{where} cannot be reached: {error}", hint="start that server", where=where
+            f"{where} cannot be reached: {error}",
+            hint="start that server; one in a container is started again by itself",
+            where=where,
         ) from error
     try:
         body = answer.json()
