@@ -141,7 +141,10 @@ class RemoteModel:
 
     def _part(self, container: Any) -> np.ndarray:
         address = self._found()
-        body = json.dumps({"inputs": self._inputs(container)}, allow_nan=False).encode()
+        asks: dict[str, Any] = {"inputs": self._inputs(container)}
+        if address.output:  # MLServer gives classes alone unless it is asked for probabilities
+            asks["outputs"] = [{"name": address.output}]
+        body = json.dumps(asks, allow_nan=False).encode()
         url = f"{address.url}/infer"
         headers = {"Content-Type": "application/json"}
         answer = asked(address, lambda: self._client.post(url, content=body, headers=headers)).get(
