@@ -178,6 +178,16 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
 def _requests(name: str, deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
     """What live requests said of versions that fail, and of a shadow."""
     for each in deployment.get("breakers") or ():
+        if why := each.get("not loaded"):
+            yield Text(f"{name}: {each['version']} answers nothing: {why}", "yellow")
+        if lacked := each.get("lacked"):
+            yield Text(
+                f"{name}: {lacked:,} requests lacked {each['lacks']}, without which {each['version']} "
+                "failed; they are not compared",
+                "yellow",
+            )
+        if not (each["opened"] or each["answered by others"]):
+            continue
         out = "is left out now" if each["open"] else f"was left out {each['opened']:,} times"
         instead = f"{each['answered by others']:,} requests were answered by others"
         yield Text(f"{name}: {each['version']} {out}; {instead}", "yellow")

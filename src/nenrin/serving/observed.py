@@ -74,13 +74,16 @@ class Split(msgspec.Struct, kw_only=True):
 
 
 class Standing(msgspec.Struct, kw_only=True):
-    """How a version's breaker stands.
+    """How a version of a route stands.
 
     Attributes:
         deployment, version: whose.
         open: whether it is left out now.
         opened: how often it was left out.
         instead: requests that were dealt to it and answered by another.
+        lacked: of those, what failed for want of columns that the champion does not read.
+        lacks: these columns.
+        unloaded: why it is not loaded; empty where it is.
     """
 
     deployment: str
@@ -88,6 +91,9 @@ class Standing(msgspec.Struct, kw_only=True):
     open: bool = False
     opened: int = 0
     instead: int = 0
+    lacked: int = 0
+    lacks: str = ""
+    unloaded: str = ""
 
 
 class Shadowed(msgspec.Struct, kw_only=True):
@@ -201,5 +207,8 @@ def _standings(standings: Iterable[Standing]) -> list[Standing]:
             open=before.open or each.open,
             opened=before.opened + each.opened,
             instead=before.instead + each.instead,
+            lacked=before.lacked + each.lacked,
+            lacks=before.lacks or each.lacks,
+            unloaded=before.unloaded or each.unloaded,
         )
     return list(together.values())

@@ -37,7 +37,7 @@ class _Outcome(msgspec.Struct, frozen=True):
         by: index of who answered.
         answer: what it said; None: nobody answered.
         own: what the version that they were dealt to did: ``answered``, ``failed``, ``late`` where it had
-            no answer in time, or empty where it was left out.
+            no answer in time, or empty where it was left out, or lacked what the champion does not read.
         seconds: what its answer took.
         error: where nobody answered, why.
     """
@@ -73,6 +73,7 @@ class Asking:
         breakers: by version.
         counting: what counts the requests; None: nothing is to be compared.
         timer: measures answers.
+        optional: columns that only some of the versions read.
 
     Attributes:
         variants: those of the route; at the end those at the places ``CONSTANT`` and ``FORMER``.
@@ -87,7 +88,9 @@ class Asking:
         breakers: Mapping[str, Breaker],
         counting: Counting | None,
         timer: Timer,
+        optional: Sequence[str] = (),
     ) -> None:
+        self._optional = optional
         self.former = former
         self._runtimes = runtimes
         self._constant = constant
@@ -121,7 +124,7 @@ class Asking:
         if self._only:
             self._runtimes[0].ask(question, done, within)
             return
-        watched = self._watched(texts[0], picked[0])
+        watched = self._watched(question, First(0, texts[0], len(texts) > 1), picked[0])
         spell = self._begin(picked[0]) if watched else None
         order = list(dict.fromkeys(picked))
         outcomes: dict[int, _Outcome] = {}
@@ -174,7 +177,7 @@ class Asking:
         def take(found: Answer | NenrinError) -> None:
             if not isinstance(found, NenrinError):
                 self.breaker(index).answered(len(firsts))
-                self._count_all(index, firsts, found, self.timer.wall() - started, spell)
+                self._count_all(question, index, firsts, found, self.timer.wall() - started, spell)
             self._leave(spell)
             done(found)
 
@@ -199,10 +202,25 @@ class Asking:
             allowed.append(CONSTANT)
         yield from allowed or [0]
 
-    def stepped_in(self, index: int, by: int, errors: Mapping[int, NenrinError]) -> None:
-        """Tell the breakers of those that failed at what another answered, and count what was not its own."""
+    def lacks(self, question: Question, index: int) -> list[str]:
+        """Columns that some row lacks, and that a version may read which the champion does not."""
+        if index < 1 or not self._optional:
+            return []
+        rows = question.rows
+        return [name for name in self._optional if any(row.get(name) is None for row in rows)]
+
+    def stepped_in(
+        self, question: Question, index: int, by: int, errors: Mapping[int, NenrinError]
+    ) -> None:
+        """Tell the breakers of those that failed at what another answered, and count what was not its own.
+
+        Whoever is asked without a column that only it reads may fail: clients need not send it yet.
+        """
         for each, error in errors.items():
-            if each != 0 or not isinstance(error, UnavailableError):
+            if lacking := self.lacks(question, each):
+                standing = self.breaker(each).standing
+                standing.lacked, standing.lacks = standing.lacked + 1, ", ".join(lacking)
+            elif each != 0 or not isinstance(error, UnavailableError):
                 self.breaker(each).failed()
         if by != index:
             self.breaker(index).standing.instead += 1
@@ -216,14 +234,19 @@ class Asking:
             return versions == [split.against, split.subject]
         return versions == [split.subject] and self.former is not None
 
-    def _watched(self, text: str, index: int) -> bool:
+    def _watched(self, question: Question, first: First, index: int) -> bool:
         """Whether this request is counted: decided before it is known what comes of it.
 
-        Not while either side is left out: what the other did meanwhile would count alone.
+        Not while either side is left out: what the other did meanwhile would count alone. Nor, once the
+        challenger has failed for want of a column, what lacks that column.
         """
         counting = self._counting
-        if counting is None or index > 1 or not counting.fresh(text):
+        if counting is None or index > 1 or not counting.fresh(first.text):
             return False
+        if len(self._runtimes) > 1 and self.breaker(1).standing.lacked:
+            row = question.rows[first.place]
+            if any(row.get(name) is None for name in self._optional):
+                return False
         counting.dealt(self._mine(index))
         split = counting.split
         return all(self._breakers[each].allows for each in (split.subject, split.against))
@@ -257,6 +280,7 @@ class Asking:
 
     def _count_all(
         self,
+        question: Question,
         index: int,
         firsts: Sequence[First],
         answer: Answer,
@@ -268,7 +292,7 @@ class Asking:
         if counting is None:
             return
         for first in firsts:
-            if self._watched(first.text, index):
+            if self._watched(question, first, index):
                 took = None if first.more else seconds  # the others' sizes differ
                 counting.answered(mine, took, answer.values[first.place], spell)
 
@@ -365,12 +389,12 @@ class _Turn:
 
     def _tell(self, by: int, answer: Answer, seconds: float = 0.0) -> None:
         own = "answered" if by == self._index else self._own()
-        self._asking.stepped_in(self._index, by, self._errors)
+        self._asking.stepped_in(self._question, self._index, by, self._errors)
         self._give(_Outcome(by, answer, own, seconds))
 
     def _own(self) -> str:
         error = self._errors.get(self._index)
-        if error is None:
+        if error is None or self._asking.lacks(self._question, self._index):
             return ""
         return "late" if _is_late(error) else "failed"
 

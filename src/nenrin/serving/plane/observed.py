@@ -179,6 +179,7 @@ class Observer:
         for each in before.shadows:  # what waited when the process ended is not scored any more
             each.dropped = each.offered - each.scored - each.failed
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._unloaded: dict[str, Mapping[str, str]] = {}
         self._written = b""
         self._stop = threading.Event()
         self._writer: threading.Thread | None = None
@@ -219,6 +220,11 @@ class Observer:
         self._splits = kept
         return (found[0] if found else None), breakers
 
+    def loads(self, deployment: Deployment, unloaded: Mapping[str, str]) -> None:
+        """Which versions of a deployment's route are not loaded, and why."""
+        self._environment = deployment.environment
+        self._unloaded = self._unloaded | {deployment.name: dict(unloaded)}
+
     def shadowed(self, deployment: str, shadow: Shadow | None) -> Shadowed | None:
         """What counts for a deployment's shadow; one that has ended is forgotten."""
         kept = self._shadows.get(deployment)
@@ -232,11 +238,15 @@ class Observer:
 
     def observed(self) -> Observed:
         """What is counted so far."""
-        standings = [breaker.standing for breaker in self._breakers.values()]
+        known = {key: breaker.standing for key, breaker in self._breakers.items()}
+        for name, versions in self._unloaded.items():
+            for version, why in versions.items():
+                kept = known.get((name, version), Standing(deployment=name, version=version))
+                known[name, version] = msgspec.structs.replace(kept, unloaded=why)
         return Observed(
             environment=self._environment,
             splits=[each.split for each in self._splits],
-            standings=[each for each in standings if each.opened or each.instead],
+            standings=[s for s in known.values() if s.opened or s.instead or s.unloaded],
             shadows=list(self._shadows.values()),
         )
 

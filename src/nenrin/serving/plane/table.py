@@ -40,6 +40,7 @@ from nenrin.serving.router import Router, Variant
 from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
+LOADS = "it is being loaded"
 LET_GO = "it was let go to make room, and is opened when it is asked"
 
 _logger = logging.getLogger(__name__)
@@ -350,18 +351,23 @@ class RouteTable:
         opened: list[Runtime] = []
         if self.room.limit and _is_refused(self.room, deployment.name, self._size(live), problems):
             return None
+        unloaded: dict[str, str] = {}
         for variant in deployment.route.variants:
             try:
-                runtime = _loaded_before(before, live, variant) or self._open(
-                    live, reader, variant, before
-                )
+                known = _loaded_before(before, live, variant)
+                if known is None:
+                    self.observer.loads(deployment, {**unloaded, variant.version: LOADS})
+                runtime = known or self._open(live, reader, variant, before)
             except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
+                unloaded[variant.version] = f"it does not load: {error}"
                 _say(variant.version, error)
                 if not opened:
+                    self.observer.loads(deployment, unloaded)
                     return None
                 runtime = opened[0]
             opened.append(runtime)
+        self.observer.loads(deployment, unloaded)
         size = sum(runtime.bytes for runtime in {*opened})
         if _is_refused(self.room, deployment.name, size, problems):
             return None
@@ -376,6 +382,7 @@ class RouteTable:
             breakers=breakers,
             counting=counting,
             timer=self._timer,
+            optional=deployment.request.optional,
         )
         scoring = self._scoring(before, live, reader, problems)
         served = Served(live, reader, opened, self._calendar, asking, scoring)
