@@ -184,14 +184,10 @@ class Runtime:
         """Seconds that so many rows are expected to take, together."""
         return self._costs.seconds(rows)
 
-    def rows_in(self, seconds: float) -> int:
-        """How many rows are expected to take that long together; at least one."""
-        return self._costs.rows_in(seconds)
-
     @property
     def batch_rows(self) -> int:
         """How many rows a batch may have: a millisecond's on the event loop, more in the thread."""
-        return self.rows_in(INLINE_SECONDS if self.quick(1) else BATCH_SECONDS)
+        return self._costs.rows_in(INLINE_SECONDS if self.quick(1) else BATCH_SECONDS)
 
     def quick(self, rows: int) -> bool:
         """Whether so many rows may be answered on the event loop."""
