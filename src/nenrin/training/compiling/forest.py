@@ -200,7 +200,8 @@ def _sifted(trees: Sequence[Tree]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _from_the_left(tree: Tree) -> tuple[np.ndarray, list[int]]:
     """The leaves below each node, a bit each, and the leaves' nodes; both from the left."""
-    masks, order, waiting = np.zeros(len(tree.left), np.uint64), [], [(0, False)]
+    masks, waiting = np.zeros(len(tree.left), np.uint64), [(0, False)]
+    order: list[int] = []
     while waiting:
         node, seen = waiting.pop()
         left, right = tree.left[node], tree.right[node]
