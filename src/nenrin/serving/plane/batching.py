@@ -1,8 +1,9 @@
 """Answering with one loaded version: on the loop when it is quick, else in its own thread, in batches.
 
-No timer fills a batch. What arrives in one turn of the event loop and is quick together is one batch;
-while the thread works on one, the next forms. A request that fails does not fail its neighbours, and a
-client that goes away leaves them alone.
+No lone client waits for others. What arrives in one turn of the event loop and is quick together is one
+batch; while the thread works on one, the next forms, and where a call costs much it takes in those who were
+just answered and ask again. A request that fails does not fail its neighbours, and a client that goes away
+leaves them alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.features.entities import Lookup
+from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.plane.costs import Costs
 from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
@@ -28,6 +30,7 @@ from nenrin.training.records import Records
 
 INLINE_SECONDS = 0.001
 BATCH_SECONDS = 0.05
+GATHER_SECONDS = 0.01  # who was answered and asks again does so sooner, or not at once
 QUEUE_ROWS = 20_000
 WARM_ROWS = 64
 WAIT_SECONDS = 30.0
@@ -81,8 +84,9 @@ class Waiting:
 
     def expire(self) -> None:
         """Have it fail when it is not answered in time."""
-        loop = asyncio.get_running_loop()
-        self._timeout = loop.call_later(self.within, self.tell, _late(self.within))
+        if self._timeout is None:
+            loop = asyncio.get_running_loop()
+            self._timeout = loop.call_later(self.within, self.tell, _late(self.within))
 
     def tell(self, answer: Answer | NenrinError) -> None:
         """Tell the answer, unless it is over; what goes wrong there is no other question's matter."""
@@ -131,6 +135,8 @@ class Runtime:
         self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._busy = False
+        self._gathering: asyncio.TimerHandle | None = None
+        self._hoped = 0
         self._costs = Costs(INLINE_SECONDS, INLINE_SECONDS)  # unknown yet: not on the loop
 
     def compute(self, question: Question) -> Answer:
@@ -242,9 +248,7 @@ class Runtime:
                 f"{self._queued_rows} rows are waiting for version {self.version}",
                 hint="try again, or send fewer requests at a time",
             )
-        self._enqueue(waiting)
-        if not self._busy:
-            self._start()
+        self._enqueue([waiting])
         return waiting
 
     async def answer(self, question: Question, within: float = WAIT_SECONDS) -> Answer:
@@ -272,9 +276,7 @@ class Runtime:
         """Answer what came in this turn of the loop, as much as is quick; the rest in the next."""
         turn, self._turn = self._turn, []
         if self._busy:  # something slow came in the same turn: the model is asked by one at a time
-            for waiting in turn:
-                if not waiting.over:
-                    self._enqueue(waiting)
+            self._enqueue(turn)
             return
         batch, rest = _cut(turn, self._costs.rows_in(INLINE_SECONDS))
         if rest:
@@ -282,16 +284,34 @@ class Runtime:
             asyncio.get_running_loop().call_soon(self._take_turn)
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
-            waiting.tell(answer)
+            if isinstance(answer, AsideError):
+                self._prepare(waiting, answer)
+            else:
+                waiting.tell(answer)
 
-    def _enqueue(self, waiting: Waiting) -> None:
+    def _prepare(self, waiting: Waiting, error: AsideError) -> None:
+        """Have the thread get ready for a question that is not for the loop, and then answer it."""
         waiting.expire()
-        waiting.since = self._timer.wall()
-        self._queue.append(waiting)
-        self._queued_rows += len(waiting.question.rows)
+        loop = asyncio.get_running_loop()
+        work = self._thread.submit(error.prepare)
+        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._enqueue, [waiting]))
+
+    def _enqueue(self, asked: Sequence[Waiting]) -> None:
+        for waiting in asked:
+            if not waiting.over:
+                waiting.expire()
+                waiting.since = self._timer.wall()
+                self._queue.append(waiting)
+                self._queued_rows += len(waiting.question.rows)
+        gathered = self._gathering is not None and len(self._queue) >= self._hoped
+        if gathered or not self._busy:
+            self._start()
 
     def _start(self) -> None:
         """Hand what waits to the thread, up to a batch of rows."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         batch: list[Waiting] = []
         rows, most = 0, self._costs.rows_in(BATCH_SECONDS)
         while self._queue and (not batch or rows + len(self._queue[0].question.rows) <= most):
@@ -310,9 +330,26 @@ class Runtime:
             )
 
     def _finish(self, batch: list[Waiting], work: Future[list[Answer | NenrinError]]) -> None:
-        self._start()  # the thread goes on while the answers are written
+        pause = self._pause(len(batch))
+        if not pause:
+            self._start()  # the thread goes on while the answers are written
         for waiting, result in zip(batch, work.result(), strict=True):
             waiting.tell(result)
+        if pause:
+            self._gathering = asyncio.get_running_loop().call_later(pause, self._start)
+
+    def _pause(self, answered: int) -> float:
+        """Seconds that the next batch may wait for those who are answered now: up to half a call.
+
+        Else two groups of clients take turns, each batch with half of them, and every one costs a call.
+        A lone client, a quick call and a full batch wait for nobody.
+        """
+        call = self._costs.seconds(0)
+        full = self._queued_rows >= self._costs.rows_in(BATCH_SECONDS)
+        self._hoped = answered + len(self._queue)
+        if self._hoped == 1 or call <= INLINE_SECONDS or full:
+            return 0.0
+        return min(call / 2, GATHER_SECONDS)
 
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
