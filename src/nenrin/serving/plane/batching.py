@@ -33,6 +33,8 @@ BATCH_SECONDS = 0.05
 GATHER_SECONDS = 0.01  # who was answered and asks again does so sooner, or not at once
 QUEUE_ROWS = 20_000
 WARM_ROWS = 64
+WARM_ROWS_DEAR = 8  # of what takes longer: a row may be dear, too
+WARM_SECONDS = 0.5  # what takes longer is asked one row alone
 WAIT_SECONDS = 30.0
 
 _logger = logging.getLogger(__name__)
@@ -194,6 +196,14 @@ class Runtime:
         """How many rows are expected to take that long together; at least one."""
         return self._costs.rows_in(seconds)
 
+    @property
+    def batch_rows(self) -> int:
+        """How many rows a batch of the thread has at most: else a call that is dear alone has one request.
+
+        What 50 ms are enough for; at least as many as cost what the call itself does.
+        """
+        return self._costs.rows_in(max(BATCH_SECONDS, 2 * self._costs.seconds(0)))
+
     def quick(self, rows: int) -> bool:
         """Whether so many rows may be answered on the event loop."""
         return not self._waits and self._costs.seconds(rows) <= INLINE_SECONDS
@@ -211,7 +221,9 @@ class Runtime:
         work.add_done_callback(lambda told: loop.call_soon_threadsafe(done, told.result()))
 
     def warm(self, question: Question) -> None:
-        """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
+        """Answer an example row thrice, and more of it together, as many as may be done soon.
+
+        So it is known what it costs, and what of that is the call's: by rows of one size that never shows.
 
         Raises:
             StepError: as :meth:`compute`.
@@ -219,8 +231,9 @@ class Runtime:
         one = min(self._seconds(question) for _ in range(3))
         costs = Costs(0.0, one)
         costs.learn(one, 1)
-        if one <= INLINE_SECONDS:  # else it may be dear, too
-            many = _joined([question] * WARM_ROWS)
+        if one <= WARM_SECONDS:
+            rows = WARM_ROWS if one <= INLINE_SECONDS else WARM_ROWS_DEAR
+            many = _joined([question] * rows)
             costs.learn(min(self._seconds(many) for _ in range(2)), len(many.rows))
         self._costs = costs
         self.spent = Spent()
@@ -313,7 +326,7 @@ class Runtime:
             self._gathering.cancel()
             self._gathering = None
         batch: list[Waiting] = []
-        rows, most = 0, self._costs.rows_in(BATCH_SECONDS)
+        rows, most = 0, self.batch_rows
         while self._queue and (not batch or rows + len(self._queue[0].question.rows) <= most):
             waiting = self._queue.popleft()
             self._queued_rows -= len(waiting.question.rows)
@@ -345,7 +358,7 @@ class Runtime:
         A lone client, a quick call and a full batch wait for nobody.
         """
         call = self._costs.seconds(0)
-        full = self._queued_rows >= self._costs.rows_in(BATCH_SECONDS)
+        full = self._queued_rows >= self.batch_rows
         self._hoped = answered + len(self._queue)
         if self._hoped == 1 or call <= INLINE_SECONDS or full:
             return 0.0

@@ -25,7 +25,6 @@ from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.observed import Shadowed
 from nenrin.serving.plane.batching import (
-    BATCH_SECONDS,
     INLINE_SECONDS,
     Answer,
     Question,
@@ -156,7 +155,8 @@ class Scoring:
 
     def _most(self) -> int:
         """How many rows a batch may have."""
-        return self._runtime.rows_in(INLINE_SECONDS if self._runtime.quick(1) else BATCH_SECONDS)
+        quick = self._runtime.quick(1)
+        return self._runtime.rows_in(INLINE_SECONDS) if quick else self._runtime.batch_rows
 
 
 class Shadows:
