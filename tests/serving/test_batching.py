@@ -68,6 +68,14 @@ def test_batches_have_a_limit_of_time() -> None:
     assert slow.batches == [1, 4, 9, 2]
 
 
+def test_warming_tells_what_of_a_dear_answer_is_the_calls() -> None:
+    dear = Constant(0.5, seconds=0.02)
+    loaded = runtime(dear)
+    loaded.warm(question())
+    assert dear.batches == [1, 1, 1, 8, 8]
+    assert loaded.batch_rows > 8  # by rows of one size alone it would be two, for ever
+
+
 def test_a_call_that_takes_longer_than_a_batch_should_is_made_for_many() -> None:
     dear = Constant(0.5, seconds=0.001)
     loaded = runtime(dear)
