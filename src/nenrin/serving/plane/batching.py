@@ -228,13 +228,13 @@ class Runtime:
         Raises:
             StepError: as :meth:`compute`.
         """
-        one = min(self._seconds(question) for _ in range(3))
+        one = min(_seconds(self, question) for _ in range(3))
         costs = Costs(0.0, one)
         costs.learn(one, 1)
         if one <= WARM_SECONDS:
             rows = WARM_ROWS if one <= INLINE_SECONDS else WARM_ROWS_DEAR
             many = _joined([question] * rows)
-            costs.learn(min(self._seconds(many) for _ in range(2)), len(many.rows))
+            costs.learn(min(_seconds(self, many) for _ in range(2)), len(many.rows))
         self._costs = costs
         self.spent = Spent()
 
@@ -298,16 +298,9 @@ class Runtime:
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, AsideError):
-                self._prepare(waiting, answer)
+                _prepare(self, waiting, answer)
             else:
                 waiting.tell(answer)
-
-    def _prepare(self, waiting: Waiting, error: AsideError) -> None:
-        """Have the thread get ready for a question that is not for the loop, and then answer it."""
-        waiting.expire()
-        loop = asyncio.get_running_loop()
-        work = self._thread.submit(error.prepare)
-        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._enqueue, [waiting]))
 
     def _enqueue(self, asked: Sequence[Waiting]) -> None:
         for waiting in asked:
@@ -367,32 +360,44 @@ class Runtime:
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
             try:
-                return self._split(self.compute(_joined(questions)), questions)
+                return _split(self, self.compute(_joined(questions)), questions)
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
         return [_computed(self, question) for question in questions]
 
-    def _split(self, answer: Answer, questions: list[Question]) -> list[Answer | NenrinError]:
-        parts: list[Answer | NenrinError] = []
-        start = 0
-        for question in questions:
-            end = start + len(question.rows)
-            part = slice(start, end)
-            # of columns that are passed through each question has its own: the log sees that they are
-            seen: Sequence[dict[str, Any]] | None = self._passed(question.rows)
-            if seen is None and answer.features is not None:
-                seen = answer.features[part]
-            ages = None if answer.ages is None else answer.ages[part]
-            parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
-            start = end
-        return parts
 
-    def _seconds(self, question: Question) -> float:
-        started = self._timer.wall()
-        self.compute(question)
-        return self._timer.wall() - started
+def _prepare(runtime: Runtime, waiting: Waiting, error: AsideError) -> None:
+    """Have the thread get ready for a question that is not for the loop, and then answer it."""
+    waiting.expire()
+    loop = asyncio.get_running_loop()
+    work = runtime._thread.submit(error.prepare)
+    work.add_done_callback(lambda _: loop.call_soon_threadsafe(runtime._enqueue, [waiting]))
+
+
+def _split(
+    runtime: Runtime, answer: Answer, questions: list[Question]
+) -> list[Answer | NenrinError]:
+    parts: list[Answer | NenrinError] = []
+    start = 0
+    for question in questions:
+        end = start + len(question.rows)
+        part = slice(start, end)
+        # of columns that are passed through each question has its own: the log sees that they are
+        seen: Sequence[dict[str, Any]] | None = runtime._passed(question.rows)
+        if seen is None and answer.features is not None:
+            seen = answer.features[part]
+        ages = None if answer.ages is None else answer.ages[part]
+        parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
+        start = end
+    return parts
+
+
+def _seconds(runtime: Runtime, question: Question) -> float:
+    started = runtime._timer.wall()
+    runtime.compute(question)
+    return runtime._timer.wall() - started
 
 
 def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
