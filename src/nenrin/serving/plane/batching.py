@@ -228,13 +228,13 @@ class Runtime:
         Raises:
             StepError: as :meth:`compute`.
         """
-        one = min(_seconds(self, question) for _ in range(3))
+        one = min(_seconds(self._timer, self, question) for _ in range(3))
         costs = Costs(0.0, one)
         costs.learn(one, 1)
         if one <= WARM_SECONDS:
             rows = WARM_ROWS if one <= INLINE_SECONDS else WARM_ROWS_DEAR
             many = _joined([question] * rows)
-            costs.learn(min(_seconds(self, many) for _ in range(2)), len(many.rows))
+            costs.learn(min(_seconds(self._timer, self, many) for _ in range(2)), len(many.rows))
         self._costs = costs
         self.spent = Spent()
 
@@ -298,7 +298,7 @@ class Runtime:
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
             if isinstance(answer, AsideError):
-                _prepare(self, waiting, answer)
+                _prepare(self._thread, self._enqueue, waiting, answer)
             else:
                 waiting.tell(answer)
 
@@ -360,7 +360,7 @@ class Runtime:
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
             try:
-                return _split(self, self.compute(_joined(questions)), questions)
+                return _split(self._passed, self.compute(_joined(questions)), questions)
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
@@ -368,16 +368,23 @@ class Runtime:
         return [_computed(self, question) for question in questions]
 
 
-def _prepare(runtime: Runtime, waiting: Waiting, error: AsideError) -> None:
+def _prepare(
+    thread: ThreadPoolExecutor,
+    enqueue: Callable[[Sequence[Waiting]], None],
+    waiting: Waiting,
+    error: AsideError,
+) -> None:
     """Have the thread get ready for a question that is not for the loop, and then answer it."""
     waiting.expire()
     loop = asyncio.get_running_loop()
-    work = runtime._thread.submit(error.prepare)
-    work.add_done_callback(lambda _: loop.call_soon_threadsafe(runtime._enqueue, [waiting]))
+    work = thread.submit(error.prepare)
+    work.add_done_callback(lambda _: loop.call_soon_threadsafe(enqueue, [waiting]))
 
 
 def _split(
-    runtime: Runtime, answer: Answer, questions: list[Question]
+    passed: Callable[[Sequence[dict[str, Any]]], Records | None],
+    answer: Answer,
+    questions: list[Question],
 ) -> list[Answer | NenrinError]:
     parts: list[Answer | NenrinError] = []
     start = 0
@@ -385,7 +392,7 @@ def _split(
         end = start + len(question.rows)
         part = slice(start, end)
         # of columns that are passed through each question has its own: the log sees that they are
-        seen: Sequence[dict[str, Any]] | None = runtime._passed(question.rows)
+        seen: Sequence[dict[str, Any]] | None = passed(question.rows)
         if seen is None and answer.features is not None:
             seen = answer.features[part]
         ages = None if answer.ages is None else answer.ages[part]
@@ -394,10 +401,10 @@ def _split(
     return parts
 
 
-def _seconds(runtime: Runtime, question: Question) -> float:
-    started = runtime._timer.wall()
+def _seconds(timer: Timer, runtime: Runtime, question: Question) -> float:
+    started = timer.wall()
     runtime.compute(question)
-    return runtime._timer.wall() - started
+    return timer.wall() - started
 
 
 def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
