@@ -198,11 +198,8 @@ class Runtime:
 
     @property
     def batch_rows(self) -> int:
-        """How many rows a batch of the thread has at most: else a call that is dear alone has one request.
-
-        What 50 ms are enough for; at least as many as cost what the call itself does.
-        """
-        return self._costs.rows_in(max(BATCH_SECONDS, 2 * self._costs.seconds(0)))
+        """How many rows a batch may have: a millisecond's on the event loop, more in the thread."""
+        return self.rows_in(INLINE_SECONDS) if self.quick(1) else _most(self._costs)
 
     def quick(self, rows: int) -> bool:
         """Whether so many rows may be answered on the event loop."""
@@ -238,13 +235,21 @@ class Runtime:
         self._costs = costs
         self.spent = Spent()
 
-    def ask(self, question: Question, done: Done, within: float = WAIT_SECONDS) -> Waiting:
+    def ask(
+        self,
+        question: Question,
+        done: Done,
+        within: float = WAIT_SECONDS,
+        *,
+        gathered: bool = False,
+    ) -> Waiting:
         """Have a question answered without holding up the event loop for more than a millisecond.
 
         Args:
-            question: of one request.
-            done: told the answer, or why there is none, once and later.
+            question: of one request, or of several.
+            done: told the answer, or why there is none, once; and later, unless it was gathered.
             within: seconds that it may take; then it fails as unavailable.
+            gathered: what came in this turn of the loop is in it: what is quick is answered now.
 
         Raises:
             UnavailableError: too many rows are waiting.
@@ -252,6 +257,9 @@ class Runtime:
         waiting = Waiting(question, done, within)
         rows = len(question.rows)
         if not (self._busy or (not self.looks_up and _leaves_out(question))) and self.quick(rows):
+            if gathered:
+                waiting.tell(*self._compute_batch([question]))
+                return waiting
             self._turn.append(waiting)
             if len(self._turn) == 1:
                 asyncio.get_running_loop().call_soon(self._take_turn)
@@ -319,7 +327,7 @@ class Runtime:
             self._gathering.cancel()
             self._gathering = None
         batch: list[Waiting] = []
-        rows, most = 0, self.batch_rows
+        rows, most = 0, _most(self._costs)
         while self._queue and (not batch or rows + len(self._queue[0].question.rows) <= most):
             waiting = self._queue.popleft()
             self._queued_rows -= len(waiting.question.rows)
@@ -351,7 +359,7 @@ class Runtime:
         A lone client, a quick call and a full batch wait for nobody.
         """
         call = self._costs.seconds(0)
-        full = self._queued_rows >= self.batch_rows
+        full = self._queued_rows >= _most(self._costs)
         self._hoped = answered + len(self._queue)
         if self._hoped == 1 or call <= INLINE_SECONDS or full:
             return 0.0
@@ -405,6 +413,11 @@ def _seconds(timer: Timer, runtime: Runtime, question: Question) -> float:
     started = timer.wall()
     runtime.compute(question)
     return timer.wall() - started
+
+
+def _most(costs: Costs) -> int:
+    """Rows of a batch of the thread: what 50 ms are enough for, or as many as cost what a call does."""
+    return costs.rows_in(max(BATCH_SECONDS, 2 * costs.seconds(0)))
 
 
 def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
