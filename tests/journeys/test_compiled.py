@@ -133,8 +133,11 @@ def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
     compiled = found["facts"]["compiled"]
     with Platform(Settings.read(folder=shell.folder, workers=0)) as platform:
         form = msgspec.msgpack.decode(platform.store.get(compiled["content"]), type=Form)
-        values = np.frombuffer(form.arrays["values"]) + 0.01
-        wrong = msgspec.structs.replace(form, arrays={**form.arrays, "values": values.tobytes()})
+        leaves = {
+            name: (np.frombuffer(form.arrays[name]) + 0.01).tobytes()
+            for name in ("values", "leaves")
+        }
+        wrong = msgspec.structs.replace(form, arrays={**form.arrays, **leaves})
         planted = {**compiled, "content": platform.store.put(wrong.dumps())}
         with platform.units.write("dev", found["at"]) as unit:
             platform.registry.note(unit, found["id"], {"compiled": planted})
