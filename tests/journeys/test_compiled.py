@@ -62,7 +62,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 
 def version(shell: Shell) -> dict[str, Any]:
-    [found] = shell("models", "list", "--json").json
+    [found] = shell.here("models", "list", "--json").json
     return found
 
 
@@ -85,7 +85,7 @@ def test_what_serves_is_compiled_and_compared(shell: Shell) -> None:
     assert compiled["admitted"]
     assert (compiled["parity"]["rows"], compiled["parity"]["flips"]) == (1000, 0)
     assert compiled["parity"]["difference"] <= 1e-9
-    assert "admitted  yes" in shell("models", "show", found["id"]).out
+    assert "admitted  yes" in shell.here("models", "show", found["id"]).out
     with shell.up(NENRIN_RESCORE="1") as up:
         ask(up)
         assert forms(up) == {found["id"]: "compiled"}
@@ -132,10 +132,10 @@ def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
         healed: list[dict[str, Any]] = []
 
         def told() -> bool:
-            healed[:] = shell("status", "--json").json["healed"]
+            healed[:] = shell.here("status", "--json").json["healed"]
             return bool(healed)
 
         wait_for(told, 30)
     assert (healed[0]["action"], healed[0]["what"]) == ("model.uncompiled", found["id"])
     assert "differed by" in version(shell)["facts"]["compiled"]["why"]
-    assert shell("audit", "verify").out.startswith("dev  holds")
+    assert shell.here("audit", "verify").out.startswith("dev  holds")
