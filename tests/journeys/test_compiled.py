@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import msgspec
 import numpy as np
 import polars as pl
@@ -67,15 +66,15 @@ def version(shell: Shell) -> dict[str, Any]:
 
 
 def ask(up: Up) -> float:
-    return httpx2.post(f"{up.url}/invocations", json=[ROW], timeout=30).json()["predictions"][0]
+    return up.post("/invocations", [ROW]).json()["predictions"][0]
 
 
 def forms(up: Up) -> dict[str, str]:
-    return httpx2.get(f"{up.url}/v2/models/churn", timeout=30).json()["parameters"]["forms"]
+    return up.get("/v2/models/churn").json()["parameters"]["forms"]
 
 
 def counted(up: Up, name: str) -> float:
-    text = httpx2.get(f"{up.url}/metrics", timeout=30).text
+    text = up.get("/metrics").text
     return float(text.split(f"nenrin_compiled_{name}_total ")[-1].split("\n")[0])
 
 
