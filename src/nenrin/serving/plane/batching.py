@@ -188,6 +188,11 @@ class Runtime:
         """How many rows are expected to take that long together; at least one."""
         return self._costs.rows_in(seconds)
 
+    @property
+    def batch_rows(self) -> int:
+        """How many rows a batch may have: a millisecond's on the event loop, more in the thread."""
+        return self.rows_in(INLINE_SECONDS if self.quick(1) else BATCH_SECONDS)
+
     def quick(self, rows: int) -> bool:
         """Whether so many rows may be answered on the event loop."""
         return not self._waits and self._costs.seconds(rows) <= INLINE_SECONDS
@@ -219,13 +224,21 @@ class Runtime:
         self._costs = costs
         self.spent = Spent()
 
-    def ask(self, question: Question, done: Done, within: float = WAIT_SECONDS) -> Waiting:
+    def ask(
+        self,
+        question: Question,
+        done: Done,
+        within: float = WAIT_SECONDS,
+        *,
+        gathered: bool = False,
+    ) -> Waiting:
         """Have a question answered without holding up the event loop for more than a millisecond.
 
         Args:
-            question: of one request.
-            done: told the answer, or why there is none, once and later.
+            question: of one request, or of several.
+            done: told the answer, or why there is none, once; and later, unless it was gathered.
             within: seconds that it may take; then it fails as unavailable.
+            gathered: what came in this turn of the loop is in it: what is quick is answered now.
 
         Raises:
             UnavailableError: too many rows are waiting.
@@ -233,6 +246,9 @@ class Runtime:
         waiting = Waiting(question, done, within)
         rows = len(question.rows)
         if not (self._busy or (not self.looks_up and _leaves_out(question))) and self.quick(rows):
+            if gathered:
+                waiting.tell(*self._compute_batch([question]))
+                return waiting
             self._turn.append(waiting)
             if len(self._turn) == 1:
                 asyncio.get_running_loop().call_soon(self._take_turn)

@@ -23,14 +23,7 @@ from nenrin.serving.answered import AnsweredRequest
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.observed import Shadowed
-from nenrin.serving.plane.batching import (
-    BATCH_SECONDS,
-    INLINE_SECONDS,
-    Answer,
-    Question,
-    Runtime,
-    Timed,
-)
+from nenrin.serving.plane.batching import Answer, Question, Runtime, Timed
 from nenrin.serving.router import Shadow
 
 ROWS = 5_000  # that may wait: what 5 ms bring at any rate that was measured
@@ -99,7 +92,7 @@ class Scoring:
             self._planned = False
             return
         batch = [self._next()]
-        rows, most = len(batch[0].question.rows), self._most()
+        rows, most = len(batch[0].question.rows), self._runtime.batch_rows
         while self._waiting and rows + len(self._waiting[0].question.rows) <= most:
             batch.append(self._next())
             rows += len(batch[-1].question.rows)
@@ -126,7 +119,10 @@ class Scoring:
                 asked = msgspec.structs.replace(pair.deployment, log=rules)
                 self._log.append(self._record(pair.request, answer), asked)
         rest = seconds * (100 / self.shadow.budget - 1)
-        self._later(rest if self._rows >= self._most() else max(rest, GATHER_SECONDS), self._score)
+        self._later(
+            rest if self._rows >= self._runtime.batch_rows else max(rest, GATHER_SECONDS),
+            self._score,
+        )
 
     def _record(self, request: AnsweredRequest, answer: Answer) -> AnsweredRequest:
         """What is kept: both answers under the prediction's id. Row and features have their own line."""
@@ -151,10 +147,6 @@ class Scoring:
         pair = self._waiting.popleft()
         self._rows -= len(pair.question.rows)
         return pair
-
-    def _most(self) -> int:
-        """How many rows a batch may have."""
-        return self._runtime.rows_in(INLINE_SECONDS if self._runtime.quick(1) else BATCH_SECONDS)
 
 
 class Shadows:
