@@ -124,11 +124,17 @@ def test_a_status_says_who_is_left_out_and_what_is_paused(
 ) -> None:
     told = run.platform.loop.status("dev")
     breaker = {"version": "version-1", "open": True, "opened": 3, "answered by others": 1_700}
-    told["deployments"][0] |= {"paused": "until Monday", "breakers": [breaker]}
+    well = {"open": False, "opened": 0, "answered by others": 0}
+    lacks = {**well, "version": "version-2", "lacked": 1_200, "lacks": "z"}
+    loads = {**well, "version": "version-3", "not loaded": "it does not load: no such file"}
+    told["deployments"][0] |= {"paused": "until Monday", "breakers": [breaker, lacks, loads]}
     monkeypatch.setattr(run.platform.loop, "status", lambda _: told)
     out = run("status").out
     assert "delay: its rollout is paused, until Monday" in out
     assert "version-1 is left out now; 1,700 requests were answered by others" in out
+    assert "delay: 1,200 requests lacked z, without which version-2 failed" in " ".join(out.split())
+    assert "delay: version-3 answers nothing: it does not load: no such file" in out
+    assert "version-2 was left out" not in out
 
 
 def test_a_deployment_says_what_live_requests_show(

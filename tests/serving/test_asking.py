@@ -18,9 +18,9 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.observed import read_observed
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.breaker import IN_A_ROW
-from nenrin.serving.plane.observed import Observer
+from nenrin.serving.plane.observed import LOADS, Observer
 from nenrin.serving.plane.proxy import ControlProxy
-from nenrin.serving.plane.table import LOADS, RouteTable
+from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Variant
 from nenrin.serving.segments import read_predictions

@@ -33,6 +33,7 @@ from nenrin.serving.router import Shadow
 from nenrin.stats.latency import BINS, bet, bin_of, longer
 
 PERIOD = 0.5
+LOADS = "it is being loaded"
 SPELL = 2.0  # longer than most stalls; a minute has enough of them for evidence
 KEYS = 100_000
 FIRST_ANSWERS = 100
@@ -220,10 +221,15 @@ class Observer:
         self._splits = kept
         return (found[0] if found else None), breakers
 
-    def loads(self, deployment: Deployment, unloaded: Mapping[str, str]) -> None:
-        """Which versions of a deployment's route are not loaded, and why."""
+    def loads(self, deployment: Deployment, unloaded: Mapping[str, str], opening: str = "") -> None:
+        """Which versions of a deployment's route are not loaded, and why; and which is being opened.
+
+        Of one that is opened once more, it is known why it did not load before.
+        """
         self._environment = deployment.environment
-        self._unloaded = self._unloaded | {deployment.name: dict(unloaded)}
+        before = self._unloaded.get(deployment.name, {})
+        known = {opening: before.get(opening, LOADS)} if opening else {}
+        self._unloaded = self._unloaded | {deployment.name: {**unloaded, **known}}
 
     def shadowed(self, deployment: str, shadow: Shadow | None) -> Shadowed | None:
         """What counts for a deployment's shadow; one that has ended is forgotten."""

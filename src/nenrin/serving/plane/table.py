@@ -40,7 +40,6 @@ from nenrin.serving.router import Router, Variant
 from nenrin.training.records import LEFT_OUT, Records
 
 RETRY_SECONDS = 5.0
-LOADS = "it is being loaded"
 LET_GO = "it was let go to make room, and is opened when it is asked"
 
 _logger = logging.getLogger(__name__)
@@ -357,7 +356,7 @@ class RouteTable:
             try:
                 known = _loaded_before(before, live, variant)
                 if known is None:
-                    self.observer.loads(deployment, {**unloaded, variant.version: LOADS})
+                    self.observer.loads(deployment, unloaded, variant.version)
                 runtime = known or self._open(live, reader, variant, before)
             except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
