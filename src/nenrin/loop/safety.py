@@ -2,7 +2,8 @@
 
 A canary's requests are split by the hash of a key, so what both sides share (the day, the hour, an outage) is
 conditioned away and the evidence holds however often one looks (:mod:`nenrin.stats.share`,
-:mod:`nenrin.stats.latency`, :mod:`nenrin.stats.split_shift`). Each weight of a canary is a stretch of its
+:mod:`nenrin.stats.split_shift`). Slowness, which strikes all that wait, is told by spells of time
+(:mod:`nenrin.stats.latency`). Each weight of a canary is a stretch of its
 own; evidences of stretches multiply. A version that answers everything has no other side: what it fails at is
 judged against what the former version answers in its place, by a tolerated rate.
 """
