@@ -128,6 +128,7 @@ class Runtime:
         self.bytes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._turn: list[Waiting] = []
+        self._for_index: list[Waiting] = []
         self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._busy = False
@@ -148,11 +149,7 @@ class Runtime:
         except NenrinError:
             raise
         except (Exception, SystemExit) as error:  # code of others, in our process
-            raise StepError(
-                f"version {self.version} failed on this request: {type(error).__name__}: {error}",
-                hint="compare the request with the deployment's example",
-                where=self.version,
-            ) from error
+            raise _failed(self.version, error) from error
         seconds = self._timer.wall() - started
         self._costs.learn(seconds, len(rows))
         self.spent.compute.add(seconds)
@@ -161,7 +158,11 @@ class Runtime:
     @property
     def looks_up(self) -> bool:
         """Whether rows that leave columns out are answered without reading an index first."""
-        return not getattr(self._features, "unread", False)
+        return self._features is None or not self._features.unread
+
+    def reads(self, question: Question) -> bool:
+        """Whether an index is to be read for a question first: never on the event loop."""
+        return not self.looks_up and _leaves_out(question)
 
     def _seen(self, question: Question) -> _Seen:
         """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
@@ -245,7 +246,8 @@ class Runtime:
         """
         waiting = Waiting(question, done, within)
         rows = len(question.rows)
-        if not (self._busy or (not self.looks_up and _leaves_out(question))) and self.quick(rows):
+        reads = self.reads(question)
+        if not (self._busy or reads) and self.quick(rows):
             if gathered:
                 waiting.tell(*self._compute_batch([question]))
                 return waiting
@@ -258,6 +260,9 @@ class Runtime:
                 f"{self._queued_rows} rows are waiting for version {self.version}",
                 hint="try again, or send fewer requests at a time",
             )
+        if reads:
+            self._read_first(waiting)
+            return waiting
         self._enqueue(waiting)
         if not self._busy:
             self._start()
@@ -299,6 +304,27 @@ class Runtime:
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
             waiting.tell(answer)
+
+    def _read_first(self, waiting: Waiting) -> None:
+        """Have a question wait until the index is read, in no thread that answers others."""
+        waiting.expire()
+        self._for_index.append(waiting)
+        self._queued_rows += len(waiting.question.rows)
+        if len(self._for_index) == 1 and self._features is not None:
+            reading = asyncio.get_running_loop().run_in_executor(None, self._features.read)
+            reading.add_done_callback(self._has_read)
+
+    def _has_read(self, reading: asyncio.Future[None]) -> None:
+        waited, self._for_index = self._for_index, []
+        why = reading.exception()
+        for waiting in waited:
+            self._queued_rows -= len(waiting.question.rows)
+            if why is None:
+                self._enqueue(waiting)
+            else:
+                waiting.tell(_failed(self.version, why))
+        if not self._busy:
+            self._start()
 
     def _enqueue(self, waiting: Waiting) -> None:
         waiting.expire()
@@ -373,6 +399,16 @@ def _leaves_out(question: Question) -> bool:
     if question.lookup is None:
         return False
     return not isinstance(question.rows, Records) or question.rows.gaps
+
+
+def _failed(version: str, error: BaseException) -> NenrinError:
+    if isinstance(error, NenrinError):
+        return error
+    return StepError(
+        f"version {version} failed on this request: {type(error).__name__}: {error}",
+        hint="compare the request with the deployment's example",
+        where=version,
+    )
 
 
 def _late(seconds: float) -> UnavailableError:

@@ -97,7 +97,7 @@ class Scoring:
             batch.append(self._next())
             rows += len(batch[-1].question.rows)
         questions = [each.question for each in batch]
-        if self._runtime.quick(rows):
+        if self._runtime.quick(rows) and not any(map(self._runtime.reads, questions)):
             self._settle(batch, self._runtime.timed(questions))
         else:
             self._runtime.aside(questions, partial(self._settle, batch))
