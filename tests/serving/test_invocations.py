@@ -125,7 +125,7 @@ def test_cells_of_csv(kinds: KindsPlane, client: TestClient) -> None:
         (b"", "no names of columns"),
         (b"a,n,b,s,d\n", "no rows"),
         (b"a,n,b,s\n1,3,True,x\n", "lacks the column 'd'"),
-        (b"a,a\n1,2\n", "a column comes twice"),
+        (b"a,a\n1,2\n", "the column 'a' comes twice"),
         (b"a,n,b,s,d\n1,3,True,x,2024-02-29,more\n", "row 0 has more than 5 cells"),
         (b"a,n,b,s,d\nfar,3,True,x,2024-02-29\n", "'far' is not a number"),
         (b"a,n,b,s,d\n1,3.5,True,x,2024-02-29\n", "not a whole number"),

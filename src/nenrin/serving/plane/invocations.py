@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from nenrin.core.errors import RequestError
 from nenrin.serving.plane import csvrows, splits
 from nenrin.serving.plane.answering import Answers, Asked
+from nenrin.serving.plane.csvrows import once
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.table import Served
 from nenrin.training.records import Records
@@ -104,6 +105,7 @@ def _split(content: Any, served: Served) -> Records:
                 f"row {number} of dataframe_split has not {len(names)} values",
                 hint="send a list with one value for every column",
             )
+    once(names)
     columns = zip(*data, strict=True) if data else ([] for _ in names)
     return served.reader.columns(dict(zip(names, columns, strict=True)))
 
@@ -117,7 +119,7 @@ def _records(content: Any, served: Served) -> Records:
 def _inputs(content: Any, served: Served) -> Records:
     """Columns of values, one record, a list of records, or the values of the only column."""
     if isinstance(content, list):
-        needed = [field.name for field in served.deployment.request.fields if field.required]
+        needed = served.deployment.request.required
         if len(needed) == 1 and not any(isinstance(each, dict) for each in content):
             return served.reader.columns({needed[0]: _column(content)})
         return served.reader.records(content)
