@@ -46,6 +46,7 @@ class RowReader:
     """Reads the rows of requests for one deployment.
 
     Attributes:
+        needed: the columns of a whole row, in order.
         numbers: the columns that a row needs, if all of them are numbers: then a request may send them
             as one tensor, in this order; else empty.
     """
@@ -63,6 +64,7 @@ class RowReader:
         needed = [name for name in self._fields if name in known]
         kinds = {self._fields[name].kind for name in needed}
         self.numbers = tuple(needed) if kinds == {"number"} else ()
+        self.needed = tuple(needed)
         self._others = tuple(name for name in self._fields if name not in needed)
 
     def typed(self, names: tuple[str, ...]) -> tuple[type, tuple[str, ...]] | None:
