@@ -16,7 +16,11 @@ class AnswersRows(Protocol):
     """What an answerer may offer beside ``answer``, where it needs no frame."""
 
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
-        """One answer a row, in their order."""
+        """One answer a row, in their order.
+
+        Raises:
+            AsideError: an event loop runs in this thread, and these rows would hold it up.
+        """
         ...
 
 

@@ -1,8 +1,9 @@
 """Answering with one loaded version: on the loop when it is quick, else in its own thread, in batches.
 
-No timer fills a batch. What arrives in one turn of the event loop and is quick together is one batch;
-while the thread works on one, the next forms. A request that fails does not fail its neighbours, and a
-client that goes away leaves them alone.
+No lone client waits for others. What arrives in one turn of the event loop and is quick together is one
+batch; while the thread works on one, the next forms, and where a call costs much it takes in those who were
+just answered and ask again. A request that fails does not fail its neighbours, and a client that goes away
+leaves them alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import numpy as np
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.features.entities import Lookup
+from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.plane.costs import Costs
+from nenrin.serving.plane.reading import Reading
 from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
@@ -28,8 +31,11 @@ from nenrin.training.records import Records
 
 INLINE_SECONDS = 0.001
 BATCH_SECONDS = 0.05
+GATHER_SECONDS = 0.01  # who was answered and asks again does so sooner, or not at once
 QUEUE_ROWS = 20_000
 WARM_ROWS = 64
+WARM_ROWS_DEAR = 8  # of what takes longer: a row may be dear, too
+WARM_SECONDS = 0.5  # what takes longer is asked one row alone
 WAIT_SECONDS = 30.0
 
 _logger = logging.getLogger(__name__)
@@ -81,8 +87,9 @@ class Waiting:
 
     def expire(self) -> None:
         """Have it fail when it is not answered in time."""
-        loop = asyncio.get_running_loop()
-        self._timeout = loop.call_later(self.within, self.tell, _late(self.within))
+        if self._timeout is None:
+            loop = asyncio.get_running_loop()
+            self._timeout = loop.call_later(self.within, self.tell, _late(self.within))
 
     def tell(self, answer: Answer | NenrinError) -> None:
         """Tell the answer, unless it is over; what goes wrong there is no other question's matter."""
@@ -112,6 +119,7 @@ class Runtime:
     Attributes:
         spent: what it has done.
         bytes: what it takes of the memory; 0 where nobody limits that.
+        reading: reads the index of its rows.
     """
 
     def __init__(
@@ -122,16 +130,18 @@ class Runtime:
         self._answerer = answerer
         self._features = features
         self._waits = bool(getattr(answerer, "waits", False) or (features and features.waits))
+        self.reading = Reading(features)
         self._passes = None if features is None else features.passes
         self._timer = timer
         self.spent = Spent()
         self.bytes = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=variant.version)
         self._turn: list[Waiting] = []
-        self._for_index: list[Waiting] = []
         self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._busy = False
+        self._gathering: asyncio.TimerHandle | None = None
+        self._hoped = 0
         self._costs = Costs(INLINE_SECONDS, INLINE_SECONDS)  # unknown yet: not on the loop
 
     def compute(self, question: Question) -> Answer:
@@ -155,14 +165,9 @@ class Runtime:
         self.spent.compute.add(seconds)
         return Answer(features, values, ages, asked)
 
-    @property
-    def looks_up(self) -> bool:
-        """Whether rows that leave columns out are answered without reading an index first."""
-        return self._features is None or not self._features.unread
-
     def reads(self, question: Question) -> bool:
         """Whether an index is to be read for a question first: never on the event loop."""
-        return not self.looks_up and _leaves_out(question)
+        return not self.reading.done and _leaves_out(question)
 
     def _seen(self, question: Question) -> _Seen:
         """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
@@ -192,7 +197,7 @@ class Runtime:
     @property
     def batch_rows(self) -> int:
         """How many rows a batch may have: a millisecond's on the event loop, more in the thread."""
-        return self.rows_in(INLINE_SECONDS if self.quick(1) else BATCH_SECONDS)
+        return self.rows_in(INLINE_SECONDS) if self.quick(1) else _most(self._costs)
 
     def quick(self, rows: int) -> bool:
         """Whether so many rows may be answered on the event loop."""
@@ -211,17 +216,20 @@ class Runtime:
         work.add_done_callback(lambda told: loop.call_soon_threadsafe(done, told.result()))
 
     def warm(self, question: Question) -> None:
-        """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
+        """Answer an example row thrice, and more of it together, as many as may be done soon.
+
+        So it is known what it costs, and what of that is the call's: by rows of one size that never shows.
 
         Raises:
             StepError: as :meth:`compute`.
         """
-        one = min(self._seconds(question) for _ in range(3))
+        one = min(_seconds(self._timer, self, question) for _ in range(3))
         costs = Costs(0.0, one)
         costs.learn(one, 1)
-        if one <= INLINE_SECONDS:  # else it may be dear, too
-            many = _joined([question] * WARM_ROWS)
-            costs.learn(min(self._seconds(many) for _ in range(2)), len(many.rows))
+        if one <= WARM_SECONDS:
+            rows = WARM_ROWS if one <= INLINE_SECONDS else WARM_ROWS_DEAR
+            many = _joined([question] * rows)
+            costs.learn(min(_seconds(self._timer, self, many) for _ in range(2)), len(many.rows))
         self._costs = costs
         self.spent = Spent()
 
@@ -255,17 +263,16 @@ class Runtime:
             if len(self._turn) == 1:
                 asyncio.get_running_loop().call_soon(self._take_turn)
             return waiting
-        if self._queued_rows and self._queued_rows + rows > QUEUE_ROWS:
+        queued = self._queued_rows + self.reading.rows
+        if queued and queued + rows > QUEUE_ROWS:
             raise UnavailableError(
-                f"{self._queued_rows} rows are waiting for version {self.version}",
+                f"{queued} rows are waiting for version {self.version}",
                 hint="try again, or send fewer requests at a time",
             )
         if reads:
-            self._read_first(waiting)
-            return waiting
-        self._enqueue(waiting)
-        if not self._busy:
-            self._start()
+            _read_first(self.reading, self._enqueue, waiting, self.version)
+        else:
+            self._enqueue([waiting])
         return waiting
 
     async def answer(self, question: Question, within: float = WAIT_SECONDS) -> Answer:
@@ -293,9 +300,7 @@ class Runtime:
         """Answer what came in this turn of the loop, as much as is quick; the rest in the next."""
         turn, self._turn = self._turn, []
         if self._busy:  # something slow came in the same turn: the model is asked by one at a time
-            for waiting in turn:
-                if not waiting.over:
-                    self._enqueue(waiting)
+            self._enqueue(turn)
             return
         batch, rest = _cut(turn, self._costs.rows_in(INLINE_SECONDS))
         if rest:
@@ -303,39 +308,29 @@ class Runtime:
             asyncio.get_running_loop().call_soon(self._take_turn)
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
-            waiting.tell(answer)
-
-    def _read_first(self, waiting: Waiting) -> None:
-        """Have a question wait until the index is read, in no thread that answers others."""
-        waiting.expire()
-        self._for_index.append(waiting)
-        self._queued_rows += len(waiting.question.rows)
-        if len(self._for_index) == 1 and self._features is not None:
-            reading = asyncio.get_running_loop().run_in_executor(None, self._features.read)
-            reading.add_done_callback(self._has_read)
-
-    def _has_read(self, reading: asyncio.Future[None]) -> None:
-        waited, self._for_index = self._for_index, []
-        why = reading.exception()
-        for waiting in waited:
-            self._queued_rows -= len(waiting.question.rows)
-            if why is None:
-                self._enqueue(waiting)
+            if isinstance(answer, AsideError):
+                _prepare(self._thread, self._enqueue, waiting, answer)
             else:
-                waiting.tell(_failed(self.version, why))
-        if not self._busy:
-            self._start()
+                waiting.tell(answer)
 
-    def _enqueue(self, waiting: Waiting) -> None:
-        waiting.expire()
-        waiting.since = self._timer.wall()
-        self._queue.append(waiting)
-        self._queued_rows += len(waiting.question.rows)
+    def _enqueue(self, asked: Sequence[Waiting]) -> None:
+        for waiting in asked:
+            if not waiting.over:
+                waiting.expire()
+                waiting.since = self._timer.wall()
+                self._queue.append(waiting)
+                self._queued_rows += len(waiting.question.rows)
+        gathered = self._gathering is not None and len(self._queue) >= self._hoped
+        if gathered or not self._busy:
+            self._start()
 
     def _start(self) -> None:
         """Hand what waits to the thread, up to a batch of rows."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         batch: list[Waiting] = []
-        rows, most = 0, self._costs.rows_in(BATCH_SECONDS)
+        rows, most = 0, _most(self._costs)
         while self._queue and (not batch or rows + len(self._queue[0].question.rows) <= most):
             waiting = self._queue.popleft()
             self._queued_rows -= len(waiting.question.rows)
@@ -352,39 +347,95 @@ class Runtime:
             )
 
     def _finish(self, batch: list[Waiting], work: Future[list[Answer | NenrinError]]) -> None:
-        self._start()  # the thread goes on while the answers are written
+        pause = self._pause(len(batch))
+        if not pause:
+            self._start()  # the thread goes on while the answers are written
         for waiting, result in zip(batch, work.result(), strict=True):
             waiting.tell(result)
+        if pause:
+            self._gathering = asyncio.get_running_loop().call_later(pause, self._start)
+
+    def _pause(self, answered: int) -> float:
+        """Seconds that the next batch may wait for those who are answered now: up to half a call.
+
+        Else two groups of clients take turns, each batch with half of them, and every one costs a call.
+        A lone client, a quick call and a full batch wait for nobody.
+        """
+        call = self._costs.seconds(0)
+        full = self._queued_rows >= _most(self._costs)
+        self._hoped = answered + len(self._queue)
+        if self._hoped == 1 or call <= INLINE_SECONDS or full:
+            return 0.0
+        return min(call / 2, GATHER_SECONDS)
 
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
             try:
-                return self._split(self.compute(_joined(questions)), questions)
+                return _split(self._passed, self.compute(_joined(questions)), questions)
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
         return [_computed(self, question) for question in questions]
 
-    def _split(self, answer: Answer, questions: list[Question]) -> list[Answer | NenrinError]:
-        parts: list[Answer | NenrinError] = []
-        start = 0
-        for question in questions:
-            end = start + len(question.rows)
-            part = slice(start, end)
-            # of columns that are passed through each question has its own: the log sees that they are
-            seen: Sequence[dict[str, Any]] | None = self._passed(question.rows)
-            if seen is None and answer.features is not None:
-                seen = answer.features[part]
-            ages = None if answer.ages is None else answer.ages[part]
-            parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
-            start = end
-        return parts
 
-    def _seconds(self, question: Question) -> float:
-        started = self._timer.wall()
-        self.compute(question)
-        return self._timer.wall() - started
+def _read_first(
+    reading: Reading, enqueue: Callable[[list[Waiting]], None], waiting: Waiting, version: str
+) -> None:
+    """Have a question wait until an index is read; others are answered meanwhile."""
+
+    def read(why: BaseException | None) -> None:
+        if why is None:
+            enqueue([waiting])
+        else:
+            waiting.tell(_failed(version, why))
+
+    waiting.expire()
+    reading.then(read, len(waiting.question.rows))
+
+
+def _prepare(
+    thread: ThreadPoolExecutor,
+    enqueue: Callable[[Sequence[Waiting]], None],
+    waiting: Waiting,
+    error: AsideError,
+) -> None:
+    """Have the thread get ready for a question that is not for the loop, and then answer it."""
+    waiting.expire()
+    loop = asyncio.get_running_loop()
+    work = thread.submit(error.prepare)
+    work.add_done_callback(lambda _: loop.call_soon_threadsafe(enqueue, [waiting]))
+
+
+def _split(
+    passed: Callable[[Sequence[dict[str, Any]]], Records | None],
+    answer: Answer,
+    questions: list[Question],
+) -> list[Answer | NenrinError]:
+    parts: list[Answer | NenrinError] = []
+    start = 0
+    for question in questions:
+        end = start + len(question.rows)
+        part = slice(start, end)
+        # of columns that are passed through each question has its own: the log sees that they are
+        seen: Sequence[dict[str, Any]] | None = passed(question.rows)
+        if seen is None and answer.features is not None:
+            seen = answer.features[part]
+        ages = None if answer.ages is None else answer.ages[part]
+        parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
+        start = end
+    return parts
+
+
+def _seconds(timer: Timer, runtime: Runtime, question: Question) -> float:
+    started = timer.wall()
+    runtime.compute(question)
+    return timer.wall() - started
+
+
+def _most(costs: Costs) -> int:
+    """Rows of a batch of the thread: what 50 ms are enough for, or as many as cost what a call does."""
+    return costs.rows_in(max(BATCH_SECONDS, 2 * costs.seconds(0)))
 
 
 def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
