@@ -197,6 +197,21 @@ def test_rows_that_are_left_to_another_are_prepared_and_answered_in_the_thread()
     assert set(answerer.asked_in) == {"v1_0"}
 
 
+def test_so_are_those_that_were_gathered() -> None:
+    answerer = Leaves()
+    answerer.let_go.set()
+    loaded = runtime(answerer)
+    loaded.warm(question())
+
+    async def ask() -> Any:
+        told = asyncio.get_running_loop().create_future()
+        loaded.ask(question(2, "far"), told.set_result, gathered=True)
+        return await told
+
+    assert asyncio.run(ask()).values == [0.25, 0.25]
+    assert answerer.asked_in == ["v1_0"]
+
+
 def test_who_waits_too_long_hears_so_and_holds_up_nobody() -> None:
     slow = Constant(0.5, seconds=0.05)
     loaded = runtime(slow)
@@ -393,7 +408,7 @@ def test_who_leaves_nothing_out_waits_for_no_index() -> None:
     features = Unread()
     loaded = runtime(Constant(0.25), features)
     loaded.warm(question())
-    assert not loaded.looks_up
+    assert not loaded.reading.done
 
     async def ask() -> None:
         waiting = [asyncio.create_task(loaded.answer(by_key(rows))) for rows in (1, 2)]
@@ -410,7 +425,7 @@ def test_who_leaves_nothing_out_waits_for_no_index() -> None:
     asyncio.run(ask())
     [thread] = features.read_in  # once for all; not on the loop, nor where batches are answered
     assert not thread.startswith(("v1", "MainThread"))
-    assert loaded.looks_up
+    assert loaded.reading.done
     assert not loaded._queued_rows
 
 

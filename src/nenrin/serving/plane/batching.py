@@ -257,7 +257,8 @@ class Runtime:
         reads = self.reads(question)
         if not (self._busy or reads) and self.quick(rows):
             if gathered:
-                waiting.tell(*self._compute_batch([question]))
+                [answer] = self._compute_batch([question])
+                _give(self._thread, self._enqueue, waiting, answer)
                 return waiting
             self._turn.append(waiting)
             if len(self._turn) == 1:
@@ -308,10 +309,7 @@ class Runtime:
             asyncio.get_running_loop().call_soon(self._take_turn)
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, AsideError):
-                _prepare(self._thread, self._enqueue, waiting, answer)
-            else:
-                waiting.tell(answer)
+            _give(self._thread, self._enqueue, waiting, answer)
 
     def _enqueue(self, asked: Sequence[Waiting]) -> None:
         for waiting in asked:
@@ -394,16 +392,19 @@ def _read_first(
     reading.then(read, len(waiting.question.rows))
 
 
-def _prepare(
+def _give(
     thread: ThreadPoolExecutor,
     enqueue: Callable[[Sequence[Waiting]], None],
     waiting: Waiting,
-    error: AsideError,
+    answer: Answer | NenrinError,
 ) -> None:
-    """Have the thread get ready for a question that is not for the loop, and then answer it."""
+    """Tell an answer; of a question that is not for the loop, have the thread get ready and answer it."""
+    if not isinstance(answer, AsideError):
+        waiting.tell(answer)
+        return
     waiting.expire()
     loop = asyncio.get_running_loop()
-    work = thread.submit(error.prepare)
+    work = thread.submit(answer.prepare)
     work.add_done_callback(lambda _: loop.call_soon_threadsafe(enqueue, [waiting]))
 
 
