@@ -65,11 +65,14 @@ def store() -> MemoryStore:
 def version(
     store: MemoryStore, content: bytes, *, wrong: bool = False, library: bool = True
 ) -> Version:
-    """The model as a version with an admitted form; a ``wrong`` one has a leaf of its own."""
+    """The model as a version with an admitted form; a ``wrong`` one has leaves of its own."""
     form = form_of(read(Artefact.loads(content, trusted=True)), np.zeros(2, np.uint8))
     if wrong:
-        values = np.frombuffer(form.arrays["values"]) + 0.5
-        form = msgspec.structs.replace(form, arrays={**form.arrays, "values": values.tobytes()})
+        leaves = {
+            name: (np.frombuffer(form.arrays[name]) + 0.5).tobytes()
+            for name in ("values", "leaves")
+        }
+        form = msgspec.structs.replace(form, arrays={**form.arrays, **leaves})
     built = kernel.built()
     assert built is not None
     outcome = Outcome(

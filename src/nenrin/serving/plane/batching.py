@@ -42,11 +42,12 @@ _logger = logging.getLogger(__name__)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Rows of one request: raw values, the instants (us) asked at, how what lacks is looked up."""
+    """Rows of so many requests: raw values, the instants (us) asked at, how what lacks is looked up."""
 
     rows: Sequence[dict[str, Any]]
     asked: Sequence[int]
     lookup: Lookup | None = None
+    requests: int = 1
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -190,14 +191,10 @@ class Runtime:
         """Seconds that so many rows are expected to take, together."""
         return self._costs.seconds(rows)
 
-    def rows_in(self, seconds: float) -> int:
-        """How many rows are expected to take that long together; at least one."""
-        return self._costs.rows_in(seconds)
-
     @property
     def batch_rows(self) -> int:
         """How many rows a batch may have: a millisecond's on the event loop, more in the thread."""
-        return self.rows_in(INLINE_SECONDS) if self.quick(1) else _most(self._costs)
+        return self._costs.rows_in(INLINE_SECONDS) if self.quick(1) else _most(self._costs)
 
     def quick(self, rows: int) -> bool:
         """Whether so many rows may be answered on the event loop."""
@@ -257,8 +254,7 @@ class Runtime:
         reads = self.reads(question)
         if not (self._busy or reads) and self.quick(rows):
             if gathered:
-                [answer] = self._compute_batch([question])
-                _give(self._thread, self._enqueue, waiting, answer)
+                self._answer([waiting])
                 return waiting
             self._turn.append(waiting)
             if len(self._turn) == 1:
@@ -307,9 +303,16 @@ class Runtime:
         if rest:
             self._turn = rest
             asyncio.get_running_loop().call_soon(self._take_turn)
+        self._answer(batch)
+
+    def _answer(self, batch: Sequence[Waiting]) -> None:
+        """Answer some questions on the loop; those that are not for it, in the thread once that is ready."""
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
-            _give(self._thread, self._enqueue, waiting, answer)
+            if isinstance(answer, AsideError):
+                _prepare(self._thread, self._enqueue, waiting, answer)
+            else:
+                waiting.tell(answer)
 
     def _enqueue(self, asked: Sequence[Waiting]) -> None:
         for waiting in asked:
@@ -318,8 +321,8 @@ class Runtime:
                 waiting.since = self._timer.wall()
                 self._queue.append(waiting)
                 self._queued_rows += len(waiting.question.rows)
-        gathered = self._gathering is not None and len(self._queue) >= self._hoped
-        if gathered or not self._busy:
+                self._hoped -= waiting.question.requests
+        if not self._busy or (self._gathering is not None and self._hoped <= 0):
             self._start()
 
     def _start(self) -> None:
@@ -345,7 +348,7 @@ class Runtime:
             )
 
     def _finish(self, batch: list[Waiting], work: Future[list[Answer | NenrinError]]) -> None:
-        pause = self._pause(len(batch))
+        pause = self._pause(sum(waiting.question.requests for waiting in batch))
         if not pause:
             self._start()  # the thread goes on while the answers are written
         for waiting, result in zip(batch, work.result(), strict=True):
@@ -361,8 +364,8 @@ class Runtime:
         """
         call = self._costs.seconds(0)
         full = self._queued_rows >= _most(self._costs)
-        self._hoped = answered + len(self._queue)
-        if self._hoped == 1 or call <= INLINE_SECONDS or full:
+        self._hoped = answered
+        if (answered == 1 and not self._queue) or call <= INLINE_SECONDS or full:
             return 0.0
         return min(call / 2, GATHER_SECONDS)
 
@@ -392,19 +395,16 @@ def _read_first(
     reading.then(read, len(waiting.question.rows))
 
 
-def _give(
+def _prepare(
     thread: ThreadPoolExecutor,
     enqueue: Callable[[Sequence[Waiting]], None],
     waiting: Waiting,
-    answer: Answer | NenrinError,
+    error: AsideError,
 ) -> None:
-    """Tell an answer; of a question that is not for the loop, have the thread get ready and answer it."""
-    if not isinstance(answer, AsideError):
-        waiting.tell(answer)
-        return
+    """Have the thread get ready for a question that is not for the loop, and then answer it."""
     waiting.expire()
     loop = asyncio.get_running_loop()
-    work = thread.submit(answer.prepare)
+    work = thread.submit(error.prepare)
     work.add_done_callback(lambda _: loop.call_soon_threadsafe(enqueue, [waiting]))
 
 
