@@ -241,7 +241,9 @@ class Plane:
     async def _ready(self, _request: Request) -> Response:
         if self._table.ready:
             return Json({"ready": True})
-        problems = "; ".join(f"{name} {why}".strip() for name, why in self._table.problems.items())
+        problems = "; ".join(
+            f"{name}: {why}" if name else why for name, why in self._table.problems.items()
+        )
         error = UnavailableError(problems, hint="`nenrin status` says more; try again in a second")
         return Json(
             {"ready": False, **body(error)}, status_code=error.status, headers={"Retry-After": "1"}

@@ -27,6 +27,11 @@ from nenrin.core.errors import (
 )
 
 API = "/api/"
+_HINTS: dict[int, str] = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "send fewer rows at a time",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "send application/json or text/csv in UTF-8, as it is or with the "
+    "Content-Encoding gzip or deflate",
+}
 _CLOSED = "the handler is closed"
 _LEFT = "http.disconnect"
 
@@ -126,4 +131,5 @@ def _known(error: Exception, asked: str) -> NenrinError:
         return NotFoundError(f"there is no {asked}", where=asked, hint=hint)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return RequestError(f"{asked} is not allowed here", where=asked, hint=hint)
-    return RequestError(str(error.detail), where=asked, hint=hint)
+    fitting = _HINTS.get(error.status_code, hint)
+    return RequestError(str(error.detail), where=asked, hint=fitting)

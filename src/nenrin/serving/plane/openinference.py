@@ -278,9 +278,8 @@ def model_metadata(served: Served) -> dict[str, Any]:
                 "shape": [-1],
                 "parameters": {
                     "kind": field.kind,
-                    "required": field.required,
-                    "looked_up": signature.lookup is not None
-                    and field.name in signature.lookup.columns,
+                    "required": field.name in signature.required,
+                    "looked_up": field.name in signature.looked_up,
                 },
             }
             for field in signature.fields

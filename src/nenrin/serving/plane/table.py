@@ -422,7 +422,7 @@ class RouteTable:
         try:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
-            if runtime.looks_up or any(each.looks_up for each in _loaded(before)):
+            if runtime.reading.done or any(each.reading.done for each in _loaded(before)):
                 _warm_lookup(runtime, live.deployment, rows, now)
         except RemoteError:
             return runtime  # that server may be there when somebody asks
