@@ -1,7 +1,8 @@
 """``nenrin up``: the control process, the data plane in front of it, and the loop's heartbeat.
 
 The data plane is a process of its own that owns the public port. It goes on answering when the
-control process dies; the next one finds it by its lock, lets it drain, and starts its own.
+control process dies; the next one finds it by its lock, takes its sockets over, and lets it drain once its
+own planes have loaded and listen beside it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,14 @@ from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
-from nenrin.api.folder import predictions_folder
 from nenrin.api.holder import Holder, Opener
 from nenrin.api.planes import READY_SECONDS, PartsOf, Planes
 from nenrin.core import logs
 from nenrin.core.errors import NenrinError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
-from nenrin.core.timer import SystemTimer
 from nenrin.plane import plane_parts, store_of
 from nenrin.platform import Platform
-from nenrin.serving.plane.process import retire
 
 _LOG = logging.getLogger(__name__)
 _BEAT = 5.0  # seconds between two looks of the loop at what is due
@@ -61,7 +59,6 @@ def serve(
     lock = FolderLock(settings.state_folder)
     lock.acquire()
     try:
-        retire(predictions_folder(settings.state_folder), SystemTimer())
         planes = Planes(settings, parts_of, store_of)
     except BaseException:
         lock.release()
@@ -117,7 +114,7 @@ def _serve(
         stop.set()
         planes.stop()
         holder.works.close()
-        for thread in (*beside, beat):
+        for thread in filter(threading.Thread.is_alive, (*beside, beat)):
             thread.join(_END)  # what is long is cut off: what was done is kept, the rest done again
 
 

@@ -41,6 +41,7 @@ from nenrin.serving.plane.table import RouteTable, Served
 
 POLL_SECONDS = 0.5
 LOADING_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
 VERSION_HEADER = VERSION.decode()
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SAGEMAKER_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
@@ -62,6 +63,7 @@ class Plane:
     Attributes:
         repository: what is served, and counts.
         beside: entered while the app runs: another protocol's server.
+        relieves: whether others serve until this one has loaded: nobody is let in before.
         rescoring: compares compiled models with their originals.
     """
 
@@ -84,6 +86,7 @@ class Plane:
         self._within = within
         self._loaded = asyncio.Event()
         self.beside: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
+        self.relieves = False
         self._open = Opening(table)
         self.repository = ModelRepository(table, self._open)
 
@@ -127,12 +130,14 @@ class Plane:
     async def _lifespan(self, _app: Any) -> AsyncIterator[None]:
         following = asyncio.create_task(self._follow())
         try:
+            while self.relieves and not self._table.looked:
+                await asyncio.sleep(_LOOK_SECONDS)
             async with self.beside():
                 yield
         finally:
             following.cancel()
             if self._board is not None:
-                self._board.tell(self._metrics.told())
+                self._board.tell(self._metrics.ended())
             await self._control.close()
             self._log.close()
 
