@@ -200,7 +200,8 @@ def test_why_a_plane_was_started_again_waits_for_the_database(
 
 
 def test_a_folder_is_served_once(settings: Settings) -> None:
-    with FolderLock(settings.state_folder), pytest.raises(ConflictError, match="writes to"):
+    holder = FolderLock(settings.state_folder, stays=True)
+    with holder, pytest.raises(ConflictError, match="writes to"):
         _serve(settings)
 
 

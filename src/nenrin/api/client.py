@@ -17,11 +17,10 @@ import httpx2
 from nenrin.api.folder import control_socket
 from nenrin.api.wire import ACTOR, actor, decode, error_from
 from nenrin.core.errors import UnavailableError
-from nenrin.core.lock import FolderLock
+from nenrin.core.lock import PATIENCE, FolderLock
 from nenrin.core.settings import Settings
 from nenrin.core.timer import SystemTimer, Timer
 
-_PATIENCE = 15.0  # seconds that another process may take to open its socket
 _PAUSE = 0.05
 
 Told = Callable[[dict[str, Any]], None]
@@ -178,7 +177,7 @@ def connect(settings: Settings, hold: Hold, timer: Timer | None = None) -> Itera
     timer = timer or SystemTimer()
     lock = FolderLock(settings.state_folder)
     path = control_socket(settings.state_folder)
-    until = timer.wall() + _PATIENCE
+    until = timer.wall() + PATIENCE  # another process may take so long to open its socket
     while timer.wall() < until:
         if lock.try_acquire():
             with hold(settings, lock), _http(path) as http:

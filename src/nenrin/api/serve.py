@@ -44,7 +44,7 @@ def serve(
         ready: called once the public port answers, with its address and the platform.
         opener: makes the platform.
         parts_of: makes the data plane's adapters.
-        say: told what goes on that an earlier process was killed at.
+        say: told what goes on that an earlier process was killed at, and who is waited for.
 
     Raises:
         RefusedError: others could reach the port, and no token is set.
@@ -56,8 +56,8 @@ def serve(
             where="--host",
             hint="set NENRIN_TOKEN to 16 characters or more, or leave --host out",
         )
-    lock = FolderLock(settings.state_folder)
-    lock.acquire()
+    lock = FolderLock(settings.state_folder, stays=True)
+    lock.acquire(say)
     try:
         planes = Planes(settings, parts_of, store_of)
     except BaseException:
