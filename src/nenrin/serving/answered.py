@@ -1,7 +1,8 @@
-"""An answered request: what the hot path hands to the log, and a line of the log says as it came.
+"""Answered requests: what the hot path hands to the log, and a line of the log says as it came.
 
-A line is made by one call of the encoder. Numbers stay the block that the model was given, the little-endian
-bytes of float64 in Base64, so that they come back to the last bit; only a reader spells rows out.
+Requests that were answered together are one here, whose rows follow each other. A line is made by one call of
+the encoder. Numbers stay the block that the model was given, the little-endian bytes of float64 in Base64, so
+that they come back to the last bit; only a reader spells rows out.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _FLOAT = np.dtype("<f8")
 class AnsweredRequest(
     msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, tag_field="format", tag=FORMAT
 ):
-    """One answered request of n rows.
+    """One answered request of n rows, or several that were answered together.
 
     Attributes:
         deployment: who was asked.
@@ -48,7 +49,7 @@ class AnsweredRequest(
         keys: of each row; empty where the client sent none, for all or for one.
         asked: instant of each row's question, microseconds UTC; empty: ``at``.
         forced: whether the client named the version.
-        latency: seconds from the read request to its answer; None: not measured.
+        latency: seconds from the read request to its answer, for all rows or for each; None: not measured.
         ages: of each row, how old (seconds) what each feature view read was when asked; None: not told.
         beside: of a shadow's answers, for each row who answered the client, and what; else empty.
     """
@@ -67,7 +68,7 @@ class AnsweredRequest(
     keys: Sequence[str] = ()
     asked: Sequence[int] = ()
     forced: bool = False
-    latency: float | None = None
+    latency: float | Sequence[float] | None = None
     ages: Sequence[Mapping[str, float | None]] | None = None
     beside: Sequence[tuple[str, Any]] = ()
 
@@ -85,7 +86,15 @@ def prediction_ids(deployment: str, at: int, worker: str, first: int, rows: int)
     """
     asked = f"{deployment}\n{at}\n{worker}\n{first}".encode()
     start = blake3(asked).hexdigest(length=_ID_BYTES)
-    return [f"prediction-{start}{row:04x}" for row in range(rows)]
+    head = f"prediction-{start}"
+    return [head + tail for tail in (_TAILS[:rows] if rows <= len(_TAILS) else _tails(rows))]
+
+
+def _tails(rows: int) -> list[str]:
+    return [f"{row:04x}" for row in range(rows)]
+
+
+_TAILS = _tails(1_024)  # spelled once: that takes longer than all else of an id
 
 
 def predictions_of(answered: AnsweredRequest) -> Iterator[Prediction]:
@@ -94,7 +103,8 @@ def predictions_of(answered: AnsweredRequest) -> Iterator[Prediction]:
     Raises:
         ValueError: a line was damaged: its rows are none, or not as many as its answers.
     """
-    latency = None if answered.latency is None else round(answered.latency * 1e3, 3)
+    latency = answered.latency
+    latencies = latency if isinstance(latency, Sequence) else [latency] * len(answered.ids)
     rows = _dicts(answered.rows)
     if answered.features is not None:
         features = _dicts(answered.features)
@@ -102,8 +112,10 @@ def predictions_of(answered: AnsweredRequest) -> Iterator[Prediction]:
         features = [{name: row[name] for name in answered.seen} for row in rows]
     else:
         features = rows
-    parts = zip(answered.ids, answered.answerers, answered.values, rows, features, strict=True)
-    for place, (prediction_id, picked, value, row, seen) in enumerate(parts):
+    parts = zip(
+        answered.ids, answered.answerers, answered.values, rows, features, latencies, strict=True
+    )
+    for place, (prediction_id, picked, value, row, seen, seconds) in enumerate(parts):
         variant = answered.variants[picked]
         dealt = answered.dealt[place] if answered.dealt else picked
         yield Prediction(
@@ -120,7 +132,7 @@ def predictions_of(answered: AnsweredRequest) -> Iterator[Prediction]:
             features=seen,
             members=variant.members,
             recalibration=variant.recalibration,
-            latency_ms=latency,
+            latency_ms=None if seconds is None else round(seconds * 1e3, 3),
             forced=answered.forced,
             instead_of="" if dealt == picked else answered.variants[dealt].version,
             ages={} if answered.ages is None else dict(answered.ages[place]),

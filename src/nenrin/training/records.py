@@ -111,7 +111,9 @@ class Records(_Rows):
             return cls.of_block(first.names, whole, first.nulls)
         if all(part.tuples is not None and part.names == first.names for part in parts):
             tuples = [row for part in parts for row in part.tuples or ()]
-            return cls.of_tuples(first.names, tuples, first.nulls)
+            texts = [part.text.strip() for part in parts]
+            text = b"[%b]" % b",".join(each[1:-1] for each in texts) if all(texts) else b""
+            return cls.of_tuples(first.names, tuples, first.nulls, text)
         columns = [part.columns for part in parts]
         names = dict.fromkeys(name for each in columns for name in each)
         together = {
@@ -123,6 +125,16 @@ class Records(_Rows):
             for name in names
         }
         return cls(together, sum(map(len, parts)), gaps=any(part.gaps for part in parts))
+
+    def joins(self, other: Records) -> bool:
+        """Whether both are kept alike, so that they are not kept otherwise once they are joined."""
+        return (
+            (self.names is other.names or self.names == other.names)
+            and (self.block is None) == (other.block is None)
+            and (self.tuples is None) == (other.tuples is None)
+            and self.nulls == other.nulls
+            and self.gaps == other.gaps
+        )
 
     @property
     def columns(self) -> Mapping[str, Sequence[Any]]:

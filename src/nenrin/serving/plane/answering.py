@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from nenrin.core.errors import NenrinError
 from nenrin.serving.answered import AnsweredRequest, prediction_ids
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
+from nenrin.serving.plane.asking import First
 from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question
 from nenrin.serving.plane.keys import keys_of, texts_of
 from nenrin.serving.plane.table import Served
@@ -36,6 +38,34 @@ class Answers(msgspec.Struct, frozen=True):
     versions: list[str]
     ids: list[str]
 
+    def part(self, start: int, end: int) -> Answers:
+        """Those to some of the rows."""
+        return Answers(self.values[start:end], self.versions[start:end], self.ids[start:end])
+
+
+class Dealt(msgspec.Struct, frozen=True):
+    """A request whose rows have been dealt to versions.
+
+    Attributes:
+        rows: as the deployment's reader made them.
+        started: when it was read, by the log's timer.
+        keys: of each row; empty where the client sent none.
+        texts: what each sticks by; empty where the client named the version.
+        picked: index of each row's version.
+    """
+
+    rows: Records
+    started: float
+    keys: list[str]
+    texts: list[str]
+    picked: list[int]
+
+    @property
+    def index(self) -> int | None:
+        """The version of all rows, where the client did not name it; None: there are several, or it did."""
+        picked = self.picked
+        return picked[0] if self.texts and picked.count(picked[0]) == len(picked) else None
+
 
 class Asked(msgspec.Struct, frozen=True):
     """A request, read: its rows, and how its protocol writes the answers."""
@@ -50,53 +80,66 @@ VERSION = b"x-nenrin-version"
 Done = Callable[[Answers | NenrinError], None]
 
 
-def ask(
+def deal(
     served: Served,
     rows: Records,
-    log: LiveLog,
-    done: Done,
+    started: float,
     *,
     version: str | None = None,
-    within: float = WAIT_SECONDS,
     sticky: str | None = None,
-) -> None:
-    """Have a request's rows answered, and the answers logged.
-
-    A version that fails leaves its rows to others (:mod:`nenrin.serving.plane.asking`).
+) -> Dealt:
+    """Deal a request's rows to versions.
 
     Args:
         served: the deployment.
         rows: what its reader made of the request.
-        log: where predictions are kept.
-        done: told the answers, or why there are none, once and later.
+        started: when it was read, by the log's timer.
         version: have this version answer, instead of the one that a key is dealt to.
-        within: seconds that it may take.
         sticky: what all rows stick by; None: each by its own.
 
     Raises:
         NotFoundError: ``version`` is not one of those that are served.
-        UnavailableError: too many rows are waiting.
     """
-    started = log.timer.wall()
-    now = served.now
-    question = served.questions(rows, now)
     keys = keys_of(served, rows)
     size = len(keys)
     if version is not None:
-        dealt = [served.index(version)] * size
-        texts: list[str] = []
-    else:
-        texts = [sticky] * size if sticky else texts_of(served, keys, rows)
-        alone = len(served.runtimes) == 1
-        dealt = [0] * size if alone else [served.router.pick(text) for text in texts]
-    who = _Who(dealt, list(dealt), forced=version is not None)
+        return Dealt(rows, started, keys, [], [served.index(version)] * size)
+    texts = [sticky] * size if sticky else texts_of(served, keys, rows)
+    alone = len(served.runtimes) == 1
+    picked = [0] * size if alone else [served.router.pick(text) for text in texts]
+    return Dealt(rows, started, keys, texts, picked)
+
+
+def ask(served: Served, requests: Sequence[Dealt], log: LiveLog, done: Done, within: float) -> None:
+    """Have a request answered, and the answers logged; or several that one version answers, as one.
+
+    A version that fails leaves the rows of a lone request to others (:mod:`nenrin.serving.plane.asking`).
+    Several fail together: another's rows may be at fault, so each is to be asked alone then.
+
+    Args:
+        served: the deployment.
+        requests: one; or several of one :attr:`Dealt.index` whose rows join.
+        log: where predictions are kept.
+        done: told the answers to all rows, or why there are none, once and later.
+        within: seconds that it may take.
+
+    Raises:
+        UnavailableError: too many rows are waiting.
+    """
+    now = served.now
+    rows = Records.joined([each.rows for each in requests])
+    question = served.questions(rows, now, requests=len(requests))
+    first = requests[0]
+    alone, forced = len(requests) == 1, not first.texts
+    dealt = first.picked if alone else first.picked[:1] * len(question.rows)
+    who = _Who(dealt, list(dealt), forced=forced)
 
     def answered(found: Answer | NenrinError) -> None:
         if isinstance(found, NenrinError):
             done(found)
             return
         try:
-            request = _request(served, question, keys, who, found, log, now, started)
+            request = _request(served, question, requests, who, found, log, now)
             scoring, rules, tell = served.scoring, served.deployment, done
             if scoring is not None and not who.forced:
                 tell = _first(done, partial(scoring.offer, request, question, rules))
@@ -105,10 +148,21 @@ def ask(
             _logger.exception("an answer of %s could not be given", served.deployment.name)
             done(NenrinError("the answer could not be given", hint="the plane's log has why"))
 
-    if version is not None:
+    if forced:
         served.runtimes[dealt[0]].ask(question, answered, within)
+    elif alone:
+        served.asking.ask(question, first.texts, who.picked, answered, within)
     else:
-        served.asking.ask(question, texts, who.picked, answered, within)
+        served.asking.together(question, dealt[0], _firsts(requests), answered, within)
+
+
+def _firsts(requests: Sequence[Dealt]) -> list[First]:
+    """The first row of each."""
+    starts = accumulate([len(each.keys) for each in requests], initial=0)
+    return [
+        First(start, each.texts[0], len(each.texts) > 1)
+        for start, each in zip(starts, requests, strict=False)
+    ]
 
 
 def _first(done: Done, then: Callable[[], None]) -> Done:
@@ -148,7 +202,8 @@ async def answer(
         else:
             future.set_result(found)
 
-    ask(served, rows, log, done, version=version, within=within, sticky=sticky)
+    dealt = deal(served, rows, log.timer.wall(), version=version, sticky=sticky)
+    ask(served, [dealt], log, done, within)
     return await future
 
 
@@ -196,15 +251,20 @@ def _keep(
 def _request(
     served: Served,
     question: Question,
-    keys: list[str],
+    requests: Sequence[Dealt],
     who: _Who,
     found: Answer,
     log: LiveLog,
     now: int,
-    started: float,
 ) -> AnsweredRequest:
-    """What the log keeps of an answered request."""
-    name, rows = served.deployment.name, len(keys)
+    """What the log keeps of answered requests."""
+    name, rows = served.deployment.name, len(question.rows)
+    keys = requests[0].keys
+    ended = log.timer.wall()
+    latency: float | list[float] = ended - requests[0].started
+    if len(requests) > 1:
+        keys = [key for each in requests for key in each.keys]
+        latency = [ended - each.started for each in requests for _ in each.keys]
     first = log.issue(rows)
     passed = found.features if isinstance(found.features, Records) else None
     seen = None if passed is None or passed.of is not question.rows else passed.names
@@ -224,5 +284,5 @@ def _request(
         features=found.features if seen is None else None,
         seen=seen,
         ages=found.ages,
-        latency=log.timer.wall() - started,
+        latency=latency,
     )

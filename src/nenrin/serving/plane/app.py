@@ -229,8 +229,9 @@ class Plane:
                 count_failed(served, version, self._timer.wall() - started)
             raise
         seconds = self._timer.wall() - started
-        self._metrics.answered(served.deployment.name, protocol, seconds, answers)
-        count_answered(served, answers.versions, seconds)
+        versions = answers.versions
+        self._metrics.answered(served.deployment.name, protocol, [seconds], versions)
+        count_answered(served, versions, [len(versions)], [seconds])
         return asked.write(answers)
 
     async def _loading(self) -> None:

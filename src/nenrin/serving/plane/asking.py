@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,14 @@ class _Outcome(msgspec.Struct, frozen=True):
     own: str
     seconds: float = 0.0
     error: NenrinError | None = None
+
+
+class First(NamedTuple):
+    """Of one request among several: the place of its first row, what it sticks by, whether there are more."""
+
+    place: int
+    text: str
+    more: bool
 
 
 def by_place(variants: Sequence[Variant], former: Variant | None = None) -> list[Variant]:
@@ -125,6 +133,44 @@ class Asking:
             part = question if len(order) == 1 else _part(question, _places(picked, index))
             _Turn(self, part, index, within, taker(index)).go_on()
 
+    @property
+    def sound(self) -> bool:
+        """Whether no version is left out; else each request is asked alone."""
+        return self._only or not any(each.standing.open for each in self._breakers.values())
+
+    def together(
+        self,
+        question: Question,
+        index: int,
+        firsts: Sequence[First],
+        done: Done,
+        within: float,
+    ) -> None:
+        """Ask one version for several requests as one; nobody answers in its place.
+
+        Args:
+            question: their rows, one request after the other.
+            index: the version's.
+            firsts: the first row of each.
+            done: told the answers to all, or why one of them has none: then each is to be asked alone.
+            within: seconds that it may take.
+
+        Raises:
+            UnavailableError: too many rows are waiting.
+        """
+        if self._only:
+            self._runtimes[0].ask(question, done, within, gathered=True)
+            return
+        started = self.timer.wall()
+
+        def take(found: Answer | NenrinError) -> None:
+            if not isinstance(found, NenrinError):
+                self.breaker(index).answered(len(firsts))
+                self._count_all(index, firsts, found, self.timer.wall() - started)
+            done(found)
+
+        self._runtimes[index].ask(question, take, within, gathered=True)
+
     def constantly(self, question: Question) -> Answer:
         """The declared constant, for every row."""
         rows = len(question.rows)
@@ -182,6 +228,18 @@ class Asking:
             self._count_alone(question, index, mine, first.by)
         elif len(self._runtimes) > 1 or first.by == FORMER:
             counting.failed(mine)
+
+    def _count_all(
+        self, index: int, firsts: Sequence[First], answer: Answer, seconds: float
+    ) -> None:
+        """Count the first row of each of several requests, which one version has answered."""
+        counting, mine = self._counting, self._mine(index)
+        if counting is None:
+            return
+        for first in firsts:
+            if self._watched(first.text, index):
+                took = None if first.more else seconds  # the others' sizes differ
+                counting.answered(mine, took, answer.values[first.place])
 
     def _count_alone(self, question: Question, index: int, mine: bool, by: int) -> None:
         """Count the first row of a request that failed by what it brings alone: another may be at fault."""

@@ -43,13 +43,13 @@ class Breaker:
         if self.standing.open:
             self._until = self._timer.wall() + PAUSE_SECONDS
 
-    def answered(self) -> None:
-        """The version has answered."""
+    def answered(self, requests: int = 1) -> None:
+        """The version has answered so many."""
         self._row = 0
         if self.standing.open:
             self.standing.open = False
             self._last.clear()
-        self._last.append(False)
+        self._last.extend([False] * min(requests, WINDOW))
 
     def failed(self) -> None:
         """The version has failed at what another could answer."""

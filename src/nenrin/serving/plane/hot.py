@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache, partial
 
 import msgspec
@@ -10,16 +9,17 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from nenrin.core.errors import NenrinError
+from nenrin.core.errors import NenrinError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import errors, invocations, numeric, openinference
-from nenrin.serving.plane.answering import VERSION, Answers, ask
+from nenrin.serving.plane.answering import VERSION, Answers, ask, deal
 from nenrin.serving.plane.bodies import HEAD_LENGTH
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange
+from nenrin.serving.plane.gathering import Asked, Gathering, Write
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.statistics import count_answered, count_failed
@@ -36,8 +36,6 @@ _ODD = frozenset(b"%#")
 _HEAD_LENGTH = HEAD_LENGTH.encode()
 _PATHS = [compile_path(path)[0] for path in INFER]
 _encode = msgspec.json.Encoder().encode
-
-Write = Callable[[Answers], bytes | Response]
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -81,6 +79,7 @@ class HotRequests:
         self._drain = drain
         self._timer = timer
         self._within = within
+        self._gathering = Gathering(self._ask)
         self._target = lru_cache(1024)(partial(target_of, doors.predict))
 
     @property
@@ -111,44 +110,53 @@ class HotRequests:
         try:
             served = self._table.only(target.name)
             rows, write = _read(exchange, served, target.protocol)
-            within = self._within
             headers = exchange.headers
-            if TIMEOUT in headers:
-                within = seconds_of(headers[TIMEOUT])
             version, sticky = target.version, None
             if VERSION in headers and version is None:
                 version = headers[VERSION].decode("latin-1")
             if header := served.deployment.request.sticky_header:
                 told = headers.get(header.lower().encode())
                 sticky = None if told is None else told.decode("latin-1")
-            done = partial(self._tell, exchange, served, write, started)
-            ask(served, rows, self._log, done, version=version, within=within, sticky=sticky)
+            dealt = deal(served, rows, started, version=version, sticky=sticky)
+            asked = Asked(exchange, dealt, write)
+            if TIMEOUT in headers:
+                self._ask(served, [asked], seconds_of(headers[TIMEOUT]))
+            else:
+                self._gathering.add(served, asked)
         except Exception as error:  # noqa: BLE001 - answered and logged
             self._fail(exchange, served, error, started)
 
-    def _tell(
-        self,
-        exchange: Exchange,
-        served: Served,
-        write: Write,
-        started: float,
-        found: Answers | NenrinError,
-    ) -> None:
-        if isinstance(found, NenrinError):
-            self._fail(exchange, served, found, started)
-            return
-        seconds = self._timer.wall() - started
-        self._metrics.answered(served.deployment.name, exchange.target.protocol, seconds, found)
-        count_answered(served, found.versions, seconds)
+    def _ask(self, served: Served, asked: list[Asked], within: float | None = None) -> None:
+        """Ask for some requests as one."""
+        requests = [each.dealt for each in asked]
+        seconds = self._within if within is None else within
         try:
-            written = write(found)
+            ask(served, requests, self._log, partial(self._tell, served, asked), seconds)
         except Exception as error:  # noqa: BLE001 - answered and logged
-            exchange.send(errors.answer(error, "POST", exchange.target.path))
+            self._refuse(served, asked, error)
+
+    def _tell(self, served: Served, asked: list[Asked], found: Answers | NenrinError) -> None:
+        if isinstance(found, NenrinError):
+            if len(asked) == 1 or isinstance(found, UnavailableError):
+                self._refuse(served, asked, found)
+            else:  # one of them is at fault
+                for each in asked:
+                    self._ask(served, [each])
             return
-        if isinstance(written, Response):
-            exchange.send(written)
-        else:
-            exchange.respond(written)
+        ended = self._timer.wall()
+        seconds = [ended - each.dealt.started for each in asked]
+        sizes = [len(each.dealt.picked) for each in asked]
+        name, protocol = served.deployment.name, asked[0].exchange.target.protocol
+        self._metrics.answered(name, protocol, seconds, found.versions)
+        count_answered(served, found.versions, sizes, seconds)
+        start = 0
+        for each, size in zip(asked, sizes, strict=True):
+            _write(each, found if len(asked) == 1 else found.part(start, start + size))
+            start += size
+
+    def _refuse(self, served: Served, asked: list[Asked], error: Exception) -> None:
+        for each in asked:
+            self._fail(each.exchange, served, error, each.dealt.started)
 
     def _fail(
         self, exchange: Exchange, served: Served | None, error: Exception, started: float
@@ -159,6 +167,19 @@ class HotRequests:
         if served is not None:
             count_failed(served, target.version, self._timer.wall() - started)
         exchange.send(errors.answer(error, "POST", target.path))
+
+
+def _write(asked: Asked, found: Answers) -> None:
+    """Write the answers of one request."""
+    try:
+        written = asked.write(found)
+    except Exception as error:  # noqa: BLE001 - answered and logged
+        asked.exchange.send(errors.answer(error, "POST", asked.exchange.target.path))
+        return
+    if isinstance(written, Response):
+        asked.exchange.send(written)
+    else:
+        asked.exchange.respond(written)
 
 
 def target_of(doors: frozenset[str], url: bytes) -> Target | None:

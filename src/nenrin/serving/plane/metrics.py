@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
 import msgspec
@@ -17,7 +17,6 @@ from prometheus_client.registry import Collector
 
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
-from nenrin.serving.plane.answering import Answers
 from nenrin.serving.plane.sums import SECONDS, Board, Sums
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.segments import Counts
@@ -57,11 +56,15 @@ class PlaneMetrics:
         self._registry = CollectorRegistry()
         self._registry.register(_Told(self))
 
-    def answered(self, deployment: str, protocol: str, seconds: float, answers: Answers) -> None:
-        """A request was answered."""
-        sums, versions = self._sums, answers.versions
-        sums.request(deployment, protocol, "200")
-        sums.latency(deployment).add(seconds)
+    def answered(
+        self, deployment: str, protocol: str, seconds: Sequence[float], versions: list[str]
+    ) -> None:
+        """Requests were answered: in how many seconds each, and who answered each of their rows."""
+        sums = self._sums
+        sums.request(deployment, protocol, "200", len(seconds))
+        add = sums.latency(deployment).add
+        for each in seconds:
+            add(each)
         if versions.count(versions[0]) == len(versions):
             sums.answered(deployment, versions[0], len(versions))
             return

@@ -19,18 +19,12 @@ import msgspec
 
 from nenrin.core.errors import NenrinError
 from nenrin.core.timer import Timer
+from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.answered import AnsweredRequest
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.observed import Shadowed
-from nenrin.serving.plane.batching import (
-    BATCH_SECONDS,
-    INLINE_SECONDS,
-    Answer,
-    Question,
-    Runtime,
-    Timed,
-)
+from nenrin.serving.plane.batching import Answer, Question, Runtime, Timed
 from nenrin.serving.router import Shadow
 
 ROWS = 5_000  # that may wait: what 5 ms bring at any rate that was measured
@@ -99,15 +93,16 @@ class Scoring:
             self._planned = False
             return
         batch = [self._next()]
-        rows, most = len(batch[0].question.rows), self._most()
+        rows, most = len(batch[0].question.rows), self._runtime.batch_rows
         while self._waiting and rows + len(self._waiting[0].question.rows) <= most:
             batch.append(self._next())
             rows += len(batch[-1].question.rows)
         questions = [each.question for each in batch]
-        if self._runtime.quick(rows):
-            self._settle(batch, self._runtime.timed(questions))
-        else:
+        timed = self._runtime.timed(questions) if self._runtime.quick(rows) else None
+        if timed is None or any(isinstance(answer, AsideError) for answer in timed[0]):
             self._runtime.aside(questions, partial(self._settle, batch))
+        else:
+            self._settle(batch, timed)
 
     def _settle(self, batch: Sequence[_Pair], timed: Timed) -> None:
         """Count and keep what came of a batch, and rest."""
@@ -126,7 +121,10 @@ class Scoring:
                 asked = msgspec.structs.replace(pair.deployment, log=rules)
                 self._log.append(self._record(pair.request, answer), asked)
         rest = seconds * (100 / self.shadow.budget - 1)
-        self._later(rest if self._rows >= self._most() else max(rest, GATHER_SECONDS), self._score)
+        self._later(
+            rest if self._rows >= self._runtime.batch_rows else max(rest, GATHER_SECONDS),
+            self._score,
+        )
 
     def _record(self, request: AnsweredRequest, answer: Answer) -> AnsweredRequest:
         """What is kept: both answers under the prediction's id. Row and features have their own line."""
@@ -151,10 +149,6 @@ class Scoring:
         pair = self._waiting.popleft()
         self._rows -= len(pair.question.rows)
         return pair
-
-    def _most(self) -> int:
-        """How many rows a batch may have."""
-        return self._runtime.rows_in(INLINE_SECONDS if self._runtime.quick(1) else BATCH_SECONDS)
 
 
 class Shadows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from nenrin.serving.plane.batching import Runtime
@@ -10,17 +11,35 @@ from nenrin.serving.plane.spent import Durations
 from nenrin.serving.plane.table import Served
 
 
-def count_answered(served: Served, versions: Sequence[str], seconds: float) -> None:
-    """A request was answered, its rows by ``versions``, in ``seconds`` from its whole body."""
+def count_answered(
+    served: Served, versions: Sequence[str], sizes: Sequence[int], seconds: Sequence[float]
+) -> None:
+    """Requests were answered.
+
+    Args:
+        served: the deployment.
+        versions: who answered each row of theirs, one request after the other.
+        sizes: how many rows each request has.
+        seconds: from each one's whole body to its answer.
+    """
     runtimes = served.runtimes
     if len(runtimes) > 1:  # a version that did not load is the champion's place twice
         runtimes = [*{runtime.version: runtime for runtime in runtimes}.values()]
     for runtime in runtimes:
         rows = versions.count(runtime.version)
-        if rows:
-            runtime.spent.success.add(seconds)
-            runtime.spent.rows += rows
-            runtime.spent.last = served.now
+        if not rows:
+            continue
+        mine: Sequence[float] = seconds
+        if rows < len(versions):
+            ends = [*accumulate(sizes)]
+            mine = [
+                took
+                for end, size, took in zip(ends, sizes, seconds, strict=True)
+                if runtime.version in versions[end - size : end]
+            ]
+        runtime.spent.success.add(sum(mine), len(mine))
+        runtime.spent.rows += rows
+        runtime.spent.last = served.now
 
 
 def count_failed(served: Served, version: str | None, seconds: float) -> None:

@@ -1,0 +1,262 @@
+"""What came in one turn of the loop is answered as if each request had come alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nenrin.core.calendar import SimulatedCalendar
+from nenrin.core.timer import SystemTimer
+from nenrin.serving.livelog import LiveLog
+from nenrin.serving.masks import LogRules
+from nenrin.serving.plane.app import Plane
+from nenrin.serving.plane.breaker import IN_A_ROW
+from nenrin.serving.plane.drain import Drain
+from nenrin.serving.plane.front import Exchange
+from nenrin.serving.plane.hot import HotRequests
+from nenrin.serving.plane.observed import Observer
+from nenrin.serving.plane.proxy import ControlProxy
+from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.prediction import Prediction
+from nenrin.serving.router import Variant
+from nenrin.serving.segments import read_predictions
+from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
+
+INVOCATIONS = b"/invocations"
+
+
+class Doubling:
+    """Says a row's distance times the number of its version n; "broken" raises, and "broken-n"."""
+
+    def __init__(self, times: float) -> None:
+        self.times = times
+        self.batches: list[int] = []
+
+    def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
+        self.batches.append(len(rows))
+        broken = {"broken", f"broken-{self.times:g}"}
+        if any(row["origin"] in broken for row in rows):
+            raise ValueError("no such origin")
+        return np.array([self.times * row["distance"] for row in rows])
+
+
+class Loader(FakeLoader):
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: dict[str, Doubling] = {}
+
+    def open(self, variant: Variant) -> Any:
+        model = Doubling(float(variant.version.removeprefix("v")))
+        return self.models.setdefault(variant.version, model)
+
+
+class Answered:
+    """Stands in for a connection: keeps what is written."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.body: Any = None
+
+    def finish(self, _exchange: Exchange, status: int, _head: bytes, body: bytes) -> None:
+        self.status, self.body = status, json.loads(body)
+
+
+class Here:
+    """The hot requests of a plane, asked without sockets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.loader, self.routes = Loader(), ListedRoutes(deployment("v1"))
+        calendar = SimulatedCalendar(1_380_000_000_000_000)
+        self.observer = Observer(None, SystemTimer())
+        self.table = RouteTable(self.routes, self.loader, calendar, SystemTimer(), self.observer)
+        self.table.refresh()
+        self.log = LiveLog(folder / "predictions")
+        control = ControlProxy(folder / "control.sock")
+        self.plane = Plane(self.table, self.log, control, SystemTimer())
+        self.hot: HotRequests = self.plane.hot(Drain())
+
+    def serve(self, *versions: str, weights: Sequence[int] = (), **other: Any) -> None:
+        self.routes.listed = [deployment(*versions, weights=weights, **other)]
+        self.table.refresh()
+        assert self.table.problems == {}
+        for model in self.loader.models.values():
+            model.batches.clear()
+
+    def ask(
+        self, *bodies: Any, together: bool = True, headers: Sequence[dict[bytes, bytes]] = ()
+    ) -> list[Answered]:
+        """The answers to these bodies, which come in one turn of the loop, or one after the other."""
+
+        async def asked() -> list[Answered]:
+            answers = [Answered() for _ in bodies]
+            for place, (body, answer) in enumerate(zip(bodies, answers, strict=True)):
+                content = json.dumps(body).encode()
+                head = {b"host": b"localhost", b"content-length": b"%d" % len(content)}
+                head |= headers[place] if headers else {}
+                target = self.hot.takes(INVOCATIONS, head)
+                exchange = Exchange(answer, target, head, True, content)  # type: ignore[arg-type]
+                self.hot.answer(exchange)
+                while not together and not answer.status:
+                    await asyncio.sleep(0.001)
+            while not all(answer.status for answer in answers):
+                await asyncio.sleep(0.001)
+            return answers
+
+        return asyncio.run(asked())
+
+    def logged(self) -> list[Prediction]:
+        self.log.close()
+        return list(read_predictions(self.folder / "predictions"))
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    here = Here(tmp_path)
+    yield here
+    here.observer.close()
+
+
+def rows(*distances: float, key: str = "a", origin: str = "EWR") -> list[dict[str, Any]]:
+    return [
+        {**EXAMPLE, "flight_id": f"{key}{distance}", "distance": distance, "origin": origin}
+        for distance in distances
+    ]
+
+
+def values(answers: Sequence[Answered]) -> list[Any]:
+    return [answer.body["predictions"] for answer in answers]
+
+
+def test_one_call_answers_all(here: Here) -> None:
+    here.serve("v2")
+    answers = here.ask(rows(1.0), rows(2.0, 3.0), rows(4.0))
+    assert values(answers) == [[2.0], [4.0, 6.0], [8.0]]
+    assert here.loader.models["v2"].batches == [4]
+    ids = [each for answer in answers for each in answer.body["ids"]]
+    logged = here.logged()
+    assert [each.id for each in logged] == ids
+    assert [each.number for each in logged] == [1, 2, 3, 4]
+    assert [each.row["distance"] for each in logged] == [1.0, 2.0, 3.0, 4.0]
+    assert [each.key for each in logged] == ["a1.0", "a2.0", "a3.0", "a4.0"]
+    took = [each.latency_ms for each in logged]
+    assert took[1] == took[2]
+    assert None not in took
+    assert took[0] > took[1] > took[3] > 0  # type: ignore[operator]
+
+
+def test_each_is_counted(here: Here) -> None:
+    here.serve("v2")
+    here.ask(rows(1.0), rows(2.0, 3.0), rows(4.0))
+    [spent] = [runtime.spent for runtime in here.table.get("delay").runtimes]
+    assert (spent.success.count, spent.rows, spent.compute.count) == (3, 4, 1)
+    told = here.plane._metrics.text().decode()
+    labels = 'deployment="delay",protocol="invocations",status="200"'
+    assert f"nenrin_requests_total{{{labels}}} 3.0" in told
+    assert 'nenrin_predictions_total{deployment="delay",version="v2"} 4.0' in told
+    assert 'nenrin_request_seconds_count{deployment="delay"} 3.0' in told
+
+
+def test_one_that_fails_fails_alone(here: Here) -> None:
+    here.serve("v2")
+    answers = here.ask(rows(1.0), rows(2.0, origin="broken"), rows(4.0))
+    assert [answer.status for answer in answers] == [200, 500, 200]
+    assert here.loader.models["v2"].batches[0] == 3
+    assert sorted(each.row["distance"] for each in here.logged()) == [1.0, 4.0]
+
+
+def test_what_cannot_be_read_is_no_part_of_it(here: Here) -> None:
+    here.serve("v2")
+    answers = here.ask(rows(1.0), [{"distance": "far"}], rows(4.0))
+    assert [answer.status for answer in answers] == [200, 400, 200]
+    assert here.loader.models["v2"].batches == [2]
+
+
+def test_no_more_than_a_batch_is_asked_at_once(here: Here) -> None:
+    here.serve("v2")
+    [runtime] = here.table.get("delay").runtimes
+    most = runtime.batch_rows
+    half = [float(place) for place in range(most // 2 + 1)]
+    answers = here.ask(*(rows(*half) for _ in range(3)))
+    assert values(answers) == [[2 * each for each in half]] * 3
+    assert here.loader.models["v2"].batches[0] == len(half)
+
+
+def test_each_version_answers_its_own(here: Here) -> None:
+    here.serve("v2", "v3", weights=[50, 50])
+    router = here.table.get("delay").router
+    asked = [rows(float(place)) for place in range(1, 40)]
+    answers = here.ask(*asked)
+    picked = [router.pick(each["flight_id"]) for [each] in asked]
+    assert {*picked} == {0, 1}
+    wanted = [[(2 + index) * (place + 1)] for place, index in enumerate(picked)]
+    assert values(answers) == wanted
+    assert [answer.body["versions"] for answer in answers] == [[f"v{2 + each}"] for each in picked]
+    assert here.loader.models["v2"].batches == [picked.count(0)]
+    assert here.loader.models["v3"].batches == [picked.count(1)]
+    [split] = here.observer.observed().splits
+    assert (split.mine.dealt, split.mine.answered) == (picked.count(1),) * 2
+    assert (split.theirs.dealt, split.theirs.answered) == (picked.count(0),) * 2
+
+
+def test_who_fails_is_counted_and_left_out_one_by_one(here: Here) -> None:
+    here.serve("v2", "v3", weights=[0, 100])
+    broken = [rows(float(place), origin="broken-3") for place in range(IN_A_ROW)]
+    answers = here.ask(rows(77.0), *broken)
+    assert [answer.body["versions"] for answer in answers] == [["v3"], *[["v2"]] * IN_A_ROW]
+    served = here.table.get("delay")
+    assert not served.asking.sound  # ten in a row
+    [split] = here.observer.observed().splits
+    assert (split.mine.dealt, split.mine.failed) == (IN_A_ROW + 1, IN_A_ROW)
+    answers = here.ask(*[rows(float(place)) for place in range(5)])
+    assert [answer.body["versions"] for answer in answers] == [["v2"]] * 5
+
+
+def test_a_header_or_a_name_chooses_one_by_one(here: Here) -> None:
+    here.serve("v2", "v3", weights=[100, 0])
+    chosen = [{b"x-nenrin-version": b"v3"}, {}, {b"x-request-timeout-ms": b"5000"}, {}]
+    answers = here.ask(*[rows(float(place)) for place in range(4)], headers=chosen)
+    assert [answer.body["versions"] for answer in answers] == [["v3"], ["v2"], ["v2"], ["v2"]]
+    assert [each.forced for each in here.logged()].count(True) == 1
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_together_and_alone_say_the_same(tmp_path: Path, durable: bool) -> None:
+    random = np.random.default_rng(5)
+    asked: list[Any] = []
+    for _ in range(40):
+        size = int(random.integers(1, 4))
+        origin = str(random.choice(["EWR", "JFK", "broken"], p=[0.5, 0.4, 0.1]))
+        distances = random.integers(0, 1000, size).astype(float)
+        body: Any = rows(*distances, key=str(random.integers(100)), origin=origin)
+        if random.random() < 0.4:
+            body = {
+                "dataframe_split": {
+                    "columns": [*body[0]],
+                    "data": [[*row.values()] for row in body],
+                }
+            }
+        asked.append(body)
+    found = []
+    for together in (True, False):
+        here = Here(tmp_path / str(together))
+        log = LogRules(durable=durable)
+        here.serve("v2", "v3", weights=[60, 40], fallback=0.5, log=log)
+        answers = here.ask(*asked, together=together)
+        logged = sorted(
+            (each.key, each.version, each.answer, each.instead_of, str(each.row))
+            for each in here.logged()
+        )
+        said = [
+            (answer.status, answer.body.get("predictions"), answer.body.get("versions"))
+            for answer in answers
+        ]
+        found.append((said, logged))
+        here.observer.close()
+    assert found[0] == found[1]
