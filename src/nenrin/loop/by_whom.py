@@ -1,4 +1,4 @@
-"""Who paused a rollout, and what was rolled back last: as the ledger has it."""
+"""Who answers, by which code; who paused a rollout, and what was rolled back last, as the ledger has it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from nenrin.core.actor import ACTOR
 from nenrin.core.instants import iso
 from nenrin.core.unit import Units
+from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
+from nenrin.serving.service import ServingService
 
 
 def paused_by(units: Units, environment: str, deployment: Deployment) -> str | None:
@@ -35,6 +37,22 @@ def rolled_back(units: Units, environment: str, deployment: str) -> dict[str, An
         "by": found["by"],
         "safety": body.get("safety"),
     }
+
+
+def routed(
+    serving: ServingService, registry: RegistryService, environment: str, deployment: str
+) -> list[dict[str, Any]]:
+    """Who answers a deployment's requests, with how many percent, and the code that it is of."""
+    found = [each for each in serving.list(environment) if each.name == deployment]
+    return [
+        {
+            "version": each.version,
+            "weight": each.weight,
+            "revision": registry.get(environment, each.version).revision,
+        }
+        for one in found
+        for each in one.route.variants
+    ]
 
 
 def _newest(units: Units, environment: str, kind: str, subject: str) -> Mapping[str, Any] | None:

@@ -22,7 +22,7 @@ from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
-from nenrin.loop.by_whom import paused_by
+from nenrin.loop.by_whom import paused_by, routed
 from nenrin.loop.compiling import UNCOMPILED, compile_served
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
@@ -160,22 +160,9 @@ class Living:
         }
         if told["evaluation"]:
             told = self._kept(environment, told, now)
-        route = self._route(environment, prepared.declared.name)
+        route = routed(self._serving, self._registry, environment, prepared.declared.name)
         due, cost = self._due(prepared, state, now), prepared.costs()
         return {**told, "route": route, "due": due, "cost": cost}
-
-    def _route(self, environment: str, deployment: str) -> list[dict[str, Any]]:
-        """Who answers, with how many percent, and the code that it is of."""
-        found = [d for d in self._serving.list(environment) if d.name == deployment]
-        return [
-            {
-                "version": each.version,
-                "weight": each.weight,
-                "revision": self._registry.get(environment, each.version).revision,
-            }
-            for one in found
-            for each in one.route.variants
-        ]
 
     def _kept(self, environment: str, told: dict[str, Any], now: int) -> dict[str, Any]:
         """What a turn found, kept under its digest, which the event ``run.finished`` names."""

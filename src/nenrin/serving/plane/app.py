@@ -59,11 +59,11 @@ class Plane:
         timer: measures latency.
         board: where the sums of several planes meet; None: there are no others.
         within: seconds that a request may take, unless it says itself.
+        relieves: whether others serve until this one has loaded: nobody is let in before.
 
     Attributes:
         repository: what is served, and counts.
         beside: entered while the app runs: another protocol's server.
-        relieves: whether others serve until this one has loaded: nobody is let in before.
         rescoring: compares compiled models with their originals.
     """
 
@@ -76,6 +76,8 @@ class Plane:
         board: Board | None = None,
         within: float = WAIT_SECONDS,
         rescoring: Rescoring | None = None,
+        *,
+        relieves: bool = False,
     ) -> None:
         self._table = table
         self._log = log
@@ -86,7 +88,7 @@ class Plane:
         self._within = within
         self._loaded = asyncio.Event()
         self.beside: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
-        self.relieves = False
+        self._relieves = relieves
         self._open = Opening(table)
         self.repository = ModelRepository(table, self._open)
 
@@ -130,7 +132,7 @@ class Plane:
     async def _lifespan(self, _app: Any) -> AsyncIterator[None]:
         following = asyncio.create_task(self._follow())
         try:
-            while self.relieves and not self._table.looked:
+            while self._relieves and not self._table.looked:
                 await asyncio.sleep(_LOOK_SECONDS)
             async with self.beside():
                 yield

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -132,17 +132,16 @@ def run_plane(
     shadows = Shadows(shadowed, parts.timer, settings.predictions_days)
     made = parts.routes, parts.loader, parts.calendar, parts.timer
     table = RouteTable(*made, observer, shadows, Room(settings.models_memory))
-    board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,
         log,
         ControlProxy(settings.control),
         parts.timer,
-        board=board,
+        board=Board(folder) if settings.planes > 1 else None,
         within=settings.timeout_ms / 1e3,
         rescoring=parts.rescoring,
+        relieves=settings.relieves,
     )
-    plane.relieves = settings.relieves
     if settings.grpc_port is not None:
         service = InferenceService(plane, table, settings.token)
         plane.beside = partial(serving_grpc, service, settings.host, settings.grpc_port)
@@ -159,11 +158,18 @@ def run_plane(
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     _collect_seldom()
-    at = settings.door
-    door = partial(giving, at, listeners, settings.grpc_port or 0) if at else nullcontext
-    DrainingServer(config, drain, door).run(sockets=list(listeners))
+    DrainingServer(config, drain, _door(settings, listeners)).run(sockets=list(listeners))
     observer.close()
     shadows.close()
+
+
+def _door(
+    settings: PlaneSettings, listeners: Sequence[socket.socket]
+) -> Callable[[], AbstractContextManager[None]]:
+    """Where the plane gives its sockets."""
+    if settings.door is None:
+        return nullcontext
+    return partial(giving, settings.door, listeners, settings.grpc_port or 0)
 
 
 def _collect_seldom() -> None:
