@@ -165,7 +165,8 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
     if deployment.get("probation"):
         yield Text(f"{name}: on probation: {', '.join(deployment['probation'])}", style="yellow")
     if paused := deployment.get("paused"):
-        yield Text(f"{name}: its rollout is paused, {paused}", "yellow")
+        by = f" by {deployment['paused_by']}" if deployment.get("paused_by") else ""
+        yield Text(f"{name}: its rollout is paused{by}, {paused}", "yellow")
     yield from _requests(name, deployment)
     if deployment["frozen"]:
         why = deployment.get("frozen_why") or "by hand"

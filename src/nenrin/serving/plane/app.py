@@ -41,6 +41,7 @@ from nenrin.serving.plane.table import RouteTable, Served
 
 POLL_SECONDS = 0.5
 LOADING_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
 VERSION_HEADER = VERSION.decode()
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SAGEMAKER_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
@@ -58,6 +59,7 @@ class Plane:
         timer: measures latency.
         board: where the sums of several planes meet; None: there are no others.
         within: seconds that a request may take, unless it says itself.
+        relieves: whether others serve until this one has loaded: nobody is let in before.
 
     Attributes:
         repository: what is served, and counts.
@@ -74,6 +76,8 @@ class Plane:
         board: Board | None = None,
         within: float = WAIT_SECONDS,
         rescoring: Rescoring | None = None,
+        *,
+        relieves: bool = False,
     ) -> None:
         self._table = table
         self._log = log
@@ -84,6 +88,7 @@ class Plane:
         self._within = within
         self._loaded = asyncio.Event()
         self.beside: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
+        self._relieves = relieves
         self._open = Opening(table)
         self.repository = ModelRepository(table, self._open)
 
@@ -127,12 +132,14 @@ class Plane:
     async def _lifespan(self, _app: Any) -> AsyncIterator[None]:
         following = asyncio.create_task(self._follow())
         try:
+            while self._relieves and not self._table.looked:
+                await asyncio.sleep(_LOOK_SECONDS)
             async with self.beside():
                 yield
         finally:
             following.cancel()
             if self._board is not None:
-                self._board.tell(self._metrics.told())
+                self._board.tell(self._metrics.ended())
             await self._control.close()
             self._log.close()
 

@@ -175,7 +175,9 @@ class Observer:
         )
 
     def close(self) -> None:
-        """Write what was counted."""
+        """Write what was counted; a plane that has ended leaves no version out."""
+        for breaker in self._breakers.values():
+            breaker.standing.open = False
         self._stop.set()
         if self._writer is not None:
             self._writer.join()
