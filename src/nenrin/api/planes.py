@@ -55,6 +55,7 @@ class Planes:
     Attributes:
         url: the public address.
         news: why planes were started again, until somebody takes it away.
+        unfit: what was too large for the planes when they were ready, by deployment, and why.
 
     Raises:
         ConflictError: a port is in use.
@@ -81,6 +82,7 @@ class Planes:
         ]
         self.url = _url(listeners[0])
         self.news: list[str] = []
+        self.unfit: dict[str, str] = {}
 
     def start(self) -> None:
         """Start the processes."""
@@ -113,11 +115,13 @@ class Planes:
             self.news.append(f"it died with code {code}")
 
     def ready(self, stop: threading.Event) -> bool:
-        """Wait until every deployment answers; whether that came in time and before ``stop``."""
+        """Wait until every deployment that fits answers; whether that came in time and before ``stop``."""
         for _ in range(int(READY_SECONDS / 0.1)):
             self.look()
             try:
-                if httpx2.get(f"{self.url}/v2/health/ready", timeout=5).is_success:
+                told = httpx2.get(f"{self.url}/v2/health/ready", timeout=5)
+                if told.is_success:
+                    self.unfit = told.json().get("problems", {})
                     return True
             except httpx2.TransportError:
                 pass  # none is listening yet

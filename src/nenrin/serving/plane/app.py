@@ -239,9 +239,11 @@ class Plane:
         return Json({"live": True})
 
     async def _ready(self, _request: Request) -> Response:
+        told = self._table.problems
         if self._table.ready:
-            return Json({"ready": True})
-        problems = "; ".join(f"{name} {why}".strip() for name, why in self._table.problems.items())
+            unfit = {name: told[name] for name in self._table.unfit if name in told}
+            return Json({"ready": True, "problems": unfit} if unfit else {"ready": True})
+        problems = "; ".join(f"{name} {why}".strip() for name, why in told.items())
         error = UnavailableError(problems, hint="`nenrin status` says more; try again in a second")
         return Json(
             {"ready": False, **body(error)}, status_code=error.status, headers={"Retry-After": "1"}

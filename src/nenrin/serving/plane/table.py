@@ -20,6 +20,7 @@ import msgspec
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import (
     NenrinError,
+    NoRoomError,
     NotFoundError,
     RemoteError,
     RequestError,
@@ -31,7 +32,7 @@ from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.asking import Asking
 from nenrin.serving.plane.batching import Question, Runtime
-from nenrin.serving.plane.memory import Room, growth
+from nenrin.serving.plane.memory import MORE, Room, Sizes, growth
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.plane.shadow import Scoring, Shadows
@@ -152,6 +153,7 @@ class RouteTable:
     Attributes:
         served: what answers, by name.
         resting: deployments that were let go, or had no room yet, and are opened when they are asked.
+        unfit: deployments that are larger than all the room, and how many bytes they take.
         problems: why others do not answer as their routes say.
     """
 
@@ -174,9 +176,10 @@ class RouteTable:
         self._shadows = shadows
         self._seen: Sequence[LiveRoute] | None = None
         self._retry_at = 0.0
-        self._measured: dict[tuple[str, str], int] = {}
+        self._sizes = Sizes(loader)
         self.served: Mapping[str, Served] = MappingProxyType({})
         self.resting: Mapping[str, LiveRoute] = MappingProxyType({})
+        self.unfit: Mapping[str, int] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
 
     @property
@@ -186,26 +189,34 @@ class RouteTable:
 
     @property
     def ready(self) -> bool:
-        """Every deployment has been loaded once, or rests; routes out of reach later are no matter."""
-        return self._seen is not None and self.served.keys() | self.resting.keys() >= {
-            live.deployment.name for live in self._seen
-        }
+        """Every deployment has been loaded once, rests, or is too large and not the only one.
+
+        Routes out of reach later are no matter.
+        """
+        if self._seen is None:
+            return False
+        names = {live.deployment.name for live in self._seen}
+        answers = self.served.keys() | self.resting.keys()
+        return answers >= names or (bool(answers) and answers | self.unfit.keys() >= names)
 
     def get(self, name: str) -> Served:
         """The deployment of that name.
 
         Raises:
             UnavailableError: it is there, but not loaded yet, or it does not load.
+            NoRoomError: it is larger than models may be.
             NotFoundError: there is none; the hint names those that are.
         """
         served = self.served.get(name)
         if served is not None:
             return served
         if name in self.problems or name in self.resting or self._seen is None:
-            raise UnavailableError(
+            raise (NoRoomError if name in self.unfit else UnavailableError)(
                 f"{f'deployment {name!r}' if name else 'this server'} is not ready: "
                 f"{self.problems.get(name) or (LET_GO if name in self.resting else 'it is loading')}",
-                hint="try again in a second; `nenrin status` says what is wrong",
+                hint=MORE
+                if name in self.unfit
+                else "try again in a second; `nenrin status` says what is wrong",
                 where=name,
             )
         names = ", ".join(sorted({*self.served, *self.resting}))
@@ -247,8 +258,8 @@ class RouteTable:
         resting: dict[str, LiveRoute] = {}
         self.room.leave(self.served.keys() - names)
         self.room.pinned &= names
-        routed = {(each.version, each.features) for live in routes for each in _variants(live)}
-        self._measured = {key: size for key, size in self._measured.items() if key in routed}
+        self._sizes.keep(each for live in routes for each in _variants(live))
+        self.unfit = MappingProxyType({k: size for k, size in self.unfit.items() if k in names})
         for live in routes:
             name = live.deployment.name
             if name in resting or not self._opens_now(live):
@@ -258,7 +269,11 @@ class RouteTable:
             if loaded is not None:
                 served[name] = loaded
                 self._let_go(self._others(name), served, resting)
+            elif name not in problems:
+                resting[name] = live  # it is measured again when it is asked
         self._retry_at = self._timer.wall() + RETRY_SECONDS
+        for live in routes[:1]:
+            self.observer.environment = live.deployment.environment
         self._swap(served, resting, problems)
         self._seen = routes
 
@@ -275,11 +290,17 @@ class RouteTable:
             return self.get(name)
         self._note_asked()
         served, resting = dict(self.served), dict(self.resting)
-        self._let_go(self.room.make(self._size(live), name), served, resting)
-        self._swap(served, resting, self.problems)  # so that there is room before it is opened
         problems = {key: why for key, why in self.problems.items() if key != name}
-        loaded = self._load(live, problems)
+        loaded = None
+        for _ in range(2):  # what seems too large is opened once more, alone
+            self._let_go(self.room.make(self._size(live), name), served, resting)
+            self._swap(served, resting, self.problems)  # so that there is room before it is opened
+            loaded = self._load(live, problems)
+            if loaded is not None or name in problems:
+                break
         if loaded is None:
+            if name in self.unfit:
+                del resting[name]
             self._retry_at = self._timer.wall() + RETRY_SECONDS
             self._swap(served, resting, problems)
             return self.get(name)
@@ -298,18 +319,15 @@ class RouteTable:
     def _opens_now(self, live: LiveRoute) -> bool:
         """Whether it is opened as its route is read: it is open, there is room, or there never will be."""
         name, limit = live.deployment.name, self.room.limit
-        if not limit or name in self.served:
+        if not limit or name in self.served or self._size(live, surely=True) > limit:
             return True
-        size = self._size(live)
-        return name not in self.resting and (self.room.has(size) or size > limit)
+        return name not in self.resting and self.room.has(self._size(live))
 
-    def _size(self, live: LiveRoute) -> int:
-        """Bytes that its versions took when they were open last, or else of their files."""
+    def _size(self, live: LiveRoute, *, surely: bool = False) -> int:
+        """Bytes that its versions are expected to take, or take in any case."""
+        size = self._sizes.surely if surely else self._sizes.of
         try:
-            return sum(
-                self._measured.get((each.version, each.features)) or self._loader.size(each)
-                for each in _variants(live)
-            )
+            return size(_variants(live))
         except NenrinError:
             return 0  # what cannot be read says so when it is loaded
 
@@ -339,6 +357,7 @@ class RouteTable:
         self.served = MappingProxyType(dict(served))
         self.resting = MappingProxyType(dict(resting))
         self.problems = MappingProxyType(dict(problems))
+        self.observer.problems = dict(problems)
 
     def _note_asked(self) -> None:
         self.room.look({name: served.requests for name, served in self.served.items()})
@@ -348,7 +367,7 @@ class RouteTable:
         before = self.served.get(deployment.name)
         reader = RowReader(deployment.request)
         opened: list[Runtime] = []
-        if self.room.limit and _is_refused(self.room, deployment.name, self._size(live), problems):
+        if self._is_refused(live, problems):
             return None
         for variant in deployment.route.variants:
             try:
@@ -363,7 +382,9 @@ class RouteTable:
                 runtime = opened[0]
             opened.append(runtime)
         size = sum(runtime.bytes for runtime in {*opened})
-        if _is_refused(self.room, deployment.name, size, problems):
+        if self.room.limit and size > self.room.limit:
+            if not self._is_refused(live, problems) and before is not None:
+                problems[deployment.name] = "it seems too large, and is measured again"
             return None
         former = _former(before, deployment)
         if former is not None and self.room.limit and size + former.bytes > self.room.limit:
@@ -382,6 +403,22 @@ class RouteTable:
         self.room.take(deployment.name, served.bytes)
         self.room.opened += before is None
         return served
+
+    def _is_refused(self, live: LiveRoute, problems: dict[str, str]) -> bool:
+        """Whether it never fits; of one that is open, its versions of now go on."""
+        if not self.room.limit:
+            return False
+        name, size = live.deployment.name, self._size(live, surely=True)
+        unfit = {key: each for key, each in self.unfit.items() if key != name}
+        try:
+            self.room.refuse(size)
+        except NoRoomError as error:
+            problems[name] = error.message
+            if self.unfit.get(name) != size:
+                _logger.warning("deployment %s does not answer: %s; %s", name, error, error.hint)
+            unfit[name] = size
+        self.unfit = MappingProxyType(unfit)
+        return name in unfit
 
     def _scoring(
         self, before: Served | None, live: LiveRoute, reader: RowReader, problems: dict[str, str]
@@ -407,8 +444,9 @@ class RouteTable:
         with growth() as grown:
             runtime = self._warmed(live, reader, variant, before)
         if self.room.limit:
-            runtime.bytes = max(grown.bytes, self._loader.size(variant))
-            self._measured[variant.version, variant.features] = runtime.bytes
+            name = live.deployment.name
+            alone = before is not None or self.room.is_left_to(name)  # who is served stays beside
+            runtime.bytes = self._sizes.note(variant, grown.bytes, alone=alone)
         return runtime
 
     def _warmed(
@@ -433,15 +471,6 @@ class RouteTable:
                 raise
             return runtime  # the example lacks what is personal, and a view may not bear that
         return runtime
-
-
-def _is_refused(room: Room, name: str, size: int, problems: dict[str, str]) -> bool:
-    try:
-        room.refuse(size)
-    except UnavailableError as error:
-        problems[name] = error.message
-        return True
-    return False
 
 
 def _variants(live: LiveRoute) -> tuple[Variant, ...]:
