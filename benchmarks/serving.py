@@ -22,13 +22,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from benchmarks.serving_load import Found, load, memory
-from benchmarks.serving_models import make, numbers, one_tensor
+from benchmarks.serving_models import make, numbers, one_tensor, tensor_in_bytes
 from benchmarks.serving_swaps import swaps
 from nenrin.core.lock import FolderLock
 from nenrin.serving.segments import folders
@@ -94,6 +95,8 @@ CELLS = {
     "1 row, 64 connections": (one_tensor, 1, 64),
     "1 row in 30 tensors, 64 connections": (named_tensors, 1, 64),
     "100 rows, 16 connections": (one_tensor, 100, 16),
+    "100 rows in bytes, 16": (tensor_in_bytes, 100, 16),
+    "100 rows in bytes, answers too, 16": (partial(tensor_in_bytes, answers=True), 100, 16),
 }
 
 
@@ -105,6 +108,9 @@ def cells(folder: Path, repeats: int, seconds: float, planes: int) -> None:
         for _ in range(repeats):
             for name, (written, rows, connections) in CELLS.items():
                 body = written(numbers(rows))
+                more = {}
+                if isinstance(body, tuple):
+                    body, more["headers"] = body
                 run = load(
                     up.url + PATH,
                     body,
@@ -112,6 +118,7 @@ def cells(folder: Path, repeats: int, seconds: float, planes: int) -> None:
                     seconds=seconds,
                     connections=connections,
                     processes=up.planes,
+                    **more,
                 )
                 found[name].append(run)
         largest = max(map(memory, up.planes))

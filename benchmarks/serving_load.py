@@ -7,10 +7,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
+_JSON = {"Content-Type": "application/json"}
 _STICKY = """local ready, place = {}, 0
 init = function()
   for i = 0, 9999 do
@@ -46,6 +48,7 @@ def load(
     connections: int,
     processes: list[int],
     sticky: str = "",
+    headers: Mapping[str, str] = _JSON,
 ) -> Found:
     """POST ``body`` over so many connections of one thread of ``wrk``, as fast as answers come.
 
@@ -55,10 +58,10 @@ def load(
         sys.exit("apt install wrk")
     script, path = folder / "post.lua", folder / "body"
     path.write_bytes(body)
+    lines = "".join(f'wrk.headers["{name}"] = "{told}"\n' for name, told in headers.items())
     script.write_text(
         f'local f = io.open("{path}", "rb")\nwrk.method = "POST"\nwrk.body = f:read("*all")\n'
-        'wrk.headers["Content-Type"] = "application/json"\n'
-        f"{_STICKY.replace('NAME', sticky) if sticky else ''}"
+        f"{lines}{_STICKY.replace('NAME', sticky) if sticky else ''}"
         "done = function(summary, latency, requests)\n"
         '  local e = summary.errors\n  print(string.format("FOUND %d %d %f %f %f", summary.requests,'
         " e.connect + e.read + e.write + e.status + e.timeout, summary.duration / 1e6,"

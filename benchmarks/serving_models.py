@@ -75,6 +75,24 @@ def one_tensor(rows: np.ndarray) -> bytes:
     return json.dumps({"inputs": [tensor]}, separators=(",", ":")).encode()
 
 
+def tensor_in_bytes(rows: np.ndarray, answers: bool = False) -> tuple[bytes, dict[str, str]]:
+    """The same in bytes behind the JSON, and its headers; with ``answers`` they are wanted so too."""
+    raw = rows.round(4).tobytes()
+    tensor = {
+        "name": "rows",
+        "shape": list(rows.shape),
+        "datatype": "FP64",
+        "parameters": {"binary_data_size": len(raw)},
+    }
+    body = {"inputs": [tensor], "parameters": {"binary_data_output": answers}}
+    head = json.dumps(body, separators=(",", ":")).encode()
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Inference-Header-Content-Length": str(len(head)),
+    }
+    return head + raw, headers
+
+
 def made_up() -> tuple[np.ndarray, np.ndarray]:
     """float64 (20,000, 30) and the answers, 0 or 1, that a model learns from."""
     x = numbers()

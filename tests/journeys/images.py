@@ -28,11 +28,10 @@ _LIBRARIES = (
     *("libgcc_s.so.1", "libstdc++.so.6"),
 )
 
-_BASE = """\
-FROM scratch
-COPY root /
-ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin LD_LIBRARY_PATH=/usr/local/lib
-"""
+VARIABLES = ("ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin", "ENV LD_LIBRARY_PATH=/usr/local/lib")
+"""What an image of :func:`python_root` is run with."""
+
+_BASE = "\n".join(("FROM scratch", "COPY root /", *VARIABLES, ""))
 
 
 @contextmanager
@@ -52,9 +51,8 @@ def storage(folder: Path) -> Iterator[None]:
             shutil.rmtree(folder)
 
 
-def base_image(folder: Path) -> str:
-    """This machine's Python, pip, a shell and the libraries that these need, as ``oci-archive:FILE``."""
-    root = folder / "root"
+def python_root(root: Path) -> None:
+    """The root of an image: this machine's Python, pip, a shell and the libraries that these need."""
     for name in ("usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "etc", "tmp", "proc", "dev", "sys"):
         (root / name).mkdir(parents=True)
     for name in ("bin", "sbin", "lib", "lib64"):
@@ -80,6 +78,11 @@ def base_image(folder: Path) -> str:
         to = root / whole.relative_to("/")
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, to)
+
+
+def base_image(folder: Path) -> str:
+    """An image of :func:`python_root`, as ``oci-archive:FILE``."""
+    python_root(folder / "root")
     (folder / "Dockerfile").write_text(_BASE)
     tag = f"--tag=oci-archive:{folder}/base.tar"
     subprocess.run(["buildah", "build", tag, str(folder)], check=True, capture_output=True)

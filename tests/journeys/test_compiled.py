@@ -41,29 +41,33 @@ service = nr.deployment(churn)
 ROW = {"spend": 1.2, "plan": "pro"}
 
 
-@pytest.fixture(scope="module")
-def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    folder = tmp_path_factory.mktemp("churn")
-    rng = np.random.default_rng(0)
-    spend, plan = rng.normal(size=1000), rng.choice(["basic", "plus", "pro"], 1000)
-    late = spend + (plan == "pro") + rng.normal(size=1000) > 1
-    pl.DataFrame(
+def customers(first: int, count: int) -> pl.DataFrame:
+    rng = np.random.default_rng(first)
+    spend, plan = rng.normal(size=count), rng.choice(["basic", "plus", "pro"], count)
+    late = spend + (plan == "pro") + rng.normal(size=count) > 1
+    return pl.DataFrame(
         {
-            "customer_id": np.arange(1000),
+            "customer_id": np.arange(first, first + count),
             "spend": spend.round(3),
             "plan": plan,
             "churned": np.where(late, "Yes", "No"),
         }
-    ).write_csv(folder / "customers.csv")
+    )
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    folder = tmp_path_factory.mktemp("churn")
+    customers(0, 1000).write_csv(folder / "customers.csv")
     (folder / "project.py").write_text(PROJECT)
     shell = Shell(folder)
     shell("run")
     return shell
 
 
-def version(shell: Shell) -> dict[str, Any]:
-    [found] = shell("models", "list", "--json").json
-    return found
+def version(shell: Shell, place: int = -1) -> dict[str, Any]:
+    """The newest, or the oldest but so many."""
+    return shell("models", "list", "--json").json[place]
 
 
 def ask(up: Up) -> float:
@@ -93,7 +97,7 @@ def test_what_serves_is_compiled_and_compared(shell: Shell) -> None:
         assert counted(up, "breaches") == 0
 
 
-def test_its_plane_has_none_of_the_libraries_of_the_original(shell: Shell) -> None:
+def test_a_plane_has_no_library_of_originals_after_a_promotion_either(shell: Shell) -> None:
     libraries = ("/_polars_runtime", "/lightgbm/", "/sklearn/", "/scipy/", "/pandas/")
     with shell.up(NENRIN_RESCORE="1") as up:
         ask(up)
@@ -113,14 +117,27 @@ def test_its_plane_has_none_of_the_libraries_of_the_original(shell: Shell) -> No
         [originals] = [int(each) for each in others if int(each) != plane]
         assert "/lightgbm/" in loaded(originals)
 
+        def promoted() -> bool:
+            ask(up)
+            return forms(up) == {version(shell)["id"]: "compiled"} != before
+
+        before = forms(up)
+        customers(1000, 200).write_csv(shell.folder / "more.csv")
+        shell("data", "load", "customers", "more.csv")
+        wait_for(promoted, 60)
+        assert loaded(plane) == set()
+
 
 def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
     found = version(shell)
     compiled = found["facts"]["compiled"]
     with Platform(Settings.read(folder=shell.folder, workers=0)) as platform:
         form = msgspec.msgpack.decode(platform.store.get(compiled["content"]), type=Form)
-        values = np.frombuffer(form.arrays["values"]) + 0.01
-        wrong = msgspec.structs.replace(form, arrays={**form.arrays, "values": values.tobytes()})
+        leaves = {
+            name: (np.frombuffer(form.arrays[name]) + 0.01).tobytes()
+            for name in ("values", "leaves")
+        }
+        wrong = msgspec.structs.replace(form, arrays={**form.arrays, **leaves})
         planted = {**compiled, "content": platform.store.put(wrong.dumps())}
         with platform.units.write("dev", found["at"]) as unit:
             platform.registry.note(unit, found["id"], {"compiled": planted})
@@ -139,3 +156,14 @@ def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
     assert (healed[0]["action"], healed[0]["what"]) == ("model.uncompiled", found["id"])
     assert "differed by" in version(shell)["facts"]["compiled"]["why"]
     assert shell("audit", "verify").out.startswith("dev  holds")
+
+
+def test_a_roll_back_by_hand_compiles_nothing(shell: Shell) -> None:
+    first = version(shell, 0)
+    with (
+        Platform(Settings.read(folder=shell.folder, workers=0)) as platform,
+        platform.units.write("dev", first["at"]) as unit,
+    ):
+        platform.registry.note(unit, first["id"], {"compiled": {}})
+    assert shell("deployments", "rollback", "churn", "--json").json["champion"] == first["id"]
+    assert version(shell, 0)["facts"]["compiled"] == {}

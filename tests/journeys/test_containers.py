@@ -1,7 +1,7 @@
 """A model in a container: run by whatever asks it, judged, deployed and asked as any other.
 
-No engine runs where the tests do, so a program stands in for docker: it writes down how it was called, and
-runs a server as the container would.
+A program stands in for docker: it writes down how it was called, and runs a server as the container would.
+Engines themselves: ``test_engines.py``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from nenrin.platform import Platform
 from nenrin.training.artefact import Artefact
 from nenrin.training.declare import container
 from nenrin.training.runtimes import servers
+from nenrin.training.runtimes.container import running
 from tests.features.makers import make_dataset
 from tests.journeys.plane import PlaneHere
 from tests.training.runtimes.test_servers import V2, alive, pid, until
@@ -123,6 +124,18 @@ def test_without_an_engine_it_is_said(
     with pytest.raises(RemoteError, match="neither docker nor podman is here to run") as caught:
         platform.projects.run("dev")
     assert caught.value.where
+
+
+def test_an_engine_without_its_daemon_is_passed_over(engine: Path) -> None:
+    client = engine / "bin" / "docker"
+    client.rename(engine / "bin" / "podman")
+    client.write_text("#!/bin/sh\necho no daemon >&2\nexit 1\n")
+    client.chmod(0o755)
+    server = running("churn:daemonless", 9000)
+    assert server.url(30)
+    server.close()
+    calls = (engine / "calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls] == ["ps", "run", "rm"]
 
 
 @pytest.mark.parametrize(

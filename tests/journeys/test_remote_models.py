@@ -80,7 +80,11 @@ class Server(ThreadingHTTPServer):
             shape, data = [n], own(np.nan_to_num(a), pro)
         output = {"name": "probability", "datatype": "FP64", "shape": shape, "data": data.tolist()}
         label = {"name": "label", "datatype": "INT64", "shape": [n], "data": [0] * n}
-        return {"model_name": "churn", "outputs": [label, output]}
+        wanted = {
+            each["name"] for each in body.get("outputs", [label])
+        }  # as MLServer: classes alone
+        given = [each for each in (label, output) if each["name"] in wanted]
+        return {"model_name": "churn", "outputs": given}
 
 
 class Handler(BaseHTTPRequestHandler):

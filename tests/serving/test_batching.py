@@ -14,6 +14,7 @@ from nenrin.core.errors import StepError, UnavailableError
 from nenrin.core.timer import SystemTimer
 from nenrin.features.entities import Lookup
 from nenrin.features.service import Seen
+from nenrin.registry.kinds.aside import AsideError, on_a_loop
 from nenrin.serving.plane import batching
 from nenrin.serving.plane.batching import Question, Runtime
 from nenrin.serving.plane.costs import Costs
@@ -67,6 +68,26 @@ def test_batches_have_a_limit_of_time() -> None:
     assert slow.batches == [1, 4, 9, 2]
 
 
+def test_warming_tells_what_of_a_dear_answer_is_the_calls() -> None:
+    dear = Constant(0.5, seconds=0.02)
+    loaded = runtime(dear)
+    loaded.warm(question())
+    assert dear.batches == [1, 1, 1, 8, 8]
+    assert loaded.batch_rows > 8  # by rows of one size alone it would be two, for ever
+
+
+def test_a_call_that_takes_longer_than_a_batch_should_is_made_for_many() -> None:
+    dear = Constant(0.5, seconds=0.001)
+    loaded = runtime(dear)
+    loaded._costs = Fixed(call=0.2, row=0.01)  # type: ignore[assignment]
+
+    async def ask() -> None:
+        await asyncio.gather(*(loaded.answer(question(rows)) for rows in (1, 3, 9, 8, 2)))
+
+    asyncio.run(ask())
+    assert dear.batches == [1, 20, 2]
+
+
 class Fixed(Costs):
     """Costs that learn nothing."""
 
@@ -101,6 +122,79 @@ def test_what_is_quick_waits_for_what_is_not() -> None:
     answers = asyncio.run(ask())
     assert [len(answer.values) for answer in answers] == [1, 9, 2]
     assert model.batches[0] == 9  # in the thread, and the model is asked by one at a time
+
+
+def test_a_dear_call_takes_in_those_who_were_just_answered() -> None:
+    dear = Constant(0.5, seconds=0.02)
+    loaded = runtime(dear)
+    loaded._costs = Fixed(call=0.02, row=1e-6)  # type: ignore[assignment]
+
+    async def client() -> None:
+        for _ in range(4):
+            await loaded.answer(question())
+
+    async def ask() -> None:
+        await asyncio.gather(*(client() for _ in range(6)))
+        while loaded._busy:  # nobody comes back, and the thread is let go
+            await asyncio.sleep(0.001)
+
+    asyncio.run(ask())
+    assert sum(dear.batches) == 24
+    # the first asks alone; the others are joined by whoever was answered, and nobody takes turns
+    assert dear.batches[:4] == [1, 6, 6, 6]
+
+
+def test_a_dear_call_waits_for_nobody_who_does_not_come_back() -> None:
+    dear = Constant(0.5, seconds=0.02)
+    loaded = runtime(dear)
+    loaded._costs = Fixed(call=0.02, row=1e-6)  # type: ignore[assignment]
+
+    async def ask() -> list[Any]:
+        return await asyncio.gather(*(loaded.answer(question()) for _ in range(3)))
+
+    assert [answer.values for answer in asyncio.run(ask())] == [[0.5]] * 3
+    assert dear.batches == [1, 2]
+    assert [loaded._pause(answered) for answered in (1, 2)] == [0.0, batching.GATHER_SECONDS]
+
+
+class Leaves(Constant):
+    """Leaves rows of "far" to another, whose opening goes on until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(0.25)
+        self.opens, self.let_go = threading.Event(), threading.Event()
+        self.asked_in: list[str] = []
+
+    def prepare(self) -> None:
+        self.opens.set()
+        assert self.let_go.wait(30)
+
+    def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
+        if any(row.get("origin") == "far" for row in rows):
+            if on_a_loop():
+                raise AsideError(self.prepare)
+            self.asked_in.append(threading.current_thread().name)
+        return super().answer_rows(rows)
+
+
+def test_rows_that_are_left_to_another_are_prepared_and_answered_in_the_thread() -> None:
+    answerer = Leaves()
+    loaded = runtime(answerer)
+    loaded.warm(question())
+
+    async def ask() -> list[Any]:
+        odd = [asyncio.create_task(loaded.answer(question(2, "far"))) for _ in range(2)]
+        beside = await loaded.answer(question())  # in one batch with them
+        while not answerer.opens.is_set():
+            await asyncio.sleep(0)
+        after = await loaded.answer(question(3))  # the loop goes on, and the version with it
+        assert not any(task.done() for task in odd)
+        answerer.let_go.set()
+        return [beside, after, *await asyncio.gather(*odd)]
+
+    answers = asyncio.run(ask())
+    assert [len(answer.values) for answer in answers] == [1, 3, 2, 2]
+    assert set(answerer.asked_in) == {"v1_0"}
 
 
 def test_who_waits_too_long_hears_so_and_holds_up_nobody() -> None:

@@ -46,6 +46,28 @@ def test_values_are_rounded_to_their_datatype() -> None:
     assert listed("x", "INT32", [2], [2.0, None]) == [2, None]
 
 
+@pytest.mark.parametrize(
+    "texts",
+    [
+        [],
+        ["", ""],
+        ["v1", "v2", None],
+        ["v1", "v2"],
+        ["a" * 127] * 3,
+        ["a" * 128] * 3,
+        ["é1", "ab"],
+        ["é", "ü"],
+        ["a", "é"],
+        ["\0", "\x7f"],
+        [12, True],
+    ],
+)
+def test_each_text_stands_behind_its_length(texts: list[Any]) -> None:
+    plain = ["" if text is None else str(text) for text in texts]
+    each = [len(text.encode()).to_bytes(4, "little") + text.encode() for text in plain]
+    assert packed("BYTES", texts) == b"".join(each)
+
+
 def test_nan_stays_nan() -> None:
     for datatype in ("FP16", "FP32", "FP64"):
         assert math.isnan(listed("x", datatype, [1], [math.nan])[0])

@@ -157,16 +157,52 @@ def test_a_forest_is_walked_as_written_down(
         answer=int(rng.integers(0, groups)),
     )
     readout = Readout(tuple(Number(place) for place in range(features)), forest)
-    block = np.array(values).reshape(-1, features)
+    block = np.tile(np.array(values).reshape(-1, features), (3, 1))
     found = forests.laid_out(readout, features).predict(block)
     assert found is not None
     np.testing.assert_allclose(found, [_by_hand(forest, row) for row in block], rtol=1e-14)
+    _alone(forests.laid_out(readout, features), block, found)
+
+
+def _alone(compiled: Compiled, block: np.ndarray, found: np.ndarray) -> None:
+    """Rows that are asked one by one are answered as in a block."""
+    alone = [compiled.predict(block[place : place + 1]) for place in range(len(block))]
+    np.testing.assert_array_equal(np.concatenate(alone), found)
+
+
+@pytest.mark.parametrize(("leaves", "sifted"), [(1, True), (64, True), (65, False)])
+def test_a_word_has_a_bit_for_each_leaf(leaves: int, sifted: bool) -> None:
+    # from each inner node a leaf goes right, so that the last leaf from the left is the deepest one's brother
+    inner = np.arange(leaves - 1)
+    line = np.concatenate([inner, np.full(leaves, -1)])
+    left, right = line.copy(), line.copy()
+    left[:-leaves], right[:-leaves] = (
+        np.where(inner < leaves - 2, inner + 1, leaves - 1),
+        leaves + inner,
+    )
+    size = len(line)
+    tree = Tree(
+        left=left,
+        right=right,
+        feature=np.zeros(size, int),
+        threshold=np.concatenate([inner[::-1] + 0.5, np.zeros(leaves)]),
+        nan_left=np.arange(size) % 2 == 0,
+        value=np.arange(size, dtype=float),
+    )
+    forest = Forest(trees=[tree, tree], base=np.zeros(1), features=1)
+    assert (pack(forest).leaves.size > 0) == sifted
+    block = np.array([*range(leaves + 1), np.nan, np.inf, -np.inf])[:, None]
+    compiled = forests.laid_out(Readout((Number(0),), forest), 1)
+    found = compiled.predict(block)
+    assert found is not None
+    assert found.tolist() == [_by_hand(forest, row) for row in block]
+    _alone(compiled, block, found)
 
 
 @settings(max_examples=15, deadline=None)
 @given(
     seed=st.integers(0, 1000),
-    leaves=st.integers(2, 40),
+    leaves=st.integers(2, 80),
     trees=st.integers(1, 4),
     other=st.lists(st.floats(width=64), min_size=4, max_size=4),
 )
@@ -188,8 +224,10 @@ def test_small_boosters_answer_the_same_anywhere(
 
     readout = Readout((Number(0), Number(1)), lightgbm_forest(booster.model_to_string()))
     block = np.concatenate([X, np.array(other).reshape(2, 2)])
-    found = forests.laid_out(readout, 2).predict(block)
+    compiled = forests.laid_out(readout, 2)
+    found = compiled.predict(block)
     np.testing.assert_array_equal(found, booster.predict(block, num_threads=1))
+    _alone(compiled, block[-20:], found[-20:])
 
 
 def test_treelite_reads_the_same_trees() -> None:

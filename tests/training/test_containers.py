@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nenrin.training.columns import encode
-from nenrin.training.containers import labels, to_numpy, to_pandas, to_polars
+from nenrin.training.containers import Frames, labels, to_numpy, to_pandas, to_polars
 
 FRAME = pl.DataFrame(
     {
@@ -99,3 +100,29 @@ def test_building_does_not_change_the_columns() -> None:
     to_numpy(columns)[:] = 0.0
     for column, values in zip(columns, before, strict=True):
         np.testing.assert_array_equal(column.values, values)
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_frames_of_the_same_columns_share_nothing_that_a_caller_could_change(
+    container: str,
+) -> None:
+    once = {"pandas": to_pandas, "polars": to_polars}[container]
+    frames = Frames(FRAME.columns)
+    build = {"pandas": frames.pandas, "polars": frames.polars}[container]
+    others = FRAME.with_columns(carrier=pl.Series(["DL", "B6", None]))  # another vocabulary
+    for frame in (FRAME, FRAME[:1], others, FRAME):
+        columns = encode(frame)
+        built: Any = build(columns)
+        assert built.equals(once(columns))
+        if container == "pandas":
+            built.columns.name = "renamed"
+            built["carrier"].cat.categories.name = "renamed"
+            again = frames.pandas(columns)
+            assert again.columns.name is None
+            assert again["carrier"].cat.categories.name is None
+
+
+def test_a_frame_that_is_not_copied_at_once_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = to_pandas(encode(FRAME))
+    monkeypatch.setattr("nenrin.training.containers._FEW", 0)
+    pd.testing.assert_frame_equal(few, to_pandas(encode(FRAME)))

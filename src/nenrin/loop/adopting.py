@@ -10,7 +10,7 @@ from nenrin.core.unit import Unit, Units
 from nenrin.gates.judge import judge
 from nenrin.gates.service import GatesService
 from nenrin.gates.verdict import Verdict
-from nenrin.loop.compiling import compile_served
+from nenrin.loop.compiling import compile_ahead
 from nenrin.loop.evidence import JUDGED_DAYS, gather
 from nenrin.loop.freezing import LIVE
 from nenrin.loop.holding import refuse_frozen
@@ -64,9 +64,13 @@ class Adopting:
             self._challenge(report, into, prepared, state, serving)
         state.now, state.written = now, serving.written if serving else 0
         segment = lead(state, state.champion, now)
+        champion = [state.champion]
+        compiled = compile_ahead(self._registry, into, prepared.compiles, state, champion)
         with self._units.write(into, now) as unit:
             refuse_frozen(self._serving.current(unit, name))
             versions = self._register(unit, source, prepared)
+            for fit, outcome in compiled.items():
+                self._registry.note(unit, fit, {"compiled": outcome})
             verdict = self._verdict(source, name, state.champion)
             if verdict is not None:
                 self._gates.keep(unit, verdict)
@@ -75,7 +79,6 @@ class Adopting:
             keep(self._states, unit, name, state)
             body = {"backtest": report["id"], "ledger_head": report["ledger_head"]}
             unit.record("deployment.adopted", name, body)
-        compile_served(self._units, self._registry, prepared, self._serving.show(into, name))
         return {
             "environment": into,
             "deployment": name,

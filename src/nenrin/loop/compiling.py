@@ -1,22 +1,26 @@
 """Compiling what serves: noted in the facts of its versions, where the data plane looks for it.
 
-It happens once a version has been routed, never in a backtest, where nothing is served: gates and digests
-know the originals alone.
+What the loop is about to route is compiled first, and what came of it is written with the step: no plane
+sees the route without it. What goes back, or out by a person's word, waits for nothing: it is compiled once
+it is routed. In a backtest nothing is served, nor compiled: gates and digests know the originals alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from nenrin.core.errors import NotFoundError
 from nenrin.core.instants import to_us
 from nenrin.core.unit import Units
-from nenrin.loop.ports import Prepared
+from nenrin.loop.mixture import fits_of
+from nenrin.loop.ports import Compiles, Prepared, Step
+from nenrin.loop.state import State
 from nenrin.registry.forms import models_of
 from nenrin.registry.kinds.compiled import outcome_of
 from nenrin.registry.kinds.rescoring import breaches
@@ -25,6 +29,38 @@ from nenrin.registry.version import Version
 from nenrin.serving.deployments import Deployment
 
 UNCOMPILED = "model.uncompiled"
+
+
+def about_to_serve(step: Step, state: State) -> list[str]:
+    """The versions that a step routes, and the one that it decided to: it is routed within the hour."""
+    routed = [version for version, _ in step.route.variants] if step.route else []
+    return [*routed, *([state.pending.version] if state.pending else [])]
+
+
+def compile_ahead(
+    registry: RegistryService,
+    environment: str,
+    compiles: Compiles | None,
+    state: State,
+    versions: Iterable[str],
+) -> dict[str, dict[str, Any]]:
+    """Compile the fits of versions that are about to be routed, where it was never tried.
+
+    Returns:
+        what came of it by fit, for whoever registers and routes them to note in the same unit of work.
+    """
+    if compiles is None:
+        return {}
+    artefacts = state.artefacts
+    fits = dict.fromkeys(
+        fit for each in versions if each in artefacts for fit in fits_of(artefacts[each])
+    )
+    found = {fit: _found(registry, environment, fit) for fit in fits}
+    return {
+        fit: compiles(artefacts[fit].model, artefacts[fit].cutoff)
+        for fit, version in found.items()
+        if version is None or "compiled" not in version.facts
+    }
 
 
 def compile_served(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -13,7 +13,8 @@ from nenrin.core.instants import DAY
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Unit, Units
 from nenrin.gates.service import GatesService
-from nenrin.loop.ports import Prepared, Served, Step
+from nenrin.loop.compiling import about_to_serve, compile_ahead
+from nenrin.loop.ports import Compiles, Prepared, Served, Step
 from nenrin.loop.state import Segment, State
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
@@ -39,6 +40,7 @@ class LoopJournal:
         environment: where it writes.
         served: what the deployment is known by.
         units, registry, gates, serving, states, store: the rooms' own ways to write.
+        compiles: compiles what is about to be served; None: models are not compiled.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class LoopJournal:
         serving: ServingService,
         states: LoopStates,
         store: ContentStore,
+        compiles: Compiles | None = None,
     ) -> None:
         self._environment = environment
         self._served = served
@@ -61,14 +64,16 @@ class LoopJournal:
         self._serving = serving
         self._states = states
         self._store = store
+        self._compiles = compiles
 
     def commit(self, step: Step, state: State, *, by_hand: bool = False) -> None:
-        """Write the step and the state after it.
+        """Write the step and the state after it, once what is about to be served is compiled.
 
         Raises:
             ConflictError: the step changes who answers, nobody asked for that by name, and the deployment
                 was frozen meanwhile; or the state was changed meanwhile.
         """
+        compiled = self._compiled(step, state, by_hand)
         with self._units.write(self._environment, step.at) as unit:
             for _, fit in step.fits:
                 self._registry.register(
@@ -89,6 +94,8 @@ class LoopJournal:
                     revision=self._served.revision,
                     parents=content.parents,
                 )
+            for version, outcome in compiled.items():
+                self._registry.note(unit, version, {"compiled": outcome})
             for verdict in step.verdicts:
                 self._gates.keep(unit, verdict)
             for line in step.lines:
@@ -100,6 +107,13 @@ class LoopJournal:
                 self._route(unit, step.route, step.why, bool(step.bad), state.anchor)
                 share(self._serving, unit, self._served.deployment, step.route)
             keep(self._states, unit, self._served.deployment, state)
+
+    def _compiled(self, step: Step, state: State, by_hand: bool) -> dict[str, dict[str, Any]]:
+        """What came of compiling; what goes back, or out by a person's word, waits for nothing."""
+        if by_hand or (step.route is not None and step.bad):
+            return {}
+        versions = about_to_serve(step, state)
+        return compile_ahead(self._registry, self._environment, self._compiles, state, versions)
 
     def remember(self, state: State, at: int) -> None:
         """Keep the state alone: nothing happened that the ledger should know."""
@@ -216,6 +230,7 @@ class Journals:
             serving=self.serving,
             states=self.states,
             store=self.store,
+            compiles=None if is_backtest(environment) else prepared.compiles,
         )
 
 

@@ -22,6 +22,7 @@ from nenrin.training.table import RowTable
 from nenrin.training.tasks import Task
 
 Progress = Callable[[str, int, int, str], None]
+Compiles = Callable[[str, int | None], dict[str, Any]]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -215,7 +216,7 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     newest: int
     trains: bool = True
-    compiles: Callable[[str, int | None], dict[str, Any]] | None = None
+    compiles: Compiles | None = None
 
 
 class Replay(Protocol):

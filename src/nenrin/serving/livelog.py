@@ -1,4 +1,4 @@
-"""Writes the live prediction log: a line a request, made by one call, and written by a thread.
+"""Writes the live prediction log: a line, made by one call, for what was answered together.
 
 The line is made where the answer is: a thread that makes lines holds the interpreter's lock meanwhile, and
 every answer waits for that. Only where personal fields are masked the thread makes them, one a prediction.

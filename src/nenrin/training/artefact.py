@@ -19,8 +19,7 @@ import polars as pl
 
 from nenrin.core.errors import IntegrityError, NenrinError, RefusedError, StepError
 from nenrin.training.columns import ColumnSpec, FeatureColumn, RowEncoder, encode_as, recode
-from nenrin.training.containers import BUILD, labels
-from nenrin.training.containers import labelled as under_labels
+from nenrin.training.containers import Frames, labels, to_numpy
 from nenrin.training.declare import Predictor
 from nenrin.training.formats import fitted_names, format_for, format_named, unwrapped, wrapped
 from nenrin.training.meter import Meter
@@ -65,6 +64,7 @@ class Artefact:
         self.model = model
         self._rows = RowEncoder(header.columns)
         self._names = tuple(column.name for column in header.columns)
+        self._frames = Frames(labels(self._names) if header.labelled else self._names)
         # what takes a matrix is asked with a request's own, if no column has to be encoded
         self._takes_block = header.format == "lightgbm" and all(
             column.kind == "number" for column in header.columns
@@ -122,7 +122,7 @@ class Artefact:
             block = rows.matrix(self._names)
             if block is not None:
                 return self._checked(self.model.predict(block, num_threads=1), len(rows))
-        return self.predict_columns(self._rows.encode(rows))
+        return self._predicted(self._rows.encode(rows), Meter())
 
     def predict_columns(
         self, columns: Sequence[FeatureColumn], meter: Meter | None = None
@@ -133,21 +133,26 @@ class Artefact:
             columns: those that the model knows, in any order; others are left out.
             meter: told of the CPU time inside the model's ``predict``.
         """
-        meter = meter or Meter()
-        ours = recode(columns, self.header.columns)
+        return self._predicted(recode(columns, self.header.columns), meter or Meter())
+
+    def _predicted(self, ours: Sequence[FeatureColumn], meter: Meter) -> np.ndarray:
         n = len(ours[0].values) if ours else 0
         if n == 0:
             return np.empty(0)
         if self.header.format == "lightgbm":
             # A Booster takes categories as their places: no pandas frame is needed to ask it.
-            matrix = BUILD["numpy"](ours)
+            matrix = to_numpy(ours)
             with meter.users():
                 answer = self.model.predict(matrix, num_threads=1)
         else:
-            named = under_labels(ours) if self.header.labelled else ours
-            container = BUILD[self.header.container](named)
-            answer = self._ask(container, meter)
+            answer = self._ask(self._container(ours), meter)
         return self._checked(answer, n)
+
+    def _container(self, columns: Sequence[FeatureColumn]) -> Any:
+        if self.header.container == "numpy":
+            return to_numpy(columns)
+        pandas = self.header.container == "pandas"
+        return self._frames.pandas(columns) if pandas else self._frames.polars(columns)
 
     def _ask(self, container: Any, meter: Meter) -> Any:
         try:

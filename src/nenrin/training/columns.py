@@ -39,6 +39,10 @@ _ARTICLE = {
 }
 
 
+# what JSON has of texts and of numbers: of others it is asked value by value whether they are any
+_TEXTS, _NUMBERS = {str, type(None)}, {float, int, type(None)}
+
+
 class ColumnSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A column as a model knows it: its kind, and the texts that it was trained on.
 
@@ -260,17 +264,20 @@ def _of_values(
     spec: ColumnSpec, values: Sequence[Any], places: Mapping[str, Mapping[str, int]]
 ) -> FeatureColumn:
     mask, vocabulary = None, spec.vocabulary or ()
+    types = set(map(type, values))
     try:
         if spec.kind == "string":
+            if not types <= _TEXTS:
+                values = [None if value is None else _text(value) for value in values]
             place = places[spec.name]
             if spec.vocabulary is None:
-                vocabulary = tuple(sorted({_text(value) for value in values if value is not None}))
+                vocabulary = tuple(sorted({value for value in values if value is not None}))
                 place = _places(vocabulary)
-            codes = [-1 if value is None else place.get(_text(value), -1) for value in values]
-            array = np.array(codes, dtype=np.int32)
+            array = np.array([place.get(value, -1) for value in values], dtype=np.int32)
         elif spec.kind == "number":
-            plain = [np.nan if value is None else float(_real(value)) for value in values]
-            array = np.array(plain, dtype=np.float64)
+            if not types <= _NUMBERS:
+                values = [None if value is None else float(_real(value)) for value in values]
+            array = np.array(values, dtype=np.float64)  # of None it makes NaN
         elif spec.kind == "integer":
             missing = np.array([value is None for value in values])
             mask = missing if missing.any() else None

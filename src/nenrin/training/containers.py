@@ -23,13 +23,15 @@ if TYPE_CHECKING:
 
 Columns = Sequence[FeatureColumn]
 
+_FEW = 4096  # rows of a frame whose numbers are copied together: more would cost memory, and gain nothing
+
 # What LightGBM (JSON's signs, line ends) and XGBoost ([ ] <) refuse; a % where it would read as ours.
 _REFUSED = re.compile(r'[\x00-\x1f\x7f",:<\[\]{}]|%(?=[0-9A-Fa-f]{2})')
 
 
 def to_polars(columns: Columns) -> pl.DataFrame:
     """A polars frame: Float64, Int64, Boolean and Enum over the vocabulary; missing is null."""
-    return pl.DataFrame([_series(column) for column in columns])
+    return Frames([column.name for column in columns]).polars(columns)
 
 
 def to_pandas(columns: Columns) -> pd.DataFrame:
@@ -38,9 +40,68 @@ def to_pandas(columns: Columns) -> pd.DataFrame:
     Texts are *unordered* categories over the vocabulary. An ordered one (which a polars Enum becomes)
     makes LightGBM split it like a number, and a null Boolean would be an object column.
     """
-    import pandas as pd
+    return Frames([column.name for column in columns]).pandas(columns)
 
-    return pd.DataFrame({column.name: _pandas_column(column) for column in columns}, copy=False)
+
+class Frames:
+    """Builds frames of the same columns, one after the other; names and vocabularies are made once.
+
+    Args:
+        names: of the columns in the frames, in order.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = list(names)
+        self._index: pd.Index[str] | None = None
+        self._texts: dict[int, tuple[tuple[str, ...], Any]] = {}
+
+    def pandas(self, columns: Columns) -> pd.DataFrame:
+        """As :func:`to_pandas`; the numbers of a few rows lie in one block, where they are sooner found."""
+        import pandas as pd
+
+        if self._index is None:
+            self._index = _pandas_texts(self._names)
+        few = bool(columns) and len(columns[0].values) <= _FEW
+        values = {place: self._pandas(place, column) for place, column in enumerate(columns)}
+        frame = pd.DataFrame(values, copy=few)
+        frame.columns = self._index.view()  # the frame is the caller's, who may name it
+        return frame
+
+    def polars(self, columns: Columns) -> pl.DataFrame:
+        """As :func:`to_polars`."""
+        return pl.DataFrame(
+            [
+                self._polars(place, column).alias(name)
+                for place, (name, column) in enumerate(zip(self._names, columns, strict=True))
+            ]
+        )
+
+    def _pandas(self, place: int, column: FeatureColumn) -> Any:
+        if column.kind != "string":
+            return _pandas_numbers(column)
+        import pandas as pd
+
+        categories = self._known(place, column.vocabulary, _pandas_texts).view()
+        dtype = pd.CategoricalDtype(categories, ordered=False)
+        return pd.Categorical.from_codes(column.values, dtype=dtype, validate=False)
+
+    def _polars(self, place: int, column: FeatureColumn) -> pl.Series:
+        if column.kind != "string":
+            return _series(column)
+        enum = self._known(place, column.vocabulary, pl.Enum)
+        codes = pl.Series(column.values)
+        known = codes.set(codes < 0, None)
+        return known.cast(_physical(len(column.vocabulary))).cat.to(enum)
+
+    def _known(
+        self, place: int, vocabulary: tuple[str, ...], make: Callable[[Sequence[str]], Any]
+    ) -> Any:
+        """What was made of the vocabulary of the column before, if it is that one still."""
+        known, made = self._texts.get(place, ((), None))
+        if made is None or known is not vocabulary:
+            made = make(vocabulary)
+            self._texts[place] = (vocabulary, made)
+        return made
 
 
 def labels(names: Sequence[str]) -> list[str]:
@@ -82,13 +143,8 @@ BUILD: Mapping[str, Callable[[Columns], Any]] = MappingProxyType(
 
 def _series(column: FeatureColumn) -> pl.Series:
     if column.kind == "number":
-        return pl.Series(column.name, column.values, nan_to_null=True)
-    if column.kind == "string":
-        codes = pl.Series(column.name, column.values)
-        known = codes.set(codes < 0, None)
-        enum = pl.Enum(column.vocabulary)
-        return known.cast(_physical(len(column.vocabulary))).cat.to(enum)
-    values = pl.Series(column.name, column.values)
+        return pl.Series(column.values, nan_to_null=True)
+    values = pl.Series(column.values)
     if column.kind == "boolean":
         return values.set(values < 0, None).cast(pl.Boolean)
     return values if column.mask is None else values.set(pl.Series(column.mask), None)
@@ -101,12 +157,14 @@ def _physical(size: int) -> type[pl.DataType]:
     return pl.UInt16 if size < 65_536 else pl.UInt32
 
 
-def _pandas_column(column: FeatureColumn) -> Any:
+def _pandas_texts(texts: Sequence[str]) -> pd.Index[str]:
+    """Texts as pandas keeps them where pyarrow is not installed: in small numbers they are sooner read."""
     import pandas as pd
 
-    if column.kind == "string":
-        dtype = pd.CategoricalDtype(list(column.vocabulary), ordered=False)
-        return pd.Categorical.from_codes(column.values, dtype=dtype, validate=False)
+    return pd.Index(list(texts), dtype=pd.StringDtype("python", na_value=np.nan))
+
+
+def _pandas_numbers(column: FeatureColumn) -> np.ndarray:
     if column.kind == "boolean":
         return column.numbers().astype(np.float32)
     whole = column.kind == "integer" and column.mask is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from lightgbm import LGBMClassifier
 from nenrin.core.digest import digest_bytes
 from nenrin.registry.forms import ServedForms
 from nenrin.registry.kinds import OpenContext, RowAnswerer
+from nenrin.registry.kinds.aside import AsideError
 from nenrin.registry.kinds.compiled import CompiledAnswerer, CompiledForms
 from nenrin.registry.kinds.mixture import MemberContent, Mixture, MixtureKind
 from nenrin.registry.kinds.model import ModelAnswerer, ModelKind
@@ -63,11 +65,14 @@ def store() -> MemoryStore:
 def version(
     store: MemoryStore, content: bytes, *, wrong: bool = False, library: bool = True
 ) -> Version:
-    """The model as a version with an admitted form; a ``wrong`` one has a leaf of its own."""
+    """The model as a version with an admitted form; a ``wrong`` one has leaves of its own."""
     form = form_of(read(Artefact.loads(content, trusted=True)), np.zeros(2, np.uint8))
     if wrong:
-        values = np.frombuffer(form.arrays["values"]) + 0.5
-        form = msgspec.structs.replace(form, arrays={**form.arrays, "values": values.tobytes()})
+        leaves = {
+            name: (np.frombuffer(form.arrays[name]) + 0.5).tobytes()
+            for name in ("values", "leaves")
+        }
+        form = msgspec.structs.replace(form, arrays={**form.arrays, **leaves})
     built = kernel.built()
     assert built is not None
     outcome = Outcome(
@@ -108,6 +113,25 @@ def test_the_compiled_form_answers_without_the_original(
     assert isinstance(answerer, CompiledAnswerer)
     monkeypatch.setattr(Artefact, "loads", None)
     np.testing.assert_array_equal(answerer.answer_rows(ROWS), wanted)
+
+
+def test_no_event_loop_opens_or_asks_the_original(
+    store: MemoryStore, content: bytes, tmp_path: Path
+) -> None:
+    answerer = opened(store, content, version(store, content), Rescoring(tmp_path, 0))
+    assert isinstance(answerer, CompiledAnswerer)
+    wanted = originals(content)
+    answerer.give_up()
+
+    async def ask() -> np.ndarray:
+        with pytest.raises(AsideError) as left:
+            answerer.answer_rows(ROWS)
+        assert answerer._original is None
+        await asyncio.to_thread(left.value.prepare)
+        assert answerer._original is not None
+        return await asyncio.to_thread(answerer.answer_rows, ROWS)
+
+    np.testing.assert_array_equal(asyncio.run(ask()), wanted)
 
 
 def test_one_request_in_so_many_is_compared(

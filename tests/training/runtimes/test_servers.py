@@ -83,9 +83,13 @@ def test_a_server_that_dies_or_is_silent_is_started_again(
     if how == "killed":
         os.kill(process, signal.SIGKILL)
     else:
-        (tmp_path / "mute").touch()
-        until(lambda: not alive(process))
-        (tmp_path / "mute").unlink()
+        for word in ("deaf", "mute"):
+            (tmp_path / word).touch()
+        until(lambda: server._keeper._url is None)
+        assert alive(process)  # nobody is sent to it while it may end
+        for word in ("deaf", "mute"):
+            (tmp_path / word).unlink()
+        os.kill(process, signal.SIGKILL)
     until(lambda: pid(tmp_path) != process)
     until(lambda: server.url(30) != before)  # on a port of its own
     assert ask(server.url(30)).is_success

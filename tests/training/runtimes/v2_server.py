@@ -1,7 +1,7 @@
-"""A small server that speaks version 2 for one model: ``python v2_server.py PORT [FOLDER]``.
+"""A small server that speaks version 2 for one model: ``python v2_server.py PORT [FOLDER [HOST]]``.
 
 It writes its process id to ``FOLDER/pid``. A file there tells it what to do: ``mute`` not to be ready,
-``slow`` to take a second for each answer. SIGTERM drains it.
+``slow`` to take a second for each answer, ``deaf`` not to heed SIGTERM, which drains it else.
 """
 
 import json
@@ -16,6 +16,7 @@ from pathlib import Path
 
 PORT = int(sys.argv[1])
 FOLDER = Path(sys.argv[2]) if len(sys.argv) > 2 else Path("/nowhere")
+HOST = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
 METADATA = {
     "name": "churn",
     "inputs": [
@@ -60,9 +61,14 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main():
-    server = ThreadingHTTPServer(("127.0.0.1", PORT), Handler)
+    server = ThreadingHTTPServer((HOST, PORT), Handler)
     server.daemon_threads = False
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+
+    def end(*_):
+        if not (FOLDER / "deaf").exists():
+            threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, end)
     print("it listens", flush=True)
     if FOLDER.exists():
         (FOLDER / "pid.new").write_text(str(os.getpid()))

@@ -16,6 +16,7 @@ import polars as pl
 from nenrin.core.digest import digest_bytes
 from nenrin.core.errors import NenrinError, UnavailableError
 from nenrin.core.store import ContentStore
+from nenrin.registry.kinds.aside import AsideError, on_a_loop
 from nenrin.registry.kinds.rescoring import Rescoring, Rows
 from nenrin.registry.version import Version
 from nenrin.training.artefact import Artefact, describe
@@ -119,10 +120,16 @@ class CompiledAnswerer:
             return self._open().predict(frame)
 
     def answer_rows(self, rows: Rows) -> np.ndarray:
-        """float64[n], by the compiled form; by the original where that may refuse, or is given back to."""
+        """float64[n], by the compiled form; by the original where that may refuse, or is given back to.
+
+        Raises:
+            AsideError: the original is to answer, and an event loop asks.
+        """
         compiled = self._compiled
         answers = None if compiled is None else compiled.predict(self._blocks.encode(rows))
         if answers is None:
+            if on_a_loop():
+                raise AsideError(self.prepare)
             return self.answer_original(rows)
         if self._every and next(self._asked) % self._every == 0:
             self._forms.rescoring.later(self, rows, answers)
@@ -132,6 +139,11 @@ class CompiledAnswerer:
         """What the original answers."""
         with self._opening:
             return self._open().predict_rows(rows)
+
+    def prepare(self) -> None:
+        """Open the original."""
+        with self._opening:
+            self._open()
 
     def give_up(self) -> None:
         """Have the original serve from now on."""

@@ -16,7 +16,11 @@ class AnswersRows(Protocol):
     """What an answerer may offer beside ``answer``, where it needs no frame."""
 
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
-        """One answer a row, in their order."""
+        """One answer a row, in their order.
+
+        Raises:
+            AsideError: an event loop runs in this thread, and these rows would hold it up.
+        """
         ...
 
 
@@ -29,6 +33,8 @@ class RowAnswerer:
 
     def __init__(self, answerer: Answerer) -> None:
         self._answerer = answerer
+        # asked once: whether something keeps a protocol takes longer than a small model's answer
+        self._asked = answerer.answer_rows if isinstance(answerer, AnswersRows) else self._framed
 
     @property
     def waits(self) -> bool:
@@ -37,8 +43,9 @@ class RowAnswerer:
 
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
         """One answer a row; a column that a row lacks is a null."""
-        if isinstance(self._answerer, AnswersRows):
-            return self._answerer.answer_rows(rows)
+        return self._asked(rows)
+
+    def _framed(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
         records = rows if isinstance(rows, Records) else Records.of_dicts(rows)
         return self._answerer.answer(pl.DataFrame(dict(records.columns), strict=False))
 

@@ -127,7 +127,8 @@ def ask(served: Served, requests: Sequence[Dealt], log: LiveLog, done: Done, wit
         UnavailableError: too many rows are waiting.
     """
     now = served.now
-    question = served.questions(Records.joined([each.rows for each in requests]), now)
+    rows = Records.joined([each.rows for each in requests])
+    question = served.questions(rows, now, requests=len(requests))
     first = requests[0]
     alone, forced = len(requests) == 1, not first.texts
     dealt = first.picked if alone else first.picked[:1] * len(question.rows)

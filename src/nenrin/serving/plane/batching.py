@@ -1,8 +1,9 @@
 """Answering with one loaded version: on the loop when it is quick, else in its own thread, in batches.
 
-No timer fills a batch. What arrives in one turn of the event loop and is quick together is one batch;
-while the thread works on one, the next forms. A request that fails does not fail its neighbours, and a
-client that goes away leaves them alone.
+No lone client waits for others. What arrives in one turn of the event loop and is quick together is one
+batch; while the thread works on one, the next forms, and where a call costs much it takes in those who were
+just answered and ask again. A request that fails does not fail its neighbours, and a client that goes away
+leaves them alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.features.entities import Lookup
+from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.plane.costs import Costs
 from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
@@ -28,19 +30,23 @@ from nenrin.training.records import Records
 
 INLINE_SECONDS = 0.001
 BATCH_SECONDS = 0.05
+GATHER_SECONDS = 0.01  # who was answered and asks again does so sooner, or not at once
 QUEUE_ROWS = 20_000
 WARM_ROWS = 64
+WARM_ROWS_DEAR = 8  # of what takes longer: a row may be dear, too
+WARM_SECONDS = 0.5  # what takes longer is asked one row alone
 WAIT_SECONDS = 30.0
 
 _logger = logging.getLogger(__name__)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Rows of one request: raw values, the instants (us) asked at, how what lacks is looked up."""
+    """Rows of so many requests: raw values, the instants (us) asked at, how what lacks is looked up."""
 
     rows: Sequence[dict[str, Any]]
     asked: Sequence[int]
     lookup: Lookup | None = None
+    requests: int = 1
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -81,8 +87,9 @@ class Waiting:
 
     def expire(self) -> None:
         """Have it fail when it is not answered in time."""
-        loop = asyncio.get_running_loop()
-        self._timeout = loop.call_later(self.within, self.tell, _late(self.within))
+        if self._timeout is None:
+            loop = asyncio.get_running_loop()
+            self._timeout = loop.call_later(self.within, self.tell, _late(self.within))
 
     def tell(self, answer: Answer | NenrinError) -> None:
         """Tell the answer, unless it is over; what goes wrong there is no other question's matter."""
@@ -131,6 +138,8 @@ class Runtime:
         self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._busy = False
+        self._gathering: asyncio.TimerHandle | None = None
+        self._hoped = 0
         self._costs = Costs(INLINE_SECONDS, INLINE_SECONDS)  # unknown yet: not on the loop
 
     def compute(self, question: Question) -> Answer:
@@ -184,14 +193,10 @@ class Runtime:
         """Seconds that so many rows are expected to take, together."""
         return self._costs.seconds(rows)
 
-    def rows_in(self, seconds: float) -> int:
-        """How many rows are expected to take that long together; at least one."""
-        return self._costs.rows_in(seconds)
-
     @property
     def batch_rows(self) -> int:
         """How many rows a batch may have: a millisecond's on the event loop, more in the thread."""
-        return self.rows_in(INLINE_SECONDS if self.quick(1) else BATCH_SECONDS)
+        return self._costs.rows_in(INLINE_SECONDS) if self.quick(1) else _most(self._costs)
 
     def quick(self, rows: int) -> bool:
         """Whether so many rows may be answered on the event loop."""
@@ -210,17 +215,20 @@ class Runtime:
         work.add_done_callback(lambda told: loop.call_soon_threadsafe(done, told.result()))
 
     def warm(self, question: Question) -> None:
-        """Answer an example row thrice; if that is quick, many of it too. So what it costs is known.
+        """Answer an example row thrice, and more of it together, as many as may be done soon.
+
+        So it is known what it costs, and what of that is the call's: by rows of one size that never shows.
 
         Raises:
             StepError: as :meth:`compute`.
         """
-        one = min(self._seconds(question) for _ in range(3))
+        one = min(_seconds(self._timer, self, question) for _ in range(3))
         costs = Costs(0.0, one)
         costs.learn(one, 1)
-        if one <= INLINE_SECONDS:  # else it may be dear, too
-            many = _joined([question] * WARM_ROWS)
-            costs.learn(min(self._seconds(many) for _ in range(2)), len(many.rows))
+        if one <= WARM_SECONDS:
+            rows = WARM_ROWS if one <= INLINE_SECONDS else WARM_ROWS_DEAR
+            many = _joined([question] * rows)
+            costs.learn(min(_seconds(self._timer, self, many) for _ in range(2)), len(many.rows))
         self._costs = costs
         self.spent = Spent()
 
@@ -247,7 +255,7 @@ class Runtime:
         rows = len(question.rows)
         if not (self._busy or (not self.looks_up and _leaves_out(question))) and self.quick(rows):
             if gathered:
-                waiting.tell(*self._compute_batch([question]))
+                self._answer([waiting])
                 return waiting
             self._turn.append(waiting)
             if len(self._turn) == 1:
@@ -258,9 +266,7 @@ class Runtime:
                 f"{self._queued_rows} rows are waiting for version {self.version}",
                 hint="try again, or send fewer requests at a time",
             )
-        self._enqueue(waiting)
-        if not self._busy:
-            self._start()
+        self._enqueue([waiting])
         return waiting
 
     async def answer(self, question: Question, within: float = WAIT_SECONDS) -> Answer:
@@ -288,28 +294,41 @@ class Runtime:
         """Answer what came in this turn of the loop, as much as is quick; the rest in the next."""
         turn, self._turn = self._turn, []
         if self._busy:  # something slow came in the same turn: the model is asked by one at a time
-            for waiting in turn:
-                if not waiting.over:
-                    self._enqueue(waiting)
+            self._enqueue(turn)
             return
         batch, rest = _cut(turn, self._costs.rows_in(INLINE_SECONDS))
         if rest:
             self._turn = rest
             asyncio.get_running_loop().call_soon(self._take_turn)
+        self._answer(batch)
+
+    def _answer(self, batch: Sequence[Waiting]) -> None:
+        """Answer some questions on the loop; those that are not for it, in the thread once that is ready."""
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
-            waiting.tell(answer)
+            if isinstance(answer, AsideError):
+                _prepare(self._thread, self._enqueue, waiting, answer)
+            else:
+                waiting.tell(answer)
 
-    def _enqueue(self, waiting: Waiting) -> None:
-        waiting.expire()
-        waiting.since = self._timer.wall()
-        self._queue.append(waiting)
-        self._queued_rows += len(waiting.question.rows)
+    def _enqueue(self, asked: Sequence[Waiting]) -> None:
+        for waiting in asked:
+            if not waiting.over:
+                waiting.expire()
+                waiting.since = self._timer.wall()
+                self._queue.append(waiting)
+                self._queued_rows += len(waiting.question.rows)
+                self._hoped -= waiting.question.requests
+        if not self._busy or (self._gathering is not None and self._hoped <= 0):
+            self._start()
 
     def _start(self) -> None:
         """Hand what waits to the thread, up to a batch of rows."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         batch: list[Waiting] = []
-        rows, most = 0, self._costs.rows_in(BATCH_SECONDS)
+        rows, most = 0, _most(self._costs)
         while self._queue and (not batch or rows + len(self._queue[0].question.rows) <= most):
             waiting = self._queue.popleft()
             self._queued_rows -= len(waiting.question.rows)
@@ -326,39 +345,80 @@ class Runtime:
             )
 
     def _finish(self, batch: list[Waiting], work: Future[list[Answer | NenrinError]]) -> None:
-        self._start()  # the thread goes on while the answers are written
+        pause = self._pause(sum(waiting.question.requests for waiting in batch))
+        if not pause:
+            self._start()  # the thread goes on while the answers are written
         for waiting, result in zip(batch, work.result(), strict=True):
             waiting.tell(result)
+        if pause:
+            self._gathering = asyncio.get_running_loop().call_later(pause, self._start)
+
+    def _pause(self, answered: int) -> float:
+        """Seconds that the next batch may wait for those who are answered now: up to half a call.
+
+        Else two groups of clients take turns, each batch with half of them, and every one costs a call.
+        A lone client, a quick call and a full batch wait for nobody.
+        """
+        call = self._costs.seconds(0)
+        full = self._queued_rows >= _most(self._costs)
+        self._hoped = answered
+        if (answered == 1 and not self._queue) or call <= INLINE_SECONDS or full:
+            return 0.0
+        return min(call / 2, GATHER_SECONDS)
 
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
             try:
-                return self._split(self.compute(_joined(questions)), questions)
+                return _split(self._passed, self.compute(_joined(questions)), questions)
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
                 pass  # one of them is at fault: find out which
         return [_computed(self, question) for question in questions]
 
-    def _split(self, answer: Answer, questions: list[Question]) -> list[Answer | NenrinError]:
-        parts: list[Answer | NenrinError] = []
-        start = 0
-        for question in questions:
-            end = start + len(question.rows)
-            part = slice(start, end)
-            # of columns that are passed through each question has its own: the log sees that they are
-            seen: Sequence[dict[str, Any]] | None = self._passed(question.rows)
-            if seen is None and answer.features is not None:
-                seen = answer.features[part]
-            ages = None if answer.ages is None else answer.ages[part]
-            parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
-            start = end
-        return parts
 
-    def _seconds(self, question: Question) -> float:
-        started = self._timer.wall()
-        self.compute(question)
-        return self._timer.wall() - started
+def _prepare(
+    thread: ThreadPoolExecutor,
+    enqueue: Callable[[Sequence[Waiting]], None],
+    waiting: Waiting,
+    error: AsideError,
+) -> None:
+    """Have the thread get ready for a question that is not for the loop, and then answer it."""
+    waiting.expire()
+    loop = asyncio.get_running_loop()
+    work = thread.submit(error.prepare)
+    work.add_done_callback(lambda _: loop.call_soon_threadsafe(enqueue, [waiting]))
+
+
+def _split(
+    passed: Callable[[Sequence[dict[str, Any]]], Records | None],
+    answer: Answer,
+    questions: list[Question],
+) -> list[Answer | NenrinError]:
+    parts: list[Answer | NenrinError] = []
+    start = 0
+    for question in questions:
+        end = start + len(question.rows)
+        part = slice(start, end)
+        # of columns that are passed through each question has its own: the log sees that they are
+        seen: Sequence[dict[str, Any]] | None = passed(question.rows)
+        if seen is None and answer.features is not None:
+            seen = answer.features[part]
+        ages = None if answer.ages is None else answer.ages[part]
+        parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
+        start = end
+    return parts
+
+
+def _seconds(timer: Timer, runtime: Runtime, question: Question) -> float:
+    started = timer.wall()
+    runtime.compute(question)
+    return timer.wall() - started
+
+
+def _most(costs: Costs) -> int:
+    """Rows of a batch of the thread: what 50 ms are enough for, or as many as cost what a call does."""
+    return costs.rows_in(max(BATCH_SECONDS, 2 * costs.seconds(0)))
 
 
 def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:

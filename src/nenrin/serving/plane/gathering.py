@@ -31,7 +31,7 @@ class _Key(NamedTuple):
     """What requests share that are asked as one."""
 
     served: Served
-    index: int
+    place: int
     protocol: str
 
 
@@ -68,7 +68,7 @@ class Gathering:
     def _take(self, key: _Key) -> None:
         """Ask what joins the first, up to a batch; the rest in the next turn."""
         turn = self._turn.pop(key)
-        size = _joining(turn, key.served.runtimes[key.index].batch_rows)
+        size = _joining(turn, key.served.runtimes[key.place].batch_rows)
         if not key.served.asking.sound:
             size = 1
         if size < len(turn):

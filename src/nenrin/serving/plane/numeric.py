@@ -68,7 +68,7 @@ def _block(inputs: list[_Tensor], names: tuple[str, ...]) -> np.ndarray | None:
     if len(inputs) == 1 and first.shape == [rows, wide]:
         plain = first.datatype == _DATATYPE and len(first.data) == rows * wide
         named = wide > 1 or first.name == names[0]
-        return np.array(first.data, np.float64).reshape(rows, wide) if plain and named else None
+        return _array(first.data).reshape(rows, wide) if plain and named else None
     if len(inputs) != wide:
         return None
     data = {tensor.name: tensor.data for tensor in inputs}
@@ -84,6 +84,13 @@ def _block(inputs: list[_Tensor], names: tuple[str, ...]) -> np.ndarray | None:
     if data.keys() != set(names):
         return None
     return np.array([data[name] for name in names], np.float64).T
+
+
+def _array(values: list[float | None]) -> np.ndarray:
+    try:
+        return np.fromiter(values, np.float64, len(values))
+    except TypeError:  # a null among them
+        return np.array(values, np.float64)
 
 
 def written(served: Served, answers: Answers, *, given: str | None = None) -> bytes:

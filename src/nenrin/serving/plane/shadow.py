@@ -19,6 +19,7 @@ import msgspec
 
 from nenrin.core.errors import NenrinError
 from nenrin.core.timer import Timer
+from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.answered import AnsweredRequest
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
@@ -97,10 +98,11 @@ class Scoring:
             batch.append(self._next())
             rows += len(batch[-1].question.rows)
         questions = [each.question for each in batch]
-        if self._runtime.quick(rows):
-            self._settle(batch, self._runtime.timed(questions))
-        else:
+        timed = self._runtime.timed(questions) if self._runtime.quick(rows) else None
+        if timed is None or any(isinstance(answer, AsideError) for answer in timed[0]):
             self._runtime.aside(questions, partial(self._settle, batch))
+        else:
+            self._settle(batch, timed)
 
     def _settle(self, batch: Sequence[_Pair], timed: Timed) -> None:
         """Count and keep what came of a batch, and rest."""

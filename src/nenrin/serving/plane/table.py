@@ -111,9 +111,10 @@ class Served:
             )
         return versions.index(version)
 
-    def questions(self, rows: Records, now: int) -> Question:
-        """The rows, each with the instant it is asked at, which is ``now`` at the latest."""
-        return Question(rows, asked_at(self.deployment, rows, now), self.deployment.request.lookup)
+    def questions(self, rows: Records, now: int, requests: int = 1) -> Question:
+        """The rows of so many requests, each with the instant it is asked at: ``now`` at the latest."""
+        asked = asked_at(self.deployment, rows, now)
+        return Question(rows, asked, self.deployment.request.lookup, requests)
 
 
 def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:

@@ -26,6 +26,7 @@ DATATYPES = frozenset({*NUMBERS, "BOOL", "BYTES"})
 
 _LENGTH = 4  # bytes before an element of BYTES
 _MOST_DIMENSIONS = 8
+_ASCII = 128
 _JSON: dict[str, set[type]] = {
     **{name: {int, float, type(None)} for name in NUMBERS},
     "BOOL": {bool, type(None)},
@@ -118,11 +119,23 @@ def packed(datatype: str, values: Sequence[Any]) -> bytes:
     """The bytes of an output's values; a missing text is an empty one."""
     if datatype in NUMBERS:
         return np.asarray(values, NUMBERS[datatype]).tobytes()
-    texts = [str("" if value is None else value).encode() for value in values]
-    return b"".join(chain.from_iterable((_size(text), text) for text in texts))
+    texts = ["" if value is None else str(value) for value in values]
+    return _of_one_size(texts) or b"".join(
+        chain.from_iterable((_size(text), text) for text in map(str.encode, texts))
+    )
 
 
-def _size(text: bytes) -> bytes:
+def _of_one_size(texts: list[str]) -> bytes | None:
+    """The bytes of ASCII texts of one size, as ids and versions are; None of others."""
+    sizes = {*map(len, texts)}
+    if len(sizes) != 1 or not max(sizes) < _ASCII:
+        return None
+    before = _size(texts[0]).decode()  # a size is ASCII, too: all are encoded in one go
+    whole = (before + before.join(texts)).encode()
+    return whole if len(whole) == len(texts) * (_LENGTH + len(texts[0])) else None
+
+
+def _size(text: bytes | str) -> bytes:
     return len(text).to_bytes(_LENGTH, "little")
 
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from nenrin.core.errors import IntegrityError
 from nenrin.training.compiling.before import Feature, Number, Table
-from nenrin.training.compiling.forest import LINKS, NODE, Packed, pack
+from nenrin.training.compiling.forest import LINKS, NODE, TEST, Packed, pack
 from nenrin.training.compiling.reading import Readout
 
-FORM = 2
+FORM = 3
 """Counts up when a form that is read back would answer otherwise, or more models have one."""
 
 REFUSES_NAN, REFUSES_INFINITE = 1, 2
@@ -36,6 +36,9 @@ _ARRAYS = {
     "order": np.dtype("i4"),
     "depths": np.dtype("i4"),
     "groups": np.dtype("i4"),
+    "tests": TEST,
+    "ends": np.dtype("i4"),
+    "leaves": np.dtype("f8"),
     "steps": _STEP,
     "table": np.dtype("f8"),
     "base": np.dtype("f8"),
@@ -90,6 +93,9 @@ def form_of(readout: Readout, refused: np.ndarray) -> Form:
         "depths": packed.depths,
         "order": packed.order,
         "groups": packed.groups,
+        "tests": packed.tests,
+        "ends": packed.ends,
+        "leaves": packed.leaves,
         "steps": steps,
         "table": table,
         "base": forest.base,
@@ -201,4 +207,4 @@ class Compiled:
         done = self._library.nenrin_walk(self._at, block.ctypes.data, n, answers.ctypes.data)
         if done < 0:
             raise MemoryError
-        return answers if done == n else None
+        return answers if done else None

@@ -14,9 +14,11 @@ Link = Literal["identity", "sigmoid", "exp", "softmax"]
 
 NAN_LEFT, CATEGORICAL, OUTSIDE_LEFT, ZERO_MISSING = 1 << 30, 1 << 29, 1 << 28, 1 << 27
 NODE = np.dtype([("threshold", "f8"), ("kid", "i4"), ("split", "i4")])
+TEST = np.dtype([("threshold", "f8"), ("left", "i8"), ("view", "i8")])
 
 _MOST_NODES = 5_000_000
 _MOST_FEATURES = 1 << 24
+_MOST_LEAVES = 64  # of a tree that is sifted: bits of a word
 
 
 class NotCompiledError(Exception):
@@ -91,7 +93,14 @@ class Forest:
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A forest's arrays: roots and order by lane, padded to whole groups of lanes; depths by group."""
+    """A forest's arrays, to be walked, and to be sifted if that may be.
+
+    Attributes:
+        roots, order: by lane, padded to whole groups of lanes.
+        depths: by group of lanes.
+        tests: of all trees (``TEST``); ``ends`` of each tree's.
+        leaves: their values, from the left; empty where the forest is walked alone.
+    """
 
     nodes: np.ndarray
     values: np.ndarray
@@ -101,6 +110,9 @@ class Packed:
     order: np.ndarray
     groups: np.ndarray
     plain: bool
+    tests: np.ndarray
+    ends: np.ndarray
+    leaves: np.ndarray
 
 
 def pack(forest: Forest) -> Packed:
@@ -125,6 +137,8 @@ def pack(forest: Forest) -> Packed:
     # What fills the last group walks the deepest tree once more, into a place that is not added up.
     lanes = np.concatenate([by_depth, np.full(short, by_depth[-1], np.int32)])
     deepest = np.asarray(depths, np.int32)[lanes].reshape(-1, LANES).max(axis=1)
+    plain = not words and not any(tree.zero_missing is not None for tree in forest.trees)
+    tests, ends, leaves = _sifted(forest.trees if plain else ())
     return Packed(
         nodes=nodes,
         values=values,
@@ -133,7 +147,10 @@ def pack(forest: Forest) -> Packed:
         depths=deepest,
         order=np.concatenate([by_depth, len(roots) + np.arange(short, dtype=np.int32)]),
         groups=np.asarray([tree.group for tree in forest.trees], np.int32),
-        plain=not words and not any(tree.zero_missing is not None for tree in forest.trees),
+        plain=plain,
+        tests=tests,
+        ends=ends,
+        leaves=leaves,
     )
 
 
@@ -161,6 +178,41 @@ def _laid_out(
         nodes["split"][place[node]] |= CATEGORICAL | (OUTSIDE_LEFT if categories.outside else 0)
         words.append(_as_words(categories.left))
     return _depth(tree)
+
+
+def _sifted(trees: Sequence[Tree]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tests, their ends and leaves, tree by tree; nothing where a tree has too many leaves."""
+    if any((tree.left < 0).sum() > _MOST_LEAVES for tree in trees):
+        trees = ()
+    parts, leaves = [np.zeros(0, TEST)], [np.zeros(0)]
+    for tree in trees:
+        masks, order = _from_the_left(tree)
+        inner = np.flatnonzero(tree.left >= 0)
+        tests = np.zeros(len(inner), TEST)
+        tests["threshold"] = tree.threshold[inner]
+        tests["left"] = masks[tree.left[inner]].view(np.int64)
+        tests["view"] = 2 * tree.feature[inner].astype(np.int64) + tree.nan_left[inner]
+        parts.append(tests)
+        leaves.append(tree.value[order])
+    ends = np.cumsum([len(part) for part in parts[1:]], dtype=np.int32)
+    return np.concatenate(parts), ends, np.concatenate(leaves)
+
+
+def _from_the_left(tree: Tree) -> tuple[np.ndarray, list[int]]:
+    """The leaves below each node, a bit each, and the leaves' nodes; both from the left."""
+    masks, waiting = np.zeros(len(tree.left), np.uint64), [(0, False)]
+    order: list[int] = []
+    while waiting:
+        node, seen = waiting.pop()
+        left, right = tree.left[node], tree.right[node]
+        if left < 0:
+            masks[node] = 1 << len(order)
+            order.append(node)
+        elif seen:
+            masks[node] = masks[left] | masks[right]
+        else:
+            waiting += [(node, True), (right, False), (left, False)]
+    return masks, order
 
 
 def _as_words(left: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ PULL_SECONDS = 900.0
 """How long registration waits for a container: its image may have to be fetched."""
 
 _ENGINES = ("docker", "podman")
+_ANSWERS = 10.0
 
 
 class Image(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,14 +114,24 @@ def running(image: str, port: int) -> Server:
     Raises:
         RemoteError: nothing here runs containers.
     """
-    engine = next((found for each in _ENGINES if (found := shutil.which(each))), None)
-    if engine is None:
+    found = [path for each in _ENGINES if (path := shutil.which(each))]
+    if not found:
         raise RemoteError(
             f"neither {' nor '.join(_ENGINES)} is here to run {image}",
             hint="install one of them, or run the container elsewhere and write nr.remote(url, …)",
             where=image,
         )
+    engine = found[0] if len(found) == 1 else next(filter(_answers, found), found[0])
     return shared(f"container {image}", partial(_command, engine, image, port))
+
+
+def _answers(engine: str) -> bool:
+    """Whether it can run anything: docker's client is often there without its daemon."""
+    try:
+        asked = subprocess.run([engine, "ps"], capture_output=True, timeout=_ANSWERS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return asked.returncode == 0
 
 
 def _command(engine: str, image: str, inside: int, port: int) -> Command:

@@ -141,7 +141,10 @@ class RemoteModel:
 
     def _part(self, container: Any) -> np.ndarray:
         address = self._found()
-        body = json.dumps({"inputs": self._inputs(container)}, allow_nan=False).encode()
+        asks: dict[str, Any] = {"inputs": self._inputs(container)}
+        if address.output:  # MLServer gives classes alone unless it is asked for probabilities
+            asks["outputs"] = [{"name": address.output}]
+        body = json.dumps(asks, allow_nan=False).encode()
         url = f"{address.url}/infer"
         headers = {"Content-Type": "application/json"}
         answer = asked(address, lambda: self._client.post(url, content=body, headers=headers)).get(
@@ -234,12 +237,14 @@ def asked(address: Address, ask: Callable[[], httpx2.Response]) -> dict[str, Any
     except httpx2.TimeoutException as error:
         raise RemoteTimeoutError(
             f"{where} did not answer within {address.timeout:g} s",
-            hint="look at that server, or give it longer: nr.remote(…, timeout=…)",
+            hint="look at that server, or give it longer: timeout=… of its declaration",
             where=where,
         ) from error
     except httpx2.HTTPError as error:
         raise RemoteError(
-            f"{where} cannot be reached: {error}", hint="start that server", where=where
+            f"{where} cannot be reached: {error}",
+            hint="start that server; one in a container is started again by itself",
+            where=where,
         ) from error
     try:
         body = answer.json()

@@ -34,12 +34,13 @@ _MISSES = 3
 _TRIES = 3
 _LONGEST_PAUSE = 30.0
 _GRACE = 10
+_END = 30  # podman's rm sends SIGTERM once more, and waits as long for it
 _LINES = 20
 
 # Stands between, so that the server ends when this process does, however it ends: its input is closed then.
 _BETWEEN = """
 import json, os, subprocess, sys, threading
-run, end, grace = json.loads(sys.argv[1])
+run, end, grace, longest = json.loads(sys.argv[1])
 child = subprocess.Popen(run, stdin=subprocess.DEVNULL, start_new_session=True)
 def follow():
     while os.read(0, 4096):
@@ -52,7 +53,7 @@ def follow():
 threading.Thread(target=follow, daemon=True).start()
 code = child.wait()
 if end:
-    subprocess.run(end, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=grace)
+    subprocess.run(end, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=longest)
 sys.exit(code if code >= 0 else 128 - code)
 """
 
@@ -185,8 +186,9 @@ class _Keeper:
         port = _free_port()
         command = self._command(port)
         self._said.clear()
+        told = json.dumps([command.run, command.end, _GRACE, _END])
         process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BETWEEN, json.dumps([command.run, command.end, _GRACE])],
+            [sys.executable, "-P", "-c", _BETWEEN, told],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -217,6 +219,7 @@ class _Keeper:
                 elif ready:
                     misses += 1
                     if misses == _MISSES:
+                        self._set(None)  # its end may take all of its grace
                         self._said.append("it no longer answers /v2/health/ready")
                         break
         return ready
