@@ -396,6 +396,7 @@ def test_what_never_fits_is_told_so_and_keeps_nobody_waiting(tmp_path: Path) -> 
     assert (ready.status_code, ready.json()["ready"]) == (200, True)
     assert "6.0 MiB" in ready.json()["problems"]["large"]
     assert (alone.status_code, alone.json()["ready"]) == (503, False)
+    assert "retry-after" not in alone.headers
 
 
 def test_load_pins_and_unload_lets_go(server: tuple[Server, HeavyLoader]) -> None:

@@ -26,7 +26,8 @@ from nenrin.serving.plane import openinference, tensors
 from nenrin.serving.plane.answering import Answers, Asked
 from nenrin.serving.plane.messages import PACKAGE, messages
 from nenrin.serving.plane.repository import ModelRepository
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.served import Served
+from nenrin.serving.plane.table import RouteTable
 
 if TYPE_CHECKING:
     import grpc
