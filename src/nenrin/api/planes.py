@@ -55,7 +55,6 @@ class Planes:
     Attributes:
         url: the public address.
         news: why planes were started again, until somebody takes it away.
-        unfit: what was too large for the planes when they were ready, by deployment, and why.
 
     Raises:
         ConflictError: a port is in use.
@@ -82,7 +81,6 @@ class Planes:
         ]
         self.url = _url(listeners[0])
         self.news: list[str] = []
-        self.unfit: dict[str, str] = {}
 
     def start(self) -> None:
         """Start the processes."""
@@ -119,9 +117,7 @@ class Planes:
         for _ in range(int(READY_SECONDS / 0.1)):
             self.look()
             try:
-                told = httpx2.get(f"{self.url}/v2/health/ready", timeout=5)
-                if told.is_success:
-                    self.unfit = told.json().get("problems", {})
+                if httpx2.get(f"{self.url}/v2/health/ready", timeout=5).is_success:
                     return True
             except httpx2.TransportError:
                 pass  # none is listening yet

@@ -105,8 +105,6 @@ def _serve(
             say(f"{work.what} was cut off, and goes on")
         if planes.ready(stop):
             ready(planes.url, holder.platform)
-            for name, why in planes.unfit.items():
-                say(f"deployment {name} does not answer: {why}")
         elif not stop.is_set():
             say(
                 f"the data plane does not answer for every deployment after {READY_SECONDS:.0f} s: "
