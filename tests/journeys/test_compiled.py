@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import httpx2
 import msgspec
 import numpy as np
 import polars as pl
@@ -67,19 +66,19 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 def version(shell: Shell, place: int = -1) -> dict[str, Any]:
     """The newest, or the oldest but so many."""
-    return shell("models", "list", "--json").json[place]
+    return shell.here("models", "list", "--json").json[place]
 
 
 def ask(up: Up) -> float:
-    return httpx2.post(f"{up.url}/invocations", json=[ROW], timeout=30).json()["predictions"][0]
+    return up.post("/invocations", [ROW]).json()["predictions"][0]
 
 
 def forms(up: Up) -> dict[str, str]:
-    return httpx2.get(f"{up.url}/v2/models/churn", timeout=30).json()["parameters"]["forms"]
+    return up.get("/v2/models/churn").json()["parameters"]["forms"]
 
 
 def counted(up: Up, name: str) -> float:
-    text = httpx2.get(f"{up.url}/metrics", timeout=30).text
+    text = up.get("/metrics").text
     return float(text.split(f"nenrin_compiled_{name}_total ")[-1].split("\n")[0])
 
 
@@ -89,7 +88,7 @@ def test_what_serves_is_compiled_and_compared(shell: Shell) -> None:
     assert compiled["admitted"]
     assert (compiled["parity"]["rows"], compiled["parity"]["flips"]) == (1000, 0)
     assert compiled["parity"]["difference"] <= 1e-9
-    assert "admitted  yes" in shell("models", "show", found["id"]).out
+    assert "admitted  yes" in shell.here("models", "show", found["id"]).out
     with shell.up(NENRIN_RESCORE="1") as up:
         ask(up)
         assert forms(up) == {found["id"]: "compiled"}
@@ -149,13 +148,13 @@ def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
         healed: list[dict[str, Any]] = []
 
         def told() -> bool:
-            healed[:] = shell("status", "--json").json["healed"]
+            healed[:] = shell.here("status", "--json").json["healed"]
             return bool(healed)
 
         wait_for(told, 30)
     assert (healed[0]["action"], healed[0]["what"]) == ("model.uncompiled", found["id"])
     assert "differed by" in version(shell)["facts"]["compiled"]["why"]
-    assert shell("audit", "verify").out.startswith("dev  holds")
+    assert shell.here("audit", "verify").out.startswith("dev  holds")
 
 
 def test_a_roll_back_by_hand_compiles_nothing(shell: Shell) -> None:

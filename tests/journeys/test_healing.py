@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ TWO_SHAPES = CHURN.replace("range(300)", "range(30)")
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(tmp_path: Path, first_run: Callable[[Shell], None]) -> Shell:
     customers(400).write_csv(tmp_path / "customers.csv")
     (tmp_path / "project.py").write_text(CHURN)
     shell = Shell(tmp_path, {"NENRIN_WORKERS": "0"})
-    shell.here("run")
+    first_run(shell)
     return shell
 
 

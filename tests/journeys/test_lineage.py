@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(tmp_path: Path, first_run: Callable[[Shell], None]) -> Shell:
     (tmp_path / "project.py").write_text(PROJECT)
     write(tmp_path, 60)
     shell = Shell(tmp_path, {"NENRIN_WORKERS": "0"})
-    shell.here("run")
+    first_run(shell)
     return shell
 
 
@@ -59,7 +60,7 @@ def test_one_answer_and_everything_behind_it(shell: Shell) -> None:
     row, yes = next_question(shell)
     with shell.up() as up:
         asked = ask(up, row)
-        told = shell("why", asked, "--json").json
+        told = shell.here("why", asked, "--json").json
         mixture, *fits = told["versions"]
         by = told["answered by"]
         assert (told["deployment"], by["version"]) == ("agree", mixture["version"])
@@ -71,7 +72,7 @@ def test_one_answer_and_everything_behind_it(shell: Shell) -> None:
             assert {data["dataset"]: data["version"] for data in fit["data"]} == first
             assert fit["code"]["python"]
         [verdict] = mixture["admitted by"]["verdicts"]
-        assert shell("why", verdict, "--json").json["admitted"]
+        assert shell.here("why", verdict, "--json").json["admitted"]
         assert told["label"]["state"] == "row not loaded"
         moved = told["moved by"]
         assert parts_of(moved) == pytest.approx(told["answer"], abs=1e-9)
@@ -89,7 +90,7 @@ def test_one_answer_and_everything_behind_it(shell: Shell) -> None:
         label = up.get(f"/api/why/{asked}").json()["label"]
         assert (label["label"], label["state"]) == (float(yes), "in time")
         assert label["from"]["number"] == 2
-        printed = shell("why", asked).out
+        printed = shell.here("why", asked).out
         who = f"answered by  agree, champion {by['version']}"
         for said in (who, "moved by  starts at", first["answers"], "in time:"):
             assert said in printed
@@ -137,6 +138,6 @@ def test_an_id_that_the_log_lacks(shell: Shell) -> None:
     row, _ = next_question(shell)
     with shell.up() as up:
         ask(up, row)
-        missing = shell("why", "prediction-1", code=4).err
+        missing = shell.here("why", "prediction-1", code=4).err
         assert "the log has no prediction-1: it holds 1 of 1 predictions" in missing
         assert "an answer carries its id" in missing

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,11 @@ IN_PROCESS = {"NENRIN_WORKERS": "0"}
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(tmp_path: Path, first_run: Callable[[Shell], None]) -> Shell:
     (tmp_path / "project.py").write_text(PROJECT)
     write(tmp_path, 60)
     shell = Shell(tmp_path, IN_PROCESS)
-    shell.here("run")
+    first_run(shell)
     return shell
 
 
@@ -112,7 +113,7 @@ def ask(shell: Shell, up: Up) -> None:
 
 
 def serving(shell: Shell) -> str:
-    [deployment] = shell("status", "--json").json["deployments"]
+    [deployment] = shell.here("status", "--json").json["deployments"]
     return str(deployment["champion"])
 
 

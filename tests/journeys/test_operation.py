@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -14,13 +15,13 @@ IN_PROCESS = {"NENRIN_WORKERS": "0"}
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(tmp_path: Path, first_run: Callable[[Shell], None]) -> Shell:
     folder = tmp_path / "project"
     folder.mkdir()
     customers(600).write_csv(folder / "customers.csv")
     (folder / "project.py").write_text(CHURN)
     shell = Shell(folder, IN_PROCESS)
-    shell.here("run")
+    first_run(shell)
     return shell
 
 

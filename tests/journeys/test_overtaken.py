@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from tests.journeys.shell import CHURN, Shell, customers
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(tmp_path: Path, first_run: Callable[[Shell], None]) -> Shell:
     customers(1_000).write_csv(tmp_path / "customers.csv")
     (tmp_path / "project.py").write_text(CHURN)
     shell = Shell(tmp_path, {"NENRIN_WORKERS": "0"})
-    shell.here("run")
+    first_run(shell)
     return shell
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,11 @@ DAYS, A_DAY = 9, 6
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Shell:
+def shell(tmp_path: Path, first_run: Callable[[Shell], None]) -> Shell:
     (tmp_path / "project.py").write_text(PROJECT)
     write(tmp_path, 60)
     shell = Shell(tmp_path, {"NENRIN_WORKERS": "0"})
-    shell.here("run")
+    first_run(shell)
     return shell
 
 

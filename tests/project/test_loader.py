@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -42,3 +44,17 @@ def test_one_reading_imports_a_file_once(
     assert capsys.readouterr().out == "read\n"
     assert load_project(tmp_path) is not first
     assert capsys.readouterr().out == "read\n"
+
+
+def test_helpers_are_imported_as_they_are_now(tmp_path: Path) -> None:
+    """Those of an edit before, and of another project, are forgotten; what is installed below is kept."""
+    installed = ModuleType("installed_below")
+    installed.__file__ = str(tmp_path / "one" / ".venv" / "site-packages" / "installed_below.py")
+    sys.modules["installed_below"] = installed
+    for folder, rate in (("one", 1), ("one", 2), ("other", 3)):
+        helper = tmp_path / folder / "shop_tools" / "rates.py"
+        helper.parent.mkdir(parents=True, exist_ok=True)
+        helper.write_text(f"RATE = {rate}\n")
+        (tmp_path / folder / "project.py").write_text("from shop_tools.rates import RATE\n")
+        assert rate == load_project(tmp_path / folder).module.RATE
+    assert sys.modules.pop("installed_below") is installed

@@ -283,8 +283,13 @@ def _forget_others(folder: str) -> None:
 
 
 def _below(file: str) -> bool:
-    inside = any(file.startswith(f"{folder}/") for folder in _FOLDERS)
-    return inside and "/site-packages/" not in file
+    """Whether a file is a project's; asked of every module at every load, however many folders there were."""
+    if "/site-packages/" in file:
+        return False
+    folder = file.rpartition("/")[0]
+    while folder and folder not in _FOLDERS:
+        folder = folder.rpartition("/")[0]
+    return bool(folder)
 
 
 def _missing(error: ModuleNotFoundError, path: Path) -> NenrinError:
