@@ -107,9 +107,7 @@ def test_a_plane_that_dies_is_back_on_its_socket(planes: Planes, settings: Setti
     assert statuses == [200] * 12
 
 
-def test_a_plane_is_ready_for_those_that_fit_and_tells_who_does_not(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_plane_is_ready_for_those_that_fit_and_tells_who_does_not(tmp_path: Path) -> None:
     FileRoutes(tmp_path / "routes.json").write(
         deployment("v0.25", "v0.5", weights=[50, 50], name="large"),  # two files of 1,000 bytes
         deployment("v0.75", name="small"),
@@ -127,7 +125,6 @@ def test_a_plane_is_ready_for_those_that_fit_and_tells_who_does_not(
     assert told["ready"] is True
     assert told["problems"].keys() == {"large"}
     assert "NENRIN_MODELS_MEMORY" in told["problems"]["large"]
-    assert "deployment large does not answer: its models take" in capfd.readouterr().err
 
 
 def test_who_comes_after_the_end_is_refused_and_does_not_wait(

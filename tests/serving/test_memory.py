@@ -185,7 +185,7 @@ def test_what_is_larger_than_the_limit_is_refused_by_the_settings_name() -> None
 
 
 def test_what_turned_out_too_large_twice_is_not_opened_again(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     routes = ListedRoutes(deployment("v0.10", name="small"))
     setting = Setting(routes, 2.6)
@@ -206,6 +206,8 @@ def test_what_turned_out_too_large_twice_is_not_opened_again(
     assert list(setting.table.served) == ["small"]
     assert setting.table.ready
     assert setting.table.observer.observed().problems.keys() == {"large"}
+    said = [text for text in caplog.messages if "large does not answer: its models take" in text]
+    assert len(said) == 1
     routes.listed[1] = deployment("v0.30", name="large")
     look(setting)
     assert (setting.table.unfit, setting.table.problems) == ({}, {})
