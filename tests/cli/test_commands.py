@@ -124,10 +124,16 @@ def test_a_status_says_who_is_left_out_and_what_is_paused(
 ) -> None:
     told = run.platform.loop.status("dev")
     breaker = {"version": "version-1", "open": True, "opened": 3, "answered by others": 1_700}
-    told["deployments"][0] |= {"paused": "until Monday", "paused_by": "ann", "breakers": [breaker]}
+    told["deployments"][0] |= {
+        "paused": "until Monday",
+        "paused_by": "ann",
+        "breakers": [breaker],
+        "problem": "gone",
+    }
     monkeypatch.setattr(run.platform.loop, "status", lambda _: told)
     out = run("status").out
     assert "delay: its rollout is paused by ann, until Monday" in out
+    assert "delay: does not answer as its route says: gone" in out
     assert "version-1 is left out now; 1,700 requests were answered by others" in out
 
 

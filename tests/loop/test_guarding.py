@@ -267,3 +267,15 @@ def test_a_rollout_goes_on_from_the_instant_of_the_resumption(
     assert body(platform, "deployment.resumed")["route"][1]["weight"] == 20
     platform.loop.guarding.pause("dev", NAME, "")  # it goes on already
     assert len(platform.units.find("dev", kind="deployment.resumed")) == 1
+
+
+def test_a_status_says_why_a_plane_does_not_answer(
+    platform: Platform, versions: tuple[str, str]
+) -> None:
+    folder = platform.settings.state_folder / PREDICTIONS
+    folder.mkdir(exist_ok=True)
+    for environment, why in (("dev", "it is too large"), ("prod", "another's")):
+        told = Observed(environment=environment, problems={NAME: why, "other": "it is gone"})
+        (folder / f"observed-{environment}.json").write_bytes(msgspec.json.encode(told))
+    [line] = platform.loop.status("dev")["deployments"]
+    assert line["problem"] == "it is too large"

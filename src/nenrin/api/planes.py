@@ -125,7 +125,7 @@ class Planes:
             self._before.end()
 
     def ready(self, stop: threading.Event) -> bool:
-        """Wait until every deployment answers; whether that came in time and before ``stop``."""
+        """Wait until every deployment that fits answers; whether that came in time and before ``stop``."""
         for _ in range(int(READY_SECONDS / 0.1)):
             self.look()
             try:  # plain HTTP: no certificates are read, which takes longer than the request

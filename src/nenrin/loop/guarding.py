@@ -93,6 +93,10 @@ class Guarding:
             for each in self._observe(environment, name).standings
         ]
 
+    def problem(self, environment: str, name: str) -> str | None:
+        """Why a data plane does not answer for a deployment as its route says."""
+        return self._observe(environment, name).problems.get(name)
+
     def pause(self, environment: str, name: str, reason: str) -> dict[str, Any]:
         """Keep a rollout at its weight; an empty reason lets it go on.
 

@@ -55,7 +55,7 @@ class Appending:
                 left = left[os.write(self._file, left) :]
             if durable:
                 os.fsync(self._file)
-        except OSError:
+        except Exception:
             self._torn = True  # cut now, or before the next lines: the disk may refuse that, too
             os.ftruncate(self._file, self._size)
             self._torn = False
