@@ -19,7 +19,7 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.asking import First
 from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question
 from nenrin.serving.plane.keys import keys_of, texts_of
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.training.records import Records
 
 _logger = logging.getLogger(__name__)

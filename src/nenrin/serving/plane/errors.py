@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nenrin.core.errors import (
     NenrinError,
+    NoRoomError,
     NotFoundError,
     RequestError,
     UnauthorizedError,
@@ -94,7 +95,7 @@ def answer(error: Exception, method: str, path: str) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else known.status
     shape = {"error": known.as_dict()} if path.startswith(API) else body(known)
     response = Json(shape, status_code=status)
-    if isinstance(known, UnavailableError):
+    if isinstance(known, UnavailableError) and not isinstance(known, NoRoomError):
         response.headers["Retry-After"] = "1"
     if isinstance(known, UnauthorizedError):
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -27,7 +27,8 @@ from nenrin.serving.plane.answering import VERSION, Answers, Asked
 from nenrin.serving.plane.deadlines import TIMEOUT
 from nenrin.serving.plane.messages import PACKAGE, messages
 from nenrin.serving.plane.repository import ModelRepository
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.served import Served
+from nenrin.serving.plane.table import RouteTable
 
 if TYPE_CHECKING:
     import grpc

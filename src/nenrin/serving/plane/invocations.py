@@ -20,7 +20,7 @@ from nenrin.serving.plane import csvrows, splits
 from nenrin.serving.plane.answering import Answers, Asked
 from nenrin.serving.plane.csvrows import once
 from nenrin.serving.plane.decoding import decoded
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.training.records import Records
 
 _decoder = msgspec.json.Decoder()

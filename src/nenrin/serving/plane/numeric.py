@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from nenrin.serving.plane.answering import Answers
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.training.records import Records
 
 _DATATYPE = "FP64"

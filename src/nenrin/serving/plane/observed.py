@@ -100,13 +100,18 @@ class Observer:
     Args:
         path: the plane's own file; None keeps nothing.
         timer: measures how long a version is left out.
+
+    Attributes:
+        environment: that of the deployments.
+        problems: why deployments do not answer as their routes say, by name; replaced as a whole.
     """
 
     def __init__(self, path: Path | None, timer: Timer) -> None:
         self._path = path
         self._timer = timer
         before = read_file(path) if path else Observed()
-        self._environment = before.environment
+        self.problems: Mapping[str, str] = {}
+        self.environment = before.environment
         self._splits = [Counting(split) for split in before.splits]
         self._standings = {(each.deployment, each.version): each for each in before.standings}
         self._shadows = {each.deployment: each for each in before.shadows}
@@ -125,7 +130,7 @@ class Observer:
 
         A pair of versions that shares requests no more is forgotten, and who stands in no route.
         """
-        self._environment = deployment.environment
+        self.environment = deployment.environment
         name, route = deployment.name, deployment.route
         versions = [variant.version for variant in route.variants]
         versions += [deployment.previous] if deployment.previous else []
@@ -168,14 +173,18 @@ class Observer:
         """What is counted so far."""
         standings = [breaker.standing for breaker in self._breakers.values()]
         return Observed(
-            environment=self._environment,
+            environment=self.environment,
             splits=[each.split for each in self._splits],
             standings=[each for each in standings if each.opened or each.instead],
             shadows=list(self._shadows.values()),
+            problems={name: why for name, why in self.problems.items() if name},
         )
 
     def close(self) -> None:
-        """Write what was counted."""
+        """Write what was counted; a plane that has ended has no problems, and leaves no version out."""
+        self.problems = {}
+        for breaker in self._breakers.values():
+            breaker.standing.open = False
         self._stop.set()
         if self._writer is not None:
             self._writer.join()

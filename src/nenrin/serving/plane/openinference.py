@@ -21,7 +21,7 @@ from nenrin.serving.plane.answering import Answers, Asked
 from nenrin.serving.plane.bodies import HEAD_LENGTH, cut
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.matrices import is_matrix
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.serving.signature import DATATYPES, Kind, RequestSignature
 from nenrin.training.records import Records
 
