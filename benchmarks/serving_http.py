@@ -26,7 +26,8 @@ import uvloop
 
 from benchmarks.serving_load import load
 from nenrin.serving.plane.front import Exchange, protocol_for
-from nenrin.serving.plane.process import PlaneSettings, listen, run_plane
+from nenrin.serving.plane.listening import listen
+from nenrin.serving.plane.process import PlaneSettings, run_plane
 from tests.serving.fakes import EXAMPLE, SIGNATURE, FileRoutes, deployment, parts_of
 
 _BODY = json.dumps({"inputs": [{"name": "x", "shape": [1, 30], "datatype": "FP64"}]}).encode()
@@ -103,7 +104,7 @@ def plane(listener: socket.socket, folder: Path) -> None:
         control=folder / "control.sock",
     )
     FileRoutes(folder / "routes.json").write(deployment("v0.25"))
-    run_plane(settings, parts_of, listener)
+    run_plane(settings, parts_of, [listener])
 
 
 FRONTS = {

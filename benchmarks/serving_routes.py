@@ -31,7 +31,8 @@ from nenrin.api.planes import plain
 from nenrin.core.settings import Settings
 from nenrin.plane import plane_parts
 from nenrin.serving.plane import process
-from nenrin.serving.plane.process import PlaneParts, PlaneSettings, listen
+from nenrin.serving.plane.listening import listen
+from nenrin.serving.plane.process import PlaneParts, PlaneSettings
 from nenrin.serving.ports import LiveRoute, Loader
 from nenrin.serving.router import Route, Shadow, Variant
 
@@ -132,7 +133,7 @@ def serve(settings: PlaneSettings, cell: str, listener: socket.socket) -> None:
     logs, change = CELLS[cell]
     if not logs:
         process.LiveLog = Silent  # type: ignore[misc]
-    process.run_plane(settings, partial(changed_parts, change), listener)
+    process.run_plane(settings, partial(changed_parts, change), [listener])
 
 
 @contextmanager

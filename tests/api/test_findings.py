@@ -46,6 +46,19 @@ def test_an_interval_that_cannot_be_told_says_so() -> None:
     assert findings.measures(run)[0][2] == "too few days to say"
 
 
+ROUTE = [
+    {"version": "version-0", "weight": 80, "revision": "revision-1"},
+    {"version": "version-1", "weight": 20, "revision": "revision-2"},
+]
+
+
+@pytest.mark.parametrize("revision", ["revision-1", "revision-2"])
+def test_code_that_goes_out_already_was_judged_before(revision: str) -> None:
+    route = {"champion": "version-0", "canary": "version-1", "route": ROUTE}
+    run = {**_evaluated(), "verdict": None, **route, "revision": revision}
+    assert findings.is_judged(run) == (revision == "revision-2")
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -57,6 +70,10 @@ def test_an_interval_that_cannot_be_told_says_so() -> None:
         ({"champion": "version-9"}, "admitted: version-9 serves"),  # a mixture of what ships
         ({"verdict": None}, "version-1 goes on serving"),
         ({"verdict": None, "champion": None}, "nothing serves yet"),
+        (
+            {"verdict": None, "champion": "version-0", "canary": "version-1", "route": ROUTE},
+            "version-1 of revision-2 is a canary at 20 % beside version-0",
+        ),
     ],
 )
 def test_the_decision_says_who_serves(changed: dict[str, Any], said: str) -> None:

@@ -13,11 +13,13 @@ from pathlib import Path
 import httpx2
 import msgspec
 import pytest
+from pydantic import ByteSize
 
 from nenrin.api.folder import predictions_folder
 from nenrin.api.planes import Planes
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
+from nenrin.serving.observed import read_observed
 from nenrin.serving.router import Shadow, Variant
 from nenrin.serving.segments import read_counts, read_predictions, shadow_log, worker_folder
 from tests.serving.fakes import EXAMPLE, FileRoutes, deployment, parts_of
@@ -103,6 +105,26 @@ def test_a_plane_that_dies_is_back_on_its_socket(planes: Planes, settings: Setti
     for thread in asking:
         thread.join()
     assert statuses == [200] * 12
+
+
+def test_a_plane_is_ready_for_those_that_fit_and_tells_who_does_not(tmp_path: Path) -> None:
+    FileRoutes(tmp_path / "routes.json").write(
+        deployment("v0.25", "v0.5", weights=[50, 50], name="large"),  # two files of 1,000 bytes
+        deployment("v0.75", name="small"),
+    )
+    settings = Settings(folder=tmp_path, port=0, models_memory=ByteSize(1_500))
+    planes = Planes(settings, parts_of)
+    planes.start()
+    try:
+        assert planes.ready(threading.Event())
+        folder = predictions_folder(settings.state_folder)
+        wait_until(lambda: read_observed(folder, "dev", "large").problems)
+        told = httpx2.get(f"{planes.url}/v2/health/ready").json()
+    finally:
+        planes.stop()
+    assert told["ready"] is True
+    assert told["problems"].keys() == {"large"}
+    assert "NENRIN_MODELS_MEMORY" in told["problems"]["large"]
 
 
 def test_who_comes_after_the_end_is_refused_and_does_not_wait(

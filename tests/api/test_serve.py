@@ -27,7 +27,7 @@ from nenrin.core.errors import ConflictError, MissingExtraError, RefusedError, U
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.serving.plane.messages import messages
-from nenrin.serving.segments import folders, worker_folder
+from nenrin.serving.plane.process import left_behind
 from tests.api.fakes import FakePlatform
 from tests.api.serving_here import parts_of
 
@@ -56,13 +56,13 @@ def up(settings: Settings) -> Iterator[Up]:
         process.kill()
         process.wait()
         process.stdout.close()  # type: ignore[union-attr]
-    locks = map(FolderLock, folders(predictions_folder(settings.state_folder)))
-    for plane in filter(None, [lock.held_by() for lock in locks]):
-        os.kill(plane, signal.SIGKILL)
+    for plane in left_behind(predictions_folder(settings.state_folder)):
+        os.kill(plane.process, signal.SIGKILL)
 
 
 def _plane(settings: Settings) -> Any:
-    return FolderLock(worker_folder(predictions_folder(settings.state_folder), 0)).held_by()
+    found = [each.process for each in left_behind(predictions_folder(settings.state_folder))]
+    return found[0] if found else None
 
 
 def _status(url: str) -> Any:
@@ -200,7 +200,8 @@ def test_why_a_plane_was_started_again_waits_for_the_database(
 
 
 def test_a_folder_is_served_once(settings: Settings) -> None:
-    with FolderLock(settings.state_folder), pytest.raises(ConflictError, match="writes to"):
+    holder = FolderLock(settings.state_folder, stays=True)
+    with holder, pytest.raises(ConflictError, match="writes to"):
         _serve(settings)
 
 

@@ -79,12 +79,12 @@ def _loaded_by(statement: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import nenrin", HELP],
-    ids=["import nenrin", "nenrin --help"],
+    ["import nenrin", HELP, "import nenrin.cli.app, nenrin.cli.deployments"],
+    ids=["import nenrin", "nenrin --help", "a client"],
 )
 def test_starting_imports_nothing_heavy(statement: str) -> None:
     heavy = {
-        "alembic", "fastapi", "lightgbm", "numpy", "optuna", "pandas", "polars", "pyarrow", "scipy",
-        "sklearn", "sqlalchemy", "starlette",
+        "alembic", "fastapi", "lightgbm", "numpy", "optuna", "pandas", "polars", "pyarrow",
+        "pydantic", "scipy", "sklearn", "sqlalchemy", "starlette",
     }  # fmt: skip
     assert _loaded_by(statement) & heavy == set()

@@ -127,10 +127,16 @@ def test_a_status_says_who_is_left_out_and_what_is_paused(
     well = {"open": False, "opened": 0, "answered by others": 0}
     lacks = {**well, "version": "version-2", "lacked": 1_200, "lacks": "z"}
     loads = {**well, "version": "version-3", "not loaded": "it does not load: no such file"}
-    told["deployments"][0] |= {"paused": "until Monday", "breakers": [breaker, lacks, loads]}
+    told["deployments"][0] |= {
+        "paused": "until Monday",
+        "paused_by": "ann",
+        "breakers": [breaker, lacks, loads],
+        "problem": "gone",
+    }
     monkeypatch.setattr(run.platform.loop, "status", lambda _: told)
     out = run("status").out
-    assert "delay: its rollout is paused, until Monday" in out
+    assert "delay: its rollout is paused by ann, until Monday" in out
+    assert "delay: does not answer as its route says: gone" in out
     assert "version-1 is left out now; 1,700 requests were answered by others" in out
     assert "delay: 1,200 requests lacked z, without which version-2 failed" in " ".join(out.split())
     assert "delay: version-3 answers nothing: it does not load: no such file" in out
@@ -160,6 +166,23 @@ def test_a_deployment_says_what_live_requests_show(
     assert errors[-2:] == ["not", "safe"]
     assert "answered by others" in out
     assert run("deployments", "show", "delay", "--json").json["breakers"] == found["breakers"]
+    back = {"at": "2013-01-01T00:00:00Z", "left": ["v2"], "to": "v1", "by": None, "reason": "bad"}
+    found |= {"safety": None, "rolled_back": {**back, "safety": found["safety"]}}
+    out = run("deployments", "show", "delay").out
+    assert "rolled back  2013-01-01 00:00Z, v2 to v1: bad" in out
+    assert "is it safe?  v2 against v1, 200 and 800 requests" in out
+    found["rolled_back"] |= {"by": "ann", "safety": None}  # by hand, without numbers
+    out = run("deployments", "show", "delay").out
+    assert "v2 to v1, by ann: bad" in out
+    assert "is it safe?" not in out
+
+
+@pytest.mark.parametrize("budget", ["0", "101"])
+def test_a_budget_that_is_none_is_refused_by_the_command_line(run: Run, budget: str) -> None:
+    done = run("deployments", "shadow", "delay", "version-2", "--budget", budget)
+    assert done.code == 2
+    assert "--budget" in done.err
+    assert "/docs" not in done.err
 
 
 def test_the_plan_says_what_would_run(run: Run) -> None:

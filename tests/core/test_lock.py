@@ -6,19 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from nenrin.core.errors import ConflictError, UnavailableError
-from nenrin.core.lock import FolderLock
+from nenrin.core.lock import PATIENCE, FolderLock
 
 _HOLD = """
 import sys, time
 from pathlib import Path
-from nenrin.core.lock import FolderLock
+from nenrin.core.lock import PATIENCE, FolderLock
 with FolderLock(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -58,6 +58,45 @@ def test_says_who_holds_it(tmp_path: Path) -> None:
         assert FolderLock(tmp_path).held_by() == process.pid
         with pytest.raises(ConflictError, match=str(process.pid)):
             FolderLock(tmp_path).acquire()
+
+
+class Passes:
+    """Time that passes where somebody waits, until something happens."""
+
+    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
+        self.now, self.then = 0.0, then
+
+    def wall(self) -> float:
+        return self.now
+
+    cpu = wall
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        if self.now > 1:
+            self.then()
+
+
+def test_who_holds_it_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+    said: list[str] = []
+    holder = FolderLock(tmp_path)
+    holder.acquire()
+    lock = FolderLock(tmp_path, Passes(holder.release))
+    lock.acquire(said.append)
+    lock.release()
+    assert said == [f"another process ({os.getpid()}) writes to {tmp_path}: waiting for its end"]
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_who_stays_is_not_waited_for_and_nobody_for_good(tmp_path: Path, stays: bool) -> None:
+    said: list[str] = []
+    timer = Passes()
+    with FolderLock(tmp_path, stays=stays):
+        assert FolderLock(tmp_path).held_by() == os.getpid()
+        with pytest.raises(ConflictError, match=f"another process .{os.getpid()}. writes to"):
+            FolderLock(tmp_path, timer).acquire(said.append)
+    assert len(said) == (not stays)
+    assert timer.now < 0.1 if stays else timer.now > PATIENCE
 
 
 def test_a_killed_holder_gives_it_back(tmp_path: Path) -> None:

@@ -23,9 +23,8 @@ import polars as pl
 
 from nenrin.api.folder import predictions_folder
 from nenrin.cli.app import main
-from nenrin.core.lock import FolderLock
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.segments import worker_folder
+from nenrin.serving.plane.process import left_behind
 
 NENRIN = (sys.executable, "-m", "nenrin")
 _READY = re.compile(r"^serving \S+ at (http://[^\s,]+),", re.MULTILINE)
@@ -118,9 +117,8 @@ class Shell:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
             process.wait(20)
-            plane = plane_of(self.folder)
-            if plane:
-                os.kill(plane, signal.SIGKILL)
+            for plane in left_behind(predictions_folder(self.folder / ".nenrin")):
+                os.kill(plane.process, signal.SIGKILL)
 
     def _started(self, *words: str, **variables: str) -> tuple[subprocess.Popen[str], Path]:
         said = self.folder / "up.out"
@@ -190,8 +188,10 @@ def _checked(words: Sequence[str], done: Done, code: int | None) -> Done:
 
 
 def plane_of(folder: Path) -> int | None:
-    """The process id of the folder's data plane."""
-    return FolderLock(worker_folder(predictions_folder(folder / ".nenrin"), 0)).held_by() or None
+    """The process id of the folder's data plane, the first of several."""
+    return next(
+        (each.process for each in left_behind(predictions_folder(folder / ".nenrin"))), None
+    )
 
 
 def wait_for(holds: Callable[[], bool], seconds: float) -> None:

@@ -20,7 +20,8 @@ from nenrin.core.timer import SystemTimer
 from nenrin.plane import plane_parts
 from nenrin.platform import Platform
 from nenrin.registry.kinds import Answerer, OpenContext
-from nenrin.serving.plane.process import PlaneParts, PlaneSettings, listen, run_plane
+from nenrin.serving.plane.listening import listen
+from nenrin.serving.plane.process import PlaneParts, PlaneSettings, run_plane
 from nenrin.serving.router import Variant
 from tests.journeys.shell import wait_for
 from tests.serving.fakes import EXAMPLE, SIGNATURE, Echo
@@ -122,7 +123,7 @@ def _loaded(live: Live) -> Iterator[None]:
     settings = plain(live.platform.settings)
     listener = listen("127.0.0.1", 0)
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    process = get_context("spawn").Process(target=run_plane, args=(settings, parts_of, listener))
+    process = get_context("spawn").Process(target=run_plane, args=(settings, parts_of, [listener]))
     process.start()
     stop = threading.Event()
     clients = [threading.Thread(target=live.send, args=(url, n, stop)) for n in range(4)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 import pytest
 
 from nenrin.backends.sql.loop import SqlLoopStates
+from nenrin.core.actor import act_for
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.instants import NEVER
 from nenrin.core.settings import Settings
@@ -198,13 +200,51 @@ def test_who_wrote_meanwhile_is_not_overwritten(
     assert platform.registry.get("dev", new).status != "bad"  # all of it, or nothing
 
 
+def _as_ann(do: Callable[[], Any]) -> Any:
+    """Do something that Ann has asked for."""
+
+    def done() -> Any:
+        act_for("ann")
+        return do()
+
+    return copy_context().run(done)
+
+
+def test_the_newest_roll_back_keeps_its_numbers(
+    platform: Platform, versions: tuple[str, str]
+) -> None:
+    old, new = versions
+    show = platform.loop.guarding.show
+    assert show("dev", NAME)["rolled_back"] is None
+    remember(platform, old, new)
+    observed(platform, new, old)
+    platform.loop.guarding.guard("dev")
+    told = show("dev", NAME)
+    assert told["safety"] is None  # nothing goes out any more
+    back = told["rolled_back"]
+    assert (back["left"], back["to"], back["by"]) == ([new], old, None)
+    assert back["reason"].startswith("not safe: 20.0% of its requests failed")
+    assert back["safety"] == body(platform, "rollout.rolled_back")["safety"]
+    third = _register(platform, b"third")
+    with platform.units.write("dev", 3) as unit:
+        platform.serving.promote(unit, NAME, third, reason="fast lane")
+    _as_ann(lambda: platform.loop.rollback("dev", NAME, "it is too high"))
+    back = show("dev", NAME)["rolled_back"]
+    assert (back["left"], back["by"], back["safety"]) == ([third], "ann", None)
+    assert back["reason"] == "rolled back by hand: it is too high"
+
+
 def test_a_pause_keeps_the_weight_and_lets_roll_backs_be(
     platform: Platform, versions: tuple[str, str]
 ) -> None:
     old, new = versions
     remember(platform, old, new)
-    done = platform.loop.guarding.pause("dev", NAME, "until Monday")
-    assert done == {"deployment": NAME, "paused": "until Monday", "route": {old: 80, new: 20}}
+    done = _as_ann(lambda: platform.loop.guarding.pause("dev", NAME, "until Monday"))
+    route = {old: 80, new: 20}
+    assert done == {"deployment": NAME, "paused": "until Monday", "by": "ann", "route": route}
+    assert platform.loop.guarding.show("dev", NAME)["paused_by"] == "ann"
+    [line] = platform.loop.status("dev")["deployments"]
+    assert (line["paused"], line["paused_by"]) == ("until Monday", "ann")
     platform.loop.guarding.pause("dev", NAME, "again")  # it is paused: the first reason stays
     assert platform.serving.show("dev", NAME).paused == "until Monday"
     assert body(platform, "deployment.paused")["reason"] == "until Monday"
@@ -227,3 +267,15 @@ def test_a_rollout_goes_on_from_the_instant_of_the_resumption(
     assert body(platform, "deployment.resumed")["route"][1]["weight"] == 20
     platform.loop.guarding.pause("dev", NAME, "")  # it goes on already
     assert len(platform.units.find("dev", kind="deployment.resumed")) == 1
+
+
+def test_a_status_says_why_a_plane_does_not_answer(
+    platform: Platform, versions: tuple[str, str]
+) -> None:
+    folder = platform.settings.state_folder / PREDICTIONS
+    folder.mkdir(exist_ok=True)
+    for environment, why in (("dev", "it is too large"), ("prod", "another's")):
+        told = Observed(environment=environment, problems={NAME: why, "other": "it is gone"})
+        (folder / f"observed-{environment}.json").write_bytes(msgspec.json.encode(told))
+    [line] = platform.loop.status("dev")["deployments"]
+    assert line["problem"] == "it is too large"

@@ -86,6 +86,10 @@ class Echo:
 
     waits = False
     passes = None
+    unread = False
+
+    def read(self) -> None:
+        self.unread = False
 
     def seen(
         self, raw: Sequence[dict[str, Any]], asked: Sequence[int], lookup: Lookup | None = None

@@ -14,7 +14,7 @@ from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
-from nenrin.serving.plane.process import listen
+from nenrin.serving.plane.listening import listen
 from tests.serving.kinds import KindsPlane
 
 

@@ -14,8 +14,8 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange, FrontProtocol, protocol_for
+from nenrin.serving.plane.listening import listen
 from nenrin.serving.plane.memory import Room
-from nenrin.serving.plane.process import listen
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import Loader, RouteReader

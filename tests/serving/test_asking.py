@@ -194,7 +194,12 @@ def test_rows_stick_by_a_header_or_a_column(here: Here, header: bool) -> None:
         assert here.ask("other", **by) == versions[:1]  # type: ignore[arg-type]
         seen |= set(versions)
     assert seen == {CHAMPION, CHALLENGER}
-    assert len(set(here.ask(*map(str, range(20))))) == 2  # without it, by the key
+    nobody = {} if header else {"user": None}
+    assert len(set(here.ask(*map(str, range(20)), **nobody))) == 2  # without it, by the key
+    if not header:
+        lacking = here.client.post("/invocations", json=[EXAMPLE])
+        assert lacking.status_code == 400
+        assert "lacks the column 'user'" in lacking.json()["error"]
 
 
 def test_a_split_is_counted_by_first_rows_and_keys_once(here: Here) -> None:

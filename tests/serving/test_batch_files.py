@@ -13,6 +13,7 @@ import pytest
 
 from nenrin.backends.blobs.bucket import Bucket
 from nenrin.core.errors import DataError, RequestError
+from nenrin.features.entities import Lookup
 from nenrin.serving.batch.sources import batches, rows_of, sources
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.signature import RequestSignature
@@ -28,6 +29,12 @@ TYPES = {
 }
 SIGNATURE = RequestSignature.of(TYPES, known=TYPES, zone="America/New_York")  # type: ignore[arg-type]
 READER = RowReader(SIGNATURE)
+BY_KEY = RequestSignature.of(
+    {"n": pl.Int64(), "x": pl.Float64()},
+    known={"id": pl.String()},
+    key=("id",),
+    lookup=Lookup(columns=("n", "x")),
+)
 
 
 def read(given: Path, *, after: int = 0, rows: int = 100) -> list[dict[str, Any]]:
@@ -185,3 +192,31 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "c.csv").write_text("id,n,x,yes,at,on\na,1,1,1,,\nb,1")
     with pytest.raises(DataError, match="middle of a row"):
         read(tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("names", "lacks", "hint"),
+    [
+        (["id"], "", ""),
+        (["id", "other"], "", ""),
+        (["n", "x"], "", ""),
+        (["id", "n"], "x", "add it, or id alone; its columns are id, n"),
+        (["id", "n", "X"], "x", "rename 'X'"),
+        (["id", "N"], "n", "rename 'N'"),
+        (["other"], "n", "add it, or id alone; its columns are other"),
+    ],
+)
+def test_a_file_is_by_key_alone_or_whole(
+    tmp_path: Path, ending: str, names: list[str], lacks: str, hint: str
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    frame = pl.DataFrame({name: [1, 2] for name in names})
+    frame.write_csv(path) if ending == "csv" else frame.write_parquet(path)
+    (source,) = sources(str(path))
+    if not lacks:
+        assert [len(batch.numbers) for batch in batches(source, BY_KEY, after=0, rows=9)] == [2]
+        return
+    with pytest.raises(RequestError, match=f"no column '{lacks}'") as caught:
+        next(batches(source, BY_KEY, after=0, rows=9))
+    assert (caught.value.where, caught.value.hint) == (str(path), hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -13,11 +14,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import uvicorn
 
 from nenrin.serving.plane import answering
 from nenrin.serving.plane import app as plane_app
+from nenrin.serving.plane import badhttp as plane_badhttp
 from nenrin.serving.plane import front as plane_front
 from nenrin.serving.plane import hot as plane_hot
+from nenrin.serving.plane.front import protocol_for as front_of
 from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import EXAMPLE, ListedRoutes, deployment
 from tests.serving.server_here import Server
@@ -214,6 +218,118 @@ def test_heads_are_forgotten_in_time(
     long = post(INFER, V2, "X-Test: " + "x" * 100)
     assert both[0].ask(long).startswith(b"HTTP/1.1 200")
     assert not both[0].heads
+
+
+LIMIT = plane_badhttp.HEAD_BYTES
+LIVE = post("/v2/health/live", b"", method="GET")
+
+
+def padded(size: int, *, each: int) -> bytes:
+    """A request whose head has so many bytes, in headers of ``each`` at most."""
+    room = size - len(post(INFER, V2)) + len(V2)
+    sizes = [each] * (room // each - 1)
+    sizes.append(room - sum(sizes))
+    headers = [f"X-{n:06}: {'x' * (wide - len('X-000000: ') - 2)}" for n, wide in enumerate(sizes)]
+    return post(INFER, V2, *headers)
+
+
+@pytest.mark.parametrize("each", [20_000, 40])
+def test_a_head_has_a_limit(both: tuple[Server, Server], each: int) -> None:
+    for size, status in ((LIMIT - 20, 200), (LIMIT + 100, 431)):
+        head = padded(size, each=each)
+        for pieces in ([head], [head[:300], head[300:]]):
+            hot, cold = (same(server.ask(*pieces)) for server in both)
+            assert hot == cold
+            assert b"HTTP/1.1 %d " % status in hot
+            assert hot.endswith(b"<open>") == (status == 200)
+            if status == 431:
+                told = json.loads(hot.rpartition(b"\r\n\r\n")[2])
+                assert told["error"] == "the request's head is larger than 65536 bytes"
+    for server in both:  # what came whole before it is answered, and the connection closed
+        answer = server.ask(LIVE + padded(LIMIT + 100, each=each))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert not answer.endswith(b"<open>")
+
+
+class Wire(asyncio.Transport):
+    """What a connection writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said = b""
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        self.said += data
+
+    def close(self) -> None:
+        self.closed = True
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class NeverHot:
+    ending = False
+
+    def takes(self, *_: Any) -> None:
+        return None
+
+
+async def _waits(_scope: Any, receive: Any, _send: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+CHUNKED = post(INFER, b"3\r\nabc\r\n", "Transfer-Encoding: chunked")
+BODY = post(INFER, b"", f"Content-Length: {10 * LIMIT}")
+
+
+@pytest.mark.parametrize(
+    ("begun", "more", "ends_at"),
+    [
+        (b"POST /", b"x" * 1_000, 66),
+        (post(INFER, b"")[:-2] + b"X-Long: ", b"x" * 1_000, 66),
+        (post(INFER, b"")[:-2] + b"X" * 50, b"x" * 1_000, 66),
+        (post(INFER, b"")[:-2], b"X-Short: x\r\n" * 100, 55),
+        (CHUNKED + b"0\r\nX-Long: ", b"x" * 1_000, 66),
+        (CHUNKED + b"0\r\n", b"X-Short: x\r\n" * 100, 55),
+        (CHUNKED + b"3;name=", b"x" * 1_000, None),  # nothing is kept of it
+        (CHUNKED, b"3\r\nabc\r\n" * 100, None),
+        (CHUNKED + b"fffff\r\n", b"x" * 1_000, None),
+        (BODY, b"x" * 1_000, None),
+        (BODY + b"x" * 10 * LIMIT, b"", None),
+    ],
+)
+def test_a_head_without_an_end_is_not_kept(begun: bytes, more: bytes, ends_at: int | None) -> None:
+    async def told() -> tuple[int | None, bytes]:
+        config = uvicorn.Config(_waits, log_config=None, ws="none")
+        config.load()
+        state = uvicorn.server.ServerState()
+        hot: Any = NeverHot()
+        connection = front_of(hot)(config=config, server_state=state, app_state={})
+        wire = Wire()
+        connection.connection_made(wire)
+        connection.data_received(begun)
+        pieces = 0
+        while pieces < 200 and not wire.closed:
+            pieces += 1
+            await asyncio.sleep(0)
+            connection.data_received(more)
+        ended = wire.closed
+        connection.connection_lost(None)
+        await asyncio.gather(*state.tasks)
+        return (pieces if ended else None), wire.said
+
+    pieces, said = asyncio.run(told())
+    assert pieces == ends_at
+    assert said.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n") == bool(ends_at)
 
 
 def test_a_silent_connection_is_closed(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+import msgspec
 import pytest
 
 from nenrin.serving.plane.messages import messages
 from nenrin.serving.plane.tensors import packed, unpacked
 from nenrin.serving.segments import read_predictions
-from tests.serving.kinds import ROW, KindsPlane
+from tests.serving.fakes import deployment
+from tests.serving.kinds import ROW, SIGNATURE, KindsPlane
 from tests.serving.plane_here import listening
 
 grpc = pytest.importorskip("grpc")
@@ -201,6 +203,40 @@ def test_repository_and_statistics(ask: Stub) -> None:
     assert after.inference_count == before.inference_count + 1
     assert after.inference_stats.success.count == before.inference_stats.success.count + 1
     assert ask.refused("ModelStatistics", name="none")[0] == "NOT_FOUND"
+
+
+def test_metadata_are_heeded_as_the_headers_of_http(tmp_path: Any) -> None:
+    kinds = KindsPlane(tmp_path)
+    signature = msgspec.structs.replace(SIGNATURE, sticky="X-User")
+    kinds.routes.listed = [
+        deployment("v1", "v2", weights=[50, 50], name="kinds", request=signature, example=ROW)
+    ]
+    kinds.table.refresh()
+    sent = messages().ModelInferRequest(model_name="kinds", inputs=TYPED).SerializeToString()
+
+    with listening(kinds) as here, grpc.insecure_channel(here.grpc) as channel:
+
+        def answers(**headers: str) -> str:
+            call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            metadata = [(name.replace("_", "-"), told) for name, told in headers.items()]
+            answer = call(sent, metadata=metadata, timeout=20)
+            version: str = messages().ModelInferResponse.FromString(answer).model_version
+            return version
+
+        for version in ("v1", "v2"):
+            assert answers(x_nenrin_version=version) == version
+        router = kinds.table.get("kinds").router
+        dealt = {f"u{user}": ("v1", "v2")[router.pick(f"u{user}")] for user in range(8)}
+        assert len({*dealt.values()}) == 2
+        assert {user: answers(x_user=user) for user in dealt} == dealt
+        assert answers(x_request_timeout_ms="20000") == answers()
+        for name, wrong, code in (
+            ("x_nenrin_version", "v7", "NOT_FOUND"),
+            ("x_request_timeout_ms", "soon", "INVALID_ARGUMENT"),
+        ):
+            with pytest.raises(grpc.RpcError) as refused:
+                answers(**{name: wrong})
+            assert refused.value.code().name == code
 
 
 def test_predictions_are_logged_as_those_of_http(tmp_path: Any) -> None:

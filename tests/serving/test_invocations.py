@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from nenrin.serving.plane.doors import Doors
 from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import deployment
-from tests.serving.kinds import ROW, KindsPlane
+from tests.serving.kinds import INFER, ROW, KindsPlane
 
 JSON = "application/json"
 CSV = "text/csv"
@@ -125,7 +125,7 @@ def test_cells_of_csv(kinds: KindsPlane, client: TestClient) -> None:
         (b"", "no names of columns"),
         (b"a,n,b,s,d\n", "no rows"),
         (b"a,n,b,s\n1,3,True,x\n", "lacks the column 'd'"),
-        (b"a,a\n1,2\n", "a column comes twice"),
+        (b"a,a\n1,2\n", "the column 'a' comes twice"),
         (b"a,n,b,s,d\n1,3,True,x,2024-02-29,more\n", "row 0 has more than 5 cells"),
         (b"a,n,b,s,d\nfar,3,True,x,2024-02-29\n", "'far' is not a number"),
         (b"a,n,b,s,d\n1,3.5,True,x,2024-02-29\n", "not a whole number"),
@@ -152,6 +152,13 @@ def test_other_content_types_are_refused(client: TestClient, media: str) -> None
     answer = ask(client, json.dumps(ROW), media)
     assert answer.status_code == 415
     assert "is not application/json or text/csv" in answer.json()["error"]
+    assert "send application/json" in answer.json()["hint"]
+
+
+def test_no_body_is_called_so(client: TestClient) -> None:
+    for path in ("/invocations", INFER):
+        answer = client.post(path)
+        assert (answer.status_code, answer.json()["error"]) == (400, "the request has no body")
 
 
 def test_a_list_of_values_is_the_only_column(tmp_path: Path, client: TestClient) -> None:
@@ -163,6 +170,24 @@ def test_a_list_of_values_is_the_only_column(tmp_path: Path, client: TestClient)
     with kinds.client() as client:
         for body in ('{"instances": [1, 2]}', '{"inputs": [[1], [2]]}'):
             assert ask(client, body).json()["predictions"] == [2.0, 4.0]
+
+
+def test_rows_may_be_lists_in_the_order_of_the_signature(
+    kinds: KindsPlane, client: TestClient
+) -> None:
+    rows = [[1.5, 3, True, "x", "2024-02-29"], [None, 4, False, None, None]]
+    for form in ("instances", "inputs"):
+        assert ask(client, json.dumps({form: rows})).json()["predictions"] == [3.0, -1.0]
+        assert [[row[name] for name in "nbs"] for row in kinds.asked] == [
+            [3, True, "x"],
+            [4, False, None],
+        ]
+    short = ask(client, json.dumps({"instances": [rows[0], rows[1][:4]]}))
+    assert short.status_code == 400
+    assert short.json()["error"] == "row 1 has 4 values, and a row needs 5"
+    assert "a, n, b, s, d, in this order" in short.json()["hint"]
+    mixed = ask(client, json.dumps({"instances": [rows[0], ROW]}))
+    assert (mixed.status_code, mixed.json()["error"]) == (400, "row 0 is not an object")
 
 
 def test_custom_attributes_of_sagemaker_come_back(client: TestClient) -> None:

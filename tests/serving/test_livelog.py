@@ -133,6 +133,40 @@ def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_counts(tmp_path) == Counts(2, 0, 0)
 
 
+def test_what_waited_for_a_full_disk_is_written_group_by_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LiveLog(tmp_path)
+    predict(log)
+    log._write_waiting()
+    segment = next(tmp_path.glob("*.ndjson"))
+    line, write, room = segment.stat().st_size, os.write, [0]
+
+    def little(file: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(28, "No space left on device")
+        written = write(file, data[: room[0]])
+        room[0] -= written
+        return written
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", little)
+        for _ in range(6):
+            predict(log)
+        disk.setattr(livelog, "_GROUP_ROWS", 2)
+        log._write_waiting()
+        assert numbers(tmp_path) == [1]
+        for more, there in ((1, 1), (4.5, 5), (0, 5), (2, 7)):  # of lines: half a group is none
+            room[0] = int(more * line)
+            log._write_waiting()
+            assert numbers(tmp_path) == list(range(1, there + 1))
+            assert segment.read_bytes().count(b"\n") == there
+            assert segment.stat().st_size == there * line
+    log.close()
+    assert numbers(tmp_path) == list(range(1, 8))
+    assert read_counts(tmp_path) == Counts(7, 0, 0)
+
+
 def test_one_process_a_folder(tmp_path: Path) -> None:
     log = LiveLog(tmp_path)
     with pytest.raises(ConflictError):

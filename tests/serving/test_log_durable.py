@@ -93,6 +93,33 @@ def test_a_full_disk_refuses_the_durable_and_keeps_the_fast(
     assert read_counts(tmp_path) == Counts(5, 3, 0)
 
 
+def test_what_waits_for_a_full_disk_is_not_in_the_way_of_the_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LiveLog(tmp_path)
+    write, room = os.write, [0]
+
+    def little(file: int, data: Any) -> int:
+        left = room[0] - os.fstat(file).st_size
+        return write(file, bytes(data)[:left]) if left > 0 else refuse()
+
+    async def full() -> list[str]:
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "write", little)
+            predict(log, 50)
+            said = [await kept(log)]
+            room[0] = 900  # for one, not for fifty
+            said.append(await kept(log))
+            assert numbers(tmp_path) == [52]
+        return [*said, await kept(log)]
+
+    refused = "the prediction log cannot be written: No space left on device"
+    assert asyncio.run(full()) == [refused, "kept", "kept"]
+    log.close()
+    assert numbers(tmp_path) == [52, *range(1, 51), 53]
+    assert read_counts(tmp_path) == Counts(53, 1, 0)
+
+
 def test_nobody_waits_for_a_line_that_will_never_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

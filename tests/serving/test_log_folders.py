@@ -175,6 +175,23 @@ def test_segments_that_are_too_old_go(tmp_path: Path) -> None:
     assert log.counts == Counts(17, 0, 0)
 
 
+def test_what_a_process_left_in_another_folder_goes_too(tmp_path: Path) -> None:
+    """A plane that took over writes beside the folder of the one before, which nobody opens any more."""
+    before = LiveLog(worker_folder(tmp_path, 0), keep_days=3)
+    predict(before, at=DAY)
+    before.close()
+    after = LiveLog(worker_folder(tmp_path, 1), keep_days=3)
+    for day in (2, 3, 4, 5):
+        predict(after, at=day * DAY)
+        after._write_waiting()
+    after.close()
+    assert instants(tmp_path)[0] > DAY
+    again = LiveLog(worker_folder(tmp_path, 0), keep_days=3)
+    assert predict(again)[0].number == 2
+    again.close()
+    assert again.counts == Counts(2, 0, 0)
+
+
 def test_the_instant_of_a_last_line_of_any_length(tmp_path: Path) -> None:
     segment = tmp_path / "0.ndjson"
     for content, at in [

@@ -8,6 +8,7 @@ import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ import httpx2
 import pytest
 
 from nenrin.core.calendar import SimulatedCalendar
-from nenrin.core.errors import UnavailableError
+from nenrin.core.errors import NoRoomError, UnavailableError
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.plane.memory import Room, growth
+from nenrin.serving.plane import table as plane_table
+from nenrin.serving.plane.memory import Grown, Room, Sizes, growth
 from nenrin.serving.plane.table import LET_GO, RouteTable
 from nenrin.serving.router import Variant
 from tests.serving.fakes import EXAMPLE, Constant, FakeLoader, ListedRoutes, deployment
@@ -182,23 +184,126 @@ def test_what_is_larger_than_the_limit_is_refused_by_the_settings_name() -> None
         setting.table.open("large")
 
 
-def test_what_turned_out_too_large_is_not_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_turned_out_too_large_twice_is_not_opened_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     routes = ListedRoutes(deployment("v0.10", name="small"))
     setting = Setting(routes, 2.6)
     monkeypatch.setattr(HeavyLoader, "size", lambda *_: 10)
     monkeypatch.setattr(Heavy, "__init__", grow)
     routes.listed.append(deployment("v0.20", name="large"))
+    look(setting)
+    assert setting.loader.opened == ["v0.10", "v0.20"]
+    assert (list(setting.table.served), list(setting.table.resting)) == (["small"], ["large"])
+    with pytest.raises(NoRoomError, match=r"'large' is not ready: .* NENRIN_MODELS_MEMORY"):
+        setting.table.open("large")
+    monkeypatch.setattr(Heavy, "__init__", light)
+    assert setting.table.open("small").runtimes[0].version == "v0.10"
+    look(setting)
+    with pytest.raises(NoRoomError, match="'large' is not ready"):
+        setting.table.open("large")
+    assert setting.loader.opened == ["v0.10", "v0.20", "v0.20", "v0.10"]
+    assert list(setting.table.served) == ["small"]
+    assert setting.table.ready
+    assert setting.table.observer.observed().problems.keys() == {"large"}
+    said = [text for text in caplog.messages if "large does not answer: its models take" in text]
+    assert len(said) == 1
+    routes.listed[1] = deployment("v0.30", name="large")
+    look(setting)
+    assert (setting.table.unfit, setting.table.problems) == ({}, {})
+
+
+def look(setting: Setting) -> None:
     for _ in range(3):
         setting.table._retry_at = 0.0
         setting.table.refresh()
-    assert setting.loader.opened == ["v0.10", "v0.20"]
-    assert "NENRIN_MODELS_MEMORY" in setting.table.problems["large"]
-    assert list(setting.table.served) == ["small"]
+
+
+def light(model: Heavy, value: float) -> None:
+    Constant.__init__(model, value)
 
 
 def grow(model: Heavy, value: float) -> None:
     Constant.__init__(model, value)
     model.weights = b"x" * OF_ITS_OWN
+
+
+def measuring(monkeypatch: pytest.MonkeyPatch, *megabytes: int) -> None:
+    """Have the next openings measured so, and all after them as nothing."""
+    left = list(megabytes)
+
+    @contextmanager
+    def scripted() -> Iterator[Grown]:
+        yield Grown(left.pop(0) * MIB if left else 0)
+
+    monkeypatch.setattr(plane_table, "growth", scripted)
+
+
+def test_one_measurement_that_is_far_too_large_refuses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What other requests took meanwhile is measured, too."""
+    measuring(monkeypatch, 2, 40)
+    setting = Setting(many(2), 2.6)
+    assert (list(setting.table.served), list(setting.table.resting)) == (["m0"], ["m1"])
+    assert (setting.table.ready, setting.table.problems) == (True, {})
+    assert setting.table.open("m1").bytes == 2 * MIB
+    assert setting.table.open("m0").bytes == 2 * MIB
+    assert sorted(setting.table.served) == ["m0", "m1"]
+
+
+def test_what_was_measured_too_large_alone_is_opened_once_more_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measuring(monkeypatch, 40, 3)
+    setting = Setting(many(1), 2.6)
+    assert (list(setting.table.resting), setting.table.problems) == (["m0"], {})
+    assert setting.table.open("m0").bytes == 3 * MIB
+    setting.table.rest("m0")
+    measuring(monkeypatch, 40)
+    assert setting.table.open("m0").bytes == 3 * MIB
+
+
+def test_a_version_that_seems_too_large_for_its_deployment_leaves_the_one_that_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measuring(monkeypatch, 2, 40, 40, 40, 2)
+    setting = Setting(many(1), 2.6)
+    for version in ("v0.60", "v0.70"):
+        setting.routes.listed = [deployment(version, name="m0")]
+        setting.table.refresh()
+        assert setting.table.problems.keys() == {"m0"}
+        assert setting.table.ready
+        look(setting)
+        assert setting.table.get("m0").runtimes[0].version == {"v0.60": "v0.00"}.get(
+            version, version
+        )
+    assert setting.table.problems == {}
+    assert setting.loader.opened == ["v0.00", "v0.60", "v0.60", "v0.70", "v0.70"]
+
+
+class Files(FakeLoader):
+    """All are of a hundred bytes."""
+
+    def size(self, variant: Variant) -> int:
+        return 100
+
+
+def test_sizes_are_the_least_that_was_measured_and_no_less_than_the_files() -> None:
+    sizes, variant = Sizes(Files()), Variant(version="v1", weight=100)
+    assert (sizes.of([variant]), sizes.surely([variant])) == (100, 100)
+    assert [sizes.note(variant, grown, alone=False) for grown in (900, 400, 700, 50)] == [
+        900,
+        400,
+        400,
+        100,
+    ]
+    assert sizes.surely([variant]) == 100
+    sizes.keep([])
+    assert sizes.note(variant, 500, alone=True) == 500
+    assert sizes.surely([variant]) == 100  # once is not enough
+    assert sizes.note(variant, 600, alone=True) == 500
+    assert sizes.surely([variant]) == 600
 
 
 @pytest.fixture
@@ -271,6 +376,29 @@ def test_who_cannot_wait_is_told_when_to_come_again(
         assert "'m40' is being loaded" in answer.json()["error"]
         goes_on.set()
         assert asked(client, "m40").json()["outputs"][0]["data"] == [0.4]
+
+
+def test_what_never_fits_is_told_so_and_keeps_nobody_waiting(tmp_path: Path) -> None:
+    large = deployment("v0.10", "v0.20", "v0.30", weights=[50, 25, 25], name="large")
+    routes = ListedRoutes(large, deployment("v0.40", name="small"))
+    server = Server(tmp_path, routes, loader=HeavyLoader(), room=Room(int(2.6 * 2 * MIB)))
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{server.address[1]}") as client:
+            assert asked(client, "small").json()["outputs"][0]["data"] == [0.4]
+            refused = asked(client, "large")
+            ready = client.get("/v2/health/ready")
+            routes.listed.pop()
+            assert client.post("/v2/repository/models/large/load").status_code == 503
+            alone = client.get("/v2/health/ready")
+    finally:
+        server.stop()
+    assert (refused.status_code, refused.json()["code"]) == (503, "no_room")
+    assert "retry-after" not in refused.headers
+    assert "set NENRIN_MODELS_MEMORY" in refused.json()["hint"]
+    assert (ready.status_code, ready.json()["ready"]) == (200, True)
+    assert "6.0 MiB" in ready.json()["problems"]["large"]
+    assert (alone.status_code, alone.json()["ready"]) == (503, False)
+    assert "retry-after" not in alone.headers
 
 
 def test_load_pins_and_unload_lets_go(server: tuple[Server, HeavyLoader]) -> None:

@@ -97,7 +97,7 @@ def test_infer_many_rows_nested_and_chosen_outputs(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("body", "says"),
     [
-        (b"", "not an inference request"),
+        (b"", "has no body"),
         (b"{", "not an inference request"),
         (b"[]", "Expected `object`"),
         (b'{"id": "\xff"}', "not an inference request"),

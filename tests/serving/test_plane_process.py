@@ -16,7 +16,8 @@ import pytest
 from nenrin.api.forking import FORKED, warm
 from nenrin.core.errors import ConflictError
 from nenrin.core.timer import SystemTimer
-from nenrin.serving.plane.process import PlaneSettings, listen, listen_for, retire, run_plane
+from nenrin.serving.plane.listening import listen, listen_for
+from nenrin.serving.plane.process import PlaneSettings, left_behind, retire, run_plane
 from nenrin.serving.segments import read_counts, read_predictions
 from tests.serving.fakes import EXAMPLE, FileRoutes, deployment, parts_of
 
@@ -40,7 +41,7 @@ class Planes:
 
     def start(self) -> multiprocessing.process.BaseProcess:
         warm()
-        process = FORKED.Process(target=run_plane, args=(self.settings, parts_of, self.listener))
+        process = FORKED.Process(target=run_plane, args=(self.settings, parts_of, [self.listener]))
         process.start()
         self.started.append(process)
         wait_until(lambda: httpx2.get(f"{self.url}/v2/health/ready", timeout=30).status_code == 200)
@@ -121,10 +122,12 @@ def test_sigterm_finishes_what_is_under_way_and_a_successor_takes_the_queue(
 def test_a_plane_left_behind_is_retired(planes: Planes) -> None:
     planes.routes.write(deployment("v0.25"))
     process = planes.start()
-    assert retire(planes.settings.predictions, SystemTimer()) == process.pid
+    [left] = left_behind(planes.settings.predictions)
+    assert (left.process, left.worker) == (process.pid, 0)
+    retire([left], SystemTimer())
     process.join(5)
     assert not process.is_alive()
-    assert retire(planes.settings.predictions, SystemTimer()) is None
+    assert left_behind(planes.settings.predictions) == []
 
 
 def test_a_port_in_use_is_said_with_the_fix() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -136,3 +137,62 @@ def test_a_row_without_its_whole_key_may_not(key: dict[str, Any]) -> None:
     with pytest.raises(RequestError, match="lacks the column 'n'") as caught:
         reader.records([{**key, "s": "x", "t": None}])
     assert caught.value.hint == "a row needs n, s, t, or shop, id alone, of a row that is loaded"
+
+
+STICKY = msgspec.structs.replace(LOOKED_UP, sticky="s")
+KEY = {"shop": "a", "id": 1}
+
+
+def test_a_row_always_sends_what_it_sticks_by() -> None:
+    """It is dealt before anything is looked up: by its key alone it would stick by another value."""
+    reader = RowReader(STICKY)
+    assert reader.records([{**KEY, "s": "x"}, {**KEY, "s": None}]) == [
+        {**KEY, "s": "x"},
+        {**KEY, "s": None},
+    ]
+    for given in (KEY, {**KEY, "n": 1.0, "t": None}):
+        with pytest.raises(RequestError, match="lacks the column 's'") as caught:
+            reader.records([given])
+        hint = "a row needs s, n, t, or shop, id, s alone, of a row that is loaded"
+        assert caught.value.hint == hint
+        with pytest.raises(RequestError, match="lacks the column 's'"):
+            reader.columns({name: [value] for name, value in given.items()})
+    by_user = RequestSignature.of(
+        {"n": pl.Float64()},
+        known={"user": pl.Int64(), "id": pl.Int64()},
+        key=("id",),
+        sticky="user",
+    )
+    with pytest.raises(RequestError, match="lacks the column 'user'"):
+        RowReader(by_user).records([{"id": 1, "n": 1.0}])
+    assert RowReader(by_user).typed(("id", "n")) is None
+    assert RowReader(by_user).typed(("user", "n")) is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "says", "hint"),
+    [
+        ({**KEY, "nn": 1.0}, "there is no input 'nn'", "did you mean 'n'?"),
+        ({**KEY, "N": 1.0}, "there is no input 'N'", "did you mean 'n'?"),
+        ({**KEY, "n": 1.0, "S": "x"}, "there is no input 'S'", "did you mean 's'?"),
+        ({**KEY, "colour": 1.0}, "there is no input 'colour'", "the inputs are shop, id, t, n, s"),
+    ],
+)
+def test_a_name_that_nobody_reads_is_refused_where_another_is_looked_up(
+    given: dict[str, Any], says: str, hint: str
+) -> None:
+    reader = RowReader(LOOKED_UP)
+    columns = {name: [value] for name, value in given.items()}
+    for read_it in (lambda: reader.records([given]), lambda: reader.columns(columns)):
+        with pytest.raises(RequestError, match=says) as caught:
+            read_it()
+        assert caught.value.hint == hint
+
+
+def test_other_members_of_a_row_that_looks_nothing_up_are_passed_over() -> None:
+    full = {"n": 1.0, "s": "x", "t": None}
+    reader = RowReader(LOOKED_UP)
+    assert reader.records([{**full, "colour": "red"}, {**KEY, **full, "nn": 1.0}]) == [
+        {"shop": None, "id": None, **full},
+        {**KEY, **full},
+    ]

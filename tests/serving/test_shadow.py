@@ -19,6 +19,8 @@ from hypothesis import strategies as st
 
 from nenrin.core.errors import RequestError
 from nenrin.core.timer import SystemTimer
+from nenrin.features.entities import Lookup
+from nenrin.features.service import Seen
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.masks import LogRules
 from nenrin.serving.observed import Shadowed, read_observed
@@ -28,7 +30,7 @@ from nenrin.serving.plane.shadow import ROWS, Scoring
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Shadow, Variant
 from nenrin.serving.segments import read_predictions, shadow_log
-from tests.serving.fakes import ListedRoutes, deployment
+from tests.serving.fakes import Echo, ListedRoutes, deployment
 from tests.serving.kinds import INFER, ROW, SIGNATURE, KindsPlane, Telling, inputs
 from tests.serving.logging_here import answered, ruled
 from tests.serving.plane_here import listening
@@ -168,6 +170,35 @@ def test_quick_batches_hold_the_event_loop_for_a_millisecond(log: LiveLog) -> No
     assert max(seconds for _, seconds in model.worked) <= INLINE_SECONDS * 1.01
     assert counts.batches < 10  # together, not one by one
     assert 0 < counts.one < INLINE_SECONDS
+
+
+class Unread(Echo):
+    """Feature state that reads an index when it is first asked to look something up."""
+
+    unread = True
+
+    def seen(self, raw: Any, asked: Any, lookup: Lookup | None = None) -> Seen:
+        if lookup is not None:
+            self.read()
+        return super().seen(raw, asked, lookup)
+
+
+def test_an_index_is_read_off_the_event_loop(log: LiveLog) -> None:
+    world, aside = World(), list[int]()
+
+    class Noted(Here):
+        def aside(self, questions: list[Question], done: Callable[[Timed], None]) -> None:
+            aside.append(len(questions))
+            super().aside(questions, done)
+
+    runtime = Noted(Variant(version=QUICK), Costly(world, 1e-5, 1e-6), Unread(), world)
+    runtime.warm(Question([{}], [0]))
+    counts = Shadowed(deployment="delay", version=QUICK)
+    scores = Scoring(shadow(), runtime, counts, log, world.later)
+    for lookup in (None, Lookup(columns=("a",)), Lookup(columns=("a",))):
+        scores.offer(answered(log, 1), Question([{}], [0], lookup), ruled())
+        world.run()
+    assert (counts.scored, aside) == (3, [1])
 
 
 @pytest.mark.parametrize("budget", [0, -1, 101])

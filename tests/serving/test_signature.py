@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -60,3 +61,38 @@ def test_what_is_looked_up_may_be_left_out_and_stands_in_the_example() -> None:
     row = {"flight_id": "UA-1", "distance": None, "origin": "EWR"}
     assert signature.example("delay", row)["records"] == [row]
     assert signature.widened(SIGNATURE).lookup == lookup
+
+
+BY_KEY = RequestSignature.of(
+    {"distance": pl.Float64(), "origin": pl.String()},
+    known={"id": pl.String(), "leaves": pl.Datetime("us", "UTC"), "distance": pl.Float64()},
+    key=("id",),
+    time="leaves",
+    lookup=Lookup(columns=("distance", "origin", "leaves"), time="leaves"),
+)
+
+
+@pytest.mark.parametrize("sticky", ["distance", "id", "leaves"])
+def test_what_rows_stick_by_is_required(sticky: str) -> None:
+    signature = msgspec.structs.replace(BY_KEY, sticky=sticky)
+    assert (BY_KEY.required, signature.required) == ((), (sticky,))
+    assert set(signature.looked_up) == {"distance", "origin", "leaves"} - {sticky}
+    assert sticky in signature.example("delay", {"origin": "EWR"})["records"][0]
+
+
+@pytest.mark.parametrize(
+    ("names", "lacking"),
+    [
+        (["id"], []),
+        (["id", "leaves", "email"], []),
+        (["id", "leaves", "distance", "origin"], []),
+        (["leaves", "distance", "origin"], []),
+        (["id", "origin"], ["leaves", "distance"]),
+        (["id", "leaves", "distance"], ["origin"]),
+        (["email"], ["leaves", "distance", "origin"]),
+    ],
+)
+def test_a_table_is_by_key_alone_or_whole(names: list[str], lacking: list[str]) -> None:
+    assert BY_KEY.lacking(names) == lacking
+    sticky = msgspec.structs.replace(BY_KEY, sticky="id")
+    assert set(sticky.lacking(names)) == {*lacking, "id"} - {*names}

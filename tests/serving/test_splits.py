@@ -81,6 +81,14 @@ def test_both_ways_read_the_same(signature: RequestSignature, body: bytes) -> No
         assert repr(list(map(sorted_row, found))) == repr(list(map(sorted_row, short)))
 
 
+@pytest.mark.parametrize("signature", [SIGNATURE, BY_KEY], ids=["plain", "by key"])
+def test_a_column_that_comes_twice_is_refused(signature: RequestSignature) -> None:
+    split = {"columns": ["t", "n", "k", "b", "n"], "data": [["x", 1, 2, True, 3]]}
+    body = json.dumps({"dataframe_split": split}).encode()
+    assert long(body, RowReader(signature)) == "the column 'n' comes twice"
+    assert splits.read(body, RowReader(signature)) is None
+
+
 def sorted_row(row: dict[str, Any]) -> list[tuple[str, Any]]:
     return sorted(row.items())
 

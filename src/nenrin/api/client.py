@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -17,15 +17,30 @@ import httpx2
 from nenrin.api.folder import control_socket
 from nenrin.api.wire import ACTOR, actor, decode, error_from
 from nenrin.core.errors import UnavailableError
-from nenrin.core.lock import FolderLock
-from nenrin.core.settings import Settings
+from nenrin.core.lock import PATIENCE, FolderLock
 from nenrin.core.timer import SystemTimer, Timer
 
-_PATIENCE = 15.0  # seconds that another process may take to open its socket
 _PAUSE = 0.05
 
 Told = Callable[[dict[str, Any]], None]
-Hold = Callable[[Settings, FolderLock], AbstractContextManager[object]]
+
+
+class Place(Protocol):
+    """The folder whose process is asked, and the environment that it is asked about."""
+
+    @property
+    def state_folder(self) -> Path:
+        """Its ``.nenrin``."""
+        ...
+
+    @property
+    def environment(self) -> str:
+        """Its name."""
+        ...
+
+
+P = TypeVar("P", bound=Place)
+Hold = Callable[[P, FolderLock], AbstractContextManager[object]]
 """Serves the folder from this process; takes its lock, acquired, and gives it back at the end."""
 
 
@@ -161,14 +176,14 @@ class Client:
 
 
 @contextmanager
-def connect(settings: Settings, hold: Hold, timer: Timer | None = None) -> Iterator[Client]:
+def connect(place: P, hold: Hold[P], timer: Timer | None = None) -> Iterator[Client]:
     """A client of the process that holds the folder; this process becomes it if there is none.
 
     While it lasts other commands may use it too; on leaving, they are waited for, and so is the work that
     they started.
 
     Args:
-        settings: says which folder.
+        place: says which folder.
         hold: makes this process the holder.
         timer: tells how long another holder has not answered.
 
@@ -176,22 +191,22 @@ def connect(settings: Settings, hold: Hold, timer: Timer | None = None) -> Itera
         UnavailableError: another process holds the folder but does not answer.
     """
     timer = timer or SystemTimer()
-    lock = FolderLock(settings.state_folder)
-    path = control_socket(settings.state_folder)
-    until = timer.wall() + _PATIENCE
+    lock = FolderLock(place.state_folder)
+    path = control_socket(place.state_folder)
+    until = timer.wall() + PATIENCE  # another process may take so long to open its socket
     while timer.wall() < until:
         if lock.try_acquire():
-            with hold(settings, lock), _http(path) as http:
-                yield Client(http, settings.environment, own=True)
+            with hold(place, lock), _http(path) as http:
+                yield Client(http, place.environment, own=True)
             return
         there = _reached(path)
         if there is not None:
             with there, _http(path) as http:  # the holder stays while somebody is connected
-                yield Client(http, settings.environment)
+                yield Client(http, place.environment)
             return
         timer.sleep(_PAUSE)
     raise UnavailableError(
-        f"process {lock.held_by() or '?'} holds {settings.state_folder} but does not answer",
+        f"process {lock.held_by() or '?'} holds {place.state_folder} but does not answer",
         where=str(path),
         hint="wait until it ends, or end it",
     )

@@ -32,6 +32,9 @@ def decision(run: Run) -> str:
     """What the gates said, and who serves now."""
     verdict, champion = run["verdict"], run["champion"]
     if not verdict:
+        if out := goes_out(run):
+            what = f"{out['version']} of {out['revision']}"
+            return f"{what} is a canary at {out['weight']} % beside {champion}"
         return f"{champion} goes on serving" if champion else "nothing serves yet"
     if not verdict["admitted"]:
         stays = f"{champion} goes on serving" if champion else "nothing serves yet"
@@ -39,6 +42,18 @@ def decision(run: Run) -> str:
     if canary := run.get("canary"):
         return f"admitted: {canary} goes out as a canary beside {champion}"
     return f"admitted: {champion} serves"
+
+
+def goes_out(run: Run) -> Mapping[str, Any] | None:
+    """The canary's version, weight and revision; None where there is none."""
+    route: Iterable[Mapping[str, Any]] = run.get("route", ())
+    return next((each for each in route if each["version"] == run.get("canary")), None)
+
+
+def is_judged(run: Run) -> bool:
+    """Whether the loop took this code before the run did: what goes out is of its revision."""
+    out = goes_out(run)
+    return bool(out and not run["verdict"] and out["revision"] == run["revision"])
 
 
 def direction(run: Run) -> str:

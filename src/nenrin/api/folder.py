@@ -37,13 +37,31 @@ def scratch(state_folder: Path) -> tempfile.TemporaryDirectory[str]:
 def control_socket(state_folder: Path) -> Path:
     """The socket of the folder's control process.
 
-    A path too long for a socket moves to a private folder under the temporary one, under a name that
+    Raises:
+        RefusedError: as :func:`_socket`.
+    """
+    return _socket(state_folder, "control")
+
+
+def door_of(state_folder: Path, worker: int) -> Path:
+    """The socket at which a data plane gives its listening sockets.
+
+    Raises:
+        RefusedError: as :func:`_socket`.
+    """
+    return _socket(state_folder, f"plane-{worker}")
+
+
+def _socket(state_folder: Path, name: str) -> Path:
+    """The path of a socket.
+
+    One too long for a socket moves to a private folder under the temporary one, under a name that
     every process derives alike.
 
     Raises:
         RefusedError: somebody else made that private folder.
     """
-    path = state_folder.resolve() / "control.sock"
+    path = state_folder.resolve() / f"{name}.sock"
     if len(os.fsencode(path)) <= _LONGEST_SOCKET:
         return path
     private = Path(tempfile.gettempdir()) / f"nenrin-{os.getuid()}"

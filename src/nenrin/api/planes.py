@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import count, islice
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import httpx2
 import msgspec
 
-from nenrin.api.folder import control_socket, predictions_folder
+from nenrin.api.folder import control_socket, door_of, predictions_folder
 from nenrin.api.forking import FORKED, warm
-from nenrin.core.errors import UnavailableError
+from nenrin.core.errors import ConflictError, UnavailableError
 from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
+from nenrin.core.timer import SystemTimer, Timer
 from nenrin.serving.plane.doors import DOORS, Doors
+from nenrin.serving.plane.listening import is_at, listen, listen_for, taken
 from nenrin.serving.plane.messages import messages
 from nenrin.serving.plane.originals import run_originals
 from nenrin.serving.plane.process import (
     DRAIN_SECONDS,
     PlaneParts,
     PlaneSettings,
-    listen,
-    listen_for,
+    left_behind,
+    retire,
     run_plane,
 )
 
@@ -44,13 +49,15 @@ class Planes:
     """The data planes of a folder; one that dies is started again.
 
     The listening sockets stay here, so that a plane that is replaced drops no connection: those that come
-    meanwhile wait in its socket.
+    meanwhile wait in its socket. Planes that a killed control process left behind give theirs, and
+    go on until these listen beside them.
 
     Args:
         settings: host, port, token, folder, and how many.
         parts_of: makes a plane's adapters in its process.
         store_of: opens the content store, in the process where originals answer what compiled models have
             answered; None: planes open originals themselves.
+        timer: waits for the end of those that were left behind.
 
     Attributes:
         url: the public address.
@@ -66,32 +73,34 @@ class Planes:
         settings: Settings,
         parts_of: PartsOf,
         store_of: Callable[[PlaneSettings], ContentStore] | None = None,
+        timer: Timer | None = None,
     ) -> None:
         if settings.grpc_port is not None:
             messages()
-            listen(settings.host, settings.grpc_port, "--grpc-port").close()
-        listeners = listen_for(settings.plane_count, settings.host, settings.port)
+        self._before = _Before(settings.state_folder, timer or SystemTimer())
+        listeners = self._before.listeners(settings)
         given = plain(settings)
         open_store = partial(store_of, given) if store_of and settings.rescore else None
         self._originals = _Originals(open_store, len(listeners)) if open_store else None
+        first, *_ = numbers = self._before.numbers(len(listeners))
         wires = self._originals.wires if self._originals else [None] * len(listeners)
         self._planes = [
-            _Plane(_numbered(given, worker), parts_of, listener, wire)
-            for worker, (listener, wire) in enumerate(zip(listeners, wires, strict=True))
+            _Plane(_numbered(given, number, grpc=number == first), parts_of, theirs, wire)
+            for number, theirs, wire in zip(numbers, listeners, wires, strict=True)
         ]
-        self.url = _url(listeners[0])
+        self.url = _url(listeners[0][0])
         self.news: list[str] = []
 
     def start(self) -> None:
         """Start the processes."""
         warm()
         for plane in self._planes:
-            plane.start()
+            plane.start(relieves=self._before.serves)
         if self._originals is not None:
             self._originals.look()
 
     def look(self) -> None:
-        """Start those again that have died; ``news`` says why.
+        """Start those again that have died; ``news`` says why. End those before them, once all listen.
 
         Raises:
             UnavailableError: one dies every time.
@@ -109,15 +118,19 @@ class Planes:
                     hint="what it said before is above, and in .nenrin/nenrin.log",
                 )
             _LOG.warning("the data plane died with code %s; it is started again", code)
+            self._before.end()  # there may not be room for both
             plane.start()
             self.news.append(f"it died with code {code}")
+        if self._before.serves and all(plane.listens for plane in self._planes):
+            self._before.end()
 
     def ready(self, stop: threading.Event) -> bool:
-        """Wait until every deployment answers; whether that came in time and before ``stop``."""
+        """Wait until every deployment that fits answers; whether that came in time and before ``stop``."""
         for _ in range(int(READY_SECONDS / 0.1)):
             self.look()
             try:  # plain HTTP: no certificates are read, which takes longer than the request
-                if httpx2.get(f"{self.url}/v2/health/ready", timeout=5, verify=False).is_success:
+                answer = httpx2.get(f"{self.url}/v2/health/ready", timeout=5, verify=False)
+                if answer.is_success and not self._before.serves:
                     return True
             except httpx2.TransportError:
                 pass  # none is listening yet
@@ -126,13 +139,75 @@ class Planes:
         return False
 
     def stop(self) -> None:
-        """Let them finish their requests, all at once, then end them."""
-        for plane in self._planes:
-            plane.end()
+        """Let them finish their requests, all at once, then end them.
+
+        Those before them go on if these were never started.
+        """
+        started = [plane.end() for plane in self._planes]
+        if any(started):
+            self._before.end()
         for plane in self._planes:
             plane.ended()
         if self._originals is not None:
             self._originals.end()
+
+
+class _Before:
+    """The planes that a killed control process left behind, and what they give."""
+
+    def __init__(self, state_folder: Path, timer: Timer) -> None:
+        self._timer = timer
+        self._left = left_behind(predictions_folder(state_folder))
+        self._given = [taken(door_of(state_folder, each.worker)) for each in self._left]
+
+    @property
+    def serves(self) -> bool:
+        """Whether there are any."""
+        return bool(self._left)
+
+    def numbers(self, planes: int) -> list[int]:
+        """For so many planes numbers that none of these has."""
+        theirs = {each.worker for each in self._left}
+        return list(islice((number for number in count() if number not in theirs), planes))
+
+    def listeners(self, settings: Settings) -> list[list[socket.socket]]:
+        """The sockets of those that follow: theirs where they listen there, else new ones.
+
+        Raises:
+            ConflictError: a port is in use, and not by them.
+        """
+        try:
+            return self._listeners(settings)
+        except ConflictError:
+            if not self._left:
+                raise
+        self.end()  # it may be theirs, of another host
+        return self._listeners(settings)
+
+    def _listeners(self, settings: Settings) -> list[list[socket.socket]]:
+        port = settings.grpc_port
+        if port is not None and port not in [given.grpc_port for given in self._given]:
+            listen(settings.host, port, "--grpc-port").close()
+        there: dict[int, socket.socket] = {}
+        for each in [each for given in self._given for each in given.listeners]:
+            if is_at(each, settings.host, settings.port):
+                there.setdefault(os.fstat(each.fileno()).st_ino, each)
+        found = listen_for(settings.plane_count, settings.host, settings.port, [*there.values()])
+        self._close(but=[*there.values()])
+        return found
+
+    def end(self) -> None:
+        """Let them finish their requests, and end them."""
+        retire(self._left, self._timer)
+        self._left = []
+        self._close()
+
+    def _close(self, but: Sequence[socket.socket] = ()) -> None:
+        """Close what they gave: else who comes would wait in it, for nobody."""
+        for each in [each for given in self._given for each in given.listeners]:
+            if each not in but:
+                each.close()
+        self._given = []
 
 
 class _Plane:
@@ -142,21 +217,29 @@ class _Plane:
         self,
         settings: PlaneSettings,
         parts_of: PartsOf,
-        listener: socket.socket,
+        listeners: Sequence[socket.socket],
         wire: Connection | None,
     ) -> None:
         self._settings = settings
         self._parts_of = parts_of
-        self._listener = listener
+        self._listeners = listeners
         self._wire = wire
         self._process: BaseProcess | None = None
         self.deaths = 0
 
-    def start(self) -> None:
+    @property
+    def listens(self) -> bool:
+        """Whether it has come so far: it opens its door then."""
+        return self._settings.door is not None and self._settings.door.exists()
+
+    def start(self, *, relieves: bool = False) -> None:
+        if self._settings.door is not None:
+            self._settings.door.unlink(missing_ok=True)
+        settings = msgspec.structs.replace(self._settings, relieves=relieves)
         self._process = FORKED.Process(
             target=run_plane,
             name="nenrin-plane",
-            args=(self._settings, self._parts_of, self._listener, self._wire),
+            args=(settings, self._parts_of, self._listeners, self._wire),
         )
         self._process.start()
 
@@ -167,10 +250,14 @@ class _Plane:
         self.deaths += 1
         return self._process.exitcode
 
-    def end(self) -> None:
-        self._listener.close()  # else who comes now would wait in it, for nobody
-        if self._process is not None and self._process.pid is not None:
-            self._process.terminate()
+    def end(self) -> bool:
+        """Have it end; whether it was started."""
+        for each in self._listeners:
+            each.close()  # else who comes now would wait in it, for nobody
+        if self._process is None or self._process.pid is None:
+            return False
+        self._process.terminate()
+        return True
 
     def ended(self) -> None:
         if self._process is not None and self._process.pid is not None:
@@ -229,10 +316,14 @@ def plain(settings: Settings) -> PlaneSettings:
     )
 
 
-def _numbered(plain: PlaneSettings, worker: int) -> PlaneSettings:
+def _numbered(plain: PlaneSettings, worker: int, *, grpc: bool) -> PlaneSettings:
     """The settings of one plane; the first serves gRPC for all."""
-    port = plain.grpc_port if worker == 0 else None
-    return msgspec.structs.replace(plain, worker=worker, grpc_port=port)
+    return msgspec.structs.replace(
+        plain,
+        worker=worker,
+        grpc_port=plain.grpc_port if grpc else None,
+        door=door_of(plain.state_folder, worker),
+    )
 
 
 def _doors(settings: Settings) -> Doors:

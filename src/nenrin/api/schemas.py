@@ -41,7 +41,7 @@ def row_schema(signature: RequestSignature) -> dict[str, Any]:
     """A row as an object; members that the deployment does not read are passed over."""
     return {
         "type": "object",
-        "required": [field.name for field in signature.fields if field.required],
+        "required": list(signature.required),
         "properties": {field.name: _value(field, signature) for field in signature.fields},
     }
 
@@ -78,7 +78,6 @@ def invocation_schema(signature: RequestSignature) -> list[dict[str, Any]]:
 def infer_schema(deployment: Deployment) -> dict[str, Any]:
     """The JSON body of ``POST /v2/models/NAME/infer``."""
     signature = deployment.request
-    needed = sum(field.required for field in signature.fields)
     outputs = [signature.output, "version", "prediction_id"]
     wanted = {
         "type": "object",
@@ -94,7 +93,7 @@ def infer_schema(deployment: Deployment) -> dict[str, Any]:
                 "type": "array",
                 "description": "one {name, datatype, shape, data} a request column",
                 "items": {"anyOf": [_tensor(field, signature) for field in signature.fields]},
-                "minItems": max(needed, 1),
+                "minItems": max(len(signature.required), 1),
                 "maxItems": len(signature.fields),
             },
             "outputs": {

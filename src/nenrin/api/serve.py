@@ -1,7 +1,8 @@
 """``nenrin up``: the control process, the data plane in front of it, and the loop's heartbeat.
 
 The data plane is a process of its own that owns the public port. It goes on answering when the
-control process dies; the next one finds it by its lock, lets it drain, and starts its own.
+control process dies; the next one finds it by its lock, takes its sockets over, and lets it drain once its
+own planes have loaded and listen beside it.
 """
 
 from __future__ import annotations
@@ -13,17 +14,14 @@ from collections.abc import Callable
 from functools import partial
 from types import FrameType
 
-from nenrin.api.folder import predictions_folder
 from nenrin.api.holder import Holder, Opener
 from nenrin.api.planes import READY_SECONDS, PartsOf, Planes
 from nenrin.core import logs
 from nenrin.core.errors import NenrinError, RefusedError, UnavailableError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
-from nenrin.core.timer import SystemTimer
 from nenrin.plane import plane_parts, store_of
 from nenrin.platform import Platform
-from nenrin.serving.plane.process import retire
 
 _LOG = logging.getLogger(__name__)
 _BEAT = 5.0  # seconds between two looks of the loop at what is due
@@ -46,7 +44,7 @@ def serve(
         ready: called once the public port answers, with its address and the platform.
         opener: makes the platform.
         parts_of: makes the data plane's adapters.
-        say: told what goes on that an earlier process was killed at.
+        say: told what goes on that an earlier process was killed at, and who is waited for.
 
     Raises:
         RefusedError: others could reach the port, and no token is set.
@@ -58,10 +56,9 @@ def serve(
             where="--host",
             hint="set NENRIN_TOKEN to 16 characters or more, or leave --host out",
         )
-    lock = FolderLock(settings.state_folder)
-    lock.acquire()
+    lock = FolderLock(settings.state_folder, stays=True)
+    lock.acquire(say)
     try:
-        retire(predictions_folder(settings.state_folder), SystemTimer())
         planes = Planes(settings, parts_of, store_of)
     except BaseException:
         lock.release()
@@ -117,7 +114,7 @@ def _serve(
         stop.set()
         planes.stop()
         holder.works.close()
-        for thread in (*beside, beat):
+        for thread in filter(threading.Thread.is_alive, (*beside, beat)):
             thread.join(_END)  # what is long is cut off: what was done is kept, the rest done again
 
 

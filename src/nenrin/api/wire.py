@@ -52,8 +52,9 @@ def unexpected(error: BaseException, log: Path) -> NenrinError:
 
 def error_from(shape: dict[str, Any]) -> NenrinError:
     """The error that another process described, as the class that has its code."""
-    kinds = {kind.code: kind for kind in _kinds(NenrinError)}
-    kind = kinds.get(shape.get("code", ""), NenrinError)
+    code = shape.get("code", "")
+    # the first is the one that has the code, those after it inherit it
+    kind = next((kind for kind in _kinds(NenrinError) if kind.code == code), NenrinError)
     return kind(
         shape.get("message", "the answer says nothing about its error"),
         hint=shape.get("hint", ""),

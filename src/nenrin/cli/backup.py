@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nenrin.api.wire import decode, encode
-from nenrin.cli.console import results_only, show
+from nenrin.cli.console import note, results_only, show
 from nenrin.cli.progress import Shown
 from nenrin.cli.session import AsJson, commands, session, work
 from nenrin.core.errors import IntegrityError
@@ -61,7 +61,9 @@ def restore(
     nenrin restore /backups/monday.tar
     """
     settings = Settings.read()
-    with results_only(), FolderLock(settings.state_folder), Shown() as shown:
+    lock = FolderLock(settings.state_folder)
+    lock.acquire(note)
+    with results_only(), lock, Shown() as shown:
         restored = _restored(source.absolute(), settings, shown)
     show(restored, as_json, _back)
     if not restored["audit"]["holds"]:

@@ -16,7 +16,7 @@ from nenrin.core.errors import RequestError
 app = commands()
 
 _FREEZE = ("frozen_since", "frozen_why", "thawed")
-_RARE = ("paused", "fallback", "experiment", "shadow")
+_RARE = ("paused", "paused_by", "fallback", "experiment", "shadow")
 
 Name = Annotated[str, typer.Argument(metavar="DEPLOYMENT", help="The deployment's name.")]
 Named = Annotated[
@@ -151,7 +151,8 @@ def shadow(
     ] = None,
     off: Annotated[bool, typer.Option("--off", help="Have nothing scored any more.")] = False,
     budget: Annotated[
-        int, typer.Option(metavar="PERCENT", help="Of a core, in each data plane.")
+        int,
+        typer.Option(min=1, max=100, metavar="PERCENT", help="Of a core, in each data plane."),
     ] = 25,
     reason: Reason = None,
     env: Env = None,
@@ -201,11 +202,26 @@ def _deployment(deployment: dict[str, Any]) -> RenderableType:
     """As it is kept, but for a freeze and a thaw that never were; their instants as people write them."""
     said = dict(deployment)
     safety, breakers = said.pop("safety", None), said.pop("breakers", [])
+    back = said.pop("rolled_back", None)
     kept = {name: value for name, value in said.items() if name not in (*_FREEZE, *_RARE)}
     kept |= {name: said[name] for name in _RARE if said.get(name)}
     known = {name: deployment[name] for name in _FREEZE if deployment.get(name)}
     told = facts(kept | {name: when(value) for name, value in known.items()})
-    return Group(told, *_safety(safety), *([facts({"breakers": breakers})] if breakers else []))
+    broken = [facts({"breakers": breakers})] if breakers else []
+    return Group(told, *_safety(safety), *broken, *_rolled_back(back))
+
+
+def _rolled_back(back: dict[str, Any] | None) -> Iterator[RenderableType]:
+    """The newest roll-back, with the numbers that it was decided by."""
+    if back is None:
+        return
+    by = f", by {back['by']}" if back["by"] else ""
+    left = ", ".join(back["left"])
+    yield Text.assemble(
+        ("rolled back", "bold"),
+        f"  {when(back['at'])}, {left} to {back['to']}{by}: {back['reason']}",
+    )
+    yield from _safety(back["safety"])
 
 
 def _safety(safety: dict[str, Any] | None) -> Iterator[RenderableType]:

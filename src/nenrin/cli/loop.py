@@ -165,7 +165,8 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
     if deployment.get("probation"):
         yield Text(f"{name}: on probation: {', '.join(deployment['probation'])}", style="yellow")
     if paused := deployment.get("paused"):
-        yield Text(f"{name}: its rollout is paused, {paused}", "yellow")
+        by = f" by {deployment['paused_by']}" if deployment.get("paused_by") else ""
+        yield Text(f"{name}: its rollout is paused{by}, {paused}", "yellow")
     yield from _requests(name, deployment)
     if deployment["frozen"]:
         why = deployment.get("frozen_why") or "by hand"
@@ -176,7 +177,9 @@ def _news(deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _requests(name: str, deployment: Mapping[str, Any]) -> Iterator[RenderableType]:
-    """What live requests said of versions that fail, and of a shadow."""
+    """What live requests said of versions that fail, and of a shadow; why a plane does not answer."""
+    if why := deployment.get("problem"):
+        yield Text(f"{name}: does not answer as its route says: {why}", style="bold red")
     for each in deployment.get("breakers") or ():
         if why := each.get("not loaded"):
             yield Text(f"{name}: {each['version']} answers nothing: {why}", "yellow")

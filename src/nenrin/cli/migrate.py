@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from nenrin.api.wire import decode, encode
-from nenrin.cli.console import results_only, show
+from nenrin.cli.console import note, results_only, show
 from nenrin.cli.session import AsJson, commands
 from nenrin.core.errors import IntegrityError, RequestError
 from nenrin.core.lock import FolderLock
@@ -49,7 +49,9 @@ def sqlite_to_postgres(
             hint="set NENRIN_DATABASE_URL, or give --to postgresql://user@host/database",
             where="--to",
         )
-    with results_only(), FolderLock(settings.state_folder):
+    lock = FolderLock(settings.state_folder)
+    lock.acquire(note)
+    with results_only(), lock:
         # only this needs the platform, and everything that it stands on
         move = import_module("nenrin.platform").move_to_server
         done = decode(encode(move(settings, target)))

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self
 
 import typer
 
 from nenrin.api.client import Client, Detached, Stopped, connect
 from nenrin.cli.console import note, results_only
 from nenrin.cli.progress import Shown
+from nenrin.core import environment as environments
 from nenrin.core.errors import ProjectError
 from nenrin.core.importing import importing
 from nenrin.core.lock import FolderLock
-from nenrin.core.settings import Settings
 
 if TYPE_CHECKING:
     from nenrin.api.holder import Holder
+    from nenrin.core.settings import Settings
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Env = Annotated[
@@ -40,36 +42,81 @@ def commands(**options: Any) -> typer.Typer:
     return typer.Typer(**{**shared, **options})
 
 
+class Here(NamedTuple):
+    """This folder and the environment that is meant, as the settings have them.
+
+    A command that finds the folder's process running needs no more of them: to read them all takes as long as
+    all else that it does.
+    """
+
+    folder: Path
+    environment: str
+
+    @property
+    def state_folder(self) -> Path:
+        """As the setting of that name."""
+        return self.folder.absolute() / ".nenrin"
+
+    @classmethod
+    def of(cls, env: str | None) -> Self:
+        """From an option and the process' environment variables.
+
+        Raises:
+            RequestError: there can be no environment of that name.
+            ProjectError: it is no project's folder.
+        """
+        told = {name.upper(): value for name, value in os.environ.items()}
+        folder = Path(told.get("NENRIN_FOLDER", ""))
+        named = told.get("NENRIN_ENVIRONMENT", environments.DEFAULT) if env is None else env
+        environments.checked(named)
+        _check_project(folder)
+        return cls(folder, named)
+
+
 def settings_of(env: str | None = None, **given: Any) -> Settings:
     """The settings of this folder.
 
     Raises:
         ProjectError: it is no project's folder.
     """
-    settings = Settings.read(environment=env, **given)
-    if not (settings.folder / "project.py").is_file():
+    settings = _settings(environment=env, **given)
+    _check_project(settings.folder)
+    return settings
+
+
+def _settings(**given: Any) -> Settings:
+    read: Callable[..., Settings] = import_module("nenrin.core.settings").Settings.read
+    return read(**given)
+
+
+def _check_project(folder: Path) -> None:
+    if not (folder / "project.py").is_file():
         raise ProjectError(
             "there is no project.py here",
-            where=str(settings.folder.absolute()),
+            where=str(folder.absolute()),
             hint="go to the project's folder, or begin one: nenrin init --example flights",
         )
-    return settings
 
 
 @contextmanager
 def session(env: str | None = None, **given: Any) -> Iterator[Client]:
     """A client of the process that holds this folder, which may be this one."""
-    with results_only(), connect(settings_of(env, **given), _hold) as client:
+
+    def hold(_: Here, lock: FolderLock) -> Holder:
+        """Hold the folder here; only this needs the platform, and everything that it stands on."""
+        try:
+            with importing():
+                holder: type[Holder] = import_module("nenrin.api.holder").Holder
+            settings = _settings(environment=env, **given)
+        except BaseException:
+            lock.release()
+            raise
+        return holder(settings, lock)
+
+    with results_only(), connect(Here.of(env), hold) as client:
         yield client
         if client.own:
             _say_what_goes_on(client)
-
-
-def _hold(settings: Settings, lock: FolderLock) -> Holder:
-    """Hold the folder here; only this needs the platform, and everything that it stands on."""
-    with importing():
-        holder: type[Holder] = import_module("nenrin.api.holder").Holder
-    return holder(settings, lock)
 
 
 def _say_what_goes_on(client: Client) -> None:

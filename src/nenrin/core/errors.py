@@ -11,6 +11,7 @@
     ├── UnauthorizedError   no token, or the wrong one                                  401, exit 7
     ├── MissingExtraError   an optional dependency is not installed                     501, exit 8
     ├── UnavailableError    a part is not ready: try again                              503, exit 9
+    │   ├── NoRoomError     it is larger than a setting allows: to wait does not help
     │   └── RemoteError     another server cannot be reached, or answers with an error  502
     │       └── RemoteTimeoutError it did not answer in time                            504
     ├── StepError           a user's function raised, or its process died               500, exit 10
@@ -155,6 +156,12 @@ class UnavailableError(NenrinError):
     code = "unavailable"
     status = 503
     exit_code = 9
+
+
+class NoRoomError(UnavailableError):
+    """It is larger than a setting allows: only another setting helps, not to try again."""
+
+    code = "no_room"
 
 
 class RemoteError(UnavailableError):

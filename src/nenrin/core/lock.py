@@ -1,13 +1,15 @@
 """One writing process a folder: whoever holds ``flock`` on ``.nenrin/lock``.
 
 The kernel gives the lock back when its holder ends, however it ends; the file itself stays, and
-names the process that wrote to it last.
+names the process that wrote to it last. Most hold it for a moment: who needs it may wait for those, and not
+for one that stays.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,8 +17,13 @@ from typing import Self
 from nenrin.core.errors import ConflictError, UnavailableError
 from nenrin.core.timer import SystemTimer, Timer
 
+PATIENCE = 15.0
+"""Seconds to wait for a command that holds the folder: starting alone takes some on a busy machine."""
+
 _TRIES = 5
 _PAUSE = 0.002
+_LOOK = 0.05  # seconds between two looks at whether it is free
+_STAYS = b" stays"
 
 
 class FolderLock:
@@ -27,26 +34,42 @@ class FolderLock:
     Args:
         state_folder: the ``.nenrin`` folder; made when the lock is acquired.
         timer: tells how to wait.
+        stays: whether it is held until somebody ends the process, so that nobody waits for it.
     """
 
-    def __init__(self, state_folder: Path, timer: Timer | None = None) -> None:
+    def __init__(
+        self, state_folder: Path, timer: Timer | None = None, *, stays: bool = False
+    ) -> None:
+        self._stays = stays
         self._path = state_folder / "lock"
         self._timer = timer or SystemTimer()
         self._file: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, say: Callable[[str], None] | None = None) -> None:
         """Take the lock.
+
+        Args:
+            say: told that another process is waited for, :data:`PATIENCE` seconds if it does not stay;
+                None: nobody is.
 
         Raises:
             ConflictError: another process holds it; ``held_by`` says which.
         """
-        if not self.try_acquire():
+        until = self._timer.wall() + PATIENCE
+        told = say is None
+        while not self.try_acquire():
             holder = self.held_by()
-            raise ConflictError(
-                f"another process{f' ({holder})' if holder else ''} writes to {self._path.parent}",
-                hint="use the running one, or end it first",
-                where=str(self._path),
-            )
+            named = f" ({holder})" if holder else ""
+            if say is None or self._is_kept() or self._timer.wall() > until:
+                raise ConflictError(
+                    f"another process{named} writes to {self._path.parent}",
+                    hint="use the running one, or end it first",
+                    where=str(self._path),
+                )
+            if not told:
+                say(f"another process{named} writes to {self._path.parent}: waiting for its end")
+                told = True
+            self._timer.sleep(_LOOK)
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free; says whether this object holds it now.
@@ -62,7 +85,7 @@ class FolderLock:
         for _ in range(_TRIES):
             if _flock(file, fcntl.LOCK_EX):
                 os.truncate(file, 0)
-                os.pwrite(file, str(os.getpid()).encode(), 0)
+                os.pwrite(file, str(os.getpid()).encode() + _STAYS * self._stays, 0)
                 self._file = file
                 return True
             self._timer.sleep(_PAUSE)
@@ -105,9 +128,16 @@ class FolderLock:
         try:
             if _flock(file, fcntl.LOCK_SH):
                 return None
-            return int(os.pread(file, 32, 0) or b"0")
+            return int((os.pread(file, 32, 0) or b"0").removesuffix(_STAYS))
         finally:
             os.close(file)
+
+    def _is_kept(self) -> bool:
+        """Whether its holder stays."""
+        try:
+            return self._path.read_bytes().endswith(_STAYS)
+        except OSError:
+            return False
 
     def __enter__(self) -> Self:
         self.acquire()

@@ -143,6 +143,10 @@ class ViewIndex:
         values = [column[found] for column in self.frame] if young else None
         return self._one_row.features(values, sums), seconds(age)
 
+    def prepare(self) -> None:
+        """Make now what the first :meth:`read` would have to make."""
+        _ = self.keys.of_one, self._one_row
+
     @cached_property
     def _one_row(self) -> OneRow:
         return OneRow(self.traced)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,6 @@ class KeyTable:
     def __init__(self, columns: Mapping[str, Kind], keys: pl.DataFrame) -> None:
         self.columns = dict(columns)
         self.keys = keys
-        self._numbers: dict[Any, int] | None = None
 
     @classmethod
     def of(cls, columns: Mapping[str, Kind], frame: pl.DataFrame) -> KeyTable:
@@ -45,9 +45,12 @@ class KeyTable:
 
     def number(self, key: Sequence[Any]) -> int:
         """The number of one key, given in the order of the columns; -1 as above."""
-        if self._numbers is None:
-            self._numbers = {row: i for i, row in enumerate(self._rows())}
-        return self._numbers.get(key[0] if len(self.columns) == 1 else tuple(key), -1)
+        return self.of_one.get(key[0] if len(self.columns) == 1 else tuple(key), -1)
+
+    @cached_property
+    def of_one(self) -> Mapping[Any, int]:
+        """The numbers by key, made when one is asked for."""
+        return {row: i for i, row in enumerate(self._rows())}
 
     def _rows(self) -> Iterable[Any]:
         """The keys in order; of one column the plain values, which take a third of the memory of tuples."""

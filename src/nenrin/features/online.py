@@ -112,6 +112,10 @@ class OnlineFeatures:
             self._slices(_online(environment, each).space, [])
 
     passes = None
+    unread = False
+
+    def read(self) -> None:
+        """Nothing: the rows are in the store."""
 
     def rows(self, raw: Sequence[Mapping[str, Any]], asked: Sequence[int]) -> list[dict[str, Any]]:
         """All features of n requests, as :meth:`FeatureSet.rows` has them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
+from threading import Lock
 from typing import Any, ClassVar, Protocol
 
 import msgspec
@@ -168,6 +169,15 @@ class FeatureSet:
         """Whether the index of the model's own rows is to be read still, which may take long."""
         return self._rows is not None and not self._rows.is_read
 
+    def read(self) -> None:
+        """Read that index now; else the first row that leaves columns out has it read.
+
+        Raises:
+            IntegrityError: its bytes are something else.
+        """
+        if self._rows is not None:
+            self._rows.read()
+
     @property
     def names(self) -> tuple[str, ...]:
         """All features, in declared order."""
@@ -309,11 +319,9 @@ class _RowsByKey:
 
     def __init__(self, entities: Entities, index: ViewIndex | bytes) -> None:
         self.entities = entities
+        self.is_read = isinstance(index, ViewIndex)
         self._index = index
-
-    @property
-    def is_read(self) -> bool:
-        return isinstance(self._index, ViewIndex)
+        self._reading = Lock()
 
     @property
     def index(self) -> ViewIndex:
@@ -321,10 +329,18 @@ class _RowsByKey:
             self._index = ViewIndex.loads(self._index)
         return self._index
 
+    def read(self) -> ViewIndex:
+        """The index, ready for single keys; whoever asks meanwhile waits."""
+        if not self.is_read:
+            with self._reading:
+                self.index.prepare()
+                self.is_read = True
+        return self.index
+
     def find(
         self, keys: Sequence[dict[str, Any]], asked: Sequence[int]
     ) -> list[dict[str, Any] | None]:
-        return found_in(self.index, keys, asked)
+        return found_in(self.read(), keys, asked)
 
     def dumps(self) -> bytes:
         return self._index.dumps() if isinstance(self._index, ViewIndex) else self._index

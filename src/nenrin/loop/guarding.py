@@ -13,6 +13,7 @@ from typing import Any
 
 from nenrin.core.errors import ConflictError
 from nenrin.core.unit import Unit
+from nenrin.loop.by_whom import paused_by, rolled_back
 from nenrin.loop.holding import hold, unsafe
 from nenrin.loop.journal import Journals, keep, read, share
 from nenrin.loop.ports import Step
@@ -63,7 +64,8 @@ class Guarding:
         return done
 
     def show(self, environment: str, name: str) -> dict[str, Any]:
-        """What live requests say of what goes out, and how the versions' breakers stand.
+        """What live requests say of what goes out, how the versions' breakers stand, who paused, and what
+        was rolled back last.
 
         Raises:
             NotFoundError: there is no such deployment.
@@ -72,7 +74,12 @@ class Guarding:
         known = self._goes_out(environment, deployment)
         safety = self._judged(environment, deployment) if known else None
         breakers = self.breakers(environment, name)
-        return {"safety": safety.told() if safety else None, "breakers": breakers}
+        return {
+            "safety": safety.told() if safety else None,
+            "breakers": breakers,
+            "paused_by": paused_by(self._units, environment, deployment),
+            "rolled_back": rolled_back(self._units, environment, name),
+        }
 
     def breakers(self, environment: str, name: str) -> list[dict[str, Any]]:
         """The versions of a deployment that are not loaded, were left out, or had others answer for them."""
@@ -88,6 +95,10 @@ class Guarding:
             for each in self._observe(environment, name).standings
         ]
 
+    def problem(self, environment: str, name: str) -> str | None:
+        """Why a data plane does not answer for a deployment as its route says."""
+        return self._observe(environment, name).problems.get(name)
+
     def pause(self, environment: str, name: str, reason: str) -> dict[str, Any]:
         """Keep a rollout at its weight; an empty reason lets it go on.
 
@@ -98,7 +109,8 @@ class Guarding:
         with self._units.write(environment, self._instant(environment)) as unit:
             done = self._serving.pause(unit, name, reason=reason)
         route = {variant.version: variant.weight for variant in done.route.variants}
-        return {"deployment": name, "paused": done.paused or None, "route": route}
+        told = {"paused": done.paused or None, "by": paused_by(self._units, environment, done)}
+        return {"deployment": name, **told, "route": route}
 
     def _judged(self, environment: str, deployment: Deployment) -> Safety | None:
         """What live requests say; None where there are not two to compare."""

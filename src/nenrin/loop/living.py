@@ -22,6 +22,7 @@ from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
+from nenrin.loop.by_whom import paused_by, routed
 from nenrin.loop.compiling import UNCOMPILED, compile_served
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
@@ -159,7 +160,9 @@ class Living:
         }
         if told["evaluation"]:
             told = self._kept(environment, told, now)
-        return {**told, "due": self._due(prepared, state, now), "cost": prepared.costs()}
+        route = routed(self._serving, self._registry, environment, prepared.declared.name)
+        due, cost = self._due(prepared, state, now), prepared.costs()
+        return {**told, "route": route, "due": due, "cost": cost}
 
     def _kept(self, environment: str, told: dict[str, Any], now: int) -> dict[str, Any]:
         """What a turn found, kept under its digest, which the event ``run.finished`` names."""
@@ -267,6 +270,7 @@ class Living:
                 "anchor": deployment.anchor,
                 "since": iso(deployment.at),
                 **frozen_line(deployment, state, now),
+                "paused_by": paused_by(self._units, environment, deployment),
             }
             if state is not None:
                 line |= {"rings": here[deployment.name], **told_state(state)}

@@ -292,6 +292,7 @@ class LoopService:
         """What is served, how each deployment stands, who answers in whose place, and who scores beside."""
         told = self._living.status(environment)
         for line in told["deployments"]:
+            line["problem"] = self.guarding.problem(environment, line["name"])
             line["breakers"] = self.guarding.breakers(environment, line["name"])
             line["shadow"] = self.shadows.counted(environment, line["name"])
         return told

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from nenrin.core.instants import DAY
-from nenrin.serving.segments import counted, segments
+from nenrin.serving.segments import counted, folders, root_of, segments
 
 _TAIL = 2**16
 
@@ -19,8 +20,8 @@ class Appending:
     Args:
         folder: the segments'; the torn end of the last is cut.
         segment_bytes: a segment that has grown past this is followed by the next.
-        keep_days: segments whose newest prediction is older go, and one is followed by the next after a
-            day; 0: none goes.
+        keep_days: segments whose newest prediction is older go, also those of folders beside this one that
+            nobody appends to; one is followed by the next after a day, and at the end; 0: none goes.
     """
 
     def __init__(self, folder: Path, segment_bytes: int, keep_days: int) -> None:
@@ -31,7 +32,7 @@ class Appending:
         self._torn = False
         self._file = self._open()
         self._size = os.fstat(self._file).st_size
-        self._began = 0
+        self._began = self._newest = 0
 
     def write(self, lines: bytes, predictions: int, *, durable: bool, at: int) -> None:
         """Append whole lines, or nothing.
@@ -54,19 +55,21 @@ class Appending:
                 left = left[os.write(self._file, left) :]
             if durable:
                 os.fsync(self._file)
-        except OSError:
+        except Exception:
             self._torn = True  # cut now, or before the next lines: the disk may refuse that, too
             os.ftruncate(self._file, self._size)
             self._torn = False
             raise
         self.predictions += predictions
         self._size += len(lines)
-        self._began = self._began or at
+        self._began, self._newest = self._began or at, at
         if self._size >= self._segment_bytes or (self._keep and at - self._began >= DAY):
             self._follow(at)
 
     def close(self) -> None:
-        """Write no more."""
+        """Write no more. A segment that nobody goes on with may go once it is old."""
+        if self._keep and self._size:
+            self._follow(self._newest)
         os.close(self._file)
 
     def _follow(self, at: int) -> None:
@@ -77,18 +80,26 @@ class Appending:
             return
         os.close(self._file)
         self._file, self._size, self._began = file, 0, 0
-        for segment in segments(self._folder)[:-1] if self._keep else ():
-            newest = newest_at(segment)
-            if newest is not None and newest >= at - self._keep:
-                break
-            if newest is not None:
-                segment.unlink(missing_ok=True)
+        if self._keep:
+            for folder in folders(root_of(self._folder)):
+                _let_go(folder, at - self._keep)
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         file = os.open(self._folder / f"{self.predictions:016d}.ndjson", flags, 0o644)
         _sync_folder(self._folder)  # a durable line in a file that a power cut takes would be none
         return file
+
+
+def _let_go(folder: Path, before: int) -> None:
+    """Remove the segments of a folder whose newest prediction is older, but for the last one."""
+    for segment in segments(folder)[:-1]:
+        with suppress(FileNotFoundError):  # whoever appends there did it
+            newest = newest_at(segment)
+            if newest is not None and newest >= before:
+                return
+            if newest is not None:
+                segment.unlink()
 
 
 class _At(msgspec.Struct):

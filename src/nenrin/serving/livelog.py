@@ -104,7 +104,7 @@ class LiveLog:
         COUNTERS.pack_into(self._counters, 0, self._issued, self._dropped, self._lost)
         self._waiting: deque[_Lines] = deque()
         self._appended = self._taken = 0  # rows; each is changed by one thread only
-        self._again: list[_Lines] = []
+        self._refused: deque[list[_Lines]] = deque()  # groups of fast lines, oldest first
         self._closing = False
         self._wake = threading.Event()
         self._writer = threading.Thread(target=self._write_on, name="prediction-log", daemon=True)
@@ -196,31 +196,46 @@ class LiveLog:
     def _write_waiting(self) -> None:
         """Write what waits, group by group; what the disk refuses is kept for the next round.
 
-        Who waits for a durable line is told of that instead, and may ask again.
+        Fast lines stay in their order. Who waits for a durable line is told what the disk says to it, and
+        may ask again: what was refused before is not in its way.
         """
-        while self._waiting or self._again:
-            group = [*self._again, *self._next()]
-            waits = [each for each in group if each.kept is not None]
-            lines = b"".join(each.lines for each in group)
-            try:
-                if lines:
-                    rows = sum(each.rows for each in group)
-                    self._segment.write(lines, rows, durable=bool(waits), at=group[-1].at)
-            except OSError as error:
-                _logger.warning("the prediction log waits: %s", error)
-                self._again = [each for each in group if each.kept is None]
-                self._drop(sum(each.rows for each in waits))
-                self._done(waits, f"the prediction log cannot be written: {error.strerror}")
-                if not self._waiting:  # else some may wait who want to be told, too
-                    return
-            except Exception as error:  # nobody may wait for a line that will never be written
-                _logger.exception("predictions could not be written")
-                self._again = []
-                self._drop(sum(each.rows for each in group))
-                self._done(group, f"the prediction log cannot be written: {error}")
-            else:
-                self._again = []
-                self._done(group)
+        while self._refused and not self._write(self._refused[0]):
+            self._refused.popleft()
+        while self._waiting:
+            group = self._next()
+            if self._refused:
+                self._keep([each for each in group if each.kept is None])
+                group = [each for each in group if each.kept is not None]
+            self._keep(self._write(group))
+
+    def _keep(self, group: list[_Lines]) -> None:
+        if group:
+            self._refused.append(group)
+
+    def _write(self, group: list[_Lines]) -> list[_Lines]:
+        """Write a group whole, or nothing of it.
+
+        Returns:
+            the lines to be written later: the fast ones, where the disk refuses.
+        """
+        waits = [each for each in group if each.kept is not None]
+        rows = sum(each.rows for each in group)
+        try:
+            if group:
+                lines = b"".join(each.lines for each in group)
+                self._segment.write(lines, rows, durable=bool(waits), at=group[-1].at)
+        except OSError as error:
+            _logger.warning("the prediction log waits: %s", error)
+            self._drop(sum(each.rows for each in waits))
+            self._done(waits, f"the prediction log cannot be written: {error.strerror}")
+            return [each for each in group if each.kept is None]
+        except Exception as error:  # nobody may wait for a line that will never be written
+            _logger.exception("predictions could not be written")
+            self._drop(rows)
+            self._done(group, f"the prediction log cannot be written: {error}")
+        else:
+            self._done(group)
+        return []
 
     def _next(self) -> list[_Lines]:
         """The lines of the next group of requests; what cannot be written is dropped, and counted."""

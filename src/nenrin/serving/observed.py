@@ -137,12 +137,17 @@ class Shadowed(msgspec.Struct, kw_only=True):
 
 
 class Observed(msgspec.Struct, kw_only=True):
-    """The content of a plane's file: what it counted in the environment that it serves."""
+    """The content of a plane's file: what it counted in the environment that it serves.
+
+    Attributes:
+        problems: why deployments do not answer as their routes say, by name.
+    """
 
     environment: str = ""
     splits: list[Split] = msgspec.field(default_factory=list)
     standings: list[Standing] = msgspec.field(default_factory=list)
     shadows: list[Shadowed] = msgspec.field(default_factory=list)
+    problems: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def read_file(path: Path) -> Observed:
@@ -164,6 +169,9 @@ def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
             s for each in found for s in each.standings if s.deployment == deployment
         ),
         shadows=added_up(s for each in found for s in each.shadows if s.deployment == deployment),
+        problems={
+            name: why for e in found for name, why in e.problems.items() if name == deployment
+        },
     )
 
 

@@ -49,6 +49,8 @@ class Features(Protocol):
         waits: whether an answer waits for another process: then no event loop asks for it.
         passes: the request's columns that are the features as they are, if there are no others; else
             None.
+        unread: whether an index is to be read before rows that leave columns out are answered, which may
+            take long.
     """
 
     @property
@@ -59,6 +61,15 @@ class Features(Protocol):
     @property
     def passes(self) -> tuple[str, ...] | None:
         """See above."""
+        ...
+
+    @property
+    def unread(self) -> bool:
+        """See above."""
+        ...
+
+    def read(self) -> None:
+        """Read that index, in whichever thread asks; others ask for rows that leave nothing out meanwhile."""
         ...
 
     def seen(

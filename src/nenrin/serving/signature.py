@@ -6,7 +6,7 @@ checks of what clients send all come from here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -39,8 +39,8 @@ _OF_FEATURES: dict[kinds.Kind | None, Kind] = {
 
 
 class RequestField(msgspec.Struct, frozen=True, kw_only=True):
-    """One column of a request. ``required`` is false for those that may be left out: keys, times, what is
-    looked up by the key."""
+    """One column of a request. ``required`` is false for those that the features do without, or that are
+    looked up by the key: keys, times, what rows stick by; see :attr:`RequestSignature.required`."""
 
     name: str
     kind: Kind
@@ -71,6 +71,32 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     datatype: str = "FP64"
     sticky: str = ""
     lookup: Lookup | None = None
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns that every row sends: those that nothing stands for, and the one that rows stick by.
+
+        A row is dealt before anything is looked up: left out, that column would deal it by another value.
+        """
+        return tuple(each.name for each in self.fields if each.required or each.name == self.sticky)
+
+    @property
+    def looked_up(self) -> tuple[str, ...]:
+        """The columns that a row may leave out once it sends its key."""
+        columns = self.lookup.columns if self.lookup else ()
+        return tuple(name for name in columns if name != self.sticky)
+
+    def lacking(self, names: Collection[str]) -> list[str]:
+        """The columns that a table lacks; of its rows by their key alone it needs no other.
+
+        One that has some of the columns that are looked up must have them all: a misspelt one would else
+        become what is stored.
+        """
+        given, looked_up = {*names}, {*self.looked_up}
+        others = looked_up - {self.time, *self.key}
+        by_key = self.lookup is not None and given >= {*self.key} and given.isdisjoint(others)
+        needed = {*self.required} if by_key else {*self.required, *looked_up}
+        return [each.name for each in self.fields if each.name in needed - given]
 
     @property
     def sticky_header(self) -> str:
@@ -114,7 +140,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             zone: the dataset's time zone.
             output: what the answer is called.
             datatype: version 2 datatype of the answer.
-            sticky: the column or header that requests stick by; a column may be left out.
+            sticky: the column or header that requests stick by.
             lookup: what is looked up by the key.
 
         Raises:
@@ -156,8 +182,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         Returns:
             ``path`` and ``body`` of a version 2 request, ``records`` for ``POST /invocations``.
         """
-        needed = {*(self.lookup.columns if self.lookup else ())}
-        needed |= {field.name for field in self.fields if field.required}
+        needed = {*self.looked_up, *self.required}
         fields = [
             field
             for field in self.fields

@@ -1,4 +1,4 @@
-"""Batch prediction: a deployment's answers for files of any size, in memory that does not grow with them."""
+"""Batch prediction: a deployment's answers for files of any size, read as they are answered."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,6 +16,7 @@ from nenrin.core.errors import DataError, RequestError
 from nenrin.data.delimited import SEPARATORS, ending, open_bytes, separator_of
 from nenrin.data.spec import DatasetSpec
 from nenrin.serving.batch.rows import Batch, Columns, Lines, of_table, of_texts
+from nenrin.serving.plane.rows import like
 from nenrin.serving.signature import RequestField, RequestSignature
 
 Form = Literal["parquet", "text", "lines"]
@@ -182,14 +182,21 @@ def _table(source: Source, signature: RequestSignature, after: int, rows: int) -
 def _fields(
     source: Source, signature: RequestSignature, names: Sequence[str]
 ) -> list[RequestField]:
-    for field in signature.fields:
-        if signature.lookup is None and field.required and field.name not in names:
-            near = get_close_matches(field.name, names, 1)
-            raise RequestError(
-                f"there is no column {field.name!r}",
-                where=source.path,
-                hint=f"rename {near[0]!r}" if near else f"its columns are {', '.join(names)}",
-            )
+    lacking = signature.lacking(names)
+    known = {field.name for field in signature.fields}
+    left_out = [name for name in signature.looked_up if name not in names]
+    for name in lacking or left_out:
+        near = like(name, [each for each in names if each not in known])
+        if near is None and not lacking:
+            continue  # it is looked up, and no other name can have meant it
+        by_key = f", or {', '.join(signature.key)} alone" if signature.looked_up else ""
+        raise RequestError(
+            f"there is no column {name!r}",
+            where=source.path,
+            hint=f"rename {near!r}"
+            if near
+            else f"add it{by_key}; its columns are {', '.join(names)}",
+        )
     return [field for field in signature.fields if field.name in names]
 
 

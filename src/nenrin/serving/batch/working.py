@@ -16,7 +16,8 @@ from nenrin.serving.batch.asking import AnsweredRows, BadRow, answers
 from nenrin.serving.batch.frame import Table
 from nenrin.serving.batch.rows import Batch
 from nenrin.serving.plane.asking import by_place
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.served import Served
+from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.ports import LiveRoute, Loader
 from nenrin.serving.router import Variant
 

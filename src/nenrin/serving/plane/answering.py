@@ -19,7 +19,7 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.asking import First
 from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question
 from nenrin.serving.plane.keys import keys_of, texts_of
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.training.records import Records
 
 _logger = logging.getLogger(__name__)
@@ -105,8 +105,12 @@ def deal(
     if version is not None:
         return Dealt(rows, started, keys, [], [served.index(version)] * size)
     texts = [sticky] * size if sticky else texts_of(served, keys, rows)
-    alone = len(served.runtimes) == 1
-    picked = [0] * size if alone else [served.router.pick(text) for text in texts]
+    if len(served.runtimes) == 1:
+        picked = [0] * size
+    elif sticky:
+        picked = [served.router.pick(sticky)] * size
+    else:
+        picked = [served.router.pick(text) for text in texts]
     return Dealt(rows, started, keys, texts, picked)
 
 

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nenrin.core.errors import UnavailableError
+from nenrin.core.errors import NoRoomError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
@@ -31,16 +31,19 @@ from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.errors import ErrorsAsJson, Json, body, status_of
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.hot import BODY_BYTES, INFER, MODEL, PINNED, HotRequests
+from nenrin.serving.plane.memory import MORE
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.opening import Opening
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.repository import ModelRepository
+from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.statistics import count_answered, count_failed
 from nenrin.serving.plane.sums import Board
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.table import RouteTable
 
 POLL_SECONDS = 0.5
 LOADING_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
 VERSION_HEADER = VERSION.decode()
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 SAGEMAKER_ATTRIBUTES = "x-amzn-sagemaker-custom-attributes"
@@ -58,6 +61,7 @@ class Plane:
         timer: measures latency.
         board: where the sums of several planes meet; None: there are no others.
         within: seconds that a request may take, unless it says itself.
+        relieves: whether others serve until this one has loaded: nobody is let in before.
 
     Attributes:
         repository: what is served, and counts.
@@ -74,6 +78,8 @@ class Plane:
         board: Board | None = None,
         within: float = WAIT_SECONDS,
         rescoring: Rescoring | None = None,
+        *,
+        relieves: bool = False,
     ) -> None:
         self._table = table
         self._log = log
@@ -84,6 +90,7 @@ class Plane:
         self._within = within
         self._loaded = asyncio.Event()
         self.beside: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
+        self._relieves = relieves
         self._open = Opening(table)
         self.repository = ModelRepository(table, self._open)
 
@@ -127,12 +134,14 @@ class Plane:
     async def _lifespan(self, _app: Any) -> AsyncIterator[None]:
         following = asyncio.create_task(self._follow())
         try:
+            while self._relieves and not self._table.looked:
+                await asyncio.sleep(_LOOK_SECONDS)
             async with self.beside():
                 yield
         finally:
             following.cancel()
             if self._board is not None:
-                self._board.tell(self._metrics.told())
+                self._board.tell(self._metrics.ended())
             await self._control.close()
             self._log.close()
 
@@ -239,13 +248,16 @@ class Plane:
         return Json({"live": True})
 
     async def _ready(self, _request: Request) -> Response:
+        told = self._table.problems
         if self._table.ready:
-            return Json({"ready": True})
-        problems = "; ".join(f"{name} {why}".strip() for name, why in self._table.problems.items())
+            unfit = {name: told[name] for name in self._table.unfit if name in told}
+            return Json({"ready": True, "problems": unfit} if unfit else {"ready": True})
+        problems = "; ".join(f"{name}: {why}" if name else why for name, why in told.items())
         error = UnavailableError(problems, hint="`nenrin status` says more; try again in a second")
-        return Json(
-            {"ready": False, **body(error)}, status_code=error.status, headers={"Retry-After": "1"}
-        )
+        headers = {"Retry-After": "1"}
+        if told and told.keys() <= self._table.unfit.keys():
+            error, headers = NoRoomError(problems, hint=MORE), {}
+        return Json({"ready": False, **body(error)}, status_code=error.status, headers=headers)
 
     async def _model_ready(self, request: Request) -> Response:
         served = self._served(request)

@@ -23,6 +23,7 @@ from nenrin.core.timer import Timer
 from nenrin.features.entities import Lookup
 from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.plane.costs import Costs
+from nenrin.serving.plane.reading import Reading
 from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
@@ -119,6 +120,7 @@ class Runtime:
     Attributes:
         spent: what it has done.
         bytes: what it takes of the memory; 0 where nobody limits that.
+        reading: reads the index of its rows.
     """
 
     def __init__(
@@ -129,6 +131,7 @@ class Runtime:
         self._answerer = answerer
         self._features = features
         self._waits = bool(getattr(answerer, "waits", False) or (features and features.waits))
+        self.reading = Reading(features)
         self._passes = None if features is None else features.passes
         self._timer = timer
         self.spent = Spent()
@@ -157,20 +160,15 @@ class Runtime:
         except NenrinError:
             raise
         except (Exception, SystemExit) as error:  # code of others, in our process
-            raise StepError(
-                f"version {self.version} failed on this request: {type(error).__name__}: {error}",
-                hint="compare the request with the deployment's example",
-                where=self.version,
-            ) from error
+            raise _failed(self.version, error) from error
         seconds = self._timer.wall() - started
         self._costs.learn(seconds, len(rows))
         self.spent.compute.add(seconds)
         return Answer(features, values, ages, asked)
 
-    @property
-    def looks_up(self) -> bool:
-        """Whether rows that leave columns out are answered without reading an index first."""
-        return not getattr(self._features, "unread", False)
+    def reads(self, question: Question) -> bool:
+        """Whether an index is to be read for a question first: never on the event loop."""
+        return not self.reading.done and _leaves_out(question)
 
     def _seen(self, question: Question) -> _Seen:
         """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
@@ -253,7 +251,8 @@ class Runtime:
         """
         waiting = Waiting(question, done, within)
         rows = len(question.rows)
-        if not (self._busy or (not self.looks_up and _leaves_out(question))) and self.quick(rows):
+        reads = self.reads(question)
+        if not (self._busy or reads) and self.quick(rows):
             if gathered:
                 self._answer([waiting])
                 return waiting
@@ -261,12 +260,16 @@ class Runtime:
             if len(self._turn) == 1:
                 asyncio.get_running_loop().call_soon(self._take_turn)
             return waiting
-        if self._queued_rows and self._queued_rows + rows > QUEUE_ROWS:
+        queued = self._queued_rows + self.reading.rows
+        if queued and queued + rows > QUEUE_ROWS:
             raise UnavailableError(
-                f"{self._queued_rows} rows are waiting for version {self.version}",
+                f"{queued} rows are waiting for version {self.version}",
                 hint="try again, or send fewer requests at a time",
             )
-        self._enqueue([waiting])
+        if reads:
+            _read_first(self.reading, self._enqueue, waiting, self.version)
+        else:
+            self._enqueue([waiting])
         return waiting
 
     async def answer(self, question: Question, within: float = WAIT_SECONDS) -> Answer:
@@ -377,6 +380,21 @@ class Runtime:
         return [_computed(self, question) for question in questions]
 
 
+def _read_first(
+    reading: Reading, enqueue: Callable[[list[Waiting]], None], waiting: Waiting, version: str
+) -> None:
+    """Have a question wait until an index is read; others are answered meanwhile."""
+
+    def read(why: BaseException | None) -> None:
+        if why is None:
+            enqueue([waiting])
+        else:
+            waiting.tell(_failed(version, why))
+
+    waiting.expire()
+    reading.then(read, len(waiting.question.rows))
+
+
 def _prepare(
     thread: ThreadPoolExecutor,
     enqueue: Callable[[Sequence[Waiting]], None],
@@ -433,6 +451,16 @@ def _leaves_out(question: Question) -> bool:
     if question.lookup is None:
         return False
     return not isinstance(question.rows, Records) or question.rows.gaps
+
+
+def _failed(version: str, error: BaseException) -> NenrinError:
+    if isinstance(error, NenrinError):
+        return error
+    return StepError(
+        f"version {version} failed on this request: {type(error).__name__}: {error}",
+        hint="compare the request with the deployment's example",
+        where=version,
+    )
 
 
 def _late(seconds: float) -> UnavailableError:

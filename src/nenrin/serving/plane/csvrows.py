@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -25,7 +25,7 @@ _TRUTH = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0
 
 
 def columns(body: bytes, signature: RequestSignature) -> dict[str, list[Any]]:
-    """One list of values a named column.
+    """One list of values a named column, of texts where nobody reads it.
 
     Raises:
         RequestError: the body is not CSV in UTF-8, names a column twice, or a row is too long.
@@ -36,10 +36,24 @@ def columns(body: bytes, signature: RequestSignature) -> dict[str, list[Any]]:
     named: dict[str, list[Any]] = {name: [""] * len(rows) for name in names}
     named.update((name, list(column)) for name, column in zip(names, cells, strict=False))
     return {
-        name: [_value(cell, kinds[name]) for cell in column]
+        name: [_value(cell, kinds.get(name, "string")) for cell in column]
         for name, column in named.items()
-        if name in kinds
     }
+
+
+def once(names: Sequence[str]) -> None:
+    """Refuse a column that comes twice.
+
+    Raises:
+        RequestError: one does.
+    """
+    known: set[str] = set()
+    for name in names:
+        if name in known:
+            raise RequestError(
+                f"the column {name!r} comes twice", hint="send every column once", where=name
+            )
+        known.add(name)
 
 
 def _table(body: bytes) -> tuple[list[str], list[list[str]]]:
@@ -52,8 +66,7 @@ def _table(body: bytes) -> tuple[list[str], list[list[str]]]:
     if not lines:
         raise RequestError("the body has no names of columns", hint=hint)
     names, rows = lines[0], lines[1:]
-    if len(set(names)) < len(names):
-        raise RequestError("a column comes twice", hint="send every column once")
+    once(names)
     for number, row in enumerate(rows):
         if len(row) > len(names):
             raise RequestError(f"row {number} has more than {len(names)} cells", hint=hint)

@@ -18,6 +18,8 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: s
     Raises:
         RequestError: ``problem``, with what is wrong with the body.
     """
+    if not body:
+        raise RequestError("the request has no body", hint=hint)
     try:
         try:
             return decoder.decode(body)

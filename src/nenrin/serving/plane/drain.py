@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 
 import msgspec
 import uvicorn
@@ -37,14 +39,32 @@ class Drain(msgspec.Struct):
 
 
 class DrainingServer(uvicorn.Server):
-    """A server whose shutdown begins with a moment of grace."""
+    """A server whose shutdown begins with a moment of grace.
 
-    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+    Args:
+        config, drain: what it serves, and how that ends.
+        door: entered once it listens, left before it listens no more.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        drain: Drain,
+        door: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         super().__init__(config)
         self._drain = drain
+        self._door = door
+        self._open = ExitStack()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the app, listen, then open the door."""
+        await super().startup(sockets)
+        self._open.enter_context(self._door())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, answer what is on its way, finish what is under way, end."""
+        self._open.close()
         for server in self.servers:
             server.close()
         self._drain.begun = True

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nenrin.core.errors import (
     NenrinError,
+    NoRoomError,
     NotFoundError,
     RequestError,
     UnauthorizedError,
@@ -27,6 +28,11 @@ from nenrin.core.errors import (
 )
 
 API = "/api/"
+_HINTS: dict[int, str] = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "send fewer rows at a time",
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "send application/json or text/csv in UTF-8, as it is or with the "
+    "Content-Encoding gzip or deflate",
+}
 _CLOSED = "the handler is closed"
 _LEFT = "http.disconnect"
 
@@ -89,7 +95,7 @@ def answer(error: Exception, method: str, path: str) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else known.status
     shape = {"error": known.as_dict()} if path.startswith(API) else body(known)
     response = Json(shape, status_code=status)
-    if isinstance(known, UnavailableError):
+    if isinstance(known, UnavailableError) and not isinstance(known, NoRoomError):
         response.headers["Retry-After"] = "1"
     if isinstance(known, UnauthorizedError):
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -126,4 +132,5 @@ def _known(error: Exception, asked: str) -> NenrinError:
         return NotFoundError(f"there is no {asked}", where=asked, hint=hint)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return RequestError(f"{asked} is not allowed here", where=asked, hint=hint)
-    return RequestError(str(error.detail), where=asked, hint=hint)
+    fitting = _HINTS.get(error.status_code, hint)
+    return RequestError(str(error.detail), where=asked, hint=fitting)

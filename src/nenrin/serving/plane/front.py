@@ -168,6 +168,7 @@ class FrontProtocol(SilenceProtocol):
     def on_message_begin(self) -> None:
         """A request begins: a scope is made when it turns out to need one."""
         self._begun = True
+        self.head_begins()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -175,6 +176,7 @@ class FrontProtocol(SilenceProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is there: choose the way."""
+        self.head_ends()
         headers = dict(self.headers)
         target = self.hot.takes(self.url, headers) if self._is_plain(headers) else None
         if target is None:

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from nenrin.serving.plane.answering import Answers, Dealt
 from nenrin.serving.plane.front import Exchange
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 
 Write = Callable[[Answers], bytes | Response]
 

@@ -23,10 +23,12 @@ from nenrin.core.errors import (
     UnauthorizedError,
 )
 from nenrin.serving.plane import openinference, tensors
-from nenrin.serving.plane.answering import Answers, Asked
+from nenrin.serving.plane.answering import VERSION, Answers, Asked
+from nenrin.serving.plane.deadlines import TIMEOUT
 from nenrin.serving.plane.messages import PACKAGE, messages
 from nenrin.serving.plane.repository import ModelRepository
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.served import Served
+from nenrin.serving.plane.table import RouteTable
 
 if TYPE_CHECKING:
     import grpc
@@ -57,6 +59,9 @@ _CONTENTS = {
 }
 """Where the typed contents of a datatype are; FP16 has only raw ones."""
 
+_Headers = Mapping[str, str]
+_Call = Callable[[Any, _Headers], Awaitable[Any]]
+
 _logger = logging.getLogger(__name__)
 
 
@@ -66,7 +71,13 @@ class Asking(Protocol):
     repository: ModelRepository
 
     async def ask(
-        self, protocol: str, name: str | None, version: str | None, read: Callable[[Served], Asked]
+        self,
+        protocol: str,
+        name: str | None,
+        version: str | None,
+        read: Callable[[Served], Asked],
+        timeout: str | None,
+        headers: Mapping[str, str],
     ) -> Any:
         """Answer a request of any protocol, log it and count it."""
 
@@ -90,7 +101,7 @@ class InferenceService:
         """The service as grpcio takes it; requests are parsed here, so that bad bytes are told apart."""
         import grpc
 
-        calls: dict[str, Callable[[Any], Awaitable[Any]]] = {
+        calls: dict[str, _Call] = {
             "ServerLive": self._live,
             "ServerReady": self._ready,
             "ServerMetadata": self._server,
@@ -110,16 +121,16 @@ class InferenceService:
             },
         )
 
-    async def _call(
-        self, name: str, call: Callable[[Any], Awaitable[Any]], sent: bytes, context: Any
-    ) -> bytes:
+    async def _call(self, name: str, call: _Call, sent: bytes, context: Any) -> bytes:
         """One call, from bytes to bytes."""
         import grpc
 
         try:
+            headers = _headers(context)
             if name not in _OPEN:
-                self._check(context)
-            answer = await call(_parsed(getattr(self._messages, f"{name}Request"), sent))
+                self._check(headers)
+            asked = _parsed(getattr(self._messages, f"{name}Request"), sent)
+            answer = await call(asked, headers)
             plain: bytes = answer.SerializeToString()
         except (NenrinError, HTTPException) as error:
             status, text = _told(error)
@@ -132,30 +143,30 @@ class InferenceService:
         await context.abort(code, text)
         raise AssertionError  # abort has raised
 
-    def _check(self, context: Any) -> None:
+    def _check(self, headers: _Headers) -> None:
         if self._expected is None:
             return
-        given = dict(context.invocation_metadata() or ()).get("authorization", "")
-        if not hmac.compare_digest(str(given).encode(), self._expected):
+        given = headers.get("authorization", "")
+        if not hmac.compare_digest(given.encode(), self._expected):
             raise UnauthorizedError(
                 "the token is wrong" if given else "the call has no token",
                 hint="send the metadata authorization: Bearer and the value of NENRIN_TOKEN",
             )
 
-    async def _live(self, _asked: Any) -> Any:
+    async def _live(self, _asked: Any, _headers: _Headers) -> Any:
         return self._messages.ServerLiveResponse(live=True)
 
-    async def _ready(self, _asked: Any) -> Any:
+    async def _ready(self, _asked: Any, _headers: _Headers) -> Any:
         return self._messages.ServerReadyResponse(ready=self._table.ready)
 
-    async def _server(self, _asked: Any) -> Any:
+    async def _server(self, _asked: Any, _headers: _Headers) -> Any:
         return self._messages.ServerMetadataResponse(**openinference.server_metadata())
 
-    async def _model_ready(self, asked: Any) -> Any:
+    async def _model_ready(self, asked: Any, _headers: _Headers) -> Any:
         self._served(asked)
         return self._messages.ModelReadyResponse(ready=True)
 
-    async def _model(self, asked: Any) -> Any:
+    async def _model(self, asked: Any, _headers: _Headers) -> Any:
         told = openinference.model_metadata(self._served(asked))
         tensor = self._messages.TensorMetadata
         columns = {
@@ -165,24 +176,29 @@ class InferenceService:
         known = {name: told[name] for name in ("name", "versions", "platform")}
         return self._messages.ModelMetadataResponse(**known, **columns)
 
-    async def _infer(self, asked: Any) -> Any:
+    async def _infer(self, asked: Any, headers: _Headers) -> Any:
         return await self._plane.ask(
-            "grpc", asked.model_name, asked.model_version or None, partial(self._read, asked)
+            "grpc",
+            asked.model_name,
+            asked.model_version or headers.get(VERSION.decode()),
+            partial(self._read, asked),
+            headers.get(TIMEOUT.decode()),
+            headers,
         )
 
-    async def _statistics(self, asked: Any) -> Any:
+    async def _statistics(self, asked: Any, _headers: _Headers) -> Any:
         told = self._plane.repository.statistics(asked.name, asked.version)
         return self._messages.ModelStatisticsResponse(model_stats=told)
 
-    async def _index(self, asked: Any) -> Any:
+    async def _index(self, asked: Any, _headers: _Headers) -> Any:
         models = self._plane.repository.index(ready=asked.ready)
         return self._messages.RepositoryIndexResponse(models=models)
 
-    async def _load(self, asked: Any) -> Any:
+    async def _load(self, asked: Any, _headers: _Headers) -> Any:
         await self._plane.repository.load(asked.model_name, dict(asked.parameters))
         return self._messages.RepositoryModelLoadResponse()
 
-    async def _unload(self, asked: Any) -> Any:
+    async def _unload(self, asked: Any, _headers: _Headers) -> Any:
         await self._plane.repository.unload(asked.model_name)
         return self._messages.RepositoryModelUnloadResponse()
 
@@ -263,6 +279,12 @@ async def serving_grpc(service: InferenceService, host: str, port: int) -> Async
         yield bound
     finally:
         await server.stop(GRACE_SECONDS)
+
+
+def _headers(context: Any) -> _Headers:
+    """The metadata of a call, which stands for the headers of HTTP; what is bytes stands for none."""
+    sent = context.invocation_metadata() or ()
+    return {name: told for name, told in sent if isinstance(told, str)}
 
 
 def _parsed(kind: Any, sent: bytes) -> Any:

@@ -22,8 +22,9 @@ from nenrin.serving.plane.front import Exchange
 from nenrin.serving.plane.gathering import Asked, Gathering, Write
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.metrics import PlaneMetrics
+from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.statistics import count_answered, count_failed
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.table import RouteTable
 from nenrin.training.records import Records
 
 BODY_BYTES = 64 * 2**20

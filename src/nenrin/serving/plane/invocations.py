@@ -18,8 +18,9 @@ from starlette.exceptions import HTTPException
 from nenrin.core.errors import RequestError
 from nenrin.serving.plane import csvrows, splits
 from nenrin.serving.plane.answering import Answers, Asked
+from nenrin.serving.plane.csvrows import once
 from nenrin.serving.plane.decoding import decoded
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.training.records import Records
 
 _decoder = msgspec.json.Decoder()
@@ -104,6 +105,7 @@ def _split(content: Any, served: Served) -> Records:
                 f"row {number} of dataframe_split has not {len(names)} values",
                 hint="send a list with one value for every column",
             )
+    once(names)
     columns = zip(*data, strict=True) if data else ([] for _ in names)
     return served.reader.columns(dict(zip(names, columns, strict=True)))
 
@@ -115,17 +117,31 @@ def _records(content: Any, served: Served) -> Records:
 
 
 def _inputs(content: Any, served: Served) -> Records:
-    """Columns of values, one record, a list of records, or the values of the only column."""
+    """Columns of values, one record, a list of records or of rows, or the values of the only column."""
     if isinstance(content, list):
-        needed = [field.name for field in served.deployment.request.fields if field.required]
+        needed = served.reader.needed
         if len(needed) == 1 and not any(isinstance(each, dict) for each in content):
             return served.reader.columns({needed[0]: _column(content)})
+        if content and all(isinstance(each, list) for each in content):
+            return _listed(content, served)
         return served.reader.records(content)
     if not isinstance(content, dict):
         raise RequestError("neither columns nor records were sent", hint=_HINT)
     if any(isinstance(values, list) for values in content.values()):
         return served.reader.columns({name: _column(content[name]) for name in content})
     return served.reader.records([content])
+
+
+def _listed(rows: list[list[Any]], served: Served) -> Records:
+    """Rows as lists, as Vertex AI's clients send them: all that a row needs, in the signature's order."""
+    names = served.reader.needed
+    for number, row in enumerate(rows):
+        if len(row) != len(names):
+            raise RequestError(
+                f"row {number} has {len(row)} values, and a row needs {len(names)}",
+                hint=f"send {', '.join(names)}, in this order, or an object for each row",
+            )
+    return served.reader.columns(dict(zip(names, zip(*rows, strict=True), strict=True)))
 
 
 def _column(values: Any) -> Sequence[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.serving.router import key_text
 from nenrin.training.records import LEFT_OUT, Records
 

@@ -89,6 +89,12 @@ class PlaneMetrics:
             self._sums.breaches = breaches + self._rescoring.breaches
         return msgspec.json.encode(self._sums)
 
+    def ended(self) -> bytes:
+        """The same of a plane that has ended: it counted, and holds nothing any more."""
+        self.told()
+        self._sums.waiting = self._sums.open = self._sums.bytes = 0
+        return msgspec.json.encode(self._sums)
+
     def text(self) -> bytes:
         """Everything, in Prometheus' text format."""
         return generate_latest(self._registry)
@@ -100,7 +106,7 @@ class PlaneMetrics:
             sums.add(other)
         yield from _counted(sums)
         yield from _shadowed(sums)
-        yield from _logged(self._log.counts_of_all if self._board else self._log.counts, sums)
+        yield from _logged(self._log.counts_of_all, sums)
         ready = GaugeMetricFamily(
             "nenrin_deployment_ready", "1: what the route names is served", labels=["deployment"]
         )

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from nenrin.serving.plane.answering import Answers
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.training.records import Records
 
 _DATATYPE = "FP64"
@@ -99,31 +99,31 @@ def written(served: Served, answers: Answers, *, given: str | None = None) -> by
     rows = len(answers.values)
     if answers.versions.count(version) < rows:
         version = ""
-    head, between, tail = _frame(
+    head, between, said, tail = _frame(
         served.deployment.name, version, served.deployment.request.output,
         served.deployment.request.datatype, rows,
     )  # fmt: skip
-    ids, values, versions = map(_encode, (answers.ids, answers.values, answers.versions))
     named = b"" if given is None else b'"id":%b,' % _encode(given)
-    return b"".join((head, named, between, values, tail[0], versions, tail[1], ids, b"}]}"))
+    values, ids = _encode(answers.values), _encode(answers.ids)
+    versions = b"" if version else _encode(answers.versions)
+    return b"".join((head, named, between, values, said, versions, tail, ids, b"}]}"))
 
 
 @lru_cache(1024)
 def _frame(
     name: str, version: str, output: str, datatype: str, rows: int
-) -> tuple[bytes, bytes, tuple[bytes, bytes]]:
-    """What stands around the values."""
+) -> tuple[bytes, bytes, bytes, bytes]:
+    """What stands around the values, the versions (with them, where there is one) and the ids."""
     encoded: Any = _encode
     told = encoded(version)
     head = b'{"model_name":%b,' % encoded(name)
+    said = encoded([version] * rows) if version else b""
     if version:
         head += b'"model_version":%b,"parameters":{"version":%b},' % (told, told)
     tensor = b'{"name":%b,"datatype":%b,"shape":[%d],"data":'
     return (
         head,
         b'"outputs":[' + tensor % (encoded(output), encoded(datatype), rows),
-        (
-            b"}," + tensor % (b'"version"', b'"BYTES"', rows),
-            b"}," + tensor % (b'"prediction_id"', b'"BYTES"', rows),
-        ),
+        b"}," + tensor % (b'"version"', b'"BYTES"', rows) + said,
+        b"}," + tensor % (b'"prediction_id"', b'"BYTES"', rows),
     )

@@ -167,13 +167,18 @@ class Observer:
     Args:
         path: the plane's own file; None keeps nothing.
         timer: measures how long a version is left out.
+
+    Attributes:
+        environment: that of the deployments.
+        problems: why deployments do not answer as their routes say, by name; replaced as a whole.
     """
 
     def __init__(self, path: Path | None, timer: Timer) -> None:
         self._path = path
         self._timer = timer
         before = read_file(path) if path else Observed()
-        self._environment = before.environment
+        self.problems: Mapping[str, str] = {}
+        self.environment = before.environment
         self._splits = [Counting(split, timer) for split in before.splits]
         self._standings = {(each.deployment, each.version): each for each in before.standings}
         self._shadows = {each.deployment: each for each in before.shadows}
@@ -193,7 +198,7 @@ class Observer:
 
         A pair of versions that shares requests no more is forgotten, and who stands in no route.
         """
-        self._environment = deployment.environment
+        self.environment = deployment.environment
         name, route = deployment.name, deployment.route
         versions = [variant.version for variant in route.variants]
         versions += [deployment.previous] if deployment.previous else []
@@ -226,7 +231,7 @@ class Observer:
 
         Of one that is opened once more, it is known why it did not load before.
         """
-        self._environment = deployment.environment
+        self.environment = deployment.environment
         before = self._unloaded.get(deployment.name, {})
         known = {opening: before.get(opening, LOADS)} if opening else {}
         self._unloaded = self._unloaded | {deployment.name: {**unloaded, **known}}
@@ -250,14 +255,18 @@ class Observer:
                 kept = known.get((name, version), Standing(deployment=name, version=version))
                 known[name, version] = msgspec.structs.replace(kept, unloaded=why)
         return Observed(
-            environment=self._environment,
+            environment=self.environment,
             splits=[each.split for each in self._splits],
             standings=[s for s in known.values() if s.opened or s.instead or s.unloaded],
             shadows=list(self._shadows.values()),
+            problems={name: why for name, why in self.problems.items() if name},
         )
 
     def close(self) -> None:
-        """Write what was counted."""
+        """Write what was counted; a plane that has ended has no problems, and leaves no version out."""
+        self.problems = {}
+        for breaker in self._breakers.values():
+            breaker.standing.open = False
         self._stop.set()
         if self._writer is not None:
             self._writer.join()

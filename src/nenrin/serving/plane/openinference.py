@@ -21,7 +21,7 @@ from nenrin.serving.plane.answering import Answers, Asked
 from nenrin.serving.plane.bodies import HEAD_LENGTH, cut
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.matrices import is_matrix
-from nenrin.serving.plane.table import Served
+from nenrin.serving.plane.served import Served
 from nenrin.serving.signature import DATATYPES, Kind, RequestSignature
 from nenrin.training.records import Records
 
@@ -278,9 +278,8 @@ def model_metadata(served: Served) -> dict[str, Any]:
                 "shape": [-1],
                 "parameters": {
                     "kind": field.kind,
-                    "required": field.required,
-                    "looked_up": signature.lookup is not None
-                    and field.name in signature.lookup.columns,
+                    "required": field.name in signature.required,
+                    "looked_up": field.name in signature.looked_up,
                 },
             }
             for field in signature.fields

@@ -7,7 +7,8 @@ from functools import partial
 
 from nenrin.core.errors import UnavailableError
 from nenrin.serving.plane.batching import WAIT_SECONDS
-from nenrin.serving.plane.table import RouteTable, Served
+from nenrin.serving.plane.served import Served
+from nenrin.serving.plane.table import RouteTable
 
 
 class Opening:

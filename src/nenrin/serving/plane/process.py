@@ -1,27 +1,23 @@
-"""The plane as a process: its listening socket, its run, and how it is ended.
-
-Whoever starts planes owns the socket and passes it on: a plane that is replaced drops no connection,
-for those that come meanwhile wait in the socket's queue.
-"""
+"""The plane as a process: its run, and how it is ended."""
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import uvicorn
 
 from nenrin.core import logs
 from nenrin.core.calendar import Calendar
-from nenrin.core.errors import ConflictError
 from nenrin.core.lock import FolderLock
 from nenrin.core.timer import Timer
 from nenrin.registry.kinds.rescoring import Rescoring
@@ -31,6 +27,7 @@ from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain, DrainingServer
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
+from nenrin.serving.plane.listening import giving
 from nenrin.serving.plane.memory import Room
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.originals import Originals
@@ -59,6 +56,8 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
         models_memory: bytes that models may take; 0: there is no limit.
         rescore: one batch in so many is compared with its original's answer; 0: none.
         control: the control process' Unix socket.
+        door: the Unix socket at which it gives its listening sockets; None: nobody may have them.
+        relieves: whether others serve until it listens: it loads everything first.
         token: asked of every request; None on a loopback address.
         doors: the paths of health and predictions, and whether the latter need a token.
         host: where gRPC listens; the listening socket is the other's.
@@ -88,6 +87,8 @@ class PlaneSettings(msgspec.Struct, frozen=True, kw_only=True):
     planes: int = 1
     timeout_ms: int = 30_000
     log: logs.Form = "text"
+    door: Path | None = None
+    relieves: bool = False
 
 
 class PlaneParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,60 +101,10 @@ class PlaneParts(msgspec.Struct, frozen=True, kw_only=True):
     rescoring: Rescoring | None = None
 
 
-def listen(host: str, port: int, option: str = "--port") -> socket.socket:
-    """A socket that listens on ``host`` and ``port`` (0: any free one), the value of ``option``.
-
-    Raises:
-        ConflictError: the port is in use, or the address is not this machine's.
-    """
-    return _listening(host, port, option, shared=False)
-
-
-def listen_for(planes: int, host: str, port: int) -> list[socket.socket]:
-    """Such sockets of one port, one a plane.
-
-    The kernel shares connections out among several sockets. Among several processes on one socket the
-    first to wake takes what is there (measured: all of 16).
-
-    Raises:
-        ConflictError: as :func:`listen`.
-    """
-    if planes == 1:
-        return [listen(host, port)]
-    with listen(host, port) as alone:  # else others that share would be joined
-        port = alone.getsockname()[1]
-    return [_listening(host, port, "--port", shared=True) for _ in range(planes)]
-
-
-def _listening(host: str, port: int, option: str, *, shared: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise ConflictError(
-                f"port {port} of {host} is in use",
-                hint=f"nenrin up {option} {port + 1}",
-                where=f"{host}:{port}",
-            ) from None
-        raise ConflictError(
-            f"cannot listen on {host}:{port}: {error.strerror}",
-            hint="choose an address of this machine and a port above 1023",
-            where=f"{host}:{port}",
-        ) from None
-    return listener
-
-
 def run_plane(
     settings: PlaneSettings,
     parts_of: Callable[[PlaneSettings], PlaneParts],
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     originals: Connection | None = None,
 ) -> None:
     """Answer requests until SIGTERM or SIGINT, then finish those under way and write the log.
@@ -163,7 +114,7 @@ def run_plane(
     Args:
         settings: plain settings.
         parts_of: makes the adapters, here in the plane's process; a function of a module.
-        listener: from :func:`listen_for`.
+        listeners: from :func:`nenrin.serving.plane.listening.listen_for`.
         originals: to the process that answers for originals; None: they are opened here.
 
     Raises:
@@ -181,15 +132,15 @@ def run_plane(
     shadows = Shadows(shadowed, parts.timer, settings.predictions_days)
     made = parts.routes, parts.loader, parts.calendar, parts.timer
     table = RouteTable(*made, observer, shadows, Room(settings.models_memory))
-    board = Board(folder) if settings.planes > 1 else None
     plane = Plane(
         table,
         log,
         ControlProxy(settings.control),
         parts.timer,
-        board=board,
+        board=Board(folder) if settings.planes > 1 else None,
         within=settings.timeout_ms / 1e3,
         rescoring=parts.rescoring,
+        relieves=settings.relieves,
     )
     if settings.grpc_port is not None:
         service = InferenceService(plane, table, settings.token)
@@ -207,9 +158,18 @@ def run_plane(
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     _collect_seldom()
-    DrainingServer(config, drain).run(sockets=[listener])
+    DrainingServer(config, drain, _door(settings, listeners)).run(sockets=list(listeners))
     observer.close()
     shadows.close()
+
+
+def _door(
+    settings: PlaneSettings, listeners: Sequence[socket.socket]
+) -> Callable[[], AbstractContextManager[None]]:
+    """Where the plane gives its sockets."""
+    if settings.door is None:
+        return nullcontext
+    return partial(giving, settings.door, listeners, settings.grpc_port or 0)
 
 
 def _collect_seldom() -> None:
@@ -222,31 +182,44 @@ def _collect_seldom() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
-def retire(predictions: Path, timer: Timer) -> int | None:
-    """End the planes that serve this folder, if a control process left any behind.
+class Left(NamedTuple):
+    """A plane that serves although its control process is gone: its log's lock, its process, its number."""
 
-    They finish the requests under way first.
+    lock: FolderLock
+    process: int
+    worker: int
+
+
+def left_behind(predictions: Path) -> list[Left]:
+    """The planes that serve a folder which no control process holds.
 
     Args:
         predictions: folder of their prediction logs, which they hold the locks of.
-        timer: waits for their end.
-
-    Returns:
-        the process that was ended, the last of several; None if there was none.
     """
-    held = [(lock, lock.held_by()) for lock in map(FolderLock, folders(predictions))]
-    ended = None
-    for _, process in held:
+    found = []
+    for folder in folders(predictions):
+        lock = FolderLock(folder)
+        process = lock.held_by()
         if process:
-            _signal(process, signal.SIGTERM)
-            ended = process
+            found.append(Left(lock, process, int(folder.name) if folder != predictions else -1))
+    return found
+
+
+def retire(left: Sequence[Left], timer: Timer) -> None:
+    """End planes that were left behind, all at once; they finish the requests under way first.
+
+    Args:
+        left: which.
+        timer: waits for their end.
+    """
+    for each in left:
+        _signal(each.process, signal.SIGTERM)
     deadline = timer.wall() + DRAIN_SECONDS + 1
-    for lock, process in held:
-        while process and lock.held_by() == process:
+    for each in left:
+        while each.lock.held_by() == each.process:
             if timer.wall() > deadline:
-                _signal(process, signal.SIGKILL)
+                _signal(each.process, signal.SIGKILL)
             timer.sleep(_PAUSE)
-    return ended
 
 
 def _signal(process: int, number: signal.Signals) -> None:

@@ -18,8 +18,9 @@ from nenrin.core.errors import RefusedError, RequestError
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.errors import Json
 from nenrin.serving.plane.opening import Opening
+from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.statistics import statistics
-from nenrin.serving.plane.table import LET_GO, RouteTable, Served
+from nenrin.serving.plane.table import LET_GO, RouteTable
 
 T = TypeVar("T")
 

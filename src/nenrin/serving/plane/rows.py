@@ -46,6 +46,7 @@ class RowReader:
     """Reads the rows of requests for one deployment.
 
     Attributes:
+        needed: the columns of a whole row, in order.
         numbers: the columns that a row needs, if all of them are numbers: then a request may send them
             as one tensor, in this order; else empty.
     """
@@ -54,13 +55,16 @@ class RowReader:
         zone = ZoneInfo(signature.zone) if signature.zone else UTC
         self._fields = {field.name: field for field in signature.fields}
         self._readers = {field.name: _reader(field, zone) for field in signature.fields}
-        self._required = [field.name for field in signature.fields if field.required]
+        self._required = signature.required
         self._key = signature.key
         self._lookup = signature.lookup
-        looked_up = signature.lookup.columns if signature.lookup else ()
-        needed = [name for name in self._fields if name in {*self._required, *looked_up}]
+        self._looked_up = signature.looked_up
+        self._stored = frozenset(self._looked_up)
+        known = {*self._required, *self._looked_up}
+        needed = [name for name in self._fields if name in known]
         kinds = {self._fields[name].kind for name in needed}
         self.numbers = tuple(needed) if kinds == {"number"} else ()
+        self.needed = tuple(needed)
         self._others = tuple(name for name in self._fields if name not in needed)
 
     def typed(self, names: tuple[str, ...]) -> tuple[type, tuple[str, ...]] | None:
@@ -74,7 +78,7 @@ class RowReader:
         if others and self._lookup is not None:
             if given.issuperset(self._key):
                 return None  # what is left out is looked up
-            needed.update(self._lookup.columns)
+            needed.update(self._looked_up)
         if len(given) < len(names) or not needed <= given <= self._fields.keys():
             return None
         kinds = [_TYPES.get(self._fields[name].kind) for name in names]
@@ -87,7 +91,8 @@ class RowReader:
 
         Args:
             columns: values by column name: lists, or arrays of one axis.
-            strict: refuse columns that the deployment does not read, instead of passing them over.
+            strict: refuse columns that the deployment does not read, instead of passing them over; they
+                are refused too where another is looked up.
 
         Raises:
             RequestError: a column is missing, unknown or too short, or a value does not fit.
@@ -132,7 +137,8 @@ class RowReader:
         """Rows from JSON objects, one a row; members that nobody reads are passed over.
 
         Raises:
-            RequestError: a record is not an object, lacks a column, or a value does not fit.
+            RequestError: a record is not an object, lacks a column, has one that nobody reads where another
+                is looked up, or a value does not fit.
         """
         if not records:
             raise RequestError("the request has no rows", hint="send at least one row")
@@ -167,27 +173,29 @@ class RowReader:
     def _check_names(self, given: Mapping[str, Any], strict: bool) -> None:
         missing = [name for name in self._required if name not in given]
         if self._lookup and any(given.get(part) is None for part in self._key):
-            missing += [name for name in self._lookup.columns if name not in given]
+            missing += [name for name in self._looked_up if name not in given]
         if missing:
-            near = get_close_matches(missing[0], list(given), 1)
+            near = like(missing[0], [name for name in given if name not in self._fields])
             raise RequestError(
                 f"the request lacks the column {missing[0]!r}",
-                hint=f"rename {near[0]!r}" if near else self._needs(),
+                hint=f"rename {near!r}" if near else self._needs(),
             )
+        # a misspelt name would else become what is stored under the right one
+        strict = strict or not given.keys() >= self._stored
         unknown = [name for name in given if name not in self._fields] if strict else []
         if unknown:
-            near = get_close_matches(unknown[0], list(self._fields), 1)
+            near = like(unknown[0], [name for name in self._fields if name not in given])
             raise RequestError(
                 f"there is no input {unknown[0]!r}",
-                hint=f"did you mean {near[0]!r}?"
+                hint=f"did you mean {near!r}?"
                 if near
                 else f"the inputs are {', '.join(self._fields)}",
             )
 
     def _needs(self) -> str:
-        looked_up = self._lookup.columns if self._lookup else ()
-        needed = ", ".join([*self._required, *looked_up])
-        by_key = f", or {', '.join(self._key)} alone, of a row that is loaded" if looked_up else ""
+        needed = ", ".join([*self._required, *self._looked_up])
+        alone = ", ".join(dict.fromkeys([*self._key, *self._required]))
+        by_key = f", or {alone} alone, of a row that is loaded" if self._looked_up else ""
         return f"a row needs {needed}{by_key}"
 
     def _column(self, name: str, values: Sequence[Any] | np.ndarray) -> Sequence[Any]:
@@ -210,6 +218,13 @@ class RowReader:
                 hint=f"send {expected}, or null",
                 where=name,
             ) from None
+
+
+def like(name: str, names: Sequence[str]) -> str | None:
+    """The one of some names that may be meant by another, or the other way round; None: none is like it."""
+    spelled = {each.casefold(): each for each in names}
+    near = get_close_matches(name.casefold(), spelled, 1)
+    return spelled[near[0]] if near else None
 
 
 class _UnfitError(ValueError):

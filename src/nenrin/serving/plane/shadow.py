@@ -98,7 +98,8 @@ class Scoring:
             batch.append(self._next())
             rows += len(batch[-1].question.rows)
         questions = [each.question for each in batch]
-        timed = self._runtime.timed(questions) if self._runtime.quick(rows) else None
+        here = self._runtime.quick(rows) and not any(map(self._runtime.reads, questions))
+        timed = self._runtime.timed(questions) if here else None
         if timed is None or any(isinstance(answer, AsideError) for answer in timed[0]):
             self._runtime.aside(questions, partial(self._settle, batch))
         else:

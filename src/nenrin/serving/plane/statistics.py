@@ -7,8 +7,8 @@ from itertools import accumulate
 from typing import Any
 
 from nenrin.serving.plane.batching import Runtime
+from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.spent import Durations
-from nenrin.serving.plane.table import Served
 
 
 def count_answered(

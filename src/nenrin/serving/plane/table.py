@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from types import MappingProxyType
 
 import msgspec
@@ -20,120 +19,30 @@ import msgspec
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import (
     NenrinError,
+    NoRoomError,
     NotFoundError,
     RemoteError,
     RequestError,
     StepError,
     UnavailableError,
 )
-from nenrin.core.instants import local_midnight, to_us
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.asking import Asking
 from nenrin.serving.plane.batching import Question, Runtime
-from nenrin.serving.plane.memory import Room, growth
+from nenrin.serving.plane.memory import MORE, Room, Sizes, growth
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.rows import RowReader
+from nenrin.serving.plane.served import Served, asked_at
 from nenrin.serving.plane.shadow import Scoring, Shadows
 from nenrin.serving.ports import LiveRoute, Loader, RouteReader
-from nenrin.serving.router import Router, Variant
-from nenrin.training.records import LEFT_OUT, Records
+from nenrin.serving.router import Variant
+from nenrin.training.records import Records
 
 RETRY_SECONDS = 5.0
 LET_GO = "it was let go to make room, and is opened when it is asked"
 
 _logger = logging.getLogger(__name__)
-
-
-class Served:
-    """A deployment that is ready to answer.
-
-    Attributes:
-        deployment: its state.
-        reader: reads its requests.
-        router: deals keys to variants.
-        runtimes: one a variant of the route, in its order.
-        asking: asks them, and whoever answers in their place.
-        forms: which form of its models answers in each version.
-        live: the route as it was read.
-        scoring: scores what they have answered, where the route has a shadow.
-    """
-
-    def __init__(
-        self,
-        live: LiveRoute,
-        reader: RowReader,
-        runtimes: Sequence[Runtime],
-        calendar: Calendar,
-        asking: Asking,
-        scoring: Scoring | None = None,
-    ) -> None:
-        self.live = live
-        self.deployment: Deployment = live.deployment
-        self.reader = reader
-        self.router = Router(live.deployment.route)
-        self.runtimes = runtimes
-        self.asking = asking
-        self.forms = live.forms
-        self.scoring = scoring
-        self._stands_at = live.stands_at
-        self._calendar = calendar
-
-    @property
-    def bytes(self) -> int:
-        """What its versions take, those that answer in their place and the shadow's too."""
-        shadow = self.scoring.bytes if self.scoring else 0
-        return shadow + sum(runtime.bytes for runtime in {*_loaded(self)})
-
-    @property
-    def requests(self) -> int:
-        """How often it was asked since it was opened."""
-        spent = [runtime.spent for runtime in {*self.runtimes}]
-        return sum(each.success.count + each.fail.count for each in spent)
-
-    @property
-    def now(self) -> int:
-        """The calendar's instant: where it stands, or the machine's."""
-        return self._calendar.now() if self._stands_at is None else self._stands_at
-
-    def index(self, version: str) -> int:
-        """The place of a version among the runtimes.
-
-        Raises:
-            NotFoundError: it is not one of those that are served.
-        """
-        versions = [runtime.version for runtime in self.runtimes]
-        if version not in versions:
-            raise NotFoundError(
-                f"deployment {self.deployment.name!r} does not serve version {version!r}",
-                hint=f"versions served: {', '.join(versions)}",
-            )
-        return versions.index(version)
-
-    def questions(self, rows: Records, now: int, requests: int = 1) -> Question:
-        """The rows of so many requests, each with the instant it is asked at: ``now`` at the latest."""
-        asked = asked_at(self.deployment, rows, now)
-        return Question(rows, asked, self.deployment.request.lookup, requests)
-
-
-def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
-    """The instant (us) that each row is asked at: as its time column says, where that is sent.
-
-    Nobody asks later than now: of a row that lies ahead, what is known now is what can be known.
-    """
-    request = deployment.request
-    if request.time is None or request.time in rows.nulls:
-        return [now] * len(rows)
-    zone, shift = request.zone or "UTC", request.shift
-    return [
-        now if moment is None or moment is LEFT_OUT else min(_instant(moment, zone) + shift, now)
-        for moment in rows.columns[request.time]
-    ]
-
-
-def _instant(moment: date, zone: str) -> int:
-    """An instant in microseconds; of a date its first, as a training has it."""
-    return to_us(moment) if isinstance(moment, datetime) else local_midnight(moment, zone)
 
 
 class RouteTable:
@@ -153,6 +62,7 @@ class RouteTable:
     Attributes:
         served: what answers, by name.
         resting: deployments that were let go, or had no room yet, and are opened when they are asked.
+        unfit: deployments that are larger than all the room, and how many bytes they take.
         problems: why others do not answer as their routes say.
     """
 
@@ -175,9 +85,10 @@ class RouteTable:
         self._shadows = shadows
         self._seen: Sequence[LiveRoute] | None = None
         self._retry_at = 0.0
-        self._measured: dict[tuple[str, str], int] = {}
+        self._sizes = Sizes(loader)
         self.served: Mapping[str, Served] = MappingProxyType({})
         self.resting: Mapping[str, LiveRoute] = MappingProxyType({})
+        self.unfit: Mapping[str, int] = MappingProxyType({})
         self.problems: Mapping[str, str] = MappingProxyType({"": "the routes are being read"})
 
     @property
@@ -187,26 +98,34 @@ class RouteTable:
 
     @property
     def ready(self) -> bool:
-        """Every deployment has been loaded once, or rests; routes out of reach later are no matter."""
-        return self._seen is not None and self.served.keys() | self.resting.keys() >= {
-            live.deployment.name for live in self._seen
-        }
+        """Every deployment has been loaded once, rests, or is too large and not the only one.
+
+        Routes out of reach later are no matter.
+        """
+        if self._seen is None:
+            return False
+        names = {live.deployment.name for live in self._seen}
+        answers = self.served.keys() | self.resting.keys()
+        return answers >= names or (bool(answers) and answers | self.unfit.keys() >= names)
 
     def get(self, name: str) -> Served:
         """The deployment of that name.
 
         Raises:
             UnavailableError: it is there, but not loaded yet, or it does not load.
+            NoRoomError: it is larger than models may be.
             NotFoundError: there is none; the hint names those that are.
         """
         served = self.served.get(name)
         if served is not None:
             return served
         if name in self.problems or name in self.resting or self._seen is None:
-            raise UnavailableError(
+            raise (NoRoomError if name in self.unfit else UnavailableError)(
                 f"{f'deployment {name!r}' if name else 'this server'} is not ready: "
                 f"{self.problems.get(name) or (LET_GO if name in self.resting else 'it is loading')}",
-                hint="try again in a second; `nenrin status` says what is wrong",
+                hint=MORE
+                if name in self.unfit
+                else "try again in a second; `nenrin status` says what is wrong",
                 where=name,
             )
         names = ", ".join(sorted({*self.served, *self.resting}))
@@ -248,8 +167,8 @@ class RouteTable:
         resting: dict[str, LiveRoute] = {}
         self.room.leave(self.served.keys() - names)
         self.room.pinned &= names
-        routed = {(each.version, each.features) for live in routes for each in _variants(live)}
-        self._measured = {key: size for key, size in self._measured.items() if key in routed}
+        self._sizes.keep(each for live in routes for each in _variants(live))
+        self.unfit = MappingProxyType({k: size for k, size in self.unfit.items() if k in names})
         for live in routes:
             name = live.deployment.name
             if name in resting or not self._opens_now(live):
@@ -259,7 +178,11 @@ class RouteTable:
             if loaded is not None:
                 served[name] = loaded
                 self._let_go(self._others(name), served, resting)
+            elif name not in problems:
+                resting[name] = live  # it is measured again when it is asked
         self._retry_at = self._timer.wall() + RETRY_SECONDS
+        for live in routes[:1]:
+            self.observer.environment = live.deployment.environment
         self._swap(served, resting, problems)
         self._seen = routes
 
@@ -276,11 +199,17 @@ class RouteTable:
             return self.get(name)
         self._note_asked()
         served, resting = dict(self.served), dict(self.resting)
-        self._let_go(self.room.make(self._size(live), name), served, resting)
-        self._swap(served, resting, self.problems)  # so that there is room before it is opened
         problems = {key: why for key, why in self.problems.items() if key != name}
-        loaded = self._load(live, problems)
+        loaded = None
+        for _ in range(2):  # what seems too large is opened once more, alone
+            self._let_go(self.room.make(self._size(live), name), served, resting)
+            self._swap(served, resting, self.problems)  # so that there is room before it is opened
+            loaded = self._load(live, problems)
+            if loaded is not None or name in problems:
+                break
         if loaded is None:
+            if name in self.unfit:
+                del resting[name]
             self._retry_at = self._timer.wall() + RETRY_SECONDS
             self._swap(served, resting, problems)
             return self.get(name)
@@ -299,18 +228,15 @@ class RouteTable:
     def _opens_now(self, live: LiveRoute) -> bool:
         """Whether it is opened as its route is read: it is open, there is room, or there never will be."""
         name, limit = live.deployment.name, self.room.limit
-        if not limit or name in self.served:
+        if not limit or name in self.served or self._size(live, surely=True) > limit:
             return True
-        size = self._size(live)
-        return name not in self.resting and (self.room.has(size) or size > limit)
+        return name not in self.resting and self.room.has(self._size(live))
 
-    def _size(self, live: LiveRoute) -> int:
-        """Bytes that its versions took when they were open last, or else of their files."""
+    def _size(self, live: LiveRoute, *, surely: bool = False) -> int:
+        """Bytes that its versions are expected to take, or take in any case."""
+        size = self._sizes.surely if surely else self._sizes.of
         try:
-            return sum(
-                self._measured.get((each.version, each.features)) or self._loader.size(each)
-                for each in _variants(live)
-            )
+            return size(_variants(live))
         except NenrinError:
             return 0  # what cannot be read says so when it is loaded
 
@@ -340,6 +266,7 @@ class RouteTable:
         self.served = MappingProxyType(dict(served))
         self.resting = MappingProxyType(dict(resting))
         self.problems = MappingProxyType(dict(problems))
+        self.observer.problems = dict(problems)
 
     def _note_asked(self) -> None:
         self.room.look({name: served.requests for name, served in self.served.items()})
@@ -349,7 +276,7 @@ class RouteTable:
         before = self.served.get(deployment.name)
         reader = RowReader(deployment.request)
         opened: list[Runtime] = []
-        if self.room.limit and _is_refused(self.room, deployment.name, self._size(live), problems):
+        if self._is_refused(live, problems):
             return None
         unloaded: dict[str, str] = {}
         for variant in deployment.route.variants:
@@ -369,7 +296,9 @@ class RouteTable:
             opened.append(runtime)
         self.observer.loads(deployment, unloaded)
         size = sum(runtime.bytes for runtime in {*opened})
-        if _is_refused(self.room, deployment.name, size, problems):
+        if self.room.limit and size > self.room.limit:
+            if not self._is_refused(live, problems) and before is not None:
+                problems[deployment.name] = "it seems too large, and is measured again"
             return None
         former = _former(before, deployment)
         if former is not None and self.room.limit and size + former.bytes > self.room.limit:
@@ -389,6 +318,22 @@ class RouteTable:
         self.room.take(deployment.name, served.bytes)
         self.room.opened += before is None
         return served
+
+    def _is_refused(self, live: LiveRoute, problems: dict[str, str]) -> bool:
+        """Whether it never fits; of one that is open, its versions of now go on."""
+        if not self.room.limit:
+            return False
+        name, size = live.deployment.name, self._size(live, surely=True)
+        unfit = {key: each for key, each in self.unfit.items() if key != name}
+        try:
+            self.room.refuse(size)
+        except NoRoomError as error:
+            problems[name] = error.message
+            if self.unfit.get(name) != size:
+                _logger.warning("deployment %s does not answer: %s; %s", name, error, error.hint)
+            unfit[name] = size
+        self.unfit = MappingProxyType(unfit)
+        return name in unfit
 
     def _scoring(
         self, before: Served | None, live: LiveRoute, reader: RowReader, problems: dict[str, str]
@@ -414,8 +359,9 @@ class RouteTable:
         with growth() as grown:
             runtime = self._warmed(live, reader, variant, before)
         if self.room.limit:
-            runtime.bytes = max(grown.bytes, self._loader.size(variant))
-            self._measured[variant.version, variant.features] = runtime.bytes
+            name = live.deployment.name
+            alone = before is not None or self.room.is_left_to(name)  # who is served stays beside
+            runtime.bytes = self._sizes.note(variant, grown.bytes, alone=alone)
         return runtime
 
     def _warmed(
@@ -428,7 +374,7 @@ class RouteTable:
         try:
             rows = reader.records([live.deployment.example])
             runtime.warm(Question(rows, asked_at(live.deployment, rows, now)))
-            if runtime.looks_up or any(each.looks_up for each in _loaded(before)):
+            if runtime.reading.done or any(each.reading.done for each in _loaded(before)):
                 _warm_lookup(runtime, live.deployment, rows, now)
         except RemoteError:
             return runtime  # that server may be there when somebody asks
@@ -440,15 +386,6 @@ class RouteTable:
                 raise
             return runtime  # the example lacks what is personal, and a view may not bear that
         return runtime
-
-
-def _is_refused(room: Room, name: str, size: int, problems: dict[str, str]) -> bool:
-    try:
-        room.refuse(size)
-    except UnavailableError as error:
-        problems[name] = error.message
-        return True
-    return False
 
 
 def _variants(live: LiveRoute) -> tuple[Variant, ...]:
@@ -473,10 +410,7 @@ def _former(before: Served | None, deployment: Deployment) -> Runtime | None:
 
 
 def _loaded(before: Served | None) -> list[Runtime]:
-    if before is None:
-        return []
-    former = before.asking.former
-    return [*before.runtimes, *([former] if former is not None else [])]
+    return [] if before is None else before.loaded
 
 
 def _warm_lookup(runtime: Runtime, deployment: Deployment, rows: Records, now: int) -> None:
