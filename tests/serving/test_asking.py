@@ -303,8 +303,7 @@ def test_a_challenger_that_is_not_loaded_is_said_and_not_counted(here: Here) -> 
     here.serve_badly(deployment(CHAMPION, "broken", weights=[50, 50]))
     for key in map(str, range(20)):
         assert here.ask(key) == [CHAMPION]
-    here.observer.close()
-    observed = read_observed(here.folder, "dev", "delay")
+    observed = here.observer.observed()
     [standing] = observed.standings
     assert standing.version == "broken"
     assert standing.unloaded.startswith("it does not load: ")
@@ -312,6 +311,9 @@ def test_a_challenger_that_is_not_loaded_is_said_and_not_counted(here: Here) -> 
     assert 'nenrin_version_unloaded{deployment="delay",version="broken"} 1.0' in here.metrics()
     here.serve(deployment(CHAMPION, CHALLENGER, weights=[50, 50]))
     assert here.observer.observed().standings == []
+    here.serve_badly(deployment(CHAMPION, "broken", weights=[50, 50]))
+    here.observer.close()  # what has ended loads nothing
+    assert read_observed(here.folder, "dev", "delay").standings == []
 
 
 def test_while_a_challenger_is_opened_that_is_said(here: Here) -> None:

@@ -264,7 +264,7 @@ class Observer:
 
     def close(self) -> None:
         """Write what was counted; a plane that has ended has no problems, and leaves no version out."""
-        self.problems = {}
+        self.problems, self._unloaded = {}, {}
         for breaker in self._breakers.values():
             breaker.standing.open = False
         self._stop.set()
