@@ -56,6 +56,7 @@ class Loader(FakeLoader):
 class Here:
     def __init__(self, folder: Path, challenger: str) -> None:
         self.loader = Loader()
+        self.keys = map(str, itertools.count())
         self.observer = Observer(None, SystemTimer())
         routes = ListedRoutes(deployment("old", challenger, weights=[50, 50]))
         table = RouteTable(routes, self.loader, SystemCalendar(), SystemTimer(), self.observer)
@@ -78,13 +79,12 @@ class Here:
         asyncio.run(self._ask_until(enough))
 
     async def _ask_until(self, enough: Callable[[], bool]) -> None:
-        keys = map(str, itertools.count())
         transport = httpx2.ASGITransport(self.app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
 
             async def work() -> None:
                 while not enough():
-                    row = {**EXAMPLE, "flight_id": next(keys)}
+                    row = {**EXAMPLE, "flight_id": next(self.keys)}
                     answer = await client.post("/invocations", json=[row])
                     assert answer.status_code == 200, answer.text
 
