@@ -4,8 +4,9 @@
 
 Prints Markdown; ``docs/benchmarks.md`` keeps what it printed. A stream is a canary's live requests, read
 after every hundred of the challenger, sixty times. Sides are dealt by the canary's weight; what befalls a
-request (its day, its burst) is drawn for both sides alike. Counts, evidence, floors and alpha are the
-loop's own.
+request (its day, its burst) is drawn for both sides alike. Twenty requests come in a second. A stall holds
+up all that one side is asked until it ends; each strikes a side that is drawn. Evidence, floors and alpha
+are the loop's own.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ import numpy as np
 
 from nenrin.loop.safety import judge
 from nenrin.serving.observed import ANSWER_BINS, Arm, Split
-from nenrin.stats.latency import BINS, EDGES
+from nenrin.serving.plane.observed import SPELL
+from nenrin.stats.latency import BINS, EDGES, bet, longer
 
 SEED = 20_240_229
 CHECKS, A_CHECK = 60, 100
 SOON = 3
 FALSE_BAR, POWER_BAR = 5.0, 95.0
+RATE = 20.0  # requests a second
+STALLS = 1 / 20  # a second
+STALL_SECONDS = (0.1, 2.0)
 
 Effect = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -56,6 +61,8 @@ class Case:
         slower: the challenger's latency, as a multiple of the champion's.
         shift: what is added to the challenger's answers, in their standard deviations.
         effect: what requests share.
+        stalls: whether one side or the other is held up now and then.
+        within: seconds after which a request fails.
         healthy: whether a roll-back would be false.
         soon: whether the bar of three checks is for it.
     """
@@ -65,6 +72,8 @@ class Case:
     slower: float = 1.0
     shift: float = 0.0
     effect: Effect = steady
+    stalls: bool = False
+    within: float = np.inf
     healthy: bool = False
     soon: bool = False
 
@@ -75,16 +84,81 @@ CASES = (
     Case("alike, days differ", effect=days, healthy=True),
     Case("alike, 30 % fail, days differ", failing=(0.3, 0.3), effect=days, healthy=True),
     Case("alike, bursts of failures", effect=bursts, healthy=True),
+    Case("alike, one side stalls", stalls=True, healthy=True),
+    Case("alike, one side stalls, fails after .5 s", stalls=True, within=0.5, healthy=True),
     Case("2 % -> 20 % fail", failing=(0.02, 0.2), soon=True),
     Case("2 % -> 20 % fail, days differ", failing=(0.02, 0.2), effect=days),
     Case("2 % -> 5 % fail", failing=(0.02, 0.05)),
     Case("2 % -> 3 % fail", failing=(0.02, 0.03)),
     Case("twice as slow", slower=2.0),
+    Case("twice as slow, one side stalls", slower=2.0, stalls=True),
     Case("1.5 times as slow", slower=1.5),
     Case("1.1 times as slow (below the floor)", slower=1.1, healthy=True),
     Case("answers moved by 1 sd", shift=1.0),
     Case("answers moved by .2 sd (below the floor)", shift=0.2, healthy=True),
 )
+
+
+@dataclass(frozen=True)
+class Spells:
+    """What was counted by spells.
+
+    Attributes:
+        at: when each was counted, float64 (spells,).
+        logs: what its bets then held, float64 (spells, bets).
+        faults: which of the late requests are evidence, bool (requests,).
+    """
+
+    at: np.ndarray
+    logs: np.ndarray
+    faults: np.ndarray
+
+
+def spells(
+    asked: np.ndarray, told: np.ndarray, is_mine: np.ndarray, bins: np.ndarray, late: np.ndarray
+) -> Spells:
+    """What a plane counts by spells, plainly.
+
+    Args:
+        asked, told: when each request came (ascending), and when it was over; float64 (n,).
+        is_mine: the side of each, bool (n,).
+        bins: the bin of its seconds; negative: it does not count. int64 (n,).
+        late: whether it had no answer in time, bool (n,).
+    """
+    faults, at, logs = np.zeros(len(asked), dtype=bool), [], [[0.0, 0.0]]
+    start = 0
+    while start < len(asked):
+        ends = asked[start] + SPELL
+        stop = int(np.searchsorted(asked, ends))
+        # until both sides have been heard: by when each side's first answer that counts was there
+        heard = []
+        soon = slice(start, start + 1_000)  # who is first is among them
+        for side in (True, False):
+            those = told[soon][(is_mine[soon] == side) & (bins[soon] >= 0)]
+            heard.append(those.min() if len(those) else np.inf)
+        stop = max(stop, int(np.searchsorted(asked, max(heard), side="right")))
+        inside = slice(start, stop)
+        for side in (True, False):
+            faults[start + np.flatnonzero(late[inside] & (is_mine[inside] == side))[:1]] = True
+        counts = [
+            np.bincount(b[b >= 0], minlength=BINS)
+            for b in (bins[inside][is_mine[inside]], bins[inside][~is_mine[inside]])
+        ]
+        start = int(np.searchsorted(asked, max(ends, told[inside].max()) + SPELL))
+        if start < len(asked):
+            at.append(asked[start])
+            logs.append(bet(logs[-1], longer(*(each.tolist() for each in counts))))
+    return Spells(np.array(at), np.array(logs), faults)
+
+
+def held_up(asked: np.ndarray, is_mine: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Seconds that each request waits for the end of a stall of its side, float64 (n,)."""
+    waits = np.zeros(len(asked))
+    for start in np.cumsum(random.exponential(1 / STALLS, int(asked[-1] * STALLS * 2) + 20)):
+        end, side = start + random.uniform(*STALL_SECONDS), random.random() < 0.5
+        struck = (asked >= start) & (asked < end) & (is_mine == side)
+        waits[struck] = np.maximum(waits[struck], end - asked[struck])
+    return waits
 
 
 def stream(case: Case, share: float, random: np.random.Generator) -> int:
@@ -97,22 +171,35 @@ def stream(case: Case, share: float, random: np.random.Generator) -> int:
     base = np.where(is_mine, case.failing[1], case.failing[0])
     failed = random.random(n) < np.minimum(base * np.exp(effect), 0.95)
     log_seconds = np.log(0.01) + 0.5 * random.normal(size=n) + effect / 2
-    seconds = np.searchsorted(EDGES, np.exp(log_seconds) * np.where(is_mine, case.slower, 1.0))
+    seconds = np.exp(log_seconds) * np.where(is_mine, case.slower, 1.0)
     value = random.normal(size=n) + effect / 2 + case.shift * is_mine
     edges = np.quantile(value[~is_mine][:100], np.arange(1, ANSWER_BINS) / ANSWER_BINS)
     split.edges = edges.tolist()
     bins = np.searchsorted(edges, value, side="right")
+    asked = np.cumsum(random.exponential(1 / RATE, n))
+    if case.stalls:
+        seconds += held_up(asked, is_mine, random)
+    late = seconds > case.within
+    failed &= ~late
+    seconds = np.minimum(seconds, case.within)
+    slow = np.searchsorted(EDGES, seconds)
+    spelt = np.where(failed, -1, np.where(late, BINS - 1, slow))
+    counted = spells(asked, asked + seconds, is_mine, spelt, late)
+    faults = failed | counted.faults
     ends = np.flatnonzero(is_mine)[A_CHECK - 1 :: A_CHECK][:CHECKS] + 1
     for check, (lo, hi) in enumerate(zip([0, *ends[:-1]], ends, strict=True), start=1):
         for arm, side in ((mine, True), (theirs, False)):
-            asked = is_mine[lo:hi] == side
-            well = asked & ~failed[lo:hi]
-            arm.dealt += int(asked.sum())
-            arm.failed += int((asked & failed[lo:hi]).sum())
+            here = is_mine[lo:hi] == side
+            well = here & ~failed[lo:hi] & ~late[lo:hi]
+            arm.dealt += int(here.sum())
+            arm.failed += int((here & ~well).sum())
+            arm.faults += int((here & faults[lo:hi]).sum())
             arm.answered += int(well.sum())
-            arm.seconds = (arm.seconds + np.bincount(seconds[lo:hi][well], minlength=BINS)).tolist()
+            arm.seconds = (arm.seconds + np.bincount(slow[lo:hi][well], minlength=BINS)).tolist()
             counts = np.bincount(bins[lo:hi][well], minlength=ANSWER_BINS)
             arm.answers = (arm.answers + counts).tolist()
+        split.spells = int(np.searchsorted(counted.at, asked[hi - 1], side="right"))
+        split.slower = counted.logs[split.spells].tolist()
         if judge("b", "a", [split]).breaches:
             return check
     return 0

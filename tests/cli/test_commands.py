@@ -124,10 +124,13 @@ def test_a_status_says_who_is_left_out_and_what_is_paused(
 ) -> None:
     told = run.platform.loop.status("dev")
     breaker = {"version": "version-1", "open": True, "opened": 3, "answered by others": 1_700}
+    well = {"open": False, "opened": 0, "answered by others": 0}
+    lacks = {**well, "version": "version-2", "lacked": 1_200, "lacks": "z"}
+    loads = {**well, "version": "version-3", "not loaded": "it does not load: no such file"}
     told["deployments"][0] |= {
         "paused": "until Monday",
         "paused_by": "ann",
-        "breakers": [breaker],
+        "breakers": [breaker, lacks, loads],
         "problem": "gone",
     }
     monkeypatch.setattr(run.platform.loop, "status", lambda _: told)
@@ -135,12 +138,18 @@ def test_a_status_says_who_is_left_out_and_what_is_paused(
     assert "delay: its rollout is paused by ann, until Monday" in out
     assert "delay: does not answer as its route says: gone" in out
     assert "version-1 is left out now; 1,700 requests were answered by others" in out
+    assert "delay: 1,200 requests lacked z, without which version-2 failed" in " ".join(out.split())
+    assert "delay: version-3 answers nothing: it does not load: no such file" in out
+    assert "version-2 was left out" not in out
 
 
 def test_a_deployment_says_what_live_requests_show(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mine, theirs = Arm(dealt=200, answered=160, failed=40), Arm(dealt=800, answered=790, failed=10)
+    mine, theirs = (
+        Arm(dealt=200, answered=160, failed=40, faults=40),
+        Arm(dealt=800, answered=790, failed=10, faults=10),
+    )
     split = Split(
         deployment="delay", subject="v2", against="v1", share=0.2, mine=mine, theirs=theirs
     )

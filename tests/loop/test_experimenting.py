@@ -102,6 +102,44 @@ def test_versions_answer_side_by_side_and_the_loop_rests(
     assert platform.loop.tick("dev") == 0
 
 
+def test_a_weight_is_moved_and_no_key_is_dealt_anew(
+    platform: Platform, today: Today, versions: tuple[str, str, str]
+) -> None:
+    a, b, _ = versions
+    begin(platform, b, weight=30)
+    hashes = key_hashes(map(str, range(1_000)))
+    before = Router(platform.serving.show("dev", NAME).route).split(hashes)
+    today.at += DAY
+    told = platform.loop.experiments.weigh("dev", NAME, 60)
+    assert told["route"] == [{"version": a, "weight": 40}, {"version": b, "weight": 60}]
+    deployment = platform.serving.show("dev", NAME)
+    assert deployment.experiment is not None
+    assert deployment.experiment.stretches == (
+        Stretch(START, (70, 30)),
+        Stretch(START + DAY, (40, 60)),
+    )
+    after = Router(deployment.route).split(hashes)
+    assert set(after[before == 1]) == {1}
+    assert 0.2 < np.mean(after != before) < 0.4
+    assert deployment.route.challengers[0].features == "s"
+    assert len(platform.units.find("dev", kind="experiment.weighed")) == 1
+    platform.loop.experiments.weigh("dev", NAME, 60)  # as it is: no event
+    assert len(platform.units.find("dev", kind="experiment.weighed")) == 1
+    with pytest.raises(RequestError, match="cannot be dealt"):
+        platform.loop.experiments.weigh("dev", NAME, 100)
+    platform.loop.experiments.stop("dev", NAME)
+    with pytest.raises(ConflictError, match="has ended"):
+        platform.loop.experiments.weigh("dev", NAME, 50)
+
+
+def test_a_bandit_weighs_by_itself(platform: Platform, versions: tuple[str, str, str]) -> None:
+    with pytest.raises(NotFoundError, match="never was an experiment"):
+        platform.loop.experiments.weigh("dev", NAME, 50)
+    begin(platform, versions[1], strategy="bandit")
+    with pytest.raises(ConflictError, match="by itself"):
+        platform.loop.experiments.weigh("dev", NAME, 60)
+
+
 def test_it_survives_a_restart_and_is_stopped_once(
     platform: Platform, versions: tuple[str, str, str]
 ) -> None:

@@ -66,8 +66,8 @@ def _register(platform: Platform, content: bytes) -> str:
 
 def observed(platform: Platform, subject: str, against: str, share: float = 0.2) -> None:
     """A plane has counted that a fifth of the subject's requests fail."""
-    mine = Arm(dealt=200, answered=160, failed=40)
-    theirs = Arm(dealt=800, answered=790, failed=10)
+    mine = Arm(dealt=200, answered=160, failed=40, faults=40)
+    theirs = Arm(dealt=800, answered=790, failed=10, faults=10)
     split = Split(
         deployment=NAME, subject=subject, against=against, share=share, mine=mine, theirs=theirs
     )

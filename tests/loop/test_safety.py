@@ -11,19 +11,32 @@ import pytest
 from benchmarks.safety import CASES, SOON, stopped
 from nenrin.loop.safety import LEAST, NEEDS, Safety, judge
 from nenrin.serving.observed import Arm, Split
-from nenrin.stats.latency import BINS, bin_of
+from nenrin.stats.latency import BINS, bet, bin_of, longer
 from nenrin.stats.share import log_evidence
 
 
 def arm(answered: int, failed: int = 0, seconds: float = 0.01) -> Arm:
     counts = [0] * BINS
     counts[bin_of(seconds)] = answered
-    return Arm(dealt=answered + failed, answered=answered, failed=failed, seconds=counts)
+    return Arm(
+        dealt=answered + failed, answered=answered, failed=failed, faults=failed, seconds=counts
+    )
 
 
-def split(mine: Arm, theirs: Arm, share: float = 0.5) -> Split:
+def split(mine: Arm, theirs: Arm, share: float = 0.5, spells: int = 0) -> Split:
+    """Both sides' counts; as if they had been told apart by spells, all alike."""
+    logs = [0.0, 0.0]
+    for _ in range(spells):
+        logs = bet(logs, longer(mine.seconds, theirs.seconds))
     return Split(
-        deployment="d", subject="new", against="old", share=share, mine=mine, theirs=theirs
+        deployment="d",
+        subject="new",
+        against="old",
+        share=share,
+        spells=spells,
+        slower=logs,
+        mine=mine,
+        theirs=theirs,
     )
 
 
@@ -67,11 +80,29 @@ def test_other_pairs_say_nothing() -> None:
 
 
 def test_slower_answers_count_from_a_quarter_and_a_millisecond() -> None:
-    assert breaches(split(arm(300, seconds=0.02), arm(300))) == ["latency"]
-    assert breaches(split(arm(300, seconds=0.005), arm(300))) == []
-    quick = split(arm(300, seconds=0.0008), arm(300, seconds=0.0004))
-    assert judge("new", "old", [quick]).metrics[1].evidence > NEEDS
-    assert breaches(quick) == []
+    slow, usual = arm(300, seconds=0.02), arm(300)
+    assert breaches(split(slow, usual, spells=8)) == ["latency"]
+    assert breaches(split(slow, usual, spells=7)) == []
+    assert breaches(split(arm(300, seconds=0.005), usual, spells=20)) == []
+    quick = split(arm(300, seconds=0.0008), arm(300, seconds=0.0004), spells=20)
+    assert judge("new", "old", [quick]).metrics[1].evidence == 1.0
+    few = msgspec.structs.replace(split(arm(9_000), arm(9_000)), slower=[5.0, 9.0])
+    assert judge("new", "old", [few]).metrics[1].evidence > NEEDS
+    assert breaches(few) == []  # alike on the whole
+
+
+def test_spells_of_the_stages_of_a_canary_add_up() -> None:
+    stages = [split(arm(300, seconds=0.02), arm(300), share, spells=4) for share in (0.2, 0.5)]
+    assert breaches(*stages) == ["latency"]
+
+
+def test_what_failed_together_is_one_fault() -> None:
+    """Forty requests that waited for one stall, in two spells."""
+    stalled = arm(160, 40)
+    stalled.faults = 2
+    metric = judge("new", "old", [split(stalled, arm(196, 4))]).metrics[0]
+    assert metric.effect == pytest.approx(0.18)
+    assert not metric.breach
 
 
 def test_answers_that_lie_elsewhere() -> None:

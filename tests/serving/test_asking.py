@@ -12,19 +12,20 @@ import pytest
 from starlette.testclient import TestClient
 
 from nenrin.core.calendar import SystemCalendar
+from nenrin.core.errors import NotFoundError
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.observed import read_observed
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.breaker import IN_A_ROW
-from nenrin.serving.plane.observed import Observer
+from nenrin.serving.plane.observed import LOADS, Observer
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Variant
 from nenrin.serving.segments import read_predictions
 from nenrin.serving.signature import RequestSignature
-from tests.serving.fakes import EXAMPLE, Constant, FakeLoader, ListedRoutes, deployment
+from tests.serving.fakes import EXAMPLE, SIGNATURE, Constant, FakeLoader, ListedRoutes, deployment
 
 
 class Failing(Constant):
@@ -47,6 +48,8 @@ class Loader(FakeLoader):
 
     def open(self, variant: Variant) -> Failing:
         self.opened.append(variant.version)
+        if variant.version == "broken":
+            raise NotFoundError("its file is gone")
         return Failing(variant.version, self.broken)
 
 
@@ -72,6 +75,13 @@ class Here:
         self.routes.listed = list(deployments)
         self.table.refresh()
         assert self.table.problems == {}
+
+    def serve_badly(self, *deployments: Any) -> None:
+        self.routes.listed = list(deployments)
+        self.table.refresh()
+
+    def metrics(self) -> str:
+        return self.client.get("/metrics").text
 
     def ask(self, *keys: str, headers: dict[str, str] | None = None, **columns: Any) -> list[str]:
         """The versions that answer these keys, all in one request."""
@@ -267,3 +277,54 @@ def test_files_of_several_planes_add_up(here: Here) -> None:
     assert split.theirs.answered == 8
     assert read_observed(here.folder, "dev", "other").splits == []
     assert read_observed(here.folder, "prod", "delay").splits == []
+
+
+def test_what_a_challenger_lacks_alone_is_not_its_failure(here: Here) -> None:
+    """Rows of clients that do not send what only it reads yet."""
+    wider = SIGNATURE.widened(RequestSignature.of({"z": pl.Float64()}, known={"z": pl.Float64()}))
+    assert wider.optional == ("z",)
+    here.serve(deployment(CHAMPION, CHALLENGER, weights=[50, 50], request=wider))
+    here.loader.broken.add(CHALLENGER)
+    asked = keys(here, CHALLENGER, IN_A_ROW + 4)
+    for key in asked[:12]:
+        assert here.ask(key) == [CHAMPION]
+    [standing] = here.observer.observed().standings
+    assert (standing.lacked, standing.lacks, standing.opened) == (12, "z", 0)
+    here.ask(asked[12], z=1.0)
+    [split] = here.observer.observed().splits
+    assert (split.mine.failed, split.mine.answered) == (1, 0)
+    before = split.theirs.dealt
+    here.ask(keys(here, CHAMPION, 1)[0])  # lacks it too: compared on neither side
+    here.ask(keys(here, CHAMPION, 2)[1], z=1.0)
+    assert split.theirs.dealt == before + 1
+
+
+def test_a_challenger_that_is_not_loaded_is_said_and_not_counted(here: Here) -> None:
+    here.serve_badly(deployment(CHAMPION, "broken", weights=[50, 50]))
+    for key in map(str, range(20)):
+        assert here.ask(key) == [CHAMPION]
+    observed = here.observer.observed()
+    [standing] = observed.standings
+    assert standing.version == "broken"
+    assert standing.unloaded.startswith("it does not load: ")
+    assert all(split.theirs.dealt == 0 for split in observed.splits)
+    assert 'nenrin_version_unloaded{deployment="delay",version="broken"} 1.0' in here.metrics()
+    here.serve(deployment(CHAMPION, CHALLENGER, weights=[50, 50]))
+    assert here.observer.observed().standings == []
+    here.serve_badly(deployment(CHAMPION, "broken", weights=[50, 50]))
+    here.observer.close()  # what has ended loads nothing
+    assert read_observed(here.folder, "dev", "delay").standings == []
+
+
+def test_while_a_challenger_is_opened_that_is_said(here: Here) -> None:
+    told: list[str] = []
+    opened = here.loader.open
+
+    def watched(variant: Variant) -> Failing:
+        told.extend(each.unloaded for each in here.observer.observed().standings)
+        return opened(variant)
+
+    here.loader.open = watched  # type: ignore[method-assign]
+    here.serve(deployment(CHAMPION, "v0.7", weights=[50, 50]))
+    assert told == [LOADS]
+    assert here.observer.observed().standings == []

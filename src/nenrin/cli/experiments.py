@@ -66,6 +66,25 @@ def start(
         show(client.post(f"/api/experiments/{name}/start", body), as_json, facts)
 
 
+@app.command()
+def weigh(
+    name: Name,
+    weight: Annotated[
+        int, typer.Option(metavar="PERCENT", help="Percent of the keys for the versions together.")
+    ],
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move the weight of a running experiment: keys that need not move stay with their version.
+
+    [bold]Example[/]
+
+    nenrin experiments weigh delay --weight 70
+    """
+    with session(env) as client:
+        show(client.post(f"/api/experiments/{name}/weigh", {"weight": weight}), as_json, facts)
+
+
 @app.command("show")
 def show_(
     name: Name,

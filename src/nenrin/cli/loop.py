@@ -181,6 +181,16 @@ def _requests(name: str, deployment: Mapping[str, Any]) -> Iterator[RenderableTy
     if why := deployment.get("problem"):
         yield Text(f"{name}: does not answer as its route says: {why}", style="bold red")
     for each in deployment.get("breakers") or ():
+        if why := each.get("not loaded"):
+            yield Text(f"{name}: {each['version']} answers nothing: {why}", "yellow")
+        if lacked := each.get("lacked"):
+            yield Text(
+                f"{name}: {lacked:,} requests lacked {each['lacks']}, without which {each['version']} "
+                "failed; they are not compared",
+                "yellow",
+            )
+        if not (each["opened"] or each["answered by others"]):
+            continue
         out = "is left out now" if each["open"] else f"was left out {each['opened']:,} times"
         instead = f"{each['answered by others']:,} requests were answered by others"
         yield Text(f"{name}: {each['version']} {out}; {instead}", "yellow")

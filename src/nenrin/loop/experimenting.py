@@ -16,6 +16,7 @@ import polars as pl
 from nenrin.core.digest import digest
 from nenrin.core.errors import ConflictError, NotFoundError, RefusedError, RequestError
 from nenrin.core.instants import DAY, iso
+from nenrin.core.unit import Unit
 from nenrin.loop.beside import beside, reads
 from nenrin.loop.exposures import (
     Measured,
@@ -135,6 +136,34 @@ class Experiments:
             done = self._serving.experiment(unit, name, experiment, features, request)
         return {"deployment": name, **_told(done, experiment), "plan": plan}
 
+    def weigh(self, environment: str, name: str, weight: int) -> dict[str, Any]:
+        """Give a running experiment's challengers another weight; keys that need not move stay.
+
+        Raises:
+            NotFoundError: there is no such deployment, or never was an experiment.
+            RequestError: the weight cannot be dealt.
+            ConflictError: it has ended, or is a bandit, or its weight was moved meanwhile.
+        """
+        deployment, experiment = self._newest(environment, name)
+        if not experiment.runs:
+            raise ConflictError(f"the experiment on {name!r} has ended", hint="start another")
+        if experiment.strategy == BANDIT:
+            raise ConflictError(
+                f"the bandit on {name!r} moves its weights by itself",
+                hint=f"nenrin experiments stop {name} ends it",
+            )
+        told = dealt(weight, len(experiment.versions) - 1)
+        with self._units.write(environment, self._instant(environment)) as unit:
+            now = self._serving.current(unit, name)
+            if now is None or now.experiment != experiment:
+                raise ConflictError(
+                    f"the experiment on {name!r} has changed meanwhile",
+                    hint=f"look at nenrin experiments show {name}, and weigh it again",
+                )
+            if told != experiment.stretches[-1].weights:
+                deployment = self._weighed_by(unit, now, moved(experiment, unit, told, ""))
+        return {"deployment": name, **_told(deployment, deployment.experiment or experiment)}
+
     def show(self, environment: str, name: str) -> dict[str, Any]:
         """The newest experiment, and what it has shown until now.
 
@@ -211,10 +240,12 @@ class Experiments:
             now = self._serving.current(unit, deployment.name)
             if now is None or now.experiment != experiment:
                 return ""  # it was stopped or moved meanwhile
-            changed = moved(experiment, unit, told, str(newest))
-            states = [variant.features for variant in now.route.challengers]
-            self._serving.experiment(unit, now.name, changed, states)
+            self._weighed_by(unit, now, moved(experiment, unit, told, str(newest)))
         return f"the bandit on {deployment.name!r} weighs {told} by {known.height:,} rewards"
+
+    def _weighed_by(self, unit: Unit, now: Deployment, experiment: Experiment) -> Deployment:
+        states = [variant.features for variant in now.route.challengers]
+        return self._serving.experiment(unit, now.name, experiment, states)
 
     def _free(self, environment: str, deployment: Deployment) -> None:
         """Refuse what cannot be an experiment, whatever the versions."""

@@ -82,13 +82,15 @@ class Guarding:
         }
 
     def breakers(self, environment: str, name: str) -> list[dict[str, Any]]:
-        """The versions of a deployment that were left out, or failed at what another then answered."""
+        """The versions of a deployment that are not loaded, were left out, or had others answer for them."""
         return [
             {
                 "version": each.version,
                 "open": each.open,
                 "opened": each.opened,
                 "answered by others": each.instead,
+                **({"lacked": each.lacked, "lacks": each.lacks} if each.lacked else {}),
+                **({"not loaded": each.unloaded} if each.unloaded else {}),
             }
             for each in self._observe(environment, name).standings
         ]

@@ -2,7 +2,8 @@
 
 A canary's requests are split by the hash of a key, so what both sides share (the day, the hour, an outage) is
 conditioned away and the evidence holds however often one looks (:mod:`nenrin.stats.share`,
-:mod:`nenrin.stats.latency`, :mod:`nenrin.stats.split_shift`). Each weight of a canary is a stretch of its
+:mod:`nenrin.stats.split_shift`). Slowness, which strikes all that wait, is told by spells of time
+(:mod:`nenrin.stats.latency`). Each weight of a canary is a stretch of its
 own; evidences of stretches multiply. A version that answers everything has no other side: what it fails at is
 judged against what the former version answers in its place, by a tolerated rate.
 """
@@ -18,7 +19,7 @@ import msgspec
 import numpy as np
 
 from nenrin.serving.observed import Arm, Split
-from nenrin.stats.latency import log_evidence_slower, quantile
+from nenrin.stats.latency import SECONDS, log_evidence_slower, quantile
 from nenrin.stats.share import log_evidence
 from nenrin.stats.split_shift import distance, log_evidence_shift
 
@@ -29,7 +30,7 @@ MORE_ERRORS = 0.01
 TOLERATED = (
     0.05  # of the requests to a version that is alone, those that fail where the former answers
 )
-SLOWER, SECONDS = 1.25, 0.001
+SLOWER = 1.25
 SHIFTED = 0.25  # total variation
 QUANTILES = (0.5, 0.95)
 
@@ -121,8 +122,8 @@ def judge(subject: str, against: str, splits: Sequence[Split]) -> Safety:
 def _errors(
     shared: Sequence[Split], alone: Sequence[Split], mine: Arm, theirs: Arm, by_itself: Arm
 ) -> Metric:
-    log = sum(log_evidence(each.mine.failed, each.theirs.failed, each.share) for each in shared)
-    log += sum(log_evidence(each.mine.failed, each.mine.answered, TOLERATED) for each in alone)
+    log = sum(log_evidence(each.mine.faults, each.theirs.faults, each.share) for each in shared)
+    log += sum(log_evidence(each.mine.faults, each.mine.answered, TOLERATED) for each in alone)
     if by_itself.dealt:
         rate = _rate(by_itself)
         effect, floor, other = rate or 0.0, TOLERATED, None
@@ -135,9 +136,7 @@ def _errors(
 
 
 def _latency(shared: Sequence[Split], mine: Arm, theirs: Arm) -> Metric:
-    log = sum(
-        log_evidence_slower(each.mine.seconds, each.theirs.seconds, each.share) for each in shared
-    )
+    log = log_evidence_slower(np.sum([[0.0, 0.0], *(each.slower for each in shared)], axis=0))
     ratios = [1.0]
     for at in QUANTILES:
         a, b = quantile(mine.seconds, at), quantile(theirs.seconds, at)

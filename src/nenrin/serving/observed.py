@@ -23,6 +23,8 @@ class Arm(msgspec.Struct, kw_only=True):
         dealt: requests that its version was to answer.
         answered, failed: of those that it was asked, what came of them. A request that its breaker kept
             from it is neither.
+        faults: of those that failed, what is evidence: each by itself, but of those that had no answer in
+            time, for they fail together, one in a spell.
         seconds: answers to requests of one row by :func:`nenrin.stats.latency.bin_of`.
         answers: answers that are numbers, by the split's ``edges``.
     """
@@ -30,6 +32,7 @@ class Arm(msgspec.Struct, kw_only=True):
     dealt: int = 0
     answered: int = 0
     failed: int = 0
+    faults: int = 0
     seconds: list[int] = msgspec.field(default_factory=lambda: [0] * BINS)
     answers: list[int] = msgspec.field(default_factory=lambda: [0] * ANSWER_BINS)
 
@@ -39,6 +42,7 @@ class Arm(msgspec.Struct, kw_only=True):
             dealt=self.dealt + other.dealt,
             answered=self.answered + other.answered,
             failed=self.failed + other.failed,
+            faults=self.faults + other.faults,
             seconds=[a + b for a, b in zip(self.seconds, other.seconds, strict=True)],
             answers=[a + b for a, b in zip(self.answers, other.answers, strict=True)],
         )
@@ -53,6 +57,8 @@ class Split(msgspec.Struct, kw_only=True):
         share: the chance that a key of either is the subject's. 1: the subject answers everything, and
             ``mine.failed`` counts what it failed at *and the other then answered*.
         edges: inner edges of the answers' bins, from the first answers of the other side; empty before.
+        spells: of time in which both sides' answers were compared.
+        slower: logarithms of what the bets on the subject's slowness hold (:mod:`nenrin.stats.latency`).
         mine, theirs: the counts of both sides.
     """
 
@@ -61,18 +67,23 @@ class Split(msgspec.Struct, kw_only=True):
     against: str
     share: float
     edges: list[float] = msgspec.field(default_factory=list)
+    spells: int = 0
+    slower: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0])
     mine: Arm = msgspec.field(default_factory=Arm)
     theirs: Arm = msgspec.field(default_factory=Arm)
 
 
 class Standing(msgspec.Struct, kw_only=True):
-    """How a version's breaker stands.
+    """How a version of a route stands.
 
     Attributes:
         deployment, version: whose.
         open: whether it is left out now.
         opened: how often it was left out.
         instead: requests that were dealt to it and answered by another.
+        lacked: of those, what failed for want of columns that the champion does not read.
+        lacks: these columns.
+        unloaded: why it is not loaded; empty where it is.
     """
 
     deployment: str
@@ -80,6 +91,9 @@ class Standing(msgspec.Struct, kw_only=True):
     open: bool = False
     opened: int = 0
     instead: int = 0
+    lacked: int = 0
+    lacks: str = ""
+    unloaded: str = ""
 
 
 class Shadowed(msgspec.Struct, kw_only=True):
@@ -183,7 +197,11 @@ def _splits(splits: Iterable[Split]) -> list[Split]:
 
 def _added(one: Split, other: Split) -> Split:
     return msgspec.structs.replace(
-        one, mine=one.mine.plus(other.mine), theirs=one.theirs.plus(other.theirs)
+        one,
+        spells=one.spells + other.spells,
+        slower=[a + b for a, b in zip(one.slower, other.slower, strict=True)],
+        mine=one.mine.plus(other.mine),
+        theirs=one.theirs.plus(other.theirs),
     )
 
 
@@ -197,5 +215,8 @@ def _standings(standings: Iterable[Standing]) -> list[Standing]:
             open=before.open or each.open,
             opened=before.opened + each.opened,
             instead=before.instead + each.instead,
+            lacked=before.lacked + each.lacked,
+            lacks=before.lacks or each.lacks,
+            unloaded=before.unloaded or each.unloaded,
         )
     return list(together.values())

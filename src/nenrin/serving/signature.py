@@ -106,6 +106,14 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         columns = {field.name for field in self.fields}
         return "" if self.sticky in columns else self.sticky
 
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Columns that only some of the versions read, so that clients may leave them out."""
+        beside = {*self.key, self.time, self.sticky, *(self.lookup.columns if self.lookup else ())}
+        return tuple(
+            field.name for field in self.fields if not field.required and field.name not in beside
+        )
+
     @classmethod
     def of(
         cls,

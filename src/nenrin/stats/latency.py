@@ -1,10 +1,11 @@
-"""Always-valid evidence that one side is slower, from counts in fixed bins; and quantiles of them.
+"""Always-valid evidence that one side is slower, from short spells; and quantiles of counts in fixed bins.
 
-Counts above a threshold turn a quantile into a proportion (Howard and Ramdas, "Sequential estimation
-of quantiles with applications to A/B testing and best-arm identification", 2022): if both sides are
-equally fast, each answer that took longer than the threshold is the challenger's with the chance of
-the split (:mod:`nenrin.stats.share`). The thresholds are the edges of the bins, fixed before the
-first request, and the mean of their evidences is evidence again, so nobody chooses a quantile.
+A stall makes everything slow that waits for it, so requests are no units: a spell of time is one. In each,
+every answer of one side is paired with every answer of the other (Cliff, "Dominance statistics", 1993):
+how much more often did the challenger take longer by what matters? If in no spell that is to be expected
+given the past, bets on it are a supermartingale that starts at 1 (Waudby-Smith and Ramdas, "Estimating
+means of bounded random variables by betting", 2024), and by Ville's inequality evidence that holds however
+often one looks. A stall that strikes one side is one observation; one that strikes both is none.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nenrin.stats.share import bets, log_mean
+from nenrin.stats.betting import BOLD, CAUTIOUS
+from nenrin.stats.share import log_mean
 
 EDGES = tuple(float(10.0 ** (step / 8 - 4)) for step in range(49))
 """Seconds: from a tenth of a millisecond to a hundred seconds, eight a decade."""
 
 BINS = len(EDGES) + 1
+SECONDS = 0.001
+"""A difference that nobody notices."""
+
 _STEP = 10.0 ** (1 / 8)
+_TOPS = np.array([*EDGES, EDGES[-1] * _STEP])
+_APART = _TOPS[:, None] - _TOPS[None, :]
+_SIGNS = np.where(np.abs(_APART) >= SECONDS, np.sign(_APART), 0.0)
 
 
 def bin_of(seconds: float) -> int:
@@ -28,15 +36,34 @@ def bin_of(seconds: float) -> int:
     return bisect_left(EDGES, seconds)
 
 
-def log_evidence_slower(mine: Sequence[int], theirs: Sequence[int], share: float) -> float:
-    """Natural logarithm of the evidence that one side's answers take longer.
+def longer(mine: Sequence[int], theirs: Sequence[int]) -> float:
+    """How much more often one side took longer than the other, over all pairs of their answers, -1 to 1.
+
+    A pair counts whose bins are a millisecond apart.
 
     Args:
-        mine: answers by :func:`bin_of`, of the side that is judged.
-        theirs: of the other side.
-        share: the chance that an answer is of the side that is judged.
+        mine: answers by :func:`bin_of`, of the side that is judged; at least one.
+        theirs: of the other side; at least one.
     """
-    return log_mean(bets(_longer(mine), _longer(theirs), share))
+    pairs = np.asarray(mine, dtype=np.float64) @ _SIGNS @ np.asarray(theirs, dtype=np.float64)
+    return float(pairs / (sum(mine) * sum(theirs)))
+
+
+def bet(logs: Sequence[float], more: float) -> list[float]:
+    """Natural logarithms of what both bets hold after a spell.
+
+    Args:
+        logs: of what they held before; zeros at the start.
+        more: :func:`longer` of the spell.
+    """
+    staked = np.log1p(np.array([CAUTIOUS, BOLD]) * more)
+    after: list[float] = (np.asarray(logs) + staked).tolist()
+    return after
+
+
+def log_evidence_slower(logs: Sequence[float]) -> float:
+    """Natural logarithm of the evidence that one side's answers take longer: of the mean of both bets."""
+    return log_mean(np.asarray(logs))
 
 
 def quantile(counts: Sequence[int], at: float) -> float:
@@ -53,9 +80,3 @@ def quantile(counts: Sequence[int], at: float) -> float:
         return EDGES[-1]
     inside = 1.0 - (reached[place] - wanted) / counts[place]
     return float(EDGES[place] * _STEP ** (inside - 1.0))
-
-
-def _longer(counts: Sequence[int]) -> np.ndarray:
-    """How many answers took longer than each edge, int64 (edges,)."""
-    above: np.ndarray = np.cumsum(np.asarray(counts, dtype=np.int64)[::-1])[::-1][1:]
-    return above

@@ -46,6 +46,20 @@ def start(here: Here, name: str, said: Start) -> Json:
     return Json(here.platform.loop.experiments.start(here.environment, name, asked))
 
 
+class Weigh(BaseModel):
+    """Another weight of the versions beside the champion."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weight: int = Field(ge=1, le=99, description="percent of the keys, shared by the versions")
+
+
+@router.post("/{name}/weigh")
+def weigh(here: Here, name: str, said: Weigh) -> Json:
+    """Move the weight of a running experiment; keys move only between the versions that it concerns."""
+    return Json(here.platform.loop.experiments.weigh(here.environment, name, said.weight))
+
+
 @router.get("/{name}")
 def show(here: Here, name: str) -> Json:
     """The newest experiment: exposures, whether the split is sound, power, differences."""

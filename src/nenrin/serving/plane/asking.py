@@ -13,11 +13,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from nenrin.core.errors import NenrinError, RequestError, UnavailableError
+from nenrin.core.errors import (
+    NenrinError,
+    RemoteError,
+    RemoteTimeoutError,
+    RequestError,
+    UnavailableError,
+)
 from nenrin.core.timer import Timer
 from nenrin.serving.plane.batching import Answer, Done, Question, Runtime
 from nenrin.serving.plane.breaker import Breaker
-from nenrin.serving.plane.observed import Counting
+from nenrin.serving.plane.observed import Counting, Spell
 from nenrin.serving.router import CONSTANT, FORMER, Variant
 from nenrin.training.records import Records
 
@@ -30,8 +36,8 @@ class _Outcome(msgspec.Struct, frozen=True):
     Attributes:
         by: index of who answered.
         answer: what it said; None: nobody answered.
-        own: what the version that they were dealt to did: ``answered``, ``failed``, or empty where it was
-            left out.
+        own: what the version that they were dealt to did: ``answered``, ``failed``, ``late`` where it had
+            no answer in time, or empty where it was left out, or lacked what the champion does not read.
         seconds: what its answer took.
         error: where nobody answered, why.
     """
@@ -67,6 +73,7 @@ class Asking:
         breakers: by version.
         counting: what counts the requests; None: nothing is to be compared.
         timer: measures answers.
+        optional: columns that only some of the versions read.
 
     Attributes:
         variants: those of the route; at the end those at the places ``CONSTANT`` and ``FORMER``.
@@ -81,7 +88,9 @@ class Asking:
         breakers: Mapping[str, Breaker],
         counting: Counting | None,
         timer: Timer,
+        optional: Sequence[str] = (),
     ) -> None:
+        self._optional = optional
         self.former = former
         self._runtimes = runtimes
         self._constant = constant
@@ -115,7 +124,8 @@ class Asking:
         if self._only:
             self._runtimes[0].ask(question, done, within)
             return
-        watched = self._watched(texts[0], picked[0])
+        watched = self._watched(question, First(0, texts[0], len(texts) > 1), picked[0])
+        spell = self._begin(picked[0]) if watched else None
         order = list(dict.fromkeys(picked))
         outcomes: dict[int, _Outcome] = {}
 
@@ -124,7 +134,8 @@ class Asking:
                 outcomes[index] = outcome
                 if len(outcomes) == len(order):
                     if watched:
-                        self._count(question, picked, outcomes[order[0]])
+                        self._count(question, picked, outcomes[order[0]], spell)
+                        self._leave(spell)
                     done(_together(question, outcomes, picked))
 
             return take
@@ -161,15 +172,20 @@ class Asking:
         if self._only:
             self._runtimes[0].ask(question, done, within, gathered=True)
             return
-        started = self.timer.wall()
+        started, spell = self.timer.wall(), self._begin(index)
 
         def take(found: Answer | NenrinError) -> None:
             if not isinstance(found, NenrinError):
                 self.breaker(index).answered(len(firsts))
-                self._count_all(index, firsts, found, self.timer.wall() - started)
+                self._count_all(question, index, firsts, found, self.timer.wall() - started, spell)
+            self._leave(spell)
             done(found)
 
-        self._runtimes[index].ask(question, take, within, gathered=True)
+        try:
+            self._runtimes[index].ask(question, take, within, gathered=True)
+        except UnavailableError:
+            self._leave(spell)
+            raise
 
     def constantly(self, question: Question) -> Answer:
         """The declared constant, for every row."""
@@ -186,10 +202,25 @@ class Asking:
             allowed.append(CONSTANT)
         yield from allowed or [0]
 
-    def stepped_in(self, index: int, by: int, errors: Mapping[int, NenrinError]) -> None:
-        """Tell the breakers of those that failed at what another answered, and count what was not its own."""
+    def lacks(self, question: Question, index: int) -> list[str]:
+        """Columns that some row lacks, and that a version may read which the champion does not."""
+        if index < 1 or not self._optional:
+            return []
+        rows = question.rows
+        return [name for name in self._optional if any(row.get(name) is None for row in rows)]
+
+    def stepped_in(
+        self, question: Question, index: int, by: int, errors: Mapping[int, NenrinError]
+    ) -> None:
+        """Tell the breakers of those that failed at what another answered, and count what was not its own.
+
+        Whoever is asked without a column that only it reads may fail: clients need not send it yet.
+        """
         for each, error in errors.items():
-            if each != 0 or not isinstance(error, UnavailableError):
+            if lacking := self.lacks(question, each):
+                standing = self.breaker(each).standing
+                standing.lacked, standing.lacks = standing.lacked + 1, ", ".join(lacking)
+            elif each != 0 or not isinstance(error, UnavailableError):
                 self.breaker(each).failed()
         if by != index:
             self.breaker(index).standing.instead += 1
@@ -203,19 +234,34 @@ class Asking:
             return versions == [split.against, split.subject]
         return versions == [split.subject] and self.former is not None
 
-    def _watched(self, text: str, index: int) -> bool:
+    def _watched(self, question: Question, first: First, index: int) -> bool:
         """Whether this request is counted: decided before it is known what comes of it.
 
-        Not while either side is left out: what the other did meanwhile would count alone.
+        Not while either side is left out: what the other did meanwhile would count alone. Nor, once the
+        challenger has failed for want of a column, what lacks that column.
         """
         counting = self._counting
-        if counting is None or index > 1 or not counting.fresh(text):
+        if counting is None or index > 1 or not counting.fresh(first.text):
             return False
+        if len(self._runtimes) > 1 and self.breaker(1).standing.lacked:
+            row = question.rows[first.place]
+            if any(row.get(name) is None for name in self._optional):
+                return False
         counting.dealt(self._mine(index))
         split = counting.split
         return all(self._breakers[each].allows for each in (split.subject, split.against))
 
-    def _count(self, question: Question, picked: Sequence[int], first: _Outcome) -> None:
+    def _begin(self, index: int) -> Spell | None:
+        """The spell that what is asked of an index belongs to."""
+        return self._counting.begin() if self._counting is not None and index <= 1 else None
+
+    def _leave(self, spell: Spell | None) -> None:
+        if self._counting is not None:
+            self._counting.leave(spell)
+
+    def _count(
+        self, question: Question, picked: Sequence[int], first: _Outcome, spell: Spell | None
+    ) -> None:
         """Count the first row of a request, by what the version that it was dealt to did."""
         counting, index = self._counting, picked[0]
         if counting is None or not first.own:
@@ -223,23 +269,32 @@ class Asking:
         mine, single = self._mine(index), len(picked) == 1
         if first.own == "answered" and first.answer is not None:
             seconds = first.seconds if single else None  # the others' sizes differ
-            counting.answered(mine, seconds, first.answer.values[0])
+            counting.answered(mine, seconds, first.answer.values[0], spell)
+        elif first.own == "late":
+            if len(self._runtimes) > 1:  # alone, nobody is asked in its place: it is not compared
+                counting.late(mine, spell)
         elif picked.count(index) > 1:
             self._count_alone(question, index, mine, first.by)
         elif len(self._runtimes) > 1 or first.by == FORMER:
             counting.failed(mine)
 
     def _count_all(
-        self, index: int, firsts: Sequence[First], answer: Answer, seconds: float
+        self,
+        question: Question,
+        index: int,
+        firsts: Sequence[First],
+        answer: Answer,
+        seconds: float,
+        spell: Spell | None,
     ) -> None:
         """Count the first row of each of several requests, which one version has answered."""
         counting, mine = self._counting, self._mine(index)
         if counting is None:
             return
         for first in firsts:
-            if self._watched(first.text, index):
+            if self._watched(question, first, index):
                 took = None if first.more else seconds  # the others' sizes differ
-                counting.answered(mine, took, answer.values[first.place])
+                counting.answered(mine, took, answer.values[first.place], spell)
 
     def _count_alone(self, question: Question, index: int, mine: bool, by: int) -> None:
         """Count the first row of a request that failed by what it brings alone: another may be at fault."""
@@ -334,17 +389,27 @@ class _Turn:
 
     def _tell(self, by: int, answer: Answer, seconds: float = 0.0) -> None:
         own = "answered" if by == self._index else self._own()
-        self._asking.stepped_in(self._index, by, self._errors)
+        self._asking.stepped_in(self._question, self._index, by, self._errors)
         self._give(_Outcome(by, answer, own, seconds))
 
     def _own(self) -> str:
-        return "failed" if self._index in self._errors else ""
+        error = self._errors.get(self._index)
+        if error is None or self._asking.lacks(self._question, self._index):
+            return ""
+        return "late" if _is_late(error) else "failed"
 
     def _give(self, outcome: _Outcome) -> None:
         if self._began:
             self._loop.call_soon(self._done, outcome)
         else:
             self._done(outcome)
+
+
+def _is_late(error: NenrinError) -> bool:
+    """Whether there was no answer in time, or no room to wait: not that a version's own server failed."""
+    if isinstance(error, RemoteError):
+        return isinstance(error, RemoteTimeoutError)
+    return isinstance(error, UnavailableError)
 
 
 def _places(picked: Sequence[int], index: int) -> list[int]:

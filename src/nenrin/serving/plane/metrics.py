@@ -125,9 +125,14 @@ class PlaneMetrics:
             "Requests that were dealt to the version and answered by another",
             labels=labels,
         )
+        unloaded = GaugeMetricFamily(
+            "nenrin_version_unloaded", "1: it is in the route and not loaded", labels=labels
+        )
         for each in self._table.observer.observed().standings:
+            unloaded.add_metric([each.deployment, each.version], float(bool(each.unloaded)))
             out.add_metric([each.deployment, each.version], float(each.open))
             instead.add_metric([each.deployment, each.version], each.instead)
+        yield unloaded
         yield out
         yield instead
 

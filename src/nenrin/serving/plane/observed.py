@@ -30,22 +30,75 @@ from nenrin.serving.observed import (
 )
 from nenrin.serving.plane.breaker import Breaker
 from nenrin.serving.router import Shadow
-from nenrin.stats.latency import bin_of
+from nenrin.stats.latency import BINS, bet, bin_of, longer
 
 PERIOD = 0.5
+LOADS = "it is being loaded"
+SPELL = 2.0  # longer than most stalls; a minute has enough of them for evidence
 KEYS = 100_000
 FIRST_ANSWERS = 100
 
 _logger = logging.getLogger(__name__)
 
 
-class Counting:
-    """Counts one split. Used by one thread, the plane's event loop."""
+class Spell:
+    """What was asked within a short time. A stall strikes one spell, however many wait for it.
 
-    def __init__(self, split: Split) -> None:
+    Attributes:
+        ends: from when on nothing joins it, once both sides were asked.
+        last: when it ended, or its last answer came.
+        waiting: asked in it, and not over yet.
+        mine, theirs: its answers by bins of their seconds; none in time is the slowest.
+        late: the sides (is it mine?) that had no answer in time.
+    """
+
+    __slots__ = ("ends", "last", "late", "mine", "theirs", "waiting")
+
+    def __init__(self, ends: float) -> None:
+        self.ends = self.last = ends
+        self.waiting = 0
+        self.mine, self.theirs = [0] * BINS, [0] * BINS
+        self.late: set[bool] = set()
+
+
+class Counting:
+    """Counts one split. Used by one thread, the plane's event loop.
+
+    Args:
+        split: what it counts.
+        timer: measures spells.
+    """
+
+    def __init__(self, split: Split, timer: Timer) -> None:
         self.split = split
+        self._timer = timer
+        self._spell: Spell | None = None
         self._seen: set[int] = set()
         self._first: list[float] = []
+
+    def begin(self) -> Spell | None:
+        """Something is asked: the spell that it belongs to, to be left when it is over; None: it is in none.
+
+        What follows a spell is in none until all of it was answered, and for as long as a spell after that:
+        a stall, or what waits behind one, does not reach two.
+        """
+        spell, now = self._spell, self._timer.wall()
+        if spell is not None and now >= spell.ends and any(spell.mine) and any(spell.theirs):
+            if spell.waiting or now < spell.last + SPELL:
+                return None
+            self.split.spells += 1
+            self.split.slower = bet(self.split.slower, longer(spell.mine, spell.theirs))
+            spell = None
+        if spell is None:
+            spell = self._spell = Spell(now + SPELL)
+        spell.waiting += 1
+        return spell
+
+    def leave(self, spell: Spell | None) -> None:
+        """What was asked in a spell is over."""
+        if spell is not None:
+            spell.waiting -= 1
+            spell.last = max(spell.last, self._timer.wall())
 
     def fresh(self, text: str) -> bool:
         """Whether a key was not counted yet: who comes again is on the same side, so it says nothing new.
@@ -64,18 +117,32 @@ class Counting:
         """A request was dealt to one of the two sides."""
         self._arm(mine).dealt += 1
 
-    def answered(self, mine: bool, seconds: float | None, value: Any) -> None:
+    def answered(
+        self, mine: bool, seconds: float | None, value: Any, spell: Spell | None = None
+    ) -> None:
         """A side has answered; ``seconds`` None: it is not comparable."""
         arm = self._arm(mine)
         arm.answered += 1
         if seconds is not None:
-            arm.seconds[bin_of(seconds)] += 1
+            place = bin_of(seconds)
+            arm.seconds[place] += 1
+            if spell is not None:
+                (spell.mine if mine else spell.theirs)[place] += 1
         if isinstance(value, int | float) and math.isfinite(value):
             self._answer(arm, float(value), mine)
 
     def failed(self, mine: bool) -> None:
         """A side has failed."""
         self._arm(mine).failed += 1
+        self._arm(mine).faults += 1
+
+    def late(self, mine: bool, spell: Spell | None) -> None:
+        """A side had no answer in time."""
+        self._arm(mine).failed += 1
+        if spell is not None:
+            (spell.mine if mine else spell.theirs)[-1] += 1
+            self._arm(mine).faults += mine not in spell.late
+            spell.late.add(mine)
 
     def _arm(self, mine: bool) -> Arm:
         return self.split.mine if mine else self.split.theirs
@@ -112,12 +179,13 @@ class Observer:
         before = read_file(path) if path else Observed()
         self.problems: Mapping[str, str] = {}
         self.environment = before.environment
-        self._splits = [Counting(split) for split in before.splits]
+        self._splits = [Counting(split, timer) for split in before.splits]
         self._standings = {(each.deployment, each.version): each for each in before.standings}
         self._shadows = {each.deployment: each for each in before.shadows}
         for each in before.shadows:  # what waited when the process ended is not scored any more
             each.dropped = each.offered - each.scored - each.failed
         self._breakers: dict[tuple[str, str], Breaker] = {}
+        self._unloaded: dict[str, Mapping[str, str]] = {}
         self._written = b""
         self._stop = threading.Event()
         self._writer: threading.Thread | None = None
@@ -153,10 +221,20 @@ class Observer:
         found = [c for c in kept if c.split.deployment == name and c.split.share == share]
         if not found and subject and share > 0:
             split = Split(deployment=name, subject=subject, against=against, share=share)
-            found = [Counting(split)]
+            found = [Counting(split, self._timer)]
             kept += found
         self._splits = kept
         return (found[0] if found else None), breakers
+
+    def loads(self, deployment: Deployment, unloaded: Mapping[str, str], opening: str = "") -> None:
+        """Which versions of a deployment's route are not loaded, and why; and which is being opened.
+
+        Of one that is opened once more, it is known why it did not load before.
+        """
+        self.environment = deployment.environment
+        before = self._unloaded.get(deployment.name, {})
+        known = {opening: before.get(opening, LOADS)} if opening else {}
+        self._unloaded = self._unloaded | {deployment.name: {**unloaded, **known}}
 
     def shadowed(self, deployment: str, shadow: Shadow | None) -> Shadowed | None:
         """What counts for a deployment's shadow; one that has ended is forgotten."""
@@ -171,18 +249,22 @@ class Observer:
 
     def observed(self) -> Observed:
         """What is counted so far."""
-        standings = [breaker.standing for breaker in self._breakers.values()]
+        known = {key: breaker.standing for key, breaker in self._breakers.items()}
+        for name, versions in self._unloaded.items():
+            for version, why in versions.items():
+                kept = known.get((name, version), Standing(deployment=name, version=version))
+                known[name, version] = msgspec.structs.replace(kept, unloaded=why)
         return Observed(
             environment=self.environment,
             splits=[each.split for each in self._splits],
-            standings=[each for each in standings if each.opened or each.instead],
+            standings=[s for s in known.values() if s.opened or s.instead or s.unloaded],
             shadows=list(self._shadows.values()),
             problems={name: why for name, why in self.problems.items() if name},
         )
 
     def close(self) -> None:
         """Write what was counted; a plane that has ended has no problems, and leaves no version out."""
-        self.problems = {}
+        self.problems, self._unloaded = {}, {}
         for breaker in self._breakers.values():
             breaker.standing.open = False
         self._stop.set()

@@ -278,18 +278,23 @@ class RouteTable:
         opened: list[Runtime] = []
         if self._is_refused(live, problems):
             return None
+        unloaded: dict[str, str] = {}
         for variant in deployment.route.variants:
             try:
-                runtime = _loaded_before(before, live, variant) or self._open(
-                    live, reader, variant, before
-                )
+                known = _loaded_before(before, live, variant)
+                if known is None:
+                    self.observer.loads(deployment, unloaded, variant.version)
+                runtime = known or self._open(live, reader, variant, before)
             except Exception as error:  # noqa: BLE001 - one that does not load stops no other
                 problems[deployment.name] = f"version {variant.version}: {error}"
+                unloaded[variant.version] = f"it does not load: {error}"
                 _say(variant.version, error)
                 if not opened:
+                    self.observer.loads(deployment, unloaded)
                     return None
                 runtime = opened[0]
             opened.append(runtime)
+        self.observer.loads(deployment, unloaded)
         size = sum(runtime.bytes for runtime in {*opened})
         if self.room.limit and size > self.room.limit:
             if not self._is_refused(live, problems) and before is not None:
@@ -306,6 +311,7 @@ class RouteTable:
             breakers=breakers,
             counting=counting,
             timer=self._timer,
+            optional=deployment.request.optional,
         )
         scoring = self._scoring(before, live, reader, problems)
         served = Served(live, reader, opened, self._calendar, asking, scoring)
