@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nenrin.core.calendar import SimulatedCalendar
+from nenrin.core.errors import UnavailableError
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.masks import LogRules
@@ -40,6 +41,8 @@ class Doubling:
 
     def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
         self.batches.append(len(rows))
+        if any(row["origin"] == f"away-{self.times:g}" for row in rows):
+            raise UnavailableError("it is away", hint="wait")
         broken = {"broken", f"broken-{self.times:g}"}
         if any(row["origin"] in broken for row in rows):
             raise ValueError("no such origin")
@@ -216,6 +219,21 @@ def test_who_fails_is_counted_and_left_out_one_by_one(here: Here) -> None:
     assert (split.mine.dealt, split.mine.failed) == (IN_A_ROW + 1, IN_A_ROW)
     answers = here.ask(*[rows(float(place)) for place in range(5)])
     assert [answer.body["versions"] for answer in answers] == [["v2"]] * 5
+
+
+def test_others_answer_for_who_is_away(here: Here) -> None:
+    here.serve("v2", "v3", weights=[0, 100])
+    away = [rows(float(place), origin="away-3") for place in range(3)]
+    answers = here.ask(*away)
+    assert [answer.body["versions"] for answer in answers] == [["v2"]] * 3
+    assert [each.instead_of for each in here.logged()] == ["v3"] * 3
+
+
+def test_where_nobody_else_is_there_all_hear_so(here: Here) -> None:
+    here.serve("v3")
+    answers = here.ask(*[rows(float(place), origin="away-3") for place in range(3)])
+    assert [answer.status for answer in answers] == [503] * 3
+    assert here.loader.models["v3"].batches == [3]
 
 
 def test_a_header_or_a_name_chooses_one_by_one(here: Here) -> None:

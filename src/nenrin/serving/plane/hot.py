@@ -133,18 +133,22 @@ class HotRequests:
         seconds = self._within if within is None else within
         try:
             ask(served, requests, self._log, partial(self._tell, served, asked), seconds)
+        except NenrinError as error:
+            self._tell(served, asked, error)
         except Exception as error:  # noqa: BLE001 - answered and logged
             self._refuse(served, asked, error)
 
     def _tell(self, served: Served, asked: list[Asked], found: Answers | NenrinError) -> None:
-        if isinstance(found, NenrinError):
-            if len(asked) == 1 or isinstance(found, UnavailableError):
-                self._refuse(served, asked, found)
-            else:  # one of them is at fault
-                for each in asked:
-                    self._ask(served, [each])
-            return
         ended = self._timer.wall()
+        if isinstance(found, NenrinError):
+            away = isinstance(found, UnavailableError) and served.asking.only
+            if len(asked) == 1 or away:
+                self._refuse(served, asked, found)
+            else:  # one of them is at fault, or others may answer instead, in what is left of the time
+                for each in asked:
+                    left = self._within - (ended - each.dealt.started)
+                    self._ask(served, [each], max(left, 0.0))
+            return
         seconds = [ended - each.dealt.started for each in asked]
         sizes = [len(each.dealt.picked) for each in asked]
         name, protocol = served.deployment.name, asked[0].exchange.target.protocol
