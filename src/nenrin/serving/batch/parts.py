@@ -87,7 +87,7 @@ class Parts:
         self._lock.acquire()
 
     def begun(self, asked: Asked) -> Plan | None:
-        """The plan that was begun here, if one was; one that asks something else, and has no part yet, is none.
+        """The plan that was begun here; None: none was, or one of something else that has no part yet.
 
         Raises:
             ConflictError: it asks something else.
