@@ -147,8 +147,9 @@ class Asking:
 
     @property
     def sound(self) -> bool:
-        """Whether no version is left out; else each request is asked alone."""
-        return self.only or not any(each.standing.open for each in self._breakers.values())
+        """Whether no version of the route is left out; else each request is asked alone."""
+        routed = range(len(self._runtimes))
+        return self.only or not any(self.breaker(index).standing.open for index in routed)
 
     def together(
         self,
@@ -184,7 +185,7 @@ class Asking:
 
         try:
             self._runtimes[index].ask(question, take, within, gathered=True)
-        except UnavailableError:
+        except BaseException:
             self._leave(spell)
             raise
 

@@ -136,19 +136,20 @@ class HotRequests:
         except NenrinError as error:
             self._tell(served, asked, error)
         except Exception as error:  # noqa: BLE001 - answered and logged
-            self._refuse(served, asked, error)
+            if len(asked) == 1:
+                self._refuse(served, asked, error)
+            else:
+                self._ask_each(served, asked)
 
     def _tell(self, served: Served, asked: list[Asked], found: Answers | NenrinError) -> None:
-        ended = self._timer.wall()
         if isinstance(found, NenrinError):
             away = isinstance(found, UnavailableError) and served.asking.only
             if len(asked) == 1 or away:
                 self._refuse(served, asked, found)
-            else:  # one of them is at fault, or others may answer instead, in what is left of the time
-                for each in asked:
-                    left = self._within - (ended - each.dealt.started)
-                    self._ask(served, [each], max(left, 0.0))
+            else:  # one of them is at fault, or others may answer instead
+                self._ask_each(served, asked)
             return
+        ended = self._timer.wall()
         seconds = [ended - each.dealt.started for each in asked]
         sizes = [len(each.dealt.picked) for each in asked]
         name, protocol = served.deployment.name, asked[0].exchange.target.protocol
@@ -158,6 +159,12 @@ class HotRequests:
         for each, size in zip(asked, sizes, strict=True):
             _write(each, found if len(asked) == 1 else found.part(start, start + size))
             start += size
+
+    def _ask_each(self, served: Served, asked: list[Asked]) -> None:
+        """Ask for each request alone, in what is left of its time."""
+        now = self._timer.wall()
+        for each in asked:
+            self._ask(served, [each], max(self._within - (now - each.dealt.started), 0.0))
 
     def _refuse(self, served: Served, asked: list[Asked], error: Exception) -> None:
         for each in asked:
