@@ -1,6 +1,7 @@
 """The data plane beside the servers of six other projects: requests a second, latency, CPU a request.
 
     python -m benchmarks.serving_peers --folder FOLDER [--models a b] [--peers mosec ray] [--repeats 5]
+        [--planes 1] [--original]
 
 `FOLDER` keeps the peers' environments, the models and our projects for the next time. Every peer is
 measured beside us, in turn, a cell after the other: the ratio is that of neighbours in time. Each server is
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ from benchmarks.peers.running import PEERS, served
 from benchmarks.serving import PATH, serving
 from benchmarks.serving_load import Found, load, memory
 from benchmarks.serving_models import make, numbers, one_tensor
+from nenrin.plane import UNCOMPILED
+from nenrin.registry.kinds.rescoring import Breach
 
 CELLS = {"1 row, 1 connection": (1, 1), "1 row, 64": (1, 64), "100 rows, 16": (100, 16)}
 
@@ -40,19 +44,33 @@ class Server(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def ours(model: str, folder: Path) -> Iterator[Server]:
-    """Our plane with a model, one process."""
-    project = folder / f"nenrin-{model}"
+def ours(model: str, folder: Path, planes: int, original: bool) -> Iterator[Server]:
+    """Our planes with a model: its compiled form, or the original, as if that form had been given up."""
+    project = folder / f"nenrin-{model}{'-original' * original}"
     if not (project / "project.py").exists():
         project.mkdir(exist_ok=True)
         make(project, model)
-    with serving(project, "--planes", "1") as up:
+        if original:
+            give_up(project)
+    with serving(project, "--planes", str(planes)) as up:
         if model == "a":
             url = up.url + PATH
             yield Server(url, lambda rows: one_tensor(numbers(rows)), lambda: up.planes, up.seconds)
         else:
             url = f"{up.url}/invocations"
             yield Server(url, lambda rows: split_body("b", rows), lambda: up.planes, up.seconds)
+
+
+def give_up(project: Path) -> None:
+    """Say of a model's compiled form what a plane says of one that answered otherwise."""
+    command = [sys.executable, "-m", "nenrin", "models", "list", "--json"]
+    said = subprocess.run(command, cwd=project, check=True, capture_output=True).stdout
+    folder = project / ".nenrin" / UNCOMPILED
+    folder.mkdir(exist_ok=True)
+    for version in msgspec.json.decode(said):
+        form = version["facts"]["compiled"]["content"]
+        breach = Breach(content=version["content"], form=form, why="a benchmark asks the original")
+        (folder / f"{form}.json").write_bytes(msgspec.json.encode(breach))
 
 
 @contextmanager
@@ -101,6 +119,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--models", nargs="+", default=["a", "b"], choices=["a", "b"])
     parser.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS))
+    parser.add_argument("--planes", type=int, default=1)
+    parser.add_argument("--original", action="store_true", help="without the compiled form")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
     given = parser.parse_args()
@@ -110,7 +130,7 @@ def main() -> None:
     for model in given.models:
         print(f"\n## Model {model.upper()}\n\n| {head} | our CPU ms | theirs | failed |")
         print("|---" * 10 + "|", flush=True)
-        with ours(model, given.folder) as here:
+        with ours(model, given.folder, given.planes, given.original) as here:
             for name in given.peers:
                 with theirs(name, model, given.folder) as there:
                     for cell, (rows, connections) in CELLS.items():

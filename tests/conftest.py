@@ -37,7 +37,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
         def _split_scope(self, nodeid: str) -> str:
             path = nodeid.split("::", maxsplit=1)[0]
-            if path.endswith(("/test_ray.py", "/test_apart.py")):
+            if path.endswith("/test_ray.py"):
                 return "ray"
             return "flights" if "/flights/" in path else path
 

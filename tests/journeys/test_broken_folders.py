@@ -110,7 +110,7 @@ def test_a_time_column_of_text(churn: Shell) -> None:
 def test_a_folder_that_another_process_holds_and_does_not_answer_for(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nenrin.api.client._PATIENCE", 0.5)
+    monkeypatch.setattr("nenrin.api.client.PATIENCE", 0.5)
     with FolderLock(shell.folder / ".nenrin"):
         done = shell.here("run", code=9)
         _told(shell, done, says=f"process {os.getpid()} holds", at="", do="end it")

@@ -268,6 +268,16 @@ def test_what_was_begun_is_not_mixed_with_something_else(tmp_path: Path) -> None
         predict(tmp_path, routes, FakeLoader())
 
 
+def test_rows_that_were_refused_first_may_be_mended(tmp_path: Path) -> None:
+    routes = ListedRoutes(deployment("v0.25", features="s1"))
+    rows = tmp_path / "in.parquet"
+    plain_rows(3, origin=["broken", "EWR", "EWR"]).write_parquet(rows)
+    with pytest.raises(StepError):
+        predict(tmp_path, routes, FakeLoader())
+    plain_rows(4).write_parquet(rows)
+    assert predict(tmp_path, routes, FakeLoader()).versions == {"v0.25": 4}
+
+
 def test_several_files_and_empty_ones(tmp_path: Path) -> None:
     routes = ListedRoutes(deployment("v0.25", features="s1"))
     (tmp_path / "in").mkdir()

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from nenrin.core.calendar import SimulatedCalendar
+from nenrin.core.errors import UnavailableError
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.masks import LogRules
@@ -26,9 +28,14 @@ from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Variant
 from nenrin.serving.segments import read_predictions
+from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
 
 INVOCATIONS = b"/invocations"
+
+
+class PanicError(BaseException):
+    """What compiled code of others raises."""
 
 
 class Doubling:
@@ -40,6 +47,10 @@ class Doubling:
 
     def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
         self.batches.append(len(rows))
+        if any(row["origin"] == f"away-{self.times:g}" for row in rows):
+            raise UnavailableError("it is away", hint="wait")
+        if any(row["origin"] == "panic" for row in rows):
+            raise PanicError
         broken = {"broken", f"broken-{self.times:g}"}
         if any(row["origin"] in broken for row in rows):
             raise ValueError("no such origin")
@@ -216,6 +227,41 @@ def test_who_fails_is_counted_and_left_out_one_by_one(here: Here) -> None:
     assert (split.mine.dealt, split.mine.failed) == (IN_A_ROW + 1, IN_A_ROW)
     answers = here.ask(*[rows(float(place)) for place in range(5)])
     assert [answer.body["versions"] for answer in answers] == [["v2"]] * 5
+
+
+def test_others_answer_for_who_is_away(here: Here) -> None:
+    here.serve("v2", "v3", weights=[0, 100])
+    away = [rows(float(place), origin="away-3") for place in range(3)]
+    answers = here.ask(*away)
+    assert [answer.body["versions"] for answer in answers] == [["v2"]] * 3
+    assert [each.instead_of for each in here.logged()] == ["v3"] * 3
+
+
+def test_a_panic_is_an_answer_like_another(here: Here) -> None:
+    here.serve("v2")
+    answers = here.ask(rows(1.0), rows(2.0, origin="panic"), rows(3.0))
+    assert [answer.status for answer in answers] == [200, 500, 200]
+    assert values(here.ask(rows(4.0))) == [[8.0]]
+
+
+def test_a_time_that_cannot_be_told_is_its_own_clients_matter(here: Here) -> None:
+    zone = "Europe/Berlin"
+    columns = {"day": pl.Date(), "distance": pl.Float64(), "origin": pl.String()}
+    signature = RequestSignature.of(
+        columns, known=columns, key=(), time="day", zone=zone, output="p"
+    )
+    example = {"day": "2013-07-01", "distance": 1.0, "origin": "EWR"}
+    here.serve("v2", request=signature, example=example)
+    days = ["2013-07-01", "0001-01-01", "2013-07-02"]
+    answers = here.ask(*[[{**example, "day": day}] for day in days])
+    assert [answer.status for answer in answers] == [200, 400, 200]
+
+
+def test_where_nobody_else_is_there_all_hear_so(here: Here) -> None:
+    here.serve("v3")
+    answers = here.ask(*[rows(float(place), origin="away-3") for place in range(3)])
+    assert [answer.status for answer in answers] == [503] * 3
+    assert here.loader.models["v3"].batches == [3]
 
 
 def test_a_header_or_a_name_chooses_one_by_one(here: Here) -> None:

@@ -26,6 +26,7 @@ FORMAT = 2
 
 _ID_BYTES = 10
 _FLOAT = np.dtype("<f8")
+_ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
 class AnsweredRequest(
@@ -158,8 +159,8 @@ def _plain(value: Any) -> Any:
             return list(value)
         if value.tuples is not None:
             rows: Any = value.tuples
-            if value.text:  # a line break in valid JSON is white space
-                rows = msgspec.Raw(value.text.replace(b"\n", b" "))
+            if value.text:  # line breaks in valid JSON are white space
+                rows = msgspec.Raw(value.text.translate(_ONE_LINE))
             return _Columns(len(value), value.nulls, value.names, rows=rows)
         if value.block is None:
             return _Columns(len(value), columns=value.columns)

@@ -81,8 +81,11 @@ class Appending:
         os.close(self._file)
         self._file, self._size, self._began = file, 0, 0
         if self._keep:
-            for folder in folders(root_of(self._folder)):
-                _let_go(folder, at - self._keep)
+            with suppress(
+                OSError
+            ):  # what is written is written, whoever else's folder cannot be read
+                for folder in folders(root_of(self._folder)):
+                    _let_go(folder, at - self._keep)
 
     def _open(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -94,7 +97,7 @@ class Appending:
 def _let_go(folder: Path, before: int) -> None:
     """Remove the segments of a folder whose newest prediction is older, but for the last one."""
     for segment in segments(folder)[:-1]:
-        with suppress(FileNotFoundError):  # whoever appends there did it
+        with suppress(OSError):  # whoever appends there did it; what cannot be removed stays
             newest = newest_at(segment)
             if newest is not None and newest >= before:
                 return
@@ -113,12 +116,12 @@ def newest_at(segment: Path) -> int | None:
         tail = min(_TAIL, size)
         while True:
             file.seek(size - tail)
-            lines = file.read().splitlines()
+            lines = file.read().removesuffix(b"\n").split(b"\n")
             if len(lines) > 1 or tail == size:
                 break
             tail = min(2 * tail, size)
     try:
-        return msgspec.json.decode(lines[-1], type=_At).at if lines else 0
+        return msgspec.json.decode(lines[-1], type=_At).at if size else 0
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
@@ -131,7 +134,7 @@ def _resumed(folder: Path) -> int:
     content = found[-1].read_bytes()
     whole = content[: content.rfind(b"\n") + 1]
     os.truncate(found[-1], len(whole))
-    return int(found[-1].stem) + counted(whole.splitlines())
+    return int(found[-1].stem) + counted(whole.split(b"\n")[:-1])
 
 
 def _sync_folder(folder: Path) -> None:

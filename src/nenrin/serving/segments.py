@@ -159,7 +159,7 @@ def copy_log(predictions: Path, to: Path) -> None:
             content = content[: content.rfind(b"\n") + 1]
             target.mkdir(exist_ok=True)
             (target / segment.name).write_bytes(content)
-            written = int(segment.stem) + counted(content.splitlines())
+            written = int(segment.stem) + counted(content.split(b"\n")[:-1])
         found = counts_of(folder)
         issued = written + found.dropped + found.lost
         if issued:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from nenrin.core.errors import NenrinError
+from nenrin.core.errors import StepError
 
 
-class AsideError(NenrinError):
+class AsideError(StepError):
     """An event loop asks an answerer of rows that would hold it up: they are to be asked in a thread.
 
     Attributes:

@@ -87,7 +87,7 @@ class Parts:
         self._lock.acquire()
 
     def begun(self, asked: Asked) -> Plan | None:
-        """The plan that was begun here, if one was.
+        """The plan that was begun here; None: none was, or one of something else that has no part yet.
 
         Raises:
             ConflictError: it asks something else.
@@ -96,6 +96,8 @@ class Parts:
             return None
         kept = msgspec.json.decode(self._plan.read_bytes(), type=Plan)
         if kept.asked != asked:
+            if not any(self.folder.glob("*.parquet")):
+                return None  # the first rows were refused, and are other ones now
             raise ConflictError(
                 f"{self.folder} was begun from other files, or with other options",
                 where="--output",

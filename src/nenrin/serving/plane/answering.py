@@ -124,11 +124,12 @@ def ask(served: Served, requests: Sequence[Dealt], log: LiveLog, done: Done, wit
         served: the deployment.
         requests: one; or several of one :attr:`Dealt.index` whose rows join.
         log: where predictions are kept.
-        done: told the answers to all rows, or why there are none, once and later.
+        done: told the answers to all rows, or why there are none, once.
         within: seconds that it may take.
 
     Raises:
         UnavailableError: too many rows are waiting.
+        RequestError: a row's time is none that can be told.
     """
     now = served.now
     rows = Records.joined([each.rows for each in requests])

@@ -77,6 +77,7 @@ class Asking:
 
     Attributes:
         variants: those of the route; at the end those at the places ``CONSTANT`` and ``FORMER``.
+        only: nobody could answer in another's place.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Asking:
         self._breakers = breakers
         self._counting = counting if self._comparable(counting) else None
         self.timer = timer
-        self._only = len(runtimes) == 1 and former is None and constant is None
+        self.only = len(runtimes) == 1 and former is None and constant is None
         known = [runtime.variant for runtime in runtimes]
         self.variants = by_place(known, None if former is None else former.variant)
 
@@ -121,7 +122,7 @@ class Asking:
         Raises:
             UnavailableError: too many rows are waiting, and nobody could answer instead.
         """
-        if self._only:
+        if self.only:
             self._runtimes[0].ask(question, done, within)
             return
         watched = self._watched(question, First(0, texts[0], len(texts) > 1), picked[0])
@@ -146,8 +147,9 @@ class Asking:
 
     @property
     def sound(self) -> bool:
-        """Whether no version is left out; else each request is asked alone."""
-        return self._only or not any(each.standing.open for each in self._breakers.values())
+        """Whether no version of the route is left out; else each request is asked alone."""
+        routed = range(len(self._runtimes))
+        return self.only or not any(self.breaker(index).standing.open for index in routed)
 
     def together(
         self,
@@ -169,7 +171,7 @@ class Asking:
         Raises:
             UnavailableError: too many rows are waiting.
         """
-        if self._only:
+        if self.only:
             self._runtimes[0].ask(question, done, within, gathered=True)
             return
         started, spell = self.timer.wall(), self._begin(index)
@@ -183,7 +185,7 @@ class Asking:
 
         try:
             self._runtimes[index].ask(question, take, within, gathered=True)
-        except UnavailableError:
+        except BaseException:
             self._leave(spell)
             raise
 

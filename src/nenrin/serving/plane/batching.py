@@ -157,9 +157,11 @@ class Runtime:
             features, ages, asked = self._seen(question)
             answers = self._answerer.answer_rows(rows if features is None else features)
             values = _checked(answers, len(rows))
-        except NenrinError:
+        except (NenrinError, KeyboardInterrupt, GeneratorExit):
             raise
-        except (Exception, SystemExit) as error:  # code of others, in our process
+        except (
+            BaseException
+        ) as error:  # code of others, in our process: polars' panics are no Exception
             raise _failed(self.version, error) from error
         seconds = self._timer.wall() - started
         self._costs.learn(seconds, len(rows))
@@ -242,7 +244,7 @@ class Runtime:
 
         Args:
             question: of one request, or of several.
-            done: told the answer, or why there is none, once; and later, unless it was gathered.
+            done: told the answer, or why there is none, once; later, or of what was gathered maybe now.
             within: seconds that it may take; then it fails as unavailable.
             gathered: what came in this turn of the loop is in it: what is quick is answered now.
 
@@ -306,10 +308,13 @@ class Runtime:
         self._answer(batch)
 
     def _answer(self, batch: Sequence[Waiting]) -> None:
-        """Answer some questions on the loop; those that are not for it, in the thread once that is ready."""
+        """Answer some questions on the loop; those that are not for it, in the thread once that is ready.
+
+        One question of several requests is told so: each of them is asked alone then.
+        """
         answers = self._compute_batch([waiting.question for waiting in batch])
         for waiting, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, AsideError):
+            if isinstance(answer, AsideError) and waiting.question.requests == 1:
                 _prepare(self._thread, self._enqueue, waiting, answer)
             else:
                 waiting.tell(answer)
@@ -351,7 +356,9 @@ class Runtime:
         pause = self._pause(sum(waiting.question.requests for waiting in batch))
         if not pause:
             self._start()  # the thread goes on while the answers are written
-        for waiting, result in zip(batch, work.result(), strict=True):
+        why = work.exception()
+        results = work.result() if why is None else [_failed(self.version, why)] * len(batch)
+        for waiting, result in zip(batch, results, strict=True):
             waiting.tell(result)
         if pause:
             self._gathering = asyncio.get_running_loop().call_later(pause, self._start)
@@ -456,8 +463,12 @@ def _leaves_out(question: Question) -> bool:
 def _failed(version: str, error: BaseException) -> NenrinError:
     if isinstance(error, NenrinError):
         return error
+    try:
+        said = str(error)
+    except Exception:  # noqa: BLE001 - an error of others, which cannot say what it is
+        said = "it cannot say what"
     return StepError(
-        f"version {version} failed on this request: {type(error).__name__}: {error}",
+        f"version {version} failed on this request: {type(error).__name__}: {said}",
         hint="compare the request with the deployment's example",
         where=version,
     )

@@ -133,16 +133,21 @@ class HotRequests:
         seconds = self._within if within is None else within
         try:
             ask(served, requests, self._log, partial(self._tell, served, asked), seconds)
+        except NenrinError as error:
+            self._tell(served, asked, error)
         except Exception as error:  # noqa: BLE001 - answered and logged
-            self._refuse(served, asked, error)
+            if len(asked) == 1:
+                self._refuse(served, asked, error)
+            else:
+                self._ask_each(served, asked)
 
     def _tell(self, served: Served, asked: list[Asked], found: Answers | NenrinError) -> None:
         if isinstance(found, NenrinError):
-            if len(asked) == 1 or isinstance(found, UnavailableError):
+            away = isinstance(found, UnavailableError) and served.asking.only
+            if len(asked) == 1 or away:
                 self._refuse(served, asked, found)
-            else:  # one of them is at fault
-                for each in asked:
-                    self._ask(served, [each])
+            else:  # one of them is at fault, or others may answer instead
+                self._ask_each(served, asked)
             return
         ended = self._timer.wall()
         seconds = [ended - each.dealt.started for each in asked]
@@ -154,6 +159,12 @@ class HotRequests:
         for each, size in zip(asked, sizes, strict=True):
             _write(each, found if len(asked) == 1 else found.part(start, start + size))
             start += size
+
+    def _ask_each(self, served: Served, asked: list[Asked]) -> None:
+        """Ask for each request alone, in what is left of its time."""
+        now = self._timer.wall()
+        for each in asked:
+            self._ask(served, [each], max(self._within - (now - each.dealt.started), 0.0))
 
     def _refuse(self, served: Served, asked: list[Asked], error: Exception) -> None:
         for each in asked:

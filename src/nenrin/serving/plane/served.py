@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from nenrin.core.calendar import Calendar
-from nenrin.core.errors import NotFoundError
+from nenrin.core.errors import NotFoundError, RequestError
 from nenrin.core.instants import local_midnight, to_us
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.asking import Asking
@@ -112,4 +112,10 @@ def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:
 
 def _instant(moment: date, zone: str) -> int:
     """An instant in microseconds; of a date its first, as a training has it."""
-    return to_us(moment) if isinstance(moment, datetime) else local_midnight(moment, zone)
+    try:
+        return to_us(moment) if isinstance(moment, datetime) else local_midnight(moment, zone)
+    except OverflowError:
+        raise RequestError(
+            f"{moment} in {zone} is before or after all times that can be told",
+            hint="send a time of the years 2 to 9998, or null",
+        ) from None

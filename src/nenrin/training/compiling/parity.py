@@ -23,8 +23,11 @@ ONNX_TOLERANCE = 1e-6
 """The same of an ONNX graph: some of its operators (of SVMs) know single precision alone."""
 
 ROWS = 2_000
+_TEXTS = 1_000  # of a column
+_NEIGHBOURS = 6  # rows about a threshold, at most
 _THRESHOLDS = 500
-_PLACES = 8
+_WALKS = 10_000_000
+"""How many trees rows about thresholds may be walked through; where they are more, thresholds are drawn."""
 _EXTREMES = (0.0, -0.0, 1e-35, -1e-35, 1e-300, -1e-300, 1e300, -1e300, np.inf, -np.inf)
 
 
@@ -41,7 +44,8 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         rows: real rows that were compared.
-        edges: rows with missing and infinite values, every text, and values about thresholds.
+        edges: rows with missing and infinite values, with each text (up to 1,000 a column), and with values
+            about thresholds. An empty or unseen text is a missing one, unless training had it.
         left: rows at the edges that are left to the original, which may refuse them.
         difference: the largest one between two answers, relative to those above 1.
         tolerance: how large it may be.
@@ -205,7 +209,7 @@ def edges_of(
             values += [(place, 0.0), (place, 1.0)]
         else:
             size = len(spec.vocabulary or ())
-            chosen = rng.choice(size, min(size, _PLACES), replace=False)
+            chosen = rng.choice(size, min(size, _TEXTS), replace=False)
             values += [(place, float(each)) for each in chosen]
     if readout is not None:
         values += _about_thresholds(readout, specs, rng)
@@ -218,17 +222,19 @@ def edges_of(
 def _about_thresholds(
     readout: Readout, specs: Sequence[ColumnSpec], rng: np.random.Generator
 ) -> list[tuple[int, float]]:
-    """Each drawn threshold as a column has it, and its neighbours: of single precision, and of double."""
+    """Each threshold as a column has it, and its neighbours: of single precision, and of double."""
     forest = readout.forest
-    splits = [
-        (int(tree.feature[node]), float(tree.threshold[node]))
-        for tree in forest.trees
-        for node in np.flatnonzero(tree.left >= 0)
-        if node not in tree.categories
-    ]
-    drawn = rng.permutation(len(splits))[:_THRESHOLDS]
+    splits = sorted(
+        {
+            (int(tree.feature[node]), float(tree.threshold[node]))
+            for tree in forest.trees
+            for node in np.flatnonzero(tree.left >= 0)
+            if node not in tree.categories
+        }
+    )
+    most = max(_THRESHOLDS, _WALKS // (_NEIGHBOURS * max(1, len(forest.trees))))
     found = []
-    for feature, threshold in (splits[each] for each in drawn):
+    for feature, threshold in (splits[each] for each in rng.permutation(len(splits))[:most]):
         made = readout.features[feature]
         if not isinstance(made, Number) or not np.isfinite(threshold):
             continue
