@@ -34,7 +34,7 @@ def split(mine: Arm, theirs: Arm, share: float = 0.5, spells: int = 0) -> Split:
         against="old",
         share=share,
         spells=spells,
-        slower=logs,
+        slower={"": logs} if spells else {},
         mine=mine,
         theirs=theirs,
     )
@@ -86,7 +86,7 @@ def test_slower_answers_count_from_a_quarter_and_a_millisecond() -> None:
     assert breaches(split(arm(300, seconds=0.005), usual, spells=20)) == []
     quick = split(arm(300, seconds=0.0008), arm(300, seconds=0.0004), spells=20)
     assert judge("new", "old", [quick]).metrics[1].evidence == 1.0
-    few = msgspec.structs.replace(split(arm(9_000), arm(9_000)), slower=[5.0, 9.0])
+    few = msgspec.structs.replace(split(arm(9_000), arm(9_000)), slower={"": [5.0, 9.0]})
     assert judge("new", "old", [few]).metrics[1].evidence > NEEDS
     assert breaches(few) == []  # alike on the whole
 
