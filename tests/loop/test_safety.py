@@ -91,6 +91,18 @@ def test_slower_answers_count_from_a_quarter_and_a_millisecond() -> None:
     assert breaches(few) == []  # alike on the whole
 
 
+def test_bets_of_several_planes_are_averaged_and_those_of_stages_add_up() -> None:
+    """One stall may strike all planes; a plane's stages follow each other."""
+    one = split(arm(300, seconds=0.02), arm(300), spells=4)
+    logs = one.slower[""]
+    twice = msgspec.structs.replace(one, slower={"observed-0": logs, "observed-1": logs})
+    evidence = judge("new", "old", [one]).metrics[1].evidence
+    assert judge("new", "old", [twice]).metrics[1].evidence == pytest.approx(evidence)
+    stages = [msgspec.structs.replace(one, slower={"observed-0": logs})] * 2
+    more = judge("new", "old", stages).metrics[1].evidence
+    assert more > evidence**2 / 2
+
+
 def test_spells_of_the_stages_of_a_canary_add_up() -> None:
     stages = [split(arm(300, seconds=0.02), arm(300), share, spells=4) for share in (0.2, 0.5)]
     assert breaches(*stages) == ["latency"]

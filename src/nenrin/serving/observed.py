@@ -180,7 +180,8 @@ def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
 def _named(observed: Observed, plane: str) -> Observed:
     """With the plane's name at its bets: they are not multiplied with others', for a stall may strike all."""
     for split in observed.splits:
-        split.slower = {plane: logs for logs in split.slower.values()}
+        if "" in split.slower:
+            split.slower = {plane: split.slower[""]}
     return observed
 
 
