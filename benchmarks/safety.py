@@ -106,49 +106,40 @@ class Spells:
     Attributes:
         at: when each was counted, float64 (spells,).
         logs: what its bets then held, float64 (spells, bets).
-        faults: which of the late requests are evidence, bool (requests,).
     """
 
     at: np.ndarray
     logs: np.ndarray
-    faults: np.ndarray
 
 
-def spells(
-    asked: np.ndarray, told: np.ndarray, is_mine: np.ndarray, bins: np.ndarray, late: np.ndarray
-) -> Spells:
+def spells(asked: np.ndarray, told: np.ndarray, is_mine: np.ndarray, bins: np.ndarray) -> Spells:
     """What a plane counts by spells, plainly.
 
     Args:
         asked, told: when each request came (ascending), and when it was over; float64 (n,).
         is_mine: the side of each, bool (n,).
         bins: the bin of its seconds; negative: it does not count. int64 (n,).
-        late: whether it had no answer in time, bool (n,).
     """
-    faults, at, logs = np.zeros(len(asked), dtype=bool), [], [[0.0, 0.0]]
+    at: list[float] = []
+    logs = [[0.0, 0.0]]
     start = 0
     while start < len(asked):
         ends = asked[start] + SPELL
         stop = int(np.searchsorted(asked, ends))
-        # until both sides have been heard: by when each side's first answer that counts was there
-        heard = []
-        soon = slice(start, start + 1_000)  # who is first is among them
-        for side in (True, False):
-            those = told[soon][(is_mine[soon] == side) & (bins[soon] >= 0)]
-            heard.append(those.min() if len(those) else np.inf)
-        stop = max(stop, int(np.searchsorted(asked, max(heard), side="right")))
+        others = np.flatnonzero(
+            is_mine[start:] != is_mine[start]
+        )  # until both sides have been asked
+        stop = max(stop, start + int(others[0]) + 1) if len(others) else len(asked)
         inside = slice(start, stop)
-        for side in (True, False):
-            faults[start + np.flatnonzero(late[inside] & (is_mine[inside] == side))[:1]] = True
         counts = [
             np.bincount(b[b >= 0], minlength=BINS)
             for b in (bins[inside][is_mine[inside]], bins[inside][~is_mine[inside]])
         ]
         start = int(np.searchsorted(asked, max(ends, told[inside].max()) + SPELL))
-        if start < len(asked):
+        if start < len(asked) and all(each.any() for each in counts):
             at.append(asked[start])
             logs.append(bet(logs[-1], longer(*(each.tolist() for each in counts))))
-    return Spells(np.array(at), np.array(logs), faults)
+    return Spells(np.array(at), np.array(logs))
 
 
 def held_up(asked: np.ndarray, is_mine: np.ndarray, random: np.random.Generator) -> np.ndarray:
@@ -184,8 +175,7 @@ def stream(case: Case, share: float, random: np.random.Generator) -> int:
     seconds = np.minimum(seconds, case.within)
     slow = np.searchsorted(EDGES, seconds)
     spelt = np.where(failed, -1, np.where(late, BINS - 1, slow))
-    counted = spells(asked, asked + seconds, is_mine, spelt, late)
-    faults = failed | counted.faults
+    counted = spells(asked, asked + seconds, is_mine, spelt)
     ends = np.flatnonzero(is_mine)[A_CHECK - 1 :: A_CHECK][:CHECKS] + 1
     for check, (lo, hi) in enumerate(zip([0, *ends[:-1]], ends, strict=True), start=1):
         for arm, side in ((mine, True), (theirs, False)):
@@ -193,13 +183,14 @@ def stream(case: Case, share: float, random: np.random.Generator) -> int:
             well = here & ~failed[lo:hi] & ~late[lo:hi]
             arm.dealt += int(here.sum())
             arm.failed += int((here & ~well).sum())
-            arm.faults += int((here & faults[lo:hi]).sum())
+            arm.faults += int((here & failed[lo:hi]).sum())
             arm.answered += int(well.sum())
-            arm.seconds = (arm.seconds + np.bincount(slow[lo:hi][well], minlength=BINS)).tolist()
+            took = spelt[lo:hi][here & ~failed[lo:hi]]
+            arm.seconds = (arm.seconds + np.bincount(took, minlength=BINS)).tolist()
             counts = np.bincount(bins[lo:hi][well], minlength=ANSWER_BINS)
             arm.answers = (arm.answers + counts).tolist()
         split.spells = int(np.searchsorted(counted.at, asked[hi - 1], side="right"))
-        split.slower = counted.logs[split.spells].tolist()
+        split.slower = {"": counted.logs[split.spells].tolist()}
         if judge("b", "a", [split]).breaches:
             return check
     return 0

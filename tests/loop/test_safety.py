@@ -34,7 +34,7 @@ def split(mine: Arm, theirs: Arm, share: float = 0.5, spells: int = 0) -> Split:
         against="old",
         share=share,
         spells=spells,
-        slower=logs,
+        slower={"": logs} if spells else {},
         mine=mine,
         theirs=theirs,
     )
@@ -86,9 +86,21 @@ def test_slower_answers_count_from_a_quarter_and_a_millisecond() -> None:
     assert breaches(split(arm(300, seconds=0.005), usual, spells=20)) == []
     quick = split(arm(300, seconds=0.0008), arm(300, seconds=0.0004), spells=20)
     assert judge("new", "old", [quick]).metrics[1].evidence == 1.0
-    few = msgspec.structs.replace(split(arm(9_000), arm(9_000)), slower=[5.0, 9.0])
+    few = msgspec.structs.replace(split(arm(9_000), arm(9_000)), slower={"": [5.0, 9.0]})
     assert judge("new", "old", [few]).metrics[1].evidence > NEEDS
     assert breaches(few) == []  # alike on the whole
+
+
+def test_bets_of_several_planes_are_averaged_and_those_of_stages_add_up() -> None:
+    """One stall may strike all planes; a plane's stages follow each other."""
+    one = split(arm(300, seconds=0.02), arm(300), spells=4)
+    logs = one.slower[""]
+    twice = msgspec.structs.replace(one, slower={"observed-0": logs, "observed-1": logs})
+    evidence = judge("new", "old", [one]).metrics[1].evidence
+    assert judge("new", "old", [twice]).metrics[1].evidence == pytest.approx(evidence)
+    stages = [msgspec.structs.replace(one, slower={"observed-0": logs})] * 2
+    more = judge("new", "old", stages).metrics[1].evidence
+    assert more > evidence**2 / 2
 
 
 def test_spells_of_the_stages_of_a_canary_add_up() -> None:

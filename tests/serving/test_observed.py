@@ -39,7 +39,7 @@ def replayed(asked: np.ndarray, seconds: np.ndarray, is_mine: np.ndarray, within
         timer.now, comes, place = heapq.heappop(steps)
         took, mine = float(seconds[place]), bool(is_mine[place])
         if comes:
-            held[place] = here.begin()
+            held[place] = here.begin(mine)
             heapq.heappush(steps, (timer.now + min(took, within), 0, place))
         elif took > within:
             here.late(mine, held[place])
@@ -60,12 +60,11 @@ def test_it_counts_as_a_plain_reading_does(seed: int) -> None:
     late = seconds > within
     took = np.minimum(seconds, within)
     bins = np.where(late, BINS - 1, [bin_of(each) for each in took])
-    plain = spells(asked, asked + took, is_mine, bins, late)
+    plain = spells(asked, asked + took, is_mine, bins)
     split = replayed(asked, seconds, is_mine, within)
     assert split.spells == len(plain.at) > 5
-    assert split.slower == pytest.approx(plain.logs[-1].tolist())
-    assert split.mine.faults == np.count_nonzero(plain.faults & is_mine)
-    assert split.theirs.faults == np.count_nonzero(plain.faults & ~is_mine)
+    assert split.slower[""] == pytest.approx(plain.logs[-1].tolist())
+    assert split.mine.faults == split.theirs.faults == 0
     assert split.mine.failed == np.count_nonzero(late & is_mine)
 
 
@@ -76,38 +75,60 @@ def test_a_stall_is_one_observation_however_many_wait() -> None:
     waits = np.where(is_mine & (asked >= 1.5) & (asked < 3.5), 3.5 - asked, 0.0)
     split = replayed(asked, 0.01 + waits, is_mine, np.inf)
     assert split.spells == 1
-    assert bet([0.0, 0.0], 0.0) < split.slower < bet([0.0, 0.0], 1.0)
+    assert bet([0.0, 0.0], 0.0) < split.slower[""] < bet([0.0, 0.0], 1.0)
 
 
-def test_no_answer_in_time_fails_once_a_spell() -> None:
+def test_no_answer_in_time_is_the_slowest_and_no_fault() -> None:
     here, timer = counting()
     for _ in range(50):
-        here.late(True, here.begin())
-    assert (here.split.mine.failed, here.split.mine.faults) == (50, 1)
+        here.late(True, here.begin(True))
     here.failed(True)
-    assert (here.split.mine.failed, here.split.mine.faults) == (51, 2)
+    mine = here.split.mine
+    assert (mine.failed, mine.faults, mine.seconds[-1]) == (51, 1, 50)
     timer.now = 10 * SPELL
-    assert here.begin() is not None  # the other side was not asked: the same spell still
-    here.late(True, here.begin())
-    assert here.split.mine.faults == 2
+    assert here.begin(True) is here.begin(
+        True
+    )  # the other side was not asked: the same spell still
+
+
+def test_when_a_spell_ends_does_not_depend_on_how_long_answers_take() -> None:
+    """One that was asked and slow lets no more of the other side in than one that was quick."""
+    here, timer = counting()
+    first = here.begin(True)
+    here.begin(False)
+    timer.now = SPELL
+    assert here.begin(True) is None
+    assert first is not None
+    assert first.waiting == 2
+
+
+def test_a_spell_in_which_a_side_only_failed_says_nothing() -> None:
+    here, timer = counting()
+    for mine in (True, False):
+        spell = here.begin(mine)
+        here.leave(spell)
+        if mine:
+            here.answered(mine, 0.5, None, spell)
+    timer.now = 3 * SPELL
+    here.begin(True)
+    assert (here.split.spells, here.split.slower) == (0, {})
 
 
 def test_it_waits_for_the_last_answer_and_rests_as_long_again() -> None:
     here, timer = counting()
-    first, slow = here.begin(), here.begin()
+    first, slow = here.begin(False), here.begin(True)
     here.answered(False, 0.01, None, first)
     here.leave(first)
     timer.now = 5 * SPELL
-    assert here.begin() is slow  # that side has not answered yet
-    here.leave(slow)
+    assert here.begin(False) is None  # that side has not answered yet
     here.answered(True, 5 * SPELL, None, slow)
     here.leave(slow)
     timer.now += SPELL * 0.9
-    assert here.begin() is None
+    assert here.begin(True) is None
     timer.now += SPELL * 0.1
-    assert here.begin() is not first
+    assert here.begin(True) is not first
     assert here.split.spells == 1
     counts = [[0] * BINS, [0] * BINS]
     for side, seconds in zip(counts, (5 * SPELL, 0.01), strict=True):
         side[bin_of(seconds)] = 1
-    assert here.split.slower == bet([0.0, 0.0], longer(*counts))
+    assert here.split.slower[""] == bet([0.0, 0.0], longer(*counts))

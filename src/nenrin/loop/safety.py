@@ -20,7 +20,7 @@ import numpy as np
 
 from nenrin.serving.observed import Arm, Split
 from nenrin.stats.latency import SECONDS, log_evidence_slower, quantile
-from nenrin.stats.share import log_evidence
+from nenrin.stats.share import log_evidence, log_mean
 from nenrin.stats.split_shift import distance, log_evidence_shift
 
 ALPHA = 0.05
@@ -135,8 +135,21 @@ def _errors(
     )
 
 
+def _slower(shared: Sequence[Split]) -> float:
+    """Logarithm of the evidence that it is slower: of a plane over all stretches, and the mean of the planes.
+
+    The mean is valid however the planes depend on each other (Vovk and Wang, 2021): one stall may strike all.
+    """
+    planes = sorted({plane for each in shared for plane in each.slower})
+    logs = [
+        log_evidence_slower(np.sum([s.slower[p] for s in shared if p in s.slower], axis=0))
+        for p in planes
+    ]
+    return log_mean(np.array(logs)) if logs else 0.0
+
+
 def _latency(shared: Sequence[Split], mine: Arm, theirs: Arm) -> Metric:
-    log = log_evidence_slower(np.sum([[0.0, 0.0], *(each.slower for each in shared)], axis=0))
+    log = _slower(shared)
     ratios = [1.0]
     for at in QUANTILES:
         a, b = quantile(mine.seconds, at), quantile(theirs.seconds, at)

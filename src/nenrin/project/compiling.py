@@ -28,6 +28,8 @@ def compiling(
         job = CompileJob(model=model, table=table, project=folder, before=before)
         try:
             return plain(executor.start(task, compile_model, job).result.result())
+        except OSError as error:
+            return plain(Outcome(form=0, admitted=False, why=f"it could not be begun: {error}"))
         except NenrinError as error:
             its_own = isinstance(error, StepError) and not isinstance(error, WorkerLostError)
             form = FORM if its_own else 0

@@ -23,9 +23,10 @@ class Arm(msgspec.Struct, kw_only=True):
         dealt: requests that its version was to answer.
         answered, failed: of those that it was asked, what came of them. A request that its breaker kept
             from it is neither.
-        faults: of those that failed, what is evidence: each by itself, but of those that had no answer in
-            time, for they fail together, one in a spell.
-        seconds: answers to requests of one row by :func:`nenrin.stats.latency.bin_of`.
+        faults: of those that failed, what is evidence of errors: not those that had no answer in time, for
+            they fail together.
+        seconds: answers to requests of one row by :func:`nenrin.stats.latency.bin_of`; none in time is the
+            slowest.
         answers: answers that are numbers, by the split's ``edges``.
     """
 
@@ -58,7 +59,8 @@ class Split(msgspec.Struct, kw_only=True):
             ``mine.failed`` counts what it failed at *and the other then answered*.
         edges: inner edges of the answers' bins, from the first answers of the other side; empty before.
         spells: of time in which both sides' answers were compared.
-        slower: logarithms of what the bets on the subject's slowness hold (:mod:`nenrin.stats.latency`).
+        slower: by plane, logarithms of what the bets on the subject's slowness hold
+            (:mod:`nenrin.stats.latency`); a plane's own has no name.
         mine, theirs: the counts of both sides.
     """
 
@@ -68,7 +70,7 @@ class Split(msgspec.Struct, kw_only=True):
     share: float
     edges: list[float] = msgspec.field(default_factory=list)
     spells: int = 0
-    slower: list[float] = msgspec.field(default_factory=lambda: [0.0, 0.0])
+    slower: dict[str, list[float]] = msgspec.field(default_factory=dict)
     mine: Arm = msgspec.field(default_factory=Arm)
     theirs: Arm = msgspec.field(default_factory=Arm)
 
@@ -160,7 +162,7 @@ def read_file(path: Path) -> Observed:
 
 def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
     """What all planes of a folder have counted of one deployment, added up."""
-    files = [read_file(path) for path in sorted(folder.glob("observed*.json"))]
+    files = [_named(read_file(path), path.stem) for path in sorted(folder.glob("observed*.json"))]
     found = [each for each in files if each.environment == environment]
     return Observed(
         environment=environment,
@@ -173,6 +175,14 @@ def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
             name: why for e in found for name, why in e.problems.items() if name == deployment
         },
     )
+
+
+def _named(observed: Observed, plane: str) -> Observed:
+    """With the plane's name at its bets: they are not multiplied with others', for a stall may strike all."""
+    for split in observed.splits:
+        if "" in split.slower:
+            split.slower = {plane: split.slower[""]}
+    return observed
 
 
 def added_up(shadows: Iterable[Shadowed]) -> list[Shadowed]:
@@ -199,7 +209,7 @@ def _added(one: Split, other: Split) -> Split:
     return msgspec.structs.replace(
         one,
         spells=one.spells + other.spells,
-        slower=[a + b for a, b in zip(one.slower, other.slower, strict=True)],
+        slower=one.slower | other.slower,
         mine=one.mine.plus(other.mine),
         theirs=one.theirs.plus(other.theirs),
     )

@@ -174,7 +174,10 @@ class Asking:
         if self.only:
             self._runtimes[0].ask(question, done, within, gathered=True)
             return
-        started, spell = self.timer.wall(), self._begin(index)
+        started, spell = self.timer.wall(), None
+        counting = self._counting
+        if counting is not None and any(counting.unseen(first.text) for first in firsts):
+            spell = self._begin(index)
 
         def take(found: Answer | NenrinError) -> None:
             if not isinstance(found, NenrinError):
@@ -255,7 +258,9 @@ class Asking:
 
     def _begin(self, index: int) -> Spell | None:
         """The spell that what is asked of an index belongs to."""
-        return self._counting.begin() if self._counting is not None and index <= 1 else None
+        if self._counting is None or index > 1:
+            return None
+        return self._counting.begin(self._mine(index))
 
     def _leave(self, spell: Spell | None) -> None:
         if self._counting is not None:

@@ -36,6 +36,7 @@ PERIOD = 0.5
 LOADS = "it is being loaded"
 SPELL = 2.0  # longer than most stalls; a minute has enough of them for evidence
 KEYS = 100_000
+_SIDES = 2
 FIRST_ANSWERS = 100
 
 _logger = logging.getLogger(__name__)
@@ -48,17 +49,17 @@ class Spell:
         ends: from when on nothing joins it, once both sides were asked.
         last: when it ended, or its last answer came.
         waiting: asked in it, and not over yet.
+        asked: the sides (is it mine?) that were asked.
         mine, theirs: its answers by bins of their seconds; none in time is the slowest.
-        late: the sides (is it mine?) that had no answer in time.
     """
 
-    __slots__ = ("ends", "last", "late", "mine", "theirs", "waiting")
+    __slots__ = ("asked", "ends", "last", "mine", "theirs", "waiting")
 
     def __init__(self, ends: float) -> None:
         self.ends = self.last = ends
         self.waiting = 0
         self.mine, self.theirs = [0] * BINS, [0] * BINS
-        self.late: set[bool] = set()
+        self.asked: set[bool] = set()
 
 
 class Counting:
@@ -76,29 +77,41 @@ class Counting:
         self._seen: set[int] = set()
         self._first: list[float] = []
 
-    def begin(self) -> Spell | None:
-        """Something is asked: the spell that it belongs to, to be left when it is over; None: it is in none.
+    def begin(self, mine: bool) -> Spell | None:
+        """A side is asked: the spell that this belongs to, to be left when it is over; None: it is in none.
 
         What follows a spell is in none until all of it was answered, and for as long as a spell after that:
-        a stall, or what waits behind one, does not reach two.
+        a stall, or what waits behind one, does not reach two, unless it lasts longer than requests may. When
+        a spell ends must not depend on how long answers take.
         """
         spell, now = self._spell, self._timer.wall()
-        if spell is not None and now >= spell.ends and any(spell.mine) and any(spell.theirs):
+        if spell is not None and now >= spell.ends and len(spell.asked) == _SIDES:
             if spell.waiting or now < spell.last + SPELL:
                 return None
-            self.split.spells += 1
-            self.split.slower = bet(self.split.slower, longer(spell.mine, spell.theirs))
+            self._end(spell)
             spell = None
         if spell is None:
             spell = self._spell = Spell(now + SPELL)
+        spell.asked.add(mine)
         spell.waiting += 1
         return spell
+
+    def _end(self, spell: Spell) -> None:
+        """Bet on what a spell has brought; one in which a side only failed says nothing."""
+        if any(spell.mine) and any(spell.theirs):
+            held = self.split.slower.get("", [0.0, 0.0])
+            self.split.spells += 1
+            self.split.slower[""] = bet(held, longer(spell.mine, spell.theirs))
 
     def leave(self, spell: Spell | None) -> None:
         """What was asked in a spell is over."""
         if spell is not None:
             spell.waiting -= 1
             spell.last = max(spell.last, self._timer.wall())
+
+    def unseen(self, text: str) -> bool:
+        """Whether a key would be :meth:`fresh`."""
+        return hash(text) not in self._seen
 
     def fresh(self, text: str) -> bool:
         """Whether a key was not counted yet: who comes again is on the same side, so it says nothing new.
@@ -137,12 +150,12 @@ class Counting:
         self._arm(mine).faults += 1
 
     def late(self, mine: bool, spell: Spell | None) -> None:
-        """A side had no answer in time."""
-        self._arm(mine).failed += 1
+        """A side had no answer in time: as evidence it is slow, for what is late is late together."""
+        arm = self._arm(mine)
+        arm.failed += 1
+        arm.seconds[-1] += 1
         if spell is not None:
             (spell.mine if mine else spell.theirs)[-1] += 1
-            self._arm(mine).faults += mine not in spell.late
-            spell.late.add(mine)
 
     def _arm(self, mine: bool) -> Arm:
         return self.split.mine if mine else self.split.theirs
