@@ -131,11 +131,12 @@ def test_one_turns_the_loop_and_another_takes_over(team: Team) -> None:
     with team.one.up() as first, team.two.up() as second:
         assert answering(first) == answering(second)
         leader, other = team.roles(first, second)
-        judged = team.told("verdict.given")
+        judged, former = team.told("verdict.given"), answering(first)
 
         team.host(other).delay = 0.05  # a tenth of a second there and back
         more(other.shell, 1000)  # whoever turns the loop hears of what came on another host
         wait_for(lambda: team.told("verdict.given") == judged + 1, 60)
+        wait_for(lambda: former not in {answering(leader), answering(other)}, SOON)
         wait_for(lambda: answering(other) == answering(leader), SOON)
         team.host(other).delay = 0.0
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,8 +70,10 @@ def test_a_matrix_of_columns_in_any_order() -> None:
     picked = tuples().pick(("b", "id"))
     assert picked.of is not None
     assert list(picked.take([1])) == list(picked[1:2]) == [{"b": 4.0, "id": None}]
-    for part in (tuples().take([2, 0]), tuples()[1:], Records.joined([tuples(), tuples()])):
+    for part in (tuples().take([2, 0]), tuples()[1:]):
         assert part.text == b""  # it is of all that came
+    joined = Records.joined([tuples(), tuples()])
+    assert json.loads(joined.text) == [list(row) for row in joined.tuples or ()]
     assert list(Records.of_dicts(ROWS).pick(("s",))) == [{"s": row["s"]} for row in ROWS]
 
 

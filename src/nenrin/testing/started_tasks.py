@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,11 +127,19 @@ class _Project:
         self.executor = executor
         self.folder = folder
         self.said: list[Said] = []
+        self._started: list[Running[Any]] = []
         (folder / "project.py").write_text(_PROJECT)
 
     def start(self, name: str, *args: Any, **limits: Any) -> Running[Any]:
         task = Task(name="report", project=self.folder, said=self.said.append, **limits)
-        return self.executor.start(task, call, str(self.folder), name, *args)
+        running = self.executor.start(task, call, str(self.folder), name, *args)
+        self._started.append(running)
+        return running
+
+    def end(self) -> None:
+        """Cancel what a test that failed has left: an executor waits for all of it when it is closed."""
+        for running in self._started:
+            running.cancel()
 
     def error(self, name: str, *args: Any, **limits: Any) -> StepError:
         error = self.start(name, *args, **limits).result.exception()
@@ -146,11 +154,13 @@ class _Project:
 
 
 @pytest.fixture
-def project(executor: Executor, tmp_path: Path) -> _Project:
+def project(executor: Executor, tmp_path: Path) -> Iterator[_Project]:
     """A project with functions that do everything that users' do."""
     folder = tmp_path / "revision"
     folder.mkdir()
-    return _Project(executor, folder)
+    made = _Project(executor, folder)
+    yield made
+    made.end()
 
 
 def wait_until(true: Callable[[], Any]) -> Any:
