@@ -16,8 +16,9 @@ from nenrin.features.entities import Lookup
 from nenrin.features.service import Seen
 from nenrin.registry.kinds.aside import AsideError, on_a_loop
 from nenrin.serving.plane import batching
-from nenrin.serving.plane.batching import Question, Runtime
+from nenrin.serving.plane.batching import Runtime
 from nenrin.serving.plane.costs import Costs
+from nenrin.serving.plane.questions import Question
 from nenrin.serving.router import Variant
 from tests.serving.fakes import Constant, Echo
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -110,19 +111,24 @@ def test_what_is_too_much_is_dropped_and_counted(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = LiveLog(tmp_path)
-    write, room = os.write, [40]
+def on_a_disk(room: list[int]) -> Callable[[int, bytes], int]:
+    """``os.write`` on a disk with so many bytes of room."""
+    write = os.write
 
-    def full(file: int, data: bytes) -> int:
+    def written(file: int, data: bytes) -> int:
         if not room[0]:
             raise OSError(28, "No space left on device")
-        written = write(file, data[: room[0]])
-        room[0] -= written
-        return written
+        size = write(file, data[: room[0]])
+        room[0] -= size
+        return size
 
+    return written
+
+
+def test_a_full_disk_is_waited_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = LiveLog(tmp_path)
     with monkeypatch.context() as disk:
-        disk.setattr(os, "write", full)
+        disk.setattr(os, "write", on_a_disk([40]))
         predict(log)
         log._write_waiting()
         predict(log)
@@ -140,17 +146,9 @@ def test_what_waited_for_a_full_disk_is_written_group_by_group(
     predict(log)
     log._write_waiting()
     segment = next(tmp_path.glob("*.ndjson"))
-    line, write, room = segment.stat().st_size, os.write, [0]
-
-    def little(file: int, data: bytes) -> int:
-        if not room[0]:
-            raise OSError(28, "No space left on device")
-        written = write(file, data[: room[0]])
-        room[0] -= written
-        return written
-
+    line, room = segment.stat().st_size, [0]
     with monkeypatch.context() as disk:
-        disk.setattr(os, "write", little)
+        disk.setattr(os, "write", on_a_disk(room))
         for _ in range(6):
             predict(log)
         disk.setattr(livelog, "_GROUP_ROWS", 2)

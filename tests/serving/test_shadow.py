@@ -24,8 +24,9 @@ from nenrin.features.service import Seen
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.masks import LogRules
 from nenrin.serving.observed import Shadowed, read_observed
-from nenrin.serving.plane.batching import INLINE_SECONDS, Question, Runtime, Timed
+from nenrin.serving.plane.batching import INLINE_SECONDS, Runtime, Timed
 from nenrin.serving.plane.observed import Observer
+from nenrin.serving.plane.questions import Question
 from nenrin.serving.plane.shadow import ROWS, Scoring
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Shadow, Variant

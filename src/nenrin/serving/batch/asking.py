@@ -9,8 +9,8 @@ import msgspec
 
 from nenrin.core.errors import RequestError, StepError
 from nenrin.serving.batch.rows import Batch
-from nenrin.serving.plane.batching import Answer, Question
 from nenrin.serving.plane.keys import keys_of, texts_of
+from nenrin.serving.plane.questions import Answer, Question
 from nenrin.serving.plane.served import Served
 from nenrin.serving.router import CONSTANT
 from nenrin.training.records import Records

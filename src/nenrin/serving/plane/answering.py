@@ -17,8 +17,9 @@ from nenrin.serving.answered import AnsweredRequest, prediction_ids
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.asking import First
-from nenrin.serving.plane.batching import WAIT_SECONDS, Answer, Question
+from nenrin.serving.plane.batching import WAIT_SECONDS
 from nenrin.serving.plane.keys import keys_of, texts_of
+from nenrin.serving.plane.questions import Answer, Question
 from nenrin.serving.plane.served import Served
 from nenrin.training.records import Records
 

@@ -21,9 +21,10 @@ from nenrin.core.errors import (
     UnavailableError,
 )
 from nenrin.core.timer import Timer
-from nenrin.serving.plane.batching import Answer, Done, Question, Runtime
+from nenrin.serving.plane.batching import Runtime
 from nenrin.serving.plane.breaker import Breaker
 from nenrin.serving.plane.observed import Counting, Spell
+from nenrin.serving.plane.questions import Answer, Done, Question
 from nenrin.serving.router import CONSTANT, FORMER, Variant
 from nenrin.training.records import Records
 

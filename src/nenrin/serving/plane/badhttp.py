@@ -19,9 +19,9 @@ class JsonErrorsProtocol(HttpToolsProtocol):
     """uvicorn's protocol; its 400 is JSON, as every other error is, and a head has a limit."""
 
     _in_head = False
-    _came: int | None = (
-        None  # bytes of the head, but for the piece it began in; None: that is this piece
-    )
+    _came: int | None = None
+    """Bytes of the head, but for the piece it began in; None: that is this piece."""
+
     _piece = 0
     _too_long = False
 

@@ -9,20 +9,18 @@ leaves them alone.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from nenrin.core.errors import NenrinError, StepError, UnavailableError
 from nenrin.core.timer import Timer
-from nenrin.features.entities import Lookup
 from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.plane.costs import Costs
+from nenrin.serving.plane.questions import Answer, Done, Question, Waiting, cut, joined, split
 from nenrin.serving.plane.reading import Reading
 from nenrin.serving.plane.spent import Spent
 from nenrin.serving.ports import Answerer, Features
@@ -38,74 +36,11 @@ WARM_ROWS_DEAR = 8  # of what takes longer: a row may be dear, too
 WARM_SECONDS = 0.5  # what takes longer is asked one row alone
 WAIT_SECONDS = 30.0
 
-_logger = logging.getLogger(__name__)
 
-
-class Question(msgspec.Struct, frozen=True):
-    """Rows of so many requests: raw values, the instants (us) asked at, how what lacks is looked up."""
-
-    rows: Sequence[dict[str, Any]]
-    asked: Sequence[int]
-    lookup: Lookup | None = None
-    requests: int = 1
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What the model saw of each row, and what it said.
-
-    Attributes:
-        features: what it saw; None: the rows themselves.
-        values: what it said.
-        ages: how old what was read was (:class:`nenrin.features.service.Seen`); None: nothing was read.
-        asked: the instants asked (us): of a row that was looked up, its own.
-    """
-
-    features: Sequence[dict[str, Any]] | None
-    values: list[Any]
-    ages: Sequence[dict[str, float | None]] | None
-    asked: Sequence[int]
-
-
-Done = Callable[[Answer | NenrinError], None]
 Timed = tuple[list[Answer | NenrinError], float]
 _Seen = tuple[
     Sequence[dict[str, Any]] | None, Sequence[dict[str, float | None]] | None, Sequence[int]
 ]
-
-
-class Waiting:
-    """A question that has been asked, and who is told the answer; once it is over, nobody is."""
-
-    __slots__ = ("_done", "_timeout", "over", "question", "since", "within")
-
-    def __init__(self, question: Question, done: Done, within: float) -> None:
-        self.question = question
-        self.within = within
-        self.since = 0.0
-        self.over = False
-        self._done = done
-        self._timeout: asyncio.TimerHandle | None = None
-
-    def expire(self) -> None:
-        """Have it fail when it is not answered in time."""
-        if self._timeout is None:
-            loop = asyncio.get_running_loop()
-            self._timeout = loop.call_later(self.within, self.tell, _late(self.within))
-
-    def tell(self, answer: Answer | NenrinError) -> None:
-        """Tell the answer, unless it is over; what goes wrong there is no other question's matter."""
-        if not self.over:
-            self.leave()
-            try:
-                self._done(answer)
-            except Exception:
-                _logger.exception("an answer could not be given")
-
-    def leave(self) -> None:
-        """Nobody waits any more."""
-        self.over = True
-        if self._timeout is not None:
-            self._timeout.cancel()
 
 
 class Runtime:
@@ -141,7 +76,7 @@ class Runtime:
         self._queue: deque[Waiting] = deque()
         self._queued_rows = 0
         self._busy = False
-        self._gathering: asyncio.TimerHandle | None = None
+        self._pausing: asyncio.TimerHandle | None = None
         self._hoped = 0
         self._costs = Costs(INLINE_SECONDS, INLINE_SECONDS)  # unknown yet: not on the loop
 
@@ -159,9 +94,7 @@ class Runtime:
             values = _checked(answers, len(rows))
         except (NenrinError, KeyboardInterrupt, GeneratorExit):
             raise
-        except (
-            BaseException
-        ) as error:  # code of others, in our process: polars' panics are no Exception
+        except BaseException as error:  # code of others: panics of polars are no Exception
             raise _failed(self.version, error) from error
         seconds = self._timer.wall() - started
         self._costs.learn(seconds, len(rows))
@@ -170,7 +103,7 @@ class Runtime:
 
     def reads(self, question: Question) -> bool:
         """Whether an index is to be read for a question first: never on the event loop."""
-        return not self.reading.done and _leaves_out(question)
+        return not self.reading.done and question.leaves_out
 
     def _seen(self, question: Question) -> _Seen:
         """What the model sees of the rows (None: the rows themselves), how old that is, as of when."""
@@ -227,7 +160,7 @@ class Runtime:
         costs.learn(one, 1)
         if one <= WARM_SECONDS:
             rows = WARM_ROWS if one <= INLINE_SECONDS else WARM_ROWS_DEAR
-            many = _joined([question] * rows)
+            many = joined([question] * rows)
             costs.learn(min(_seconds(self._timer, self, many) for _ in range(2)), len(many.rows))
         self._costs = costs
         self.spent = Spent()
@@ -301,7 +234,7 @@ class Runtime:
         if self._busy:  # something slow came in the same turn: the model is asked by one at a time
             self._enqueue(turn)
             return
-        batch, rest = _cut(turn, self._costs.rows_in(INLINE_SECONDS))
+        batch, rest = cut(turn, self._costs.rows_in(INLINE_SECONDS))
         if rest:
             self._turn = rest
             asyncio.get_running_loop().call_soon(self._take_turn)
@@ -327,14 +260,14 @@ class Runtime:
                 self._queue.append(waiting)
                 self._queued_rows += len(waiting.question.rows)
                 self._hoped -= waiting.question.requests
-        if not self._busy or (self._gathering is not None and self._hoped <= 0):
+        if not self._busy or (self._pausing is not None and self._hoped <= 0):
             self._start()
 
     def _start(self) -> None:
         """Hand what waits to the thread, up to a batch of rows."""
-        if self._gathering is not None:
-            self._gathering.cancel()
-            self._gathering = None
+        if self._pausing is not None:
+            self._pausing.cancel()
+            self._pausing = None
         batch: list[Waiting] = []
         rows, most = 0, _most(self._costs)
         while self._queue and (not batch or rows + len(self._queue[0].question.rows) <= most):
@@ -361,7 +294,7 @@ class Runtime:
         for waiting, result in zip(batch, results, strict=True):
             waiting.tell(result)
         if pause:
-            self._gathering = asyncio.get_running_loop().call_later(pause, self._start)
+            self._pausing = asyncio.get_running_loop().call_later(pause, self._start)
 
     def _pause(self, answered: int) -> float:
         """Seconds that the next batch may wait for those who are answered now: up to half a call.
@@ -379,7 +312,7 @@ class Runtime:
     def _compute_batch(self, questions: list[Question]) -> list[Answer | NenrinError]:
         if len(questions) > 1:
             try:
-                return _split(self._passed, self.compute(_joined(questions)), questions)
+                return split(self._passed, self.compute(joined(questions)), questions)
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
@@ -415,26 +348,6 @@ def _prepare(
     work.add_done_callback(lambda _: loop.call_soon_threadsafe(enqueue, [waiting]))
 
 
-def _split(
-    passed: Callable[[Sequence[dict[str, Any]]], Records | None],
-    answer: Answer,
-    questions: list[Question],
-) -> list[Answer | NenrinError]:
-    parts: list[Answer | NenrinError] = []
-    start = 0
-    for question in questions:
-        end = start + len(question.rows)
-        part = slice(start, end)
-        # of columns that are passed through each question has its own: the log sees that they are
-        seen: Sequence[dict[str, Any]] | None = passed(question.rows)
-        if seen is None and answer.features is not None:
-            seen = answer.features[part]
-        ages = None if answer.ages is None else answer.ages[part]
-        parts.append(Answer(seen, answer.values[part], ages, answer.asked[part]))
-        start = end
-    return parts
-
-
 def _seconds(timer: Timer, runtime: Runtime, question: Question) -> float:
     started = timer.wall()
     runtime.compute(question)
@@ -453,13 +366,6 @@ def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
         return error
 
 
-def _leaves_out(question: Question) -> bool:
-    """Whether a row is looked up: where an index is to be read for it, never on the loop."""
-    if question.lookup is None:
-        return False
-    return not isinstance(question.rows, Records) or question.rows.gaps
-
-
 def _failed(version: str, error: BaseException) -> NenrinError:
     if isinstance(error, NenrinError):
         return error
@@ -474,13 +380,6 @@ def _failed(version: str, error: BaseException) -> NenrinError:
     )
 
 
-def _late(seconds: float) -> UnavailableError:
-    return UnavailableError(
-        f"there was no answer within {seconds * 1e3:.0f} ms",
-        hint="try again, or allow more with the header X-Request-Timeout-Ms",
-    )
-
-
 def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
     """One plain value a row; JSON has no NaN, and no client should get one."""
     if len(answer) != rows:
@@ -491,28 +390,3 @@ def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
         plain: list[Any] = answer.tolist()
         return plain
     return answer
-
-
-def _cut(turn: list[Waiting], most: int) -> tuple[list[Waiting], list[Waiting]]:
-    """Who is there still: first a batch of at most that many rows, but one question, then the rest."""
-    here = [waiting for waiting in turn if not waiting.over]
-    rows = 0
-    for place, waiting in enumerate(here):
-        rows += len(waiting.question.rows)
-        if rows > most and place:
-            return here[:place], here[place:]
-    return here, []
-
-
-def _joined(questions: Sequence[Question]) -> Question:
-    if len(questions) == 1:
-        return questions[0]
-    parts = [question.rows for question in questions]
-    records = [part for part in parts if isinstance(part, Records)]
-    rows: Sequence[dict[str, Any]] = (
-        Records.joined(records)
-        if len(records) == len(parts)
-        else [row for part in parts for row in part]
-    )
-    asked = [at for question in questions for at in question.asked]
-    return Question(rows, asked, questions[-1].lookup)

@@ -19,7 +19,7 @@ from nenrin.serving.plane.served import Served
 Write = Callable[[Answers], bytes | Response]
 
 
-class Asked(NamedTuple):
+class Gathered(NamedTuple):
     """A request that was read and dealt, whom its answer goes to, and what writes that."""
 
     exchange: Exchange
@@ -35,7 +35,7 @@ class _Key(NamedTuple):
     protocol: str
 
 
-Ask = Callable[[Served, list[Asked]], None]
+Ask = Callable[[Served, list[Gathered]], None]
 
 
 class Gathering:
@@ -47,9 +47,9 @@ class Gathering:
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
-        self._turn: dict[_Key, list[Asked]] = {}
+        self._turn: dict[_Key, list[Gathered]] = {}
 
-    def add(self, served: Served, asked: Asked) -> None:
+    def add(self, served: Served, asked: Gathered) -> None:
         """Have a request asked at the end of this turn of the loop, with those that join it."""
         index = asked.dealt.index
         if index is None:  # several versions have a part in it, or the client named one
@@ -61,7 +61,7 @@ class Gathering:
         else:
             self._plan(key, [asked])
 
-    def _plan(self, key: _Key, turn: list[Asked]) -> None:
+    def _plan(self, key: _Key, turn: list[Gathered]) -> None:
         self._turn[key] = turn
         asyncio.get_running_loop().call_soon(self._take, key)
 
@@ -76,7 +76,7 @@ class Gathering:
         self._ask(key.served, turn[:size])
 
 
-def _joining(turn: list[Asked], most: int) -> int:
+def _joining(turn: list[Gathered], most: int) -> int:
     """How many requests from the first on are kept alike, and have at most so many rows together."""
     first, rows = turn[0].dealt.rows, 0
     for place, each in enumerate(turn):

@@ -19,7 +19,7 @@ from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange
-from nenrin.serving.plane.gathering import Asked, Gathering, Write
+from nenrin.serving.plane.gathering import Gathered, Gathering, Write
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.served import Served
@@ -119,7 +119,7 @@ class HotRequests:
                 told = headers.get(header.lower().encode())
                 sticky = None if told is None else told.decode("latin-1")
             dealt = deal(served, rows, started, version=version, sticky=sticky)
-            asked = Asked(exchange, dealt, write)
+            asked = Gathered(exchange, dealt, write)
             if TIMEOUT in headers:
                 self._ask(served, [asked], seconds_of(headers[TIMEOUT]))
             else:
@@ -127,7 +127,7 @@ class HotRequests:
         except Exception as error:  # noqa: BLE001 - answered and logged
             self._fail(exchange, served, error, started)
 
-    def _ask(self, served: Served, asked: list[Asked], within: float | None = None) -> None:
+    def _ask(self, served: Served, asked: list[Gathered], within: float | None = None) -> None:
         """Ask for some requests as one."""
         requests = [each.dealt for each in asked]
         seconds = self._within if within is None else within
@@ -141,7 +141,7 @@ class HotRequests:
             else:
                 self._ask_each(served, asked)
 
-    def _tell(self, served: Served, asked: list[Asked], found: Answers | NenrinError) -> None:
+    def _tell(self, served: Served, asked: list[Gathered], found: Answers | NenrinError) -> None:
         if isinstance(found, NenrinError):
             away = isinstance(found, UnavailableError) and served.asking.only
             if len(asked) == 1 or away:
@@ -160,13 +160,13 @@ class HotRequests:
             _write(each, found if len(asked) == 1 else found.part(start, start + size))
             start += size
 
-    def _ask_each(self, served: Served, asked: list[Asked]) -> None:
+    def _ask_each(self, served: Served, asked: list[Gathered]) -> None:
         """Ask for each request alone, in what is left of its time."""
         now = self._timer.wall()
         for each in asked:
             self._ask(served, [each], max(self._within - (now - each.dealt.started), 0.0))
 
-    def _refuse(self, served: Served, asked: list[Asked], error: Exception) -> None:
+    def _refuse(self, served: Served, asked: list[Gathered], error: Exception) -> None:
         for each in asked:
             self._fail(each.exchange, served, error, each.dealt.started)
 
@@ -181,7 +181,7 @@ class HotRequests:
         exchange.send(errors.answer(error, "POST", target.path))
 
 
-def _write(asked: Asked, found: Answers) -> None:
+def _write(asked: Gathered, found: Answers) -> None:
     """Write the answers of one request."""
     try:
         written = asked.write(found)

@@ -18,9 +18,7 @@ from typing import NamedTuple
 
 from nenrin.core.errors import ConflictError
 
-_PATIENCE = (
-    5.0  # seconds that a plane may take to answer at its door: it has requests to answer, too
-)
+_PATIENCE = 5.0  # seconds that a plane may take at its door: it has requests to answer, too
 _MOST = 64  # sockets that a plane may have
 
 

@@ -10,7 +10,8 @@ from nenrin.core.errors import NotFoundError, RequestError
 from nenrin.core.instants import local_midnight, to_us
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.asking import Asking
-from nenrin.serving.plane.batching import Question, Runtime
+from nenrin.serving.plane.batching import Runtime
+from nenrin.serving.plane.questions import Question
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.plane.shadow import Scoring
 from nenrin.serving.ports import LiveRoute

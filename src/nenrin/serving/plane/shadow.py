@@ -24,7 +24,8 @@ from nenrin.serving.answered import AnsweredRequest
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.observed import Shadowed
-from nenrin.serving.plane.batching import Answer, Question, Runtime, Timed
+from nenrin.serving.plane.batching import Runtime, Timed
+from nenrin.serving.plane.questions import Answer, Question
 from nenrin.serving.router import Shadow
 
 ROWS = 5_000  # that may wait: what 5 ms bring at any rate that was measured

@@ -29,9 +29,10 @@ from nenrin.core.errors import (
 from nenrin.core.timer import Timer
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.asking import Asking
-from nenrin.serving.plane.batching import Question, Runtime
+from nenrin.serving.plane.batching import Runtime
 from nenrin.serving.plane.memory import MORE, Room, Sizes, growth
 from nenrin.serving.plane.observed import Observer
+from nenrin.serving.plane.questions import Question
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.plane.served import Served, asked_at
 from nenrin.serving.plane.shadow import Scoring, Shadows
