@@ -27,7 +27,7 @@ def test_a_hundred_swaps_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     told: list[tuple[int, int, int, float, str]] = []
 
     def ask() -> None:
-        client = http.client.HTTPConnection(*server.address, timeout=30)
+        client = http.client.HTTPConnection(*server.address, timeout=120)
         while not stop.is_set():
             before = begun
             client.request("POST", "/v2/models/delay/infer", BODY)

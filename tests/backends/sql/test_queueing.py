@@ -35,7 +35,7 @@ class Writers:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()
 
     def _write(self, number: int) -> None:
@@ -129,7 +129,7 @@ def test_an_interrupted_thread_holds_up_nobody(
         def interrupted(shared: queueing._Shared) -> Connection:
             calls.append(1)
             if len(calls) == 1:
-                assert gathered.wait(30)
+                assert gathered.wait(120)
                 raise KeyboardInterrupt
             return connected(shared)
 

@@ -96,7 +96,7 @@ class Consumer:
             yield
         finally:
             self._stop.set()
-            self._thread.join(30)
+            self._thread.join(120)
 
 
 def test_sixteen_writers_and_one_that_commits_late(postgres: PostgresServer) -> None:
@@ -112,7 +112,7 @@ def test_sixteen_writers_and_one_that_commits_late(postgres: PostgresServer) -> 
                 unit._recorded.clear()
                 unit.record("day.closed", "late too", {})
                 is_open.set()
-                assert may_end.wait(30)
+                assert may_end.wait(120)
 
         def write(writer: int) -> None:
             for number in range(20):
@@ -122,16 +122,16 @@ def test_sixteen_writers_and_one_that_commits_late(postgres: PostgresServer) -> 
         with consumer.reading():
             last = threading.Thread(target=late)
             last.start()
-            assert is_open.wait(30)
+            assert is_open.wait(120)
             threads = [threading.Thread(target=write, args=(each,)) for each in range(WRITERS)]
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(30)  # while the late one is open: nobody waits for it
+                thread.join(120)  # while the late one is open: nobody waits for it
                 assert not thread.is_alive()
             assert units.head("dev")[0] == WRITERS * 20  # nor does the seal
             may_end.set()
-            last.join(30)
+            last.join(120)
             assert units.head("dev")[0] == WRITERS * 20 + 2
         events = list(units.events("dev"))
     assert verify(events)[1] == []
@@ -149,7 +149,7 @@ def test_processes_write_at_once_and_each_unit_stays_together(postgres: Postgres
         subprocess.Popen([sys.executable, "-c", _WRITER, url, f"writer {each}"])
         for each in range(4)
     ]
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [process.wait(120) for process in running] == [0] * 4
     with Database(url, read_only=True) as units:  # each sealed what it wrote before it ended
         for environment, count in (("dev", 4 * 40), ("prod", 4 * 10)):
             events = list(units.events(environment))
