@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import msgspec
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -163,9 +162,3 @@ def test_every_number_is_declared_with_its_type():
     assert list(numbers) == sorted(numbers)
     for name, value in numbers.items():
         assert isinstance(value, DECLARED[name]), name
-
-
-@pytest.mark.parametrize("change", ["refresh", "code", "first"])
-def test_judging_is_quick(benchmark_seconds, change):
-    evidence = Evidence(change=change, champion=compare(BETTER), baseline=compare(BETTER))
-    assert benchmark_seconds(lambda: verdict_of(evidence)) < 0.002

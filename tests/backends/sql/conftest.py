@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 
 from nenrin.backends.sql.database import Database
 from nenrin.testing.postgres import PostgresServer
@@ -38,3 +40,16 @@ def on_server(postgres: PostgresServer) -> Iterator[Database]:
     """On PostgreSQL."""
     with Database(postgres.fresh(), durable=False) as database:
         yield database
+
+
+@pytest.fixture
+def statements() -> Iterator[list[str]]:
+    """The SQL that is said from now on, by any database: what a unit costs, on however busy a machine."""
+    said: list[str] = []
+
+    def hear(connection: Any, cursor: Any, statement: str, *others: Any) -> None:
+        said.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", hear)
+    yield said
+    event.remove(Engine, "before_cursor_execute", hear)
