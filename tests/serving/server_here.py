@@ -83,17 +83,17 @@ class Server:
                 client.sendall(piece)
             if half_closed:
                 client.shutdown(socket.SHUT_WR)
-            return told(client)
+            return told(client, b"".join(pieces).count(b" HTTP/1.1\r\n"))
 
 
-def told(client: socket.socket) -> bytes:
-    """What comes until the server closes or, having said something, is silent."""
+def told(client: socket.socket, requests: int = 1) -> bytes:
+    """What comes until the server closes or, having said something, is silent: long, if one lacks."""
     client.settimeout(60)
     found = b""
     try:
         while chunk := client.recv(65536):
             found += chunk
-            client.settimeout(0.15)
+            client.settimeout(0.15 if found.count(b"HTTP/1.1 ") >= requests else 2.0)
     except TimeoutError:
         found += b"<open>"
     return found

@@ -31,13 +31,13 @@ from tests.serving.fakes import EXAMPLE, SIGNATURE, Constant, FakeLoader, Listed
 class Failing(Constant):
     """Fails while its version is listed."""
 
-    def __init__(self, version: str, broken: set[str]) -> None:
+    def __init__(self, version: str, loader: Loader) -> None:
         super().__init__(float(version.removeprefix("v")))
-        self.version, self.broken = version, broken
+        self.version, self.loader = version, loader
 
     def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
-        if self.version in self.broken:
-            raise ValueError("it broke")
+        if self.version in self.loader.broken:
+            raise self.loader.kind("it broke")
         return super().answer_rows(rows)
 
 
@@ -45,12 +45,13 @@ class Loader(FakeLoader):
     def __init__(self) -> None:
         super().__init__()
         self.broken: set[str] = set()
+        self.kind: type[Exception] = RuntimeError
 
     def open(self, variant: Variant) -> Failing:
         self.opened.append(variant.version)
         if variant.version == "broken":
             raise NotFoundError("its file is gone")
-        return Failing(variant.version, self.broken)
+        return Failing(variant.version, self)
 
 
 class Here:
@@ -233,6 +234,19 @@ def test_the_fault_of_another_row_is_not_counted(here: Here) -> None:
     assert (counted.answered, counted.failed) == (1, 0)
     assert here.client.post("/invocations", json=rows[1:]).status_code >= 400
     assert counted.failed == 1
+
+
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError])
+def test_a_row_that_all_refuse_says_nothing_of_them(here: Here, kind: type[Exception]) -> None:
+    """But one that another answers does, and so does any other failure."""
+    here.serve(deployment(CHAMPION, fallback=0.125))
+    here.loader.broken.add(CHAMPION)
+    here.loader.kind = kind
+    for _ in range(12):
+        assert here.client.post("/invocations", json=[EXAMPLE]).json()["predictions"] == [0.125]
+    here.loader.broken.clear()
+    answered = here.client.post("/invocations", json=[EXAMPLE]).json()["predictions"]
+    assert answered == [float(CHAMPION.removeprefix("v")) if kind is ValueError else 0.125]
 
 
 def test_alone_a_version_fails_where_the_former_answers(here: Here) -> None:

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from nenrin.core.errors import IntegrityError, StepError, UnavailableError
+from nenrin.core.errors import IntegrityError, RowError, StepError, UnavailableError
 from nenrin.core.timer import SystemTimer
 from nenrin.features.entities import Lookup
 from nenrin.features.service import Seen
@@ -267,8 +267,8 @@ def test_a_request_at_fault_fails_alone() -> None:
 
     first, second, broken, third = asyncio.run(ask())
     assert [len(answer.values) for answer in (first, second, third)] == [1, 2, 3]
-    assert isinstance(broken, StepError)
-    assert broken.message == "version v1 failed on this request: ValueError: no such origin"
+    assert isinstance(broken, RowError)
+    assert broken.message == "version v1 refuses a row: no such origin"
 
 
 def test_a_model_that_would_end_the_process_fails_alone() -> None:
@@ -331,6 +331,7 @@ class Says:
         (np.array([np.nan]), "an answer is not a finite number"),
         (np.array([np.inf]), "an answer is not a finite number"),
         ([], "it gave 0 answers for 1 rows"),
+        ([float("nan")], "an answer is not a finite number"),
     ],
 )
 def test_answers_are_checked(answer: Any, says: str) -> None:

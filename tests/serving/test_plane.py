@@ -212,13 +212,11 @@ def test_no_body_is_an_error_of_ours(client: TestClient, body: Any) -> None:
         assert "Traceback" not in response.text
 
 
-def test_a_model_that_fails_says_so_without_a_traceback(client: TestClient) -> None:
+def test_a_model_that_refuses_a_row_says_so_without_a_traceback(client: TestClient) -> None:
     response = client.post("/invocations", json={**EXAMPLE, "origin": "broken"})
-    assert response.status_code == 500
-    assert response.json()["code"] == "step"
-    assert response.json()["error"] == (
-        "version v0.25 failed on this request: ValueError: no such origin"
-    )
+    assert response.status_code == 422
+    assert response.json()["code"] == "row"
+    assert response.json()["error"] == "version v0.25 refuses a row: no such origin"
 
 
 def test_health_while_loading_and_after(setting: Setting) -> None:

@@ -15,6 +15,7 @@
     │   └── RemoteError     another server cannot be reached, or answers with an error  502
     │       └── RemoteTimeoutError it did not answer in time                            504
     ├── StepError           a user's function raised, or its process died               500, exit 10
+    │   ├── RowError        a model or a view refuses a row, by a ValueError            422
     │   └── WorkerLostError its process was killed from outside: another attempt may do
     └── IntegrityError      stored bytes or the ledger are not what they should be      500, exit 11
 
@@ -202,6 +203,13 @@ class StepError(NenrinError):
         found.raised = tuple(kind.__name__ for kind in kinds) or (type(error).__name__,)
         found.trace = trace
         return found
+
+
+class RowError(StepError):
+    """A user's function refuses a row: it raised a ValueError, by which Python code says so."""
+
+    code = "row"
+    status = 422
 
 
 class WorkerLostError(StepError):

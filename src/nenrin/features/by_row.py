@@ -88,7 +88,8 @@ class RowFunction:
         except NenrinError:
             raise
         except USERS_ERRORS as error:
-            raise StepError(
+            raise StepError.of(
+                error,
                 f"feature view {self.traced.view} raised {type(error).__name__}: {error}",
                 hint=f"it runs row by row, on plain values that may be None; the row was {plain}",
                 where=line_of(error, self.traced.where),

@@ -161,7 +161,8 @@ class Artefact:
         except NenrinError:
             raise
         except Exception as error:
-            raise StepError(
+            raise StepError.of(
+                error,
                 f"predicting with {self.header.model} raised {type(error).__name__}: {error}",
                 hint="prediction gives the model the container that its function asked rows for, "
                 "with all features: fit on it as it is, or return nr.predictor(…)",

@@ -18,6 +18,7 @@ from nenrin.core.errors import (
     RemoteError,
     RemoteTimeoutError,
     RequestError,
+    RowError,
     UnavailableError,
 )
 from nenrin.core.timer import Timer
@@ -220,9 +221,12 @@ class Asking:
     ) -> None:
         """Tell the breakers of those that failed at what another answered, and count what was not its own.
 
-        Whoever is asked without a column that only it reads may fail: clients need not send it yet.
+        Whoever is asked without a column that only it reads may fail: clients need not send it yet. A row
+        that every version refuses says nothing of them.
         """
         for each, error in errors.items():
+            if by == CONSTANT and isinstance(error, RowError):
+                continue
             if lacking := self.lacks(question, each):
                 standing = self.breaker(each).standing
                 standing.lacked, standing.lacks = standing.lacked + 1, ", ".join(lacking)

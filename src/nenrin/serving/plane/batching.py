@@ -12,11 +12,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from nenrin.core.errors import NenrinError, StepError, UnavailableError
+from nenrin.core.errors import NenrinError, RowError, StepError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.plane.costs import Costs
@@ -84,7 +85,8 @@ class Runtime:
         """Answer here and now, in the calling thread.
 
         Raises:
-            StepError: the model or a feature raised, or the answer has another shape.
+            RowError: the model or a view refuses a row, or an answer is not a finite number.
+            StepError: the model or a view raised anything else, or the answer has another shape.
         """
         started = self._timer.wall()
         rows = question.rows
@@ -92,10 +94,13 @@ class Runtime:
             features, ages, asked = self._seen(question)
             answers = self._answerer.answer_rows(rows if features is None else features)
             values = _checked(answers, len(rows))
-        except (NenrinError, KeyboardInterrupt, GeneratorExit):
+        except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # code of others: panics of polars are no Exception
-            raise _failed(self.version, error) from error
+            failed = _failed(self.version, error)
+            if failed is error:
+                raise
+            raise failed from error
         seconds = self._timer.wall() - started
         self._costs.learn(seconds, len(rows))
         self.spent.compute.add(seconds)
@@ -367,12 +372,20 @@ def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
 
 
 def _failed(version: str, error: BaseException) -> NenrinError:
-    if isinstance(error, NenrinError):
-        return error
+    """What a version's failure is told as: that a row is refused, where its code says so."""
     try:
         said = str(error)
     except Exception:  # noqa: BLE001 - an error of others, which cannot say what it is
         said = "it cannot say what"
+    refuses = isinstance(error, StepError) and ValueError.__name__ in error.raised
+    if refuses or isinstance(error, ValueError):
+        return RowError(
+            f"version {version} refuses a row: {said}",
+            hint="compare it with the deployment's example; a model may take no missing or infinite values",
+            where=version,
+        )
+    if isinstance(error, NenrinError):
+        return error
     return StepError(
         f"version {version} failed on this request: {type(error).__name__}: {said}",
         hint="compare the request with the deployment's example",
@@ -381,12 +394,15 @@ def _failed(version: str, error: BaseException) -> NenrinError:
 
 
 def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
-    """One plain value a row; JSON has no NaN, and no client should get one."""
+    """One plain value a row; what is no finite number is no answer: nobody could act on it."""
     if len(answer) != rows:
-        raise ValueError(f"it gave {len(answer)} answers for {rows} rows")
+        raise TypeError(f"it gave {len(answer)} answers for {rows} rows")
     if isinstance(answer, np.ndarray):
-        if not np.isfinite(answer).all():
-            raise ValueError("an answer is not a finite number")
+        finite = bool(np.isfinite(answer).all())
         plain: list[Any] = answer.tolist()
-        return plain
-    return answer
+    else:
+        finite = all(isfinite(value) for value in answer if isinstance(value, float))
+        plain = answer
+    if not finite:
+        raise ValueError("an answer is not a finite number")
+    return plain
