@@ -174,6 +174,17 @@ def test_each_is_counted(here: Here) -> None:
     assert 'nenrin_request_seconds_count{deployment="delay"} 3.0' in told
 
 
+def test_a_failure_is_that_of_the_version_that_the_client_named(here: Here) -> None:
+    here.serve("v2", "v3", weights=[50, 50])
+    named = [{b"x-nenrin-version": version} for version in (b"v3", b"v3", b"none")]
+    bodies = [[{"distance": "far"}], rows(1.0), rows(2.0)]
+    answers = here.ask(*bodies, headers=named)
+    assert [answer.status for answer in answers] == [400, 200, 404]
+    champion, challenger = (runtime.spent for runtime in here.table.get("delay").runtimes)
+    assert (challenger.fail.count, challenger.success.count) == (1, 1)
+    assert champion.fail.count == 1  # of a version that is not served
+
+
 def test_one_that_fails_fails_alone(here: Here) -> None:
     here.serve("v2")
     answers = here.ask(rows(1.0), rows(2.0, origin="broken"), rows(4.0))
