@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.breaker import IN_A_ROW
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange
+from nenrin.serving.plane.gathering import Gathered, Gathering
 from nenrin.serving.plane.hot import HotRequests
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
@@ -238,6 +240,24 @@ def test_who_fails_is_counted_and_left_out_one_by_one(here: Here) -> None:
     assert (split.mine.dealt, split.mine.failed) == (IN_A_ROW + 1, IN_A_ROW)
     answers = here.ask(*[rows(float(place)) for place in range(5)])
     assert [answer.body["versions"] for answer in answers] == [["v2"]] * 5
+
+
+def test_while_a_version_is_left_out_each_is_asked_alone_and_in_the_same_turn() -> None:
+    asked: list[int] = []
+
+    async def turn() -> None:
+        gathering = Gathering(lambda _, requests: asked.append(len(requests)))
+        for _ in range(3):
+            gathering.add(served, request)  # type: ignore[arg-type]
+        assert asked == []
+        await asyncio.sleep(0)
+
+    served = SimpleNamespace(asking=SimpleNamespace(sound=False))
+    exchange: Any = SimpleNamespace(target=SimpleNamespace(protocol="v2"))
+    dealt: Any = SimpleNamespace(index=0)
+    request = Gathered(exchange, dealt, lambda _: b"")
+    asyncio.run(turn())
+    assert asked == [1, 1, 1]
 
 
 def test_others_answer_for_who_is_away(here: Here) -> None:
