@@ -242,17 +242,21 @@ def test_who_fails_is_counted_and_left_out_one_by_one(here: Here) -> None:
     assert [answer.body["versions"] for answer in answers] == [["v2"]] * 5
 
 
-def test_while_a_version_is_left_out_each_is_asked_alone_and_in_the_same_turn() -> None:
+def test_while_a_version_is_left_out_each_is_asked_alone_and_in_the_same_turn(
+    here: Here,
+) -> None:
+    here.serve("v2", "v3", weights=[50, 50])
+    served = here.table.get("delay")
+    served.asking.breaker(1).standing.open = True
     asked: list[int] = []
 
     async def turn() -> None:
         gathering = Gathering(lambda _, requests: asked.append(len(requests)))
         for _ in range(3):
-            gathering.add(served, request)  # type: ignore[arg-type]
+            gathering.add(served, request)
         assert asked == []
         await asyncio.sleep(0)
 
-    served = SimpleNamespace(asking=SimpleNamespace(sound=False))
     exchange: Any = SimpleNamespace(target=SimpleNamespace(protocol="v2"))
     dealt: Any = SimpleNamespace(index=0)
     request = Gathered(exchange, dealt, lambda _: b"")
