@@ -55,7 +55,9 @@ def process(settings: Settings, worker: int) -> int:
 
 def asked(url: str, times: int = 1) -> list[int]:
     """Statuses of that many requests, each on a connection of its own."""
-    return [httpx2.post(f"{url}/invocations", json=BODY).status_code for _ in range(times)]
+    return [
+        httpx2.post(f"{url}/invocations", json=BODY, timeout=60).status_code for _ in range(times)
+    ]
 
 
 def test_two_planes_answer_and_tell_one_sum(planes: Planes, settings: Settings) -> None:

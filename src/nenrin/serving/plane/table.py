@@ -170,7 +170,9 @@ class RouteTable:
         self.room.pinned &= names
         self._sizes.keep(each for live in routes for each in _variants(live))
         self.unfit = MappingProxyType({k: size for k, size in self.unfit.items() if k in names})
-        for live in sorted(routes, key=self._may_take_long):
+        known = self.served.keys() - self.problems.keys()
+        # last those that may take long: who is new, and who did not load before
+        for live in sorted(routes, key=lambda live: live.deployment.name not in known):
             name = live.deployment.name
             if name in resting or not self._opens_now(live):
                 resting[name] = live
@@ -235,11 +237,6 @@ class RouteTable:
         self.problems = MappingProxyType({**self.problems, "": error.message})
         why = f"its route cannot be read: {error.message}"
         self.observer.problems = dict.fromkeys(self.served, why) | dict(self.problems)
-
-    def _may_take_long(self, live: LiveRoute) -> bool:
-        """Whether a deployment comes after the others: it is new, or did not load before."""
-        name = live.deployment.name
-        return name not in self.served or name in self.problems
 
     def _opens_now(self, live: LiveRoute) -> bool:
         """Whether it is opened as its route is read: it is open, there is room, or there never will be."""
