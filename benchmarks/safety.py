@@ -29,6 +29,8 @@ FALSE_BAR, POWER_BAR = 5.0, 95.0
 RATE = 20.0  # requests a second
 STALLS = 1 / 20  # a second
 STALL_SECONDS = (0.1, 2.0)
+WEIGHTS = (0.5, 0.2)
+MOST = (0.8, 0.9)  # the challenger has most requests, and the champion few to compare with
 
 Effect = Callable[[np.random.Generator, int], np.ndarray]
 
@@ -65,6 +67,7 @@ class Case:
         within: seconds after which a request fails.
         healthy: whether a roll-back would be false.
         soon: whether the bar of three checks is for it.
+        weights: of the challenger.
     """
 
     name: str
@@ -76,23 +79,24 @@ class Case:
     within: float = np.inf
     healthy: bool = False
     soon: bool = False
+    weights: tuple[float, ...] = WEIGHTS
 
 
 CASES = (
-    Case("alike, 2 % fail", healthy=True),
+    Case("alike, 2 % fail", healthy=True, weights=WEIGHTS + MOST),
     Case("alike, 30 % fail", failing=(0.3, 0.3), healthy=True),
     Case("alike, days differ", effect=days, healthy=True),
     Case("alike, 30 % fail, days differ", failing=(0.3, 0.3), effect=days, healthy=True),
     Case("alike, bursts of failures", effect=bursts, healthy=True),
-    Case("alike, one side stalls", stalls=True, healthy=True),
+    Case("alike, one side stalls", stalls=True, healthy=True, weights=WEIGHTS + MOST),
     Case("alike, one side stalls, fails after .5 s", stalls=True, within=0.5, healthy=True),
     Case("2 % -> 20 % fail", failing=(0.02, 0.2), soon=True),
     Case("2 % -> 20 % fail, days differ", failing=(0.02, 0.2), effect=days),
     Case("2 % -> 5 % fail", failing=(0.02, 0.05)),
     Case("2 % -> 3 % fail", failing=(0.02, 0.03)),
-    Case("twice as slow", slower=2.0),
-    Case("twice as slow, one side stalls", slower=2.0, stalls=True),
-    Case("1.5 times as slow", slower=1.5),
+    Case("twice as slow", slower=2.0, weights=WEIGHTS + MOST),
+    Case("twice as slow, one side stalls", slower=2.0, stalls=True, weights=WEIGHTS + MOST),
+    Case("1.5 times as slow", slower=1.5, weights=WEIGHTS + MOST),
     Case("1.1 times as slow (below the floor)", slower=1.1, healthy=True),
     Case("answers moved by 1 sd", shift=1.0),
     Case("answers moved by .2 sd (below the floor)", shift=0.2, healthy=True),
@@ -211,7 +215,7 @@ def main() -> None:
     print("| | weight | rolled back in 60 checks | in 3 checks | median check | bar |")
     print("|---|---|---|---|---|---|")
     for case in CASES:
-        for share in (0.5, 0.2):
+        for share in case.weights:
             checks = stopped(case, share, streams)
             found = checks[checks > 0]
             ever, soon = 100 * np.mean(checks > 0), 100 * np.mean((checks > 0) & (checks <= SOON))

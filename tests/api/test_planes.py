@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from pydantic import ByteSize
 
 from nenrin.api.folder import predictions_folder
 from nenrin.api.planes import Planes
+from nenrin.core.errors import ConflictError
 from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.serving.observed import read_observed
@@ -53,7 +55,9 @@ def process(settings: Settings, worker: int) -> int:
 
 def asked(url: str, times: int = 1) -> list[int]:
     """Statuses of that many requests, each on a connection of its own."""
-    return [httpx2.post(f"{url}/invocations", json=BODY).status_code for _ in range(times)]
+    return [
+        httpx2.post(f"{url}/invocations", json=BODY, timeout=60).status_code for _ in range(times)
+    ]
 
 
 def test_two_planes_answer_and_tell_one_sum(planes: Planes, settings: Settings) -> None:
@@ -130,6 +134,25 @@ def test_who_comes_after_the_end_is_refused_and_does_not_wait(
     wait_until(lambda: not (process(settings, 0) or process(settings, 1)))
     with pytest.raises(httpx2.ConnectError):
         asked(planes.url)
+
+
+def test_whose_port_another_program_has_leaves_those_before_alone(
+    planes: Planes, settings: Settings
+) -> None:
+    assert planes.ready(threading.Event())
+    wait_until(lambda: all(plane.listens for plane in planes._planes))
+    before = [process(settings, worker) for worker in (0, 1)]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConflictError, match=f"port {port} of 127.0.0.1 is in use"):
+            Planes(settings.model_copy(update={"port": port}), parts_of)
+        with pytest.raises(ConflictError, match="is in use"):
+            Planes(settings.model_copy(update={"grpc_port": port}), parts_of)
+    theirs = int(planes.url.rpartition(":")[2])
+    with pytest.raises(ConflictError, match="cannot listen"):  # an address of nobody here
+        Planes(settings.model_copy(update={"host": "192.0.2.1", "port": theirs}), parts_of)
+    assert [process(settings, worker) for worker in (0, 1)] == before
+    assert asked(planes.url, 4) == [200] * 4
 
 
 @pytest.mark.parametrize(

@@ -241,6 +241,18 @@ def test_a_run_with_nothing_to_do_says_what_it_waits_for(
     assert not Path(".nenrin/reports").exists()
 
 
+def test_a_run_after_the_loop_has_refused_the_code_says_what_was_refused(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = {"at": "2013-01-02T00:00:00Z", "reason": "refused: worse"}
+    idle = {**ran("dev"), "verdict": None, "evaluation": None, "leaking": [], "refused": refused}
+    done = {"revision": "revision-2", "deployments": [idle]}
+    monkeypatch.setattr(run.platform.projects, "run", lambda *_, **__: done)
+    told = run("run").out
+    assert "this code was refused at 2013-01-02 00:00Z, refused: worse" in told
+    assert "nothing was due" not in told
+
+
 def test_the_status_says_what_needs_to_be_known(run: Run) -> None:
     out = run("status").out
     assert "dev at 2013-01-01 00:00Z, its calendar stands at the end of the data" in out

@@ -144,10 +144,13 @@ def test_another_file_must_be_better(tmp_path: Path, platform: Platform, timed: 
     refused = run(platform)
     assert (refused["verdict"]["admitted"], refused["verdict"]["outcome"]) == (False, "worse")
     assert refused["champion"] == first
+    again = run(platform)  # as after the loop's own turn: who asks hears what was refused
+    assert (refused["refused"], again["verdict"]) == (None, None)
+    assert again["refused"]["reason"] == refused["verdict"]["reason"]
 
     save(better, file)
     admitted = run(platform)
-    assert admitted["verdict"]["outcome"] == "better"
+    assert (admitted["verdict"]["outcome"], admitted["refused"]) == ("better", None)
     served = platform.serving.show("dev", "churn")
     newest = served.route.variants[-1]
     assert newest.version == admitted["verdict"]["ships"]

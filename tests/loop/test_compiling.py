@@ -223,6 +223,16 @@ def test_what_the_loop_routes_is_compiled_before(platform: Platform) -> None:
     assert routing.routed() == [one, both]
 
 
+def test_a_form_of_another_nenrin_is_compiled_anew_before_it_is_routed(platform: Platform) -> None:
+    routing = Routing(platform)
+    one = routing.fit("one")
+    with platform.units.write("dev", 1) as unit:
+        platform.registry.note(unit, one, {"compiled": {**ADMITTED, "form": FORM + 1}})
+    routing.route((one, 100))
+    assert [routed for *_, routed in routing.asked] == [[]]
+    assert routing.compiled(one) == ADMITTED
+
+
 def test_what_was_decided_is_compiled_then_and_its_route_waits_for_nothing(
     platform: Platform,
 ) -> None:

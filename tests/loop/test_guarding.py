@@ -14,12 +14,14 @@ from nenrin.backends.sql.loop import SqlLoopStates
 from nenrin.core.actor import act_for
 from nenrin.core.errors import ConflictError, NotFoundError
 from nenrin.core.instants import NEVER
+from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.loop.journal import keep, read
 from nenrin.loop.state import Artefact, Segment, State, Watch
 from nenrin.platform import PREDICTIONS, Platform
 from nenrin.registry.kinds import Answerer, OpenContext
-from nenrin.serving.observed import Arm, Observed, Split
+from nenrin.serving.observed import Arm, Observed, Split, file_of
+from nenrin.serving.segments import worker_folder
 from nenrin.serving.signature import RequestSignature
 
 STATES = SqlLoopStates()
@@ -64,13 +66,16 @@ def _register(platform: Platform, content: bytes) -> str:
         ).id
 
 
-def observed(platform: Platform, subject: str, against: str, share: float = 0.2) -> None:
+def observed(
+    platform: Platform, subject: str, against: str, share: float = 0.2, epoch: int = 1
+) -> None:
     """A plane has counted that a fifth of the subject's requests fail."""
     mine = Arm(dealt=200, answered=160, failed=40, faults=40)
     theirs = Arm(dealt=800, answered=790, failed=10, faults=10)
     split = Split(
-        deployment=NAME, subject=subject, against=against, share=share, mine=mine, theirs=theirs
-    )
+        deployment=NAME, subject=subject, against=against, epoch=epoch, share=share, mine=mine,
+        theirs=theirs,
+    )  # fmt: skip
     folder = platform.settings.state_folder / PREDICTIONS
     folder.mkdir(exist_ok=True)
     content = msgspec.json.encode(Observed(environment="dev", splits=[split]))
@@ -163,6 +168,22 @@ def test_a_version_that_answers_everything(platform: Platform, versions: tuple[s
     remember(platform, old, new, weight=100)
     assert len(platform.loop.guarding.guard("dev")) == 1
     assert platform.serving.show("dev", NAME).champion == old
+
+
+def test_a_canary_begun_anew_is_not_judged_by_what_was_counted_before(
+    platform: Platform, versions: tuple[str, str]
+) -> None:
+    old, new = versions
+    with platform.units.write("dev", 2) as unit:
+        before = platform.serving.rollback(unit, NAME, reason="by hand")
+        again = platform.serving.canary(unit, NAME, new, 20, reason="once more")
+    observed(platform, new, old)
+    assert platform.loop.guarding.guard("dev") == []
+    assert platform.loop.guarding.show("dev", NAME)["safety"]["requests"] == (0, 0)
+    observed(platform, new, old, epoch=before.epoch)
+    assert platform.loop.guarding.guard("dev") == []
+    observed(platform, new, old, epoch=again.epoch)
+    assert len(platform.loop.guarding.guard("dev")) == 1
 
 
 def test_a_canary_without_a_loop(platform: Platform, versions: tuple[str, str]) -> None:
@@ -274,8 +295,11 @@ def test_a_status_says_why_a_plane_does_not_answer(
 ) -> None:
     folder = platform.settings.state_folder / PREDICTIONS
     folder.mkdir(exist_ok=True)
-    for environment, why in (("dev", "it is too large"), ("prod", "another's")):
+    for plane, (environment, why) in enumerate((("dev", "it is too large"), ("prod", "another's"))):
         told = Observed(environment=environment, problems={NAME: why, "other": "it is gone"})
-        (folder / f"observed-{environment}.json").write_bytes(msgspec.json.encode(told))
-    [line] = platform.loop.status("dev")["deployments"]
+        file_of(folder, plane).write_bytes(msgspec.json.encode(told))
+    with FolderLock(worker_folder(folder, 0)):
+        [line] = platform.loop.status("dev")["deployments"]
     assert line["problem"] == "it is too large"
+    [line] = platform.loop.status("dev")["deployments"]
+    assert line["problem"] is None

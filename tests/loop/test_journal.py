@@ -138,3 +138,13 @@ def test_what_could_not_answer_gets_no_requests_and_keeps_nothing_from_going_bac
         assert moved(platform, large, ("one", 50), ("two", 50)) == ("small", "small")
         assert moved(platform, large, ("two", 100)) == ("small",)
         assert moved(platform, large, ("one", 100), bad=True) == ("small",)
+
+
+def test_a_canary_that_its_watch_takes_back_is_a_roll_back_like_any_other(tmp_path: Path) -> None:
+    with Platform(Settings.read(folder=tmp_path, workers=0), kinds=[Plain()]) as platform:
+        for variants in [(("one", 100),), (("one", 80), ("two", 20))]:
+            moved(platform, None, *variants)
+        one, two = platform.serving.show("dev", "delay").route.variants
+        moved(platform, None, ("one", 100), bad=True)
+        told = platform.loop.guarding.show("dev", "delay")["rolled_back"]
+        assert (told["left"], told["to"], told["by"]) == ([two.version], one.version, None)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -13,9 +14,17 @@ from starlette.testclient import TestClient
 
 from nenrin.core.calendar import SystemCalendar
 from nenrin.core.errors import NotFoundError
+from nenrin.core.lock import FolderLock
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.livelog import LiveLog
-from nenrin.serving.observed import read_observed
+from nenrin.serving.observed import (
+    Observed,
+    Split,
+    Standing,
+    file_of,
+    read_file,
+    read_observed,
+)
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.breaker import IN_A_ROW
 from nenrin.serving.plane.observed import LOADS, Observer
@@ -23,7 +32,7 @@ from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Variant
-from nenrin.serving.segments import read_predictions
+from nenrin.serving.segments import read_predictions, worker_folder
 from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import EXAMPLE, SIGNATURE, Constant, FakeLoader, ListedRoutes, deployment
 
@@ -291,6 +300,41 @@ def test_files_of_several_planes_add_up(here: Here) -> None:
     assert split.theirs.answered == 8
     assert read_observed(here.folder, "dev", "other").splits == []
     assert read_observed(here.folder, "prod", "delay").splits == []
+
+
+def test_what_was_counted_before_it_began_says_nothing(here: Here) -> None:
+    """The plane saw nothing of what came between two rollouts of the same versions by the same weights."""
+    for key in keys(here, CHAMPION, 4):
+        here.ask(key)
+    before = here.routes.listed[0]
+    here.serve(msgspec.structs.replace(before, epoch=2))
+    here.ask(keys(here, CHAMPION, 5)[4])
+    [split] = here.observer.observed().splits
+    assert (split.epoch, split.theirs.answered) == (2, 1)
+    here.observer.close()
+    mine = here.folder / "observed.json"
+    gone = read_file(mine)
+    gone.splits[0].epoch = 0
+    (here.folder / "observed-7.json").write_bytes(msgspec.json.encode(gone))
+    splits = read_observed(here.folder, "dev", "delay").splits
+    assert sorted((each.epoch, each.theirs.answered) for each in splits) == [(0, 1), (2, 1)]
+
+
+def test_a_plane_that_is_gone_tells_no_more_how_versions_stand(tmp_path: Path) -> None:
+    standing = Standing(deployment="delay", version=CHALLENGER, open=True, opened=3)
+    split = Split(deployment="delay", subject=CHALLENGER, against=CHAMPION, share=0.5)
+    told = Observed(
+        environment="dev", splits=[split], standings=[standing], problems={"delay": "too large"}
+    )
+    for plane in (0, 1):
+        file_of(tmp_path, plane).write_bytes(msgspec.json.encode(told))
+    with FolderLock(worker_folder(tmp_path, 1)):
+        found = read_observed(tmp_path, "dev", "delay")
+        assert [each.opened for each in found.standings] == [3]
+        assert found.problems == told.problems
+    found = read_observed(tmp_path, "dev", "delay")
+    assert (found.standings, found.problems) == ([], {})
+    assert len(found.splits) == 1  # what it counted was so
 
 
 def test_what_a_challenger_lacks_alone_is_not_its_failure(here: Here) -> None:

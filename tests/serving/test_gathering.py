@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.breaker import IN_A_ROW
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange
+from nenrin.serving.plane.gathering import Gathered, Gathering
 from nenrin.serving.plane.hot import HotRequests
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
@@ -174,6 +176,17 @@ def test_each_is_counted(here: Here) -> None:
     assert 'nenrin_request_seconds_count{deployment="delay"} 3.0' in told
 
 
+def test_a_failure_is_that_of_the_version_that_the_client_named(here: Here) -> None:
+    here.serve("v2", "v3", weights=[50, 50])
+    named = [{b"x-nenrin-version": version} for version in (b"v3", b"v3", b"none")]
+    bodies = [[{"distance": "far"}], rows(1.0), rows(2.0)]
+    answers = here.ask(*bodies, headers=named)
+    assert [answer.status for answer in answers] == [400, 200, 404]
+    champion, challenger = (runtime.spent for runtime in here.table.get("delay").runtimes)
+    assert (challenger.fail.count, challenger.success.count) == (1, 1)
+    assert champion.fail.count == 1  # of a version that is not served
+
+
 def test_one_that_fails_fails_alone(here: Here) -> None:
     here.serve("v2")
     answers = here.ask(rows(1.0), rows(2.0, origin="broken"), rows(4.0))
@@ -227,6 +240,28 @@ def test_who_fails_is_counted_and_left_out_one_by_one(here: Here) -> None:
     assert (split.mine.dealt, split.mine.failed) == (IN_A_ROW + 1, IN_A_ROW)
     answers = here.ask(*[rows(float(place)) for place in range(5)])
     assert [answer.body["versions"] for answer in answers] == [["v2"]] * 5
+
+
+def test_while_a_version_is_left_out_each_is_asked_alone_and_in_the_same_turn(
+    here: Here,
+) -> None:
+    here.serve("v2", "v3", weights=[50, 50])
+    served = here.table.get("delay")
+    served.asking.breaker(1).standing.open = True
+    asked: list[int] = []
+
+    async def turn() -> None:
+        gathering = Gathering(lambda _, requests: asked.append(len(requests)))
+        for _ in range(3):
+            gathering.add(served, request)
+        assert asked == []
+        await asyncio.sleep(0)
+
+    exchange: Any = SimpleNamespace(target=SimpleNamespace(protocol="v2"))
+    dealt: Any = SimpleNamespace(index=0)
+    request = Gathered(exchange, dealt, lambda _: b"")
+    asyncio.run(turn())
+    assert asked == [1, 1, 1]
 
 
 def test_others_answer_for_who_is_away(here: Here) -> None:

@@ -119,6 +119,25 @@ def test_canary_promote_roll_back(service: ServingService, memory: Memory) -> No
         service.rollback(memory, "delay", reason="again")
 
 
+def test_an_epoch_is_that_of_a_pair(service: ServingService, memory: Memory) -> None:
+    """A rollout is one from its first percent until all is its own; begun anew it is another."""
+
+    def goes_out(weight: int) -> Deployment:
+        return service.canary(memory, "delay", "v2", weight, reason="new code")
+
+    first = goes_out(20)
+    assert first.pair == ("v2", "v1")
+    service.set_features(memory, "delay", {"v2": "s3"})
+    assert goes_out(50).epoch == first.epoch
+    promoted = service.promote(memory, "delay", "v2", reason="better")
+    assert (promoted.pair, promoted.epoch) == (first.pair, first.epoch)
+    back = service.rollback(memory, "delay", reason="by hand")
+    assert back.pair is None
+    again = goes_out(20)
+    assert again.pair == first.pair
+    assert len({first.epoch, back.epoch, again.epoch}) == 3
+
+
 def test_new_code_may_ask_for_more(service: ServingService, memory: Memory) -> None:
     wider = RequestSignature.of({"seats": pl.Int64()}, known={})
     canary = service.canary(memory, "delay", "v2", 20, request=wider, reason="new code")

@@ -8,6 +8,7 @@ from nenrin.core.errors import IntegrityError, NotFoundError, RequestError, Unav
 from nenrin.core.instants import HOUR
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.router import Variant
 from tests.serving.fakes import EXAMPLE, FakeLoader, ListedRoutes, deployment
 
 DEPARTURE = 1_372_717_800_000_000
@@ -125,7 +126,7 @@ def test_a_failure_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert setting.loader.opened == ["gone", "gone"]
 
 
-def test_routes_out_of_reach_leave_the_table_alone() -> None:
+def test_routes_out_of_reach_leave_the_table_alone(caplog: pytest.LogCaptureFixture) -> None:
     setting = Setting(ListedRoutes(deployment("v0.1")))
     setting.versions()
 
@@ -133,10 +134,37 @@ def test_routes_out_of_reach_leave_the_table_alone() -> None:
         raise UnavailableError("the state cannot be read")
 
     setting.routes.routes = fails  # type: ignore[assignment]
-    setting.table.refresh()
+    for _ in range(2):
+        setting.table.refresh()
     assert setting.table.ready
     assert setting.table.problems == {"": "the state cannot be read"}
+    [record] = caplog.records
+    assert "the state cannot be read" in record.getMessage()
+    told = setting.table.observer.observed().problems
+    assert told == {"delay": "its route cannot be read: the state cannot be read"}
     assert setting.versions() == ["v0.1"]
+
+
+def test_a_route_waits_for_no_others_opening(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = Setting(ListedRoutes(deployment("v0.1")))
+    setting.versions()
+    seen = []
+
+    def fails(variant: Variant) -> None:
+        seen.append([each.version for each in setting.table.get("delay").runtimes])
+        raise IntegrityError("it has changed", hint="restore it")
+
+    def opens(variant: Variant) -> object:
+        return fails(variant) if variant.version == "v0.9" else opened(variant)
+
+    opened = setting.loader.open
+    monkeypatch.setattr(setting.loader, "open", opens)
+    monkeypatch.setattr("nenrin.serving.plane.table.RETRY_SECONDS", 0.0)
+    for version in ("v0.2", "v0.3"):  # the other is new, then one that did not load
+        canary = deployment("v0.1", version, weights=[80, 20])
+        setting.routes.listed = [deployment("v0.9", name="broken"), canary]
+        setting.table.refresh()
+    assert seen == [["v0.1", "v0.2"], ["v0.1", "v0.3"]]
 
 
 def test_names() -> None:

@@ -24,7 +24,7 @@ from nenrin.core.settings import Settings
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer, Timer
 from nenrin.serving.plane.doors import DOORS, Doors
-from nenrin.serving.plane.listening import is_at, listen, listen_for, taken
+from nenrin.serving.plane.listening import PortInUseError, is_at, listen, listen_for, taken
 from nenrin.serving.plane.messages import messages
 from nenrin.serving.plane.originals import run_originals
 from nenrin.serving.plane.process import (
@@ -174,15 +174,22 @@ class _Before:
         """The sockets of those that follow: theirs where they listen there, else new ones.
 
         Raises:
-            ConflictError: a port is in use, and not by them.
+            ConflictError: a port is in use, and not by them: they go on.
         """
         try:
             return self._listeners(settings)
-        except ConflictError:
-            if not self._left:
+        except ConflictError as error:
+            if not (isinstance(error, PortInUseError) and self._may_hold(error.port)):
+                self._close()
                 raise
-        self.end()  # it may be theirs, of another host
+        self.end()  # it is theirs, of another host
         return self._listeners(settings)
+
+    def _may_hold(self, port: int) -> bool:
+        """Whether one of them listens on a port, or does not say where it listens."""
+        ports = {each.getsockname()[1] for given in self._given for each in given.listeners}
+        silent = any(not given.listeners for given in self._given)
+        return silent or port in ports | {given.grpc_port for given in self._given}
 
     def _listeners(self, settings: Settings) -> list[list[socket.socket]]:
         port = settings.grpc_port

@@ -72,6 +72,10 @@ def _deployment(run: Run) -> Iterator[RenderableType]:
         name = run["deployment"]
         yield Text(f"{_INDENT}frozen, {run['frozen']}: nothing changes by itself", "yellow")
         yield Text(f"{_INDENT}nenrin status shows what is held; then unfreeze {name}", style="dim")
+    elif not verdict and (before := run.get("refused")):
+        told = f"this code was refused at {when(before['at'])}, {before['reason']}"
+        yield Text(f"{_INDENT}{told}", style="yellow")
+        yield Text(f"{_INDENT}{run['due']}", style="dim")
     elif findings.is_judged(run):
         name = run["deployment"]
         told = f"this code was judged before: nenrin rings {name}; {run['due']}"

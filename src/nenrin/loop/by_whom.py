@@ -1,4 +1,6 @@
-"""Who answers, by which code; who paused a rollout, and what was rolled back last, as the ledger has it."""
+"""Who answers, by which code; who paused a rollout, what was rolled back and which code was refused last, as
+the ledger has it.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,9 @@ from nenrin.core.unit import Units
 from nenrin.registry.service import RegistryService
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.service import ServingService
+
+NEW_CODE = ("code", "new code")
+"""What looks at other code say that they were taken for, of rows without a time and with one."""
 
 
 def paused_by(units: Units, environment: str, deployment: Deployment) -> str | None:
@@ -53,6 +58,16 @@ def routed(
         for one in found
         for each in one.route.variants
     ]
+
+
+def refused_code(units: Units, environment: str, deployment: str) -> dict[str, Any] | None:
+    """When the gates refused other code of a deployment last, and why."""
+    looks = units.find(environment, kind="look.taken", subject=deployment)
+    for look in reversed(looks):
+        if look.body.get("trigger") in NEW_CODE and not look.body.get("ships"):
+            given = _newest(units, environment, "verdict.given", look.body["verdicts"][-1])
+            return {"at": iso(look.at), "reason": given["body"]["reason"] if given else ""}
+    return None
 
 
 def _newest(units: Units, environment: str, kind: str, subject: str) -> Mapping[str, Any] | None:

@@ -44,7 +44,7 @@ def compile_ahead(
     state: State,
     versions: Iterable[str],
 ) -> dict[str, dict[str, Any]]:
-    """Compile the fits of versions that are about to be routed, where it was never tried.
+    """Compile the fits of versions that are about to be routed, where it was not tried yet.
 
     Returns:
         what came of it by fit, for whoever registers and routes them to note in the same unit of work.
@@ -59,20 +59,21 @@ def compile_ahead(
     return {
         fit: compiles(artefacts[fit].model, artefacts[fit].cutoff)
         for fit, version in found.items()
-        if version is None or "compiled" not in version.facts
+        if version is None or outcome_of(version.facts) is None
     }
 
 
 def compile_served(
     units: Units, registry: RegistryService, prepared: Prepared, deployment: Deployment
 ) -> None:
-    """Compile each model that a deployment serves and that was not tried yet."""
+    """Compile each model that a deployment serves and that was not tried yet, or could not be."""
     if prepared.compiles is None:
         return
     environment = deployment.environment
     for variant in deployment.route.loaded:
         for version in models_of(partial(_found, registry, environment), variant.version):
-            if outcome_of(version.facts) is not None:
+            tried = outcome_of(version.facts)
+            if tried is not None and tried.form:
                 continue
             cutoff = version.facts.get("cutoff")
             before = to_us(datetime.fromisoformat(cutoff)) if cutoff else None

@@ -55,7 +55,7 @@ class Guarding:
             if safety is None or not safety.breaches:
                 continue
             try:
-                said = self._answer(environment, deployment.name, safety)
+                said = self._answer(environment, deployment, safety)
             except ConflictError:  # a turn wrote meanwhile: the next look acts
                 continue
             if said:
@@ -114,23 +114,24 @@ class Guarding:
 
     def _judged(self, environment: str, deployment: Deployment) -> Safety | None:
         """What live requests say; None where there are not two to compare."""
-        pair = _pair(deployment)
-        if pair is None:
+        if deployment.pair is None:
             return None
-        return judge(*pair, self._observe(environment, deployment.name).splits)
+        splits = self._observe(environment, deployment.name).splits
+        return judge(*deployment.pair, [s for s in splits if s.epoch == deployment.epoch])
 
     def _goes_out(self, environment: str, deployment: Deployment) -> bool:
         with self._units.read(environment) as unit:
             return _goes_out(deployment, read(self._states, unit, deployment.name))
 
-    def _answer(self, environment: str, name: str, safety: Safety) -> str:
+    def _answer(self, environment: str, judged: Deployment, safety: Safety) -> str:
         """Take an unsafe version back, or say what a freeze holds; what was done, in words."""
+        name = judged.name
         with self._units.write(environment, self._instant(environment)) as unit:
             deployment, state = (
                 self._serving.current(unit, name),
                 read(self._states, unit, name),
             )
-            if deployment is None or _pair(deployment) != (safety.subject, safety.against):
+            if deployment is None or deployment.epoch != judged.epoch:
                 return ""
             if not _goes_out(deployment, state):
                 return ""
@@ -189,14 +190,6 @@ class Guarding:
             if state.segments:
                 share(self._serving, unit, name, state.segments[-1])
             keep(self._states, unit, name, state)
-
-
-def _pair(deployment: Deployment) -> tuple[str, str] | None:
-    """The version that may be judged and the one that it is compared with."""
-    route = deployment.route
-    if route.challengers:
-        return route.challengers[0].version, route.champion.version
-    return (deployment.champion, deployment.previous) if deployment.previous else None
 
 
 def _goes_out(deployment: Deployment, state: State | None) -> bool:

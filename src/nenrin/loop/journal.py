@@ -175,9 +175,6 @@ class LoopJournal:
                 reason=why,
                 request=self._served.request,
             )
-        elif rolled_back and before.champion == champion:
-            route = before.route.only(champion, features)
-            self._serving.set_route(unit, name, route, reason=why)
         elif rolled_back:
             self._serving.rollback(unit, name, reason=why, to=champion, features=features)
         else:

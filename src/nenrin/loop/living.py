@@ -22,7 +22,7 @@ from nenrin.core.logs import about
 from nenrin.core.store import ContentStore
 from nenrin.core.unit import Units
 from nenrin.gates.judge import judge
-from nenrin.loop.by_whom import paused_by, routed
+from nenrin.loop.by_whom import paused_by, refused_code, routed
 from nenrin.loop.compiling import UNCOMPILED, compile_served
 from nenrin.loop.deployed import Deployed
 from nenrin.loop.evaluation import evaluate
@@ -162,7 +162,9 @@ class Living:
             told = self._kept(environment, told, now)
         route = routed(self._serving, self._registry, environment, prepared.declared.name)
         due, cost = self._due(prepared, state, now), prepared.costs()
-        return {**told, "route": route, "due": due, "cost": cost}
+        before = state.refused == prepared.project and not told["verdict"]
+        refused = refused_code(self._units, environment, prepared.declared.name) if before else None
+        return {**told, "route": route, "refused": refused, "due": due, "cost": cost}
 
     def _kept(self, environment: str, told: dict[str, Any], now: int) -> dict[str, Any]:
         """What a turn found, kept under its digest, which the event ``run.finished`` names."""

@@ -35,6 +35,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
         fallback: what is answered where no version does; None: an error.
         log: how its predictions are logged.
         experiment: the newest experiment, running or ended.
+        epoch: how often the :attr:`pair` has changed: counts of live requests are of one epoch.
         at: business instant of the last change, microseconds UTC.
     """
 
@@ -57,11 +58,19 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     fallback: float | str | None = None
     log: LogRules = LogRules()
     experiment: Experiment | None = None
+    epoch: int = 0
 
     @property
     def champion(self) -> str:
         """The version that serves what no challenger takes."""
         return self.route.champion.version
+
+    @property
+    def pair(self) -> tuple[str, str] | None:
+        """The version that live requests may judge and the one that it is compared with."""
+        if self.route.challengers:
+            return self.route.challengers[0].version, self.champion
+        return (self.champion, self.previous) if self.previous else None
 
     @property
     def states(self) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What the planes of a folder have counted of live requests: each side of a split, each version's breaker.
 
 Outside the ledger: counts of live requests are not repeatable. A plane writes its own file,
-``observed*.json`` beside its prediction log, twice a second; who reads adds the files up.
+``observed-N.json`` beside its prediction log, twice a second; who reads adds the files up.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from nenrin.core.lock import FolderLock
 from nenrin.stats.latency import BINS
 
 ANSWER_BINS = 10
@@ -55,6 +56,8 @@ class Split(msgspec.Struct, kw_only=True):
     Attributes:
         deployment: which one.
         subject, against: the version that is judged, and the one that it is compared with.
+        epoch: the deployment's, in which it was counted: what was counted before a rollout or an experiment
+            began says nothing of it, whatever the versions.
         share: the chance that a key of either is the subject's. 1: the subject answers everything, and
             ``mine.failed`` counts what it failed at *and the other then answered*.
         edges: inner edges of the answers' bins, from the first answers of the other side; empty before.
@@ -68,6 +71,7 @@ class Split(msgspec.Struct, kw_only=True):
     subject: str
     against: str
     share: float
+    epoch: int = 0
     edges: list[float] = msgspec.field(default_factory=list)
     spells: int = 0
     slower: dict[str, list[float]] = msgspec.field(default_factory=dict)
@@ -161,8 +165,11 @@ def read_file(path: Path) -> Observed:
 
 
 def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
-    """What all planes of a folder have counted of one deployment, added up."""
-    files = [_named(read_file(path), path.stem) for path in sorted(folder.glob("observed*.json"))]
+    """What all planes of a folder have counted of one deployment, added up.
+
+    How versions stand in a plane, and what is wrong there, is told while it lives; what it counted stays.
+    """
+    files = [_named(_read(path), path.stem) for path in sorted(folder.glob("observed*.json"))]
     found = [each for each in files if each.environment == environment]
     return Observed(
         environment=environment,
@@ -175,6 +182,20 @@ def read_observed(folder: Path, environment: str, deployment: str) -> Observed:
             name: why for e in found for name, why in e.problems.items() if name == deployment
         },
     )
+
+
+def file_of(folder: Path, plane: int) -> Path:
+    """The file of the plane that logs to the folder of that number."""
+    return folder / f"observed-{plane}.json"
+
+
+def _read(path: Path) -> Observed:
+    """What is in a plane's file, and holds: a plane has its log's lock for as long as it lives."""
+    found = read_file(path)
+    told = found.standings or found.problems
+    if told and FolderLock(path.parent / path.stem.removeprefix("observed-")).held_by() is None:
+        return msgspec.structs.replace(found, standings=[], problems={})
+    return found
 
 
 def _named(observed: Observed, plane: str) -> Observed:
@@ -196,10 +217,10 @@ def added_up(shadows: Iterable[Shadowed]) -> list[Shadowed]:
 
 
 def _splits(splits: Iterable[Split]) -> list[Split]:
-    """One for each pair, share and edges: answers in other bins cannot be added."""
-    together: dict[tuple[str, str, float, tuple[float, ...]], Split] = {}
+    """One for each pair, epoch, share and edges: answers in other bins cannot be added."""
+    together: dict[tuple[str, str, int, float, tuple[float, ...]], Split] = {}
     for each in splits:
-        key = (each.subject, each.against, each.share, tuple(each.edges))
+        key = (each.subject, each.against, each.epoch, each.share, tuple(each.edges))
         before = together.get(key)
         together[key] = each if before is None else _added(before, each)
     return list(together.values())

@@ -445,6 +445,9 @@ def _write(
     """Keep the record and tell the ledger who answers from now on."""
     paused = deployment.paused if deployment.route.challengers else ""
     deployment = msgspec.structs.replace(deployment, at=unit.at, paused=paused)
+    before = deployments.get(unit, deployment.name)
+    if before is not None and before.pair != deployment.pair:
+        deployment = msgspec.structs.replace(deployment, epoch=before.epoch + 1)
     ends = over(deployment.experiment, deployment.route)
     if ends:
         deployment = _ended(deployment, unit.at, str(body.get("reason", kind)))

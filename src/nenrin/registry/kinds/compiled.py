@@ -31,12 +31,15 @@ _logger = logging.getLogger(__name__)
 
 
 def outcome_of(facts: Mapping[str, Any]) -> Outcome | None:
-    """What came of compiling a version, by its facts; None where this form was not tried."""
+    """What came of compiling a version, by its facts; None where it was not tried, or for other forms.
+
+    Its form is 0 where none could be tried: then the original serves, and it is tried again.
+    """
     try:
         outcome = msgspec.convert(facts.get("compiled"), Outcome)
     except msgspec.ValidationError:
         return None
-    return outcome if outcome.form == FORM else None
+    return outcome if outcome.form in (0, FORM) else None
 
 
 class CompiledForms:

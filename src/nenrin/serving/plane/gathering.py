@@ -66,11 +66,13 @@ class Gathering:
         asyncio.get_running_loop().call_soon(self._take, key)
 
     def _take(self, key: _Key) -> None:
-        """Ask what joins the first, up to a batch; the rest in the next turn."""
+        """Ask what joins the first, up to a batch; the rest in the next turn. Alone where one is left out."""
         turn = self._turn.pop(key)
-        size = _joining(turn, key.served.runtimes[key.place].batch_rows)
         if not key.served.asking.sound:
-            size = 1
+            for each in turn:
+                self._ask(key.served, [each])
+            return
+        size = _joining(turn, key.served.runtimes[key.place].batch_rows)
         if size < len(turn):
             self._plan(key, turn[size:])
         self._ask(key.served, turn[:size])

@@ -112,9 +112,7 @@ class HotRequests:
             served = self._table.only(target.name)
             rows, write = _read(exchange, served, target.protocol)
             headers = exchange.headers
-            version, sticky = target.version, None
-            if VERSION in headers and version is None:
-                version = headers[VERSION].decode("latin-1")
+            version, sticky = _named(exchange), None
             if header := served.deployment.request.sticky_header:
                 told = headers.get(header.lower().encode())
                 sticky = None if told is None else told.decode("latin-1")
@@ -177,8 +175,16 @@ class HotRequests:
         name = served.deployment.name if served else ""
         self._metrics.failed(name, target.protocol, errors.status_of(error))
         if served is not None:
-            count_failed(served, target.version, self._timer.wall() - started)
+            count_failed(served, _named(exchange), self._timer.wall() - started)
         exchange.send(errors.answer(error, "POST", target.path))
+
+
+def _named(exchange: Exchange) -> str | None:
+    """The version that a client names, by the path or else by the header."""
+    target: Target = exchange.target
+    if target.version is None and VERSION in exchange.headers:
+        return exchange.headers[VERSION].decode("latin-1")
+    return target.version
 
 
 def _write(asked: Gathered, found: Answers) -> None:

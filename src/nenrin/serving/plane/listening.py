@@ -22,6 +22,12 @@ _PATIENCE = 5.0  # seconds that a plane may take at its door: it has requests to
 _MOST = 64  # sockets that a plane may have
 
 
+class PortInUseError(ConflictError):
+    """Somebody listens there. Attributes: ``port``."""
+
+    port: int = 0
+
+
 class Given(NamedTuple):
     """What a plane gives at its door: its sockets, and the port of its gRPC server (0: it has none)."""
 
@@ -33,7 +39,8 @@ def listen(host: str, port: int, option: str = "--port") -> socket.socket:
     """A socket that listens on ``host`` and ``port`` (0: any free one), the value of ``option``.
 
     Raises:
-        ConflictError: the port is in use, or the address is not this machine's.
+        PortInUseError: the port is in use.
+        ConflictError: the address is not this machine's.
     """
     listener = _bound(host, port, option)
     listener.listen(2048)
@@ -138,11 +145,13 @@ def _bound(host: str, port: int, option: str, *, shared: bool = False) -> socket
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise ConflictError(
+            taken = PortInUseError(
                 f"port {port} of {host} is in use",
                 hint=f"nenrin up {option} {port + 1}",
                 where=f"{host}:{port}",
-            ) from None
+            )
+            taken.port = port
+            raise taken from None
         raise ConflictError(
             f"cannot listen on {host}:{port}: {error.strerror}",
             hint="choose an address of this machine and a port above 1023",

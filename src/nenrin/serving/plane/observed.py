@@ -209,7 +209,8 @@ class Observer:
     def follow(self, deployment: Deployment) -> tuple[Counting | None, Mapping[str, Breaker]]:
         """What counts a deployment by its route of now, and the breakers of its versions.
 
-        A pair of versions that shares requests no more is forgotten, and who stands in no route.
+        A pair of versions that shares requests no more is forgotten, as is that of an epoch that is over,
+        and who stands in no route.
         """
         self.environment = deployment.environment
         name, route = deployment.name, deployment.route
@@ -217,23 +218,23 @@ class Observer:
         versions += [deployment.previous] if deployment.previous else []
         breakers = {version: self._breaker(name, version) for version in versions}
         share = 1.0
-        if len(versions) < 2:
-            subject = against = ""
-        elif route.challengers:
+        if route.challengers:
             challenger, champion = route.challengers[0], route.champion
-            subject, against = challenger.version, champion.version
             share = challenger.weight / (challenger.weight + champion.weight)
-        else:
-            subject, against = versions
         self._breakers = {k: b for k, b in self._breakers.items() if k[0] != name} | {
             (name, version): breaker for version, breaker in breakers.items()
         }
-        kept = [
-            c for c in self._splits if c.split.deployment != name or _pair(c) == (subject, against)
-        ]
+        kept = [c for c in self._splits if c.split.deployment != name or _is_of(c, deployment)]
         found = [c for c in kept if c.split.deployment == name and c.split.share == share]
-        if not found and subject and share > 0:
-            split = Split(deployment=name, subject=subject, against=against, share=share)
+        if not found and deployment.pair and share > 0:
+            subject, against = deployment.pair
+            split = Split(
+                deployment=name,
+                subject=subject,
+                against=against,
+                epoch=deployment.epoch,
+                share=share,
+            )
             found = [Counting(split, self._timer)]
             kept += found
         self._splits = kept
@@ -310,5 +311,9 @@ class Observer:
         self._written = content
 
 
-def _pair(counting: Counting) -> tuple[str, str]:
-    return counting.split.subject, counting.split.against
+def _is_of(counting: Counting, deployment: Deployment) -> bool:
+    split = counting.split
+    return (split.subject, split.against, split.epoch) == (
+        *(deployment.pair or ()),
+        deployment.epoch,
+    )

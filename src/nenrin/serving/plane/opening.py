@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import TypeVar
 
 from nenrin.core.errors import UnavailableError
 from nenrin.serving.plane.batching import WAIT_SECONDS
 from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.table import RouteTable
+
+T = TypeVar("T")
 
 
 class Opening:
@@ -21,12 +26,14 @@ class Opening:
     def __init__(self, table: RouteTable) -> None:
         self._table = table
         self._alone = asyncio.Lock()
+        # its own: the loop's may all be reading indexes, which takes long
+        self._thread = ThreadPoolExecutor(1, "opening")
         self._tasks: dict[str, asyncio.Task[Served]] = {}
 
     async def look(self) -> None:
         """Read the routes now."""
         async with self._alone:
-            await asyncio.to_thread(self._table.refresh)
+            await self._in_thread(self._table.refresh)
 
     async def deployment(self, name: str | None, within: float = WAIT_SECONDS) -> Served:
         """The deployment of that name, or the one that there is; one that was let go is opened first.
@@ -56,7 +63,7 @@ class Opening:
 
     async def _opened(self, name: str) -> Served:
         async with self._alone:
-            return await asyncio.to_thread(self._table.open, name)
+            return await self._in_thread(partial(self._table.open, name))
 
     def _ended(self, name: str, task: asyncio.Task[Served]) -> None:
         self._tasks.pop(name, None)
@@ -66,4 +73,7 @@ class Opening:
     async def rest(self, name: str) -> None:
         """Let a deployment go, until it is asked again."""
         async with self._alone:
-            await asyncio.to_thread(self._table.rest, name)
+            await self._in_thread(partial(self._table.rest, name))
+
+    async def _in_thread(self, do: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, do)

@@ -22,6 +22,7 @@ from nenrin.core.lock import FolderLock
 from nenrin.core.timer import Timer
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
+from nenrin.serving.observed import file_of
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain, DrainingServer
@@ -127,7 +128,7 @@ def run_plane(
         parts.rescoring.elsewhere = Originals(originals)
     folder = worker_folder(settings.predictions, settings.worker)
     log = LiveLog(folder, keep_days=settings.predictions_days, timer=parts.timer)
-    observer = Observer(settings.predictions / f"observed-{settings.worker}.json", parts.timer)
+    observer = Observer(file_of(settings.predictions, settings.worker), parts.timer)
     shadowed = worker_folder(shadow_log(settings.predictions), settings.worker)
     shadows = Shadows(shadowed, parts.timer, settings.predictions_days)
     made = parts.routes, parts.loader, parts.calendar, parts.timer

@@ -156,7 +156,7 @@ class RouteTable:
         try:
             routes = list(self._reader.routes())
         except NenrinError as error:
-            self.problems = MappingProxyType({**self.problems, "": error.message})
+            self._unread(error)
             return
         self._note_asked()
         due = bool(self.problems) and self._timer.wall() >= self._retry_at
@@ -170,7 +170,9 @@ class RouteTable:
         self.room.pinned &= names
         self._sizes.keep(each for live in routes for each in _variants(live))
         self.unfit = MappingProxyType({k: size for k, size in self.unfit.items() if k in names})
-        for live in routes:
+        known = self.served.keys() - self.problems.keys()
+        # last those that may take long: who is new, and who did not load before
+        for live in sorted(routes, key=lambda live: live.deployment.name not in known):
             name = live.deployment.name
             if name in resting or not self._opens_now(live):
                 resting[name] = live
@@ -178,6 +180,8 @@ class RouteTable:
             loaded = self._load(live, problems)
             if loaded is not None:
                 served[name] = loaded
+                if name in self.served:  # it waits for no other's opening
+                    self.served = MappingProxyType({**self.served, name: loaded})
                 self._let_go(self._others(name), served, resting)
             elif name not in problems:
                 resting[name] = live  # it is measured again when it is asked
@@ -225,6 +229,14 @@ class RouteTable:
         served, resting = dict(self.served), dict(self.resting)
         self._let_go([name] if name in served else [], served, resting)
         self._swap(served, resting, self.problems)
+
+    def _unread(self, error: NenrinError) -> None:
+        """The routes cannot be read: those of before go on, and why is said once."""
+        if self.problems.get("") != error.message:
+            _logger.warning("the routes cannot be read: %s; %s", error, error.hint)
+        self.problems = MappingProxyType({**self.problems, "": error.message})
+        why = f"its route cannot be read: {error.message}"
+        self.observer.problems = dict.fromkeys(self.served, why) | dict(self.problems)
 
     def _opens_now(self, live: LiveRoute) -> bool:
         """Whether it is opened as its route is read: it is open, there is room, or there never will be."""
