@@ -147,7 +147,8 @@ def asking(container: str) -> AbstractContextManager[None]:
         return nullcontext()
     import pandas as pd
 
-    return pd.option_context("mode.string_storage", "python")
+    own: AbstractContextManager[None] = pd.option_context("mode.string_storage", "python")
+    return own
 
 
 BUILD: Mapping[str, Callable[[Columns], Any]] = MappingProxyType(
