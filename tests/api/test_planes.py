@@ -8,14 +8,17 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import httpx2
 import msgspec
 import pytest
 from pydantic import ByteSize
+from threadpoolctl import threadpool_info
 
 from nenrin.api.folder import predictions_folder
+from nenrin.api.forking import FORKED, warm
 from nenrin.api.planes import Planes
 from nenrin.core.errors import ConflictError
 from nenrin.core.lock import FolderLock
@@ -166,3 +169,18 @@ def test_whose_port_another_program_has_leaves_those_before_alone(
 )
 def test_how_many(tmp_path: Path, given: dict[str, object], count: int) -> None:
     assert Settings(folder=tmp_path, **given).plane_count == count  # type: ignore[arg-type]
+
+
+def _tell_pools(wire: Connection) -> None:
+    wire.send([pool["num_threads"] for pool in threadpool_info()])
+
+
+def test_libraries_compute_with_one_thread_in_a_plane() -> None:
+    warm()
+    here, there = FORKED.Pipe(duplex=False)
+    plane = FORKED.Process(target=_tell_pools, args=(there,))
+    plane.start()
+    there.close()
+    pools = here.recv()
+    plane.join()
+    assert set(pools) == {1}

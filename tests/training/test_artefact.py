@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -171,13 +172,20 @@ class _Fixed:
         return self.answer
 
 
-def _keep(model: Any, task: str = "binary") -> Artefact:
+class _Storage:
+    """Says whether pandas keeps the texts that it makes itself."""
+
+    def predict(self, X: pd.DataFrame) -> np.ndarray:
+        return np.full(len(X), pd.Series(["a"]).dtype.storage == "python")  # type: ignore[union-attr]
+
+
+def _keep(model: Any, task: str = "binary", container: str = "numpy") -> Artefact:
     data = dump(
         model,
         name="guess",
         where="project.py:3",
         task=task,
-        container="numpy",
+        container=container,
         columns=(ColumnSpec(name="x", kind="number"),),
     )
     return Artefact.loads(data, trusted=True)
@@ -199,6 +207,16 @@ def test_binary_models_give_the_probability_of_the_positive_class(
 ) -> None:
     p = _keep(_Fixed(answer, classes)).predict(pl.DataFrame({"x": [1.0, 2.0]}))
     assert p.tolist() == wanted
+
+
+@pytest.mark.parametrize(("container", "own"), [("pandas", 1.0), ("polars", 0.0)])
+def test_pandas_keeps_texts_itself_while_it_is_asked(container: str, own: float) -> None:
+    before = pd.get_option("mode.string_storage")
+    with pd.option_context("mode.string_storage", "pyarrow"):
+        model = _keep(_Storage(), container=container)
+        assert model.predict(pl.DataFrame({"x": [1.0]})).tolist() == [own]
+        assert pd.get_option("mode.string_storage") == "pyarrow"
+    assert pd.get_option("mode.string_storage") == before
 
 
 @pytest.mark.parametrize("answer", [[0.5], [[0.1, 0.9]], None, "yes", ["a", "b"]])

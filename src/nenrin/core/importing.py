@@ -1,4 +1,4 @@
-"""How modules are imported where time or memory counts: without collecting garbage, or when first needed."""
+"""How modules are imported where time or memory counts: without garbage, late, for one thread."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ from importlib import import_module
 from threading import RLock
 from types import ModuleType
 from typing import Any
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "POLARS_MAX_THREADS",
+    ),
+    "1",
+)
+"""Variables that libraries read when they are imported. Two threads on shared cores burn more than one does,
+for one spins while it waits for the other, and sums over threads differ from run to run.
+"""
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import polars as pl
 
 from nenrin.core.errors import IntegrityError, NenrinError, RefusedError, StepError
 from nenrin.training.columns import ColumnSpec, FeatureColumn, RowEncoder, encode_as, recode
-from nenrin.training.containers import Frames, labels, to_numpy
+from nenrin.training.containers import Frames, asking, labels, to_numpy
 from nenrin.training.declare import Predictor
 from nenrin.training.formats import fitted_names, format_for, format_named, unwrapped, wrapped
 from nenrin.training.meter import Meter
@@ -156,7 +156,7 @@ class Artefact:
 
     def _ask(self, container: Any, meter: Meter) -> Any:
         try:
-            with meter.users():
+            with meter.users(), asking(self.header.container):
                 return _answer(self.model, container, self.header)
         except NenrinError:
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,20 @@ def to_numpy(columns: Columns) -> np.ndarray:
     for place, column in enumerate(columns):
         matrix[:, place] = column.numbers()
     return matrix
+
+
+def asking(container: str) -> AbstractContextManager[None]:
+    """Around the call of a model with that container: texts that pandas makes meanwhile are its own, too.
+
+    Else names that are sought in a frame become Arrow's, and all names of the frame with them, each time.
+    Threads that ask at once may end or prolong this for each other: that costs time, and changes no answer.
+    """
+    if container != "pandas":
+        return nullcontext()
+    import pandas as pd
+
+    own: AbstractContextManager[None] = pd.option_context("mode.string_storage", "python")
+    return own
 
 
 BUILD: Mapping[str, Callable[[Columns], Any]] = MappingProxyType(

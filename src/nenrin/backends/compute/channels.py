@@ -14,18 +14,8 @@ from typing import NamedTuple, Protocol, Self
 
 import msgspec
 
-# Two threads on shared cores burn more than one does, and sums over threads differ from run to run.
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-        "POLARS_MAX_THREADS",
-    ),
-    "1",
-)
+from nenrin.core.importing import ONE_THREAD
+
 _MAIN = "import sys; from nenrin.backends.compute.task_worker import main; main(*map(int, sys.argv[1:]))"
 
 

@@ -11,8 +11,8 @@ import msgspec
 
 from nenrin.backends.compute import leftovers
 from nenrin.backends.compute.apart import import_path
-from nenrin.backends.compute.channels import ONE_THREAD
 from nenrin.core.errors import NenrinError
+from nenrin.core.importing import ONE_THREAD
 from nenrin.project.loader import FILE, load_project
 
 PATIENCE = 60.0  # seconds that an import may take

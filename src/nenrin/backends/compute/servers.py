@@ -19,8 +19,9 @@ from typing import Any
 
 from nenrin.backends.compute import footprint
 from nenrin.backends.compute.apart import import_path
-from nenrin.backends.compute.channels import ONE_THREAD, Exit, Theirs
+from nenrin.backends.compute.channels import Exit, Theirs
 from nenrin.backends.compute.fork_server import MESSAGE, Ask, Ended, Forked, Greeting, Ready
+from nenrin.core.importing import ONE_THREAD
 
 KEPT = 2  # servers at a time: the revision that is worked on, and the one before it
 IMPORTS = 60.0  # seconds that importing a project may take here; tasks are spawned after that

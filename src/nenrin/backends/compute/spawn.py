@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from nenrin.backends.compute.apart import TasksApart, add_up
-from nenrin.backends.compute.channels import ONE_THREAD, SpawnedProcess, Theirs
+from nenrin.backends.compute.channels import SpawnedProcess, Theirs
 from nenrin.backends.compute.ends import died
 from nenrin.backends.compute.messages import Entering, Outcome
 from nenrin.core.errors import ConflictError, WorkerLostError
+from nenrin.core.importing import ONE_THREAD
 from nenrin.core.store import ContentStore
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import (
