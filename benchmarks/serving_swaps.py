@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import statistics
 import tempfile
 import threading
 import time
@@ -107,8 +108,8 @@ class _Version(msgspec.Struct):
     model_version: str = ""
 
 
-def swaps(count: int, planes: int, pace: float = 0.6, connections: int = 8) -> None:
-    """Swap so often, once a ``pace`` seconds, and print what clients saw."""
+def swaps(count: int, planes: int, pace: float = 0.6, connections: int = 64) -> None:
+    """Swap so often, once a ``pace`` seconds, and print what clients saw, beside the rate without swaps."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         _write_models(folder)
@@ -118,14 +119,19 @@ def swaps(count: int, planes: int, pace: float = 0.6, connections: int = 8) -> N
         served.start()
         try:
             served.ready(threading.Event())
+            url = served.url + PATH
+            tops = [_load(url, folder, 2, connections).rate for _ in range(5)]
             told, run = _asked(served.url, folder, switch, moved, count, pace, connections)
+            tops += [_load(url, folder, 2, connections).rate for _ in range(5)]
         finally:
             served.stop()
     failed = sum(each.status != _OK for each in told)
     late = max((_late(each, moved) for each in told), default=0.0)
+    top = statistics.median(tops)
     print(
-        f"{count} swaps; beside {run.rate:,.0f} requests a second of wrk ({run.errors:.0f} failed, "
-        f"p50 {run.p50:.2f} ms, p99 {run.p99:.2f} ms) {len(told):,} answers were looked at: "
+        f"{count} swaps; beside {run.rate:,.0f} requests a second of wrk, {run.rate / top:.2f} of the "
+        f"{top:,.0f} [{min(tops):,.0f}, {max(tops):,.0f}] before and after ({run.errors:.0f} failed, "
+        f"p50 {run.p50:.2f} ms, p99 {run.p99:.2f} ms), {len(told):,} answers were looked at: "
         f"{failed} failed, {sum(not each.version for each in told)} without a version, the latest by "
         f"an older version asked {late:.2f} s after its swap"
     )
@@ -157,17 +163,7 @@ def _asked(
     runs: list[Found] = []
 
     def press() -> None:
-        seconds = int(count * pace) + 1
-        runs.append(
-            load(
-                url + PATH,
-                body,
-                folder,
-                seconds=seconds,
-                connections=connections,
-                processes=[],
-            )
-        )
+        runs.append(_load(url + PATH, folder, int(count * pace) + 1, connections))
 
     threads = [
         threading.Thread(target=press),
@@ -183,6 +179,11 @@ def _asked(
     for thread in threads:
         thread.join()
     return told, runs[0]
+
+
+def _load(url: str, folder: Path, seconds: int, connections: int) -> Found:
+    body = one_tensor(numbers(1))
+    return load(url, body, folder, seconds=seconds, connections=connections, processes=[])
 
 
 def _ask(url: str, body: bytes, stop: threading.Event, told: list[Told]) -> None:
