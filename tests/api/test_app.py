@@ -234,7 +234,7 @@ def test_a_client_that_was_cut_off_goes_on_where_it_was(http: TestClient) -> Non
 def test_work_is_cancelled(http: TestClient, platform: FakePlatform) -> None:
     platform.projects.gate.clear()
     name = http.post("/api/run").json()["work"]
-    assert platform.projects.started.wait(5)
+    assert platform.projects.started.wait(120)
     assert http.delete(f"/api/work/{name}").status_code == 202
     assert _events(http.get(f"/api/work/{name}/events").text)[-1] == ("cancelled", {})
 

@@ -242,7 +242,7 @@ def test_leaving_waits_for_the_work_of_others(settings: Settings, opened: Opened
         opened.last.projects.gate.clear()
         with connect(settings, opened) as second:
             second.post("/api/run")
-        assert opened.last.projects.started.wait(5)
+        assert opened.last.projects.started.wait(120)
         threading.Timer(0.2, opened.last.projects.gate.set).start()
     assert opened.last.projects.gate.is_set()
 
@@ -263,10 +263,10 @@ def test_leaving_waits_until_others_have_what_they_came_for(
         opened.last.projects.gate.clear()
         thread = threading.Thread(target=other)
         thread.start()
-        assert opened.last.projects.started.wait(5)
+        assert opened.last.projects.started.wait(120)
         opened.last.projects.gate.set()
     assert got == ["revision-1", "dev"]
-    thread.join(5)
+    thread.join(120)
 
 
 def test_who_has_not_asked_yet_is_waited_for(settings: Settings, opened: Opened) -> None:
@@ -304,7 +304,7 @@ def test_who_comes_while_it_leaves_holds_the_folder_next(
     monkeypatch.setattr(Holder, "close", slow)
     with connect(settings, opened) as first:
         assert first.get("/api/health")["ready"]
-    thread.join(10)
+    thread.join(120)
     assert own == [True]
 
 

@@ -6,8 +6,7 @@ import os
 import re
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -22,6 +21,7 @@ from nenrin.core.settings import Settings
 from nenrin.serving.observed import read_observed
 from nenrin.serving.router import Shadow, Variant
 from nenrin.serving.segments import read_counts, read_predictions, shadow_log, worker_folder
+from nenrin.testing.waiting import wait_until
 from tests.serving.fakes import EXAMPLE, FileRoutes, deployment, parts_of
 
 BODY = {"dataframe_records": [EXAMPLE]}
@@ -49,13 +49,6 @@ def process(settings: Settings, worker: int) -> int:
     """The process of a plane, 0 while there is none."""
     folder = worker_folder(predictions_folder(settings.state_folder), worker)
     return FolderLock(folder).held_by() or 0
-
-
-def wait_until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def asked(url: str, times: int = 1) -> list[int]:

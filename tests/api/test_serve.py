@@ -66,7 +66,7 @@ def _plane(settings: Settings) -> Any:
 
 
 def _status(url: str) -> Any:
-    return json.loads(httpx2.get(f"{url}/api/status", timeout=10).content)
+    return json.loads(httpx2.get(f"{url}/api/status", timeout=120).content)
 
 
 def test_a_life(up: Up, settings: Settings) -> None:
@@ -98,7 +98,7 @@ def test_a_life(up: Up, settings: Settings) -> None:
     assert _plane(settings) not in (None, second)
     assert _status(url)["environment"] == "dev"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     assert FolderLock(settings.state_folder).held_by() is None
     assert _plane(settings) is None
 
@@ -134,9 +134,9 @@ def test_grpc_beside_http(up: Up, monkeypatch: pytest.MonkeyPatch) -> None:
     process, _ = up()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         live = channel.unary_unary("/inference.GRPCInferenceService/ServerLive")
-        assert live(b"", timeout=20) == b"\x08\x01"
+        assert live(b"", timeout=120) == b"\x08\x01"
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
 
 
 def test_grpc_is_refused_before_anything_starts(
@@ -231,7 +231,7 @@ def test_long_scores_keep_the_loop_waiting_no_more(
 
     def write(environment: str, progress: Any = None) -> None:
         writes.set()
-        assert stop.wait(60)
+        assert stop.wait(120)
 
     def tick(environment: str) -> None:
         if writes.is_set():

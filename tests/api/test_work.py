@@ -130,7 +130,7 @@ def test_cancelling_stops_at_the_next_report(works: Works) -> None:
             swallowed.append(error)
 
     work = works.start("run", job)
-    assert running.wait(5)
+    assert running.wait(120)
     work.cancel()
     go.set()
     assert works.drain(5)
@@ -153,7 +153,7 @@ def test_what_waits_is_cancelled_before_it_begins(works: Works) -> None:
 def test_a_beat_keeps_out_of_the_way(works: Works) -> None:
     running, go, beats = threading.Event(), threading.Event(), []
     works.start("run", lambda progress: (running.set(), go.wait(5)))
-    assert running.wait(5)
+    assert running.wait(120)
     assert not works.between(lambda: beats.append(1))
     go.set()
     assert works.drain(5)
@@ -187,7 +187,7 @@ def _killed(folder: Path, *asked: Asked) -> None:
     works = _works(folder, do)
     for each in asked:
         works.ask(each)
-    assert begun.wait(5)  # its thread waits until the test process ends
+    assert begun.wait(120)  # its thread waits until the test process ends
 
 
 def test_what_was_cut_off_is_done_in_order_under_its_own_name(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_a_process_that_closes_leaves_its_work_to_the_next(tmp_path: Path) -> No
     works = _works(tmp_path, do)
     works.ask(RUN)
     works.ask(LOAD)
-    assert running.wait(5)
+    assert running.wait(120)
     works.close()
     go.set()
     assert works.drain(5)

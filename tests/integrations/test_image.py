@@ -16,8 +16,8 @@ import pytest
 from nenrin.core.errors import MissingExtraError, RequestError, UnavailableError
 from nenrin.integrations import image
 from nenrin.pipelines.packages import from_folders
+from nenrin.testing.waiting import wait_until
 from tests.journeys.images import storage
-from tests.journeys.shell import wait_for
 
 needs_buildah = pytest.mark.skipif(
     shutil.which("buildah") is None, reason="apt-get install buildah"
@@ -103,9 +103,9 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 _run([{sys.executable!r}, "-c", {tool!r}])
 """
     process = subprocess.Popen([sys.executable, "-c", calling], stderr=subprocess.DEVNULL)
-    wait_for((tmp_path / "begun").exists, 30)
+    wait_until((tmp_path / "begun").exists)
     process.send_signal(sent)
-    assert process.wait(30) != 0
+    assert process.wait(120) != 0
     assert (tmp_path / "removed").exists()
 
 

@@ -24,7 +24,8 @@ from pathlib import Path
 from nenrin.backends.sql.database import Database
 from nenrin.core.ledger import verify
 from nenrin.core.timer import SystemTimer
-from tests.journeys.shell import NENRIN, Shell, environment, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import NENRIN, Shell, environment
 
 TIMER = SystemTimer()
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights" / "project.py"
@@ -104,7 +105,7 @@ class Crashing:
             env=environment(),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=540,
             check=False,
         )
         if ran.returncode:
@@ -121,7 +122,7 @@ class Crashing:
         """
         self.fresh()
         with self._begun() as process, ended(process):
-            wait_for(lambda: len(self.made()) >= calls or process.poll() is not None, 60)
+            wait_until(lambda: len(self.made()) >= calls or process.poll() is not None)
             os.kill(
                 process.pid, signal.SIGSTOP
             )  # what it has recorded is looked at before it goes on
@@ -129,7 +130,7 @@ class Crashing:
             recorded, made = self.recorded(), self.made()
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGCONT)
-            said, _ = process.communicate(timeout=120)
+            said, _ = process.communicate(timeout=540)
         if target == "worker":
             assert process.returncode == 0, said
             assert json.loads(said)["steps"] == expected, "the outputs differ"
@@ -149,7 +150,7 @@ class Crashing:
         shell = Shell(self.folder)
         with shell.up() as up:
             assert up.post("/api/run", {}).status_code == 202
-            wait_for(lambda: len(self.made()) >= calls, 60)
+            wait_until(lambda: len(self.made()) >= calls)
             os.kill(up.process.pid, signal.SIGSTOP)
             recorded, made = self.recorded(), self.made()
             up.kill()
@@ -163,8 +164,8 @@ class Crashing:
             return set(expected) <= set(self.made())
 
         with shell.up() as up:
-            wait_for(look, 60)
-            wait_for(lambda: {w["state"] for w in up.get("/api/work").json()} == {"done"}, 60)
+            wait_until(look)
+            wait_until(lambda: {w["state"] for w in up.get("/api/work").json()} == {"done"})
         assert goes_on, "the run was over before it could be cut off"
         again, _ = self.whole()
         self._check(expected, again, recorded, self.made()[len(made) :])
@@ -269,13 +270,13 @@ class Flights(Crashing):
         """As of :class:`Crashing`, after so many fits and trials: those recorded are not made again."""
         self.fresh()
         with self._begun() as process, ended(process):
-            wait_for(lambda: len(self.results()) >= calls or process.poll() is not None, 120)
+            wait_until(lambda: len(self.results()) >= calls or process.poll() is not None)
             os.kill(process.pid, signal.SIGSTOP)
             self._strike(process.pid, target)
             before = self.results()
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGCONT)
-            said, _ = process.communicate(timeout=240)
+            said, _ = process.communicate(timeout=540)
         if target == "worker":
             assert process.returncode == 0, said
             assert {"head": json.loads(said)["ledger_head"]} == expected, "the heads differ"

@@ -25,6 +25,7 @@ from nenrin.api.folder import predictions_folder
 from nenrin.cli.app import main
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.plane.process import left_behind
+from nenrin.testing.waiting import wait_until
 
 NENRIN = (sys.executable, "-m", "nenrin")
 _READY = re.compile(r"^serving \S+ at (http://[^\s,]+),", re.MULTILINE)
@@ -67,7 +68,7 @@ class Shell:
     folder: Path
     variables: dict[str, str] = field(default_factory=dict)
     inside: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext
-    patience: float = 120.0
+    patience: float = 540.0  # what it said is shown before the time of a test is over
 
     def __call__(self, *words: str, code: int | None = 0, **variables: str) -> Done:
         """Run a command to its end; it must end with ``code`` (None: any), and show no traceback."""
@@ -116,7 +117,7 @@ class Shell:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            process.wait(120)
             for plane in left_behind(predictions_folder(self.folder / ".nenrin")):
                 os.kill(plane.process, signal.SIGKILL)
 
@@ -141,7 +142,7 @@ class Shell:
             found.extend(_READY.findall(said.read_text()))
             return bool(found)
 
-        wait_for(ready, 60)
+        wait_until(ready)
         return found[0]
 
 
@@ -163,11 +164,11 @@ class Up:
 
     def get(self, path: str, **options: Any) -> httpx2.Response:
         with self.shell.inside():
-            return httpx2.get(f"{self.url}{path}", timeout=30, verify=False, **options)
+            return httpx2.get(f"{self.url}{path}", timeout=120, verify=False, **options)
 
     def post(self, path: str, body: Any, **options: Any) -> httpx2.Response:
         with self.shell.inside():
-            return httpx2.post(f"{self.url}{path}", json=body, timeout=30, verify=False, **options)
+            return httpx2.post(f"{self.url}{path}", json=body, timeout=120, verify=False, **options)
 
     @property
     def curls(self) -> list[str]:
@@ -192,14 +193,6 @@ def plane_of(folder: Path) -> int | None:
     return next(
         (each.process for each in left_behind(predictions_folder(folder / ".nenrin"))), None
     )
-
-
-def wait_for(holds: Callable[[], bool], seconds: float) -> None:
-    """Wait until ``holds()`` is true."""
-    until = _TIMER.wall() + seconds
-    while not holds():
-        assert _TIMER.wall() < until, f"waited {seconds} seconds in vain"
-        _TIMER.sleep(0.05)
 
 
 def customers(rows: int, *, seed: int = 0, first: int = 0) -> pl.DataFrame:

@@ -17,8 +17,6 @@ from nenrin.features.service import FeatureSet
 from nenrin.platform import Platform
 from nenrin.testing.ray_nodes import RayNodes
 
-pytestmark = pytest.mark.timeout(400)  # the first test that needs it starts the cluster
-
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights" / "project.py"
 SOME = 3_000_000  # bytes: two weeks of arrivals, or a year of weather, do not fit; those of one airport do
 

@@ -35,7 +35,6 @@ def total(numbers):
     return sum(numbers)
 '''
 SOUND = STEPS.format(options="", body="pass")
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture

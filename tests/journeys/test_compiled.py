@@ -15,13 +15,13 @@ from nenrin.core.lock import FolderLock
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
 from nenrin.serving.segments import folders
+from nenrin.testing.waiting import wait_until
 from nenrin.training.artefact import Artefact
 from nenrin.training.compiling import kernel
 from nenrin.training.compiling.compiled import Form
-from tests.journeys.shell import Shell, Up, wait_for
+from tests.journeys.shell import Shell, Up
 
 pytestmark = [
-    pytest.mark.timeout(180),
     pytest.mark.skipif(kernel.built() is None, reason="no C compiler"),
 ]
 
@@ -92,7 +92,7 @@ def test_what_serves_is_compiled_and_compared(shell: Shell) -> None:
     with shell.up(NENRIN_RESCORE="1") as up:
         ask(up)
         assert forms(up) == {found["id"]: "compiled"}
-        wait_for(lambda: counted(up, "rescored") >= 1, 30)
+        wait_until(lambda: counted(up, "rescored") >= 1)
         assert counted(up, "breaches") == 0
 
 
@@ -100,7 +100,7 @@ def test_a_plane_has_no_library_of_originals_after_a_promotion_either(shell: She
     libraries = ("/_polars_runtime", "/lightgbm/", "/sklearn/", "/scipy/", "/pandas/")
     with shell.up(NENRIN_RESCORE="1") as up:
         ask(up)
-        wait_for(lambda: counted(up, "rescored") >= 1, 30)
+        wait_until(lambda: counted(up, "rescored") >= 1)
         locks = map(FolderLock, folders(predictions_folder(shell.folder / ".nenrin")))
         [plane] = [process for lock in locks if (process := lock.held_by())]
         status = Path(f"/proc/{plane}/status").read_text()
@@ -123,7 +123,7 @@ def test_a_plane_has_no_library_of_originals_after_a_promotion_either(shell: She
         before = forms(up)
         customers(1000, 200).write_csv(shell.folder / "more.csv")
         shell("data", "load", "customers", "more.csv")
-        wait_for(promoted, 60)
+        wait_until(promoted)
         assert loaded(plane) == set()
 
 
@@ -143,7 +143,7 @@ def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
         model = Artefact.loads(platform.store.get(found["content"]), trusted=True)
         [right] = model.predict_rows([ROW])
     with shell.up(NENRIN_RESCORE="1") as up:
-        wait_for(lambda: ask(up) == right and forms(up) == {found["id"]: "original"}, 60)
+        wait_until(lambda: ask(up) == right and forms(up) == {found["id"]: "original"})
         assert counted(up, "breaches") == 1
         healed: list[dict[str, Any]] = []
 
@@ -151,7 +151,7 @@ def test_a_wrong_form_is_given_up_and_told(shell: Shell) -> None:
             healed[:] = shell.here("status", "--json").json["healed"]
             return bool(healed)
 
-        wait_for(told, 30)
+        wait_until(told)
     assert (healed[0]["action"], healed[0]["what"]) == ("model.uncompiled", found["id"])
     assert "differed by" in version(shell)["facts"]["compiled"]["why"]
     assert shell.here("audit", "verify").out.startswith("dev  holds")

@@ -20,14 +20,14 @@ from typing import Any
 import httpx2
 import pytest
 
+from nenrin.testing.waiting import wait_until
 from tests.journeys.images import base_image, small_environment, storage
-from tests.journeys.shell import CHURN, Shell, customers, environment, wait_for
+from tests.journeys.shell import CHURN, Shell, customers, environment
 
 pytestmark = [
     pytest.mark.skipif(os.getuid() != 0, reason="an image's root is mounted by root alone"),
     pytest.mark.skipif(shutil.which("buildah") is None, reason="apt-get install buildah"),
     pytest.mark.skipif(find_spec("pip") is None, reason="python -m ensurepip"),
-    pytest.mark.timeout(400),
 ]
 
 TOKEN = "a-token-of-enough-letters"
@@ -133,7 +133,7 @@ def running(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         )
     children: list[int] = []
     try:
-        wait_for(lambda: outer.poll() is not None or _ready(address), 120)
+        wait_until(lambda: outer.poll() is not None or _ready(address))
         if outer.poll() is not None:
             why = said.read_text()
             if "mount" in why or "unshare" in why:
@@ -167,7 +167,8 @@ def _ready(address: str) -> bool:
     """Whether every plane is: there is one a core, and each connection meets another."""
     try:
         return all(
-            httpx2.get(f"http://{address}/v2/health/ready", timeout=5).is_success for _ in range(16)
+            httpx2.get(f"http://{address}/v2/health/ready", timeout=120).is_success
+            for _ in range(16)
         )
     except httpx2.TransportError:
         return False
@@ -203,7 +204,7 @@ def test_it_serves_from_a_read_only_image_without_rights(built: Built, running: 
     assert (told["folder"], told["environment"]) == ("/app", "dev")
     asked = running.ask("/api/run", {})
     assert asked.status_code == 202, asked.text
-    wait_for(lambda: all(running.ask(INVOCATIONS, ROWS).is_success for _ in range(16)), 100)
+    wait_until(lambda: all(running.ask(INVOCATIONS, ROWS).is_success for _ in range(16)))
 
     built.shell.here("run")
     with built.shell.up() as up:
@@ -215,7 +216,7 @@ def test_it_serves_from_a_read_only_image_without_rights(built: Built, running: 
 def test_a_request_under_way_is_answered_before_the_end(running: Running) -> None:
     """The last test: nothing runs after it."""
     body = json.dumps(ROWS).encode()
-    line = http.client.HTTPConnection(running.address, timeout=20)
+    line = http.client.HTTPConnection(running.address, timeout=120)
     line.putrequest("POST", INVOCATIONS)
     for name, value in {**ASKING, "Content-Length": str(len(body))}.items():
         line.putheader(name, value)
@@ -229,4 +230,4 @@ def test_a_request_under_way_is_answered_before_the_end(running: Running) -> Non
     assert answer.status == 200
     assert len(json.loads(answer.read())["predictions"]) == len(ROWS)
     line.close()
-    assert running.outer.wait(30) == 0
+    assert running.outer.wait(120) == 0

@@ -19,13 +19,14 @@ import pytest
 from nenrin.core.errors import ProjectError, RemoteError
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
+from nenrin.testing.waiting import wait_until
 from nenrin.training.artefact import Artefact
 from nenrin.training.declare import container
 from nenrin.training.runtimes import servers
 from nenrin.training.runtimes.container import running
 from tests.features.makers import make_dataset
 from tests.journeys.plane import PlaneHere
-from tests.training.runtimes.test_servers import V2, alive, pid, until
+from tests.training.runtimes.test_servers import V2, alive, pid
 
 N = 600
 IMAGE = "registry.example/churn:3"
@@ -103,7 +104,7 @@ def test_a_container_answers_for_a_version(
 
     process = pid(engine)
     os.kill(process, signal.SIGKILL)
-    until(lambda: pid(engine) != process)
+    wait_until(lambda: pid(engine) != process)
     artefact = Artefact.loads(platform.store.get(version.content), trusted=True)
     artefact.model._server = servers.shared(f"container {IMAGE}", None)  # type: ignore[arg-type]
     assert artefact.model._server.url(30)

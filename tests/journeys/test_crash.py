@@ -5,12 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import pytest
-
 from tests.journeys.crashing import TARGETS, Crashing, project
 
 
-@pytest.mark.timeout(240)
 def test_a_killed_run_goes_on_where_it_was(tmp_path: Path) -> None:
     """Each target in the middle of the run; the long form has 200 points and 50 steps."""
     crashing = Crashing(tmp_path, project(3, 3))

@@ -19,14 +19,13 @@ import pytest
 
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
+from nenrin.testing.waiting import wait_until
 from nenrin.training.runtimes import container, servers
 from tests.journeys.images import VARIABLES, python_root
 from tests.journeys.plane import PlaneHere
 from tests.journeys.test_containers import IMAGE as STANDS_IN
 from tests.journeys.test_containers import PROJECT, own, rows
-from tests.training.runtimes.test_servers import V2, until
-
-pytestmark = pytest.mark.timeout(300)
+from tests.training.runtimes.test_servers import V2
 
 IMAGE = f"localhost/nenrin-test-{os.getpid()}:3"
 COMMAND = 'CMD ["python3", "/v2_server.py", "9000", "/tmp", "0.0.0.0"]'
@@ -65,7 +64,7 @@ class Engine:
     def __call__(self, *words: str) -> str:
         """What it writes."""
         ran = subprocess.run(
-            [self.name, *words], capture_output=True, text=True, check=False, timeout=120
+            [self.name, *words], capture_output=True, text=True, check=False, timeout=540
         )
         assert ran.returncode == 0, ran.stderr
         return ran.stdout
@@ -122,7 +121,7 @@ def runtime() -> str:
 
 def refused(words: list[str]) -> str:
     """Why a command failed; empty where it did not."""
-    ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=120)
+    ran = subprocess.run(words, capture_output=True, text=True, check=False, timeout=540)
     return "" if ran.returncode == 0 else ran.stderr.strip() or str(ran.returncode)
 
 
@@ -143,7 +142,7 @@ def test_a_version_is_judged_served_and_back_after_a_kill(tmp_path: Path, engine
     assert engine.containers() == [first]
 
     engine("kill", first)
-    until(lambda: engine.containers() not in ([], [first]))
+    wait_until(lambda: engine.containers() not in ([], [first]))
     server = servers.shared(f"container {IMAGE}", None)  # type: ignore[arg-type]
     assert server.url(60)
     (answer,) = plane.post("/invocations", asked[:1])
@@ -166,4 +165,4 @@ def test_a_container_that_heeds_no_signal_ends_with_a_process_that_is_killed(
         (name,) = engine.containers(asks.pid)
         engine("exec", name, "python3", "-c", "open('/tmp/deaf', 'w')")
         os.kill(asks.pid, signal.SIGKILL)
-    until(lambda: engine.containers(asks.pid) == [])
+    wait_until(lambda: engine.containers(asks.pid) == [])

@@ -23,7 +23,8 @@ from nenrin.testing.object_store import BUCKET, ObjectStoreServer
 from nenrin.testing.online import ValkeyServer, valkey_server
 from nenrin.testing.postgres import PostgresServer, postgres_server
 from nenrin.testing.ray_nodes import RayNodes, ray_nodes
-from tests.journeys.shell import Done, Shell, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import Done, Shell
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -33,7 +34,7 @@ FAULT = ("--inject", "scrambled_fit:2013-07-29")
 OWN = frozenset({"cost", "id", "next", "sentences"})
 PREFIX = "everything"
 SLOW = 0.02  # seconds that the object store lets each request wait
-PATIENCE = 600.0
+PATIENCE = 1700.0
 
 
 @dataclass(frozen=True)
@@ -194,10 +195,10 @@ def strike(parts: Parts, shell: Shell, looks: int) -> None:
         working = parts.kept_by(node, "scratch/*")
         return bool(working) and happened(parts, shell, "look.taken") >= after
 
-    wait_for(lambda: at_work("b", 2), PATIENCE)
+    wait_until(lambda: at_work("b", 2))
     parts.nodes.kill("b")
     parts.proxy.delay = SLOW
-    wait_for(lambda: at_work("a", looks - 2), PATIENCE)
+    wait_until(lambda: at_work("a", looks - 2))
     assert len(parts.kept_by("a", "scratch/*")) < 3  # what tasks had for themselves went with them
     parts.database.crash()
 

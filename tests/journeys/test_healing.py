@@ -15,10 +15,10 @@ from nenrin.backends.blobs.local import LocalStore
 from nenrin.core.errors import UnavailableError
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
+from nenrin.testing.waiting import wait_until
 from tests.journeys.crashing import children
-from tests.journeys.shell import CHURN, Shell, customers, plane_of, wait_for
+from tests.journeys.shell import CHURN, Shell, customers, plane_of
 
-pytestmark = pytest.mark.timeout(120)
 TWO_SHAPES = CHURN.replace("range(300)", "range(30)")
 
 
@@ -120,8 +120,8 @@ def test_a_data_plane_that_is_killed_is_started_again(shell: Shell) -> None:
         first = plane_of(shell.folder)
         assert first is not None
         os.kill(first, signal.SIGKILL)
-        wait_for(lambda: plane_of(shell.folder) not in (None, first), 30)
-        wait_for(lambda: bool(up.get("/api/status").json()["healed"]), 30)
+        wait_until(lambda: plane_of(shell.folder) not in (None, first))
+        wait_until(lambda: bool(up.get("/api/status").json()["healed"]))
         (healed,) = up.get("/api/status").json()["healed"]
     assert (healed["action"], healed["what"]) == ("healed.restarted", "data plane")
     assert "-9" in healed["why"]
@@ -144,12 +144,12 @@ def test_a_step_whose_worker_is_killed_is_run_again(tmp_path: Path) -> None:
     with shell.up() as up:
         assert up.post("/api/run", {}).status_code == 202
         scratch = tmp_path / ".nenrin" / "scratch"
-        wait_for(lambda: scratch.is_dir() and any(scratch.iterdir()), 30)
-        wait_for(lambda: len(_workers(up.process.pid)) > 0, 30)
+        wait_until(lambda: scratch.is_dir() and any(scratch.iterdir()))
+        wait_until(lambda: len(_workers(up.process.pid)) > 0)
         time.sleep(0.5)
         for pid in _workers(up.process.pid):
             os.kill(pid, signal.SIGKILL)
-        wait_for(lambda: up.get("/api/work").json()[-1]["state"] == "done", 60)
+        wait_until(lambda: up.get("/api/work").json()[-1]["state"] == "done")
     assert {"what": "slow", "why": "its worker was killed"} in _healed(shell, "rerun")
 
 

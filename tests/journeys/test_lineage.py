@@ -9,10 +9,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.journeys.shell import Shell, Up, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import Shell, Up
 from tests.journeys.small.growing import PROJECT, write
-
-pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def ask(up: Up, row: dict[str, Any]) -> str:
     answered = up.post("/invocations?deployment=agree", [row])
     assert answered.status_code == 200, answered.text
     [found] = answered.json()["ids"]
-    wait_for(lambda: up.get(f"/api/why/{found}").status_code == 200, 10)
+    wait_until(lambda: up.get(f"/api/why/{found}").status_code == 200)
     return str(found)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.journeys.shell import CHURN, Shell, Up, customers, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import CHURN, Shell, Up, customers
 from tests.journeys.small.growing import PROJECT, write
 
-pytestmark = pytest.mark.timeout(120)
 IN_PROCESS = {"NENRIN_WORKERS": "0"}
 
 
@@ -109,7 +109,7 @@ def ask(shell: Shell, up: Up) -> None:
     row = pl.read_parquet(shell.folder / "questions.parquet").row(-1, named=True)
     sent = [{**row, "asked": row["asked"].isoformat()}]
     [found] = up.post("/invocations?deployment=agree", sent).json()["ids"]
-    wait_for(lambda: up.get(f"/api/why/{found}").status_code == 200, 10)
+    wait_until(lambda: up.get(f"/api/why/{found}").status_code == 200)
 
 
 def serving(shell: Shell) -> str:
@@ -138,7 +138,7 @@ def test_a_refresh_and_a_roll_back_prove_what_they_are(shell: Shell) -> None:
             ask(shell, up)
             return states(up.get("/api/status/level").json())["M4.6"] == "proven"
 
-        wait_for(switched, 15)
+        wait_until(switched)
         assert up.get("/api/status/level", params={"levle": "1"}).status_code == 400
 
 

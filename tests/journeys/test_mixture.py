@@ -13,10 +13,10 @@ from nenrin.api.folder import predictions_folder
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
 from nenrin.serving.segments import read_predictions
-from tests.journeys.shell import Shell, Up, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import Shell, Up
 from tests.journeys.small.growing import PROJECT, write
 
-pytestmark = pytest.mark.timeout(150)
 SLOTS = ["history", "trailing 30d", "anchor"]
 
 
@@ -51,7 +51,7 @@ def ask(up: Up) -> dict[str, Any]:
         told[:] = [msgspec.to_builtins(prediction) for prediction in read_predictions(folder)]
         return len(told) > before
 
-    wait_for(logged, 10)
+    wait_until(logged)
     assert told[-1]["answer"] == answered.json()["predictions"][0]
     return told[-1]
 
@@ -69,8 +69,8 @@ def test_one_request_gets_one_blended_answer_and_the_log_says_of_whom(shell: She
         signed(up, first["champion"])
         shell("data", "load", "questions", "--backfill")
         shell("data", "load", "answers", "--backfill")
-        wait_for(lambda: status_of(up)["champion"] != first["champion"], 60)
-        wait_for(lambda: list(ask(up)["members"]) == status_of(up)["members"], 30)
+        wait_until(lambda: status_of(up)["champion"] != first["champion"])
+        wait_until(lambda: list(ask(up)["members"]) == status_of(up)["members"])
         logged = ask(up)
         assert logged["version"] == status_of(up)["champion"]
         moved = {m["slot"]: m["share"] for m in logged["members"]}
@@ -111,7 +111,7 @@ def test_a_bad_member_leaves_at_once_and_its_slot_is_filled_again(shell: Shell) 
         ask(up)
         done = shell("models", "bad", members["trailing 30d"], "--reason", "it looks odd", "--json")
         assert done.json["left"] == ["agree"]
-        wait_for(lambda: len(ask(up)["members"]) == 2, 20)
+        wait_until(lambda: len(ask(up)["members"]) == 2)
         assert ask(up)["version"] == champion
     assert shares(shell) == pytest.approx({"history": 1 / 2, "anchor": 1 / 2})
     write(shell.folder, 75)

@@ -28,8 +28,6 @@ def total(numbers):
     return sum(numbers)
 """
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def place(
@@ -89,7 +87,7 @@ def test_predictions_are_answered_by_what_lies_elsewhere(place: str, tmp_path: P
     shell.here("run")
     with shell.up() as up:
         asked = shlex.split(up.curls[0])
-        answer = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=30)
+        answer = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=540)
         assert "predictions" in answer.stdout
     assert not (folder / ".nenrin" / "store").exists()
 

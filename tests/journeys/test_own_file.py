@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.journeys.shell import Done, Shell, Up, customers, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import Done, Shell, Up, customers
 
 CSV, PARQUET = "customers.csv", "customers.parquet"
 IN_PROCESS = {"NENRIN_WORKERS": "0"}
@@ -52,10 +53,10 @@ def test_five_commands_from_a_file_to_an_endpoint_that_learns(
         assert "version 2: 600 added, 0 changed, 0 unchanged; 7,600 rows" in loaded.out
         _write(customers(100, seed=2, first=7_600), tmp_path / "april.csv")
         shell("data", "load", "customers", "april.csv")
-        wait_for(lambda: len(up.get("/api/rings").json()) == 2, 60)
+        wait_until(lambda: len(up.get("/api/rings").json()) == 2)
         [_, ring] = up.get("/api/rings").json()
         assert ring["trigger"] == "new labels"
-        wait_for(lambda: _paste(curl)["versions"] == [ring["ships"]], 10)
+        wait_until(lambda: _paste(curl)["versions"] == [ring["ships"]])
         _answered_by_key(up, "c007003")
     with capsys.disabled():
         print(f"\n7,000 rows: nenrin run {took[0]:.1f} s, init and run {took[1]:.1f} CPU s")

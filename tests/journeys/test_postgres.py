@@ -11,10 +11,9 @@ import pytest
 from nenrin.core.settings import Settings
 from nenrin.platform import Platform
 from nenrin.testing.postgres import PostgresServer, postgres_server
-from tests.journeys.shell import CHURN, Shell, customers, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import CHURN, Shell, customers
 from tests.journeys.small.growing import PROJECT, write
-
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ def test_predictions_go_on_while_the_server_is_away(tmp_path: Path, server: Post
         assert up.post("/invocations", ask).status_code == 200
         assert up.get("/api/status").status_code == 503
         server.start()
-        wait_for(lambda: up.get("/api/status").status_code == 200, 30)
+        wait_until(lambda: up.get("/api/status").status_code == 200)
         assert up.post("/invocations", ask).status_code == 200
         assert up.process.poll() is None
     with Platform.open(Settings.read(folder=tmp_path, database_url=url)) as platform:

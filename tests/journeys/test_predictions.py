@@ -46,7 +46,6 @@ def churn(rows):
 
 service = nr.deployment(churn, log="durable")
 """
-pytestmark = pytest.mark.timeout(180)
 
 NEW = {"email": "zoe.secret@example.org", "name": "Zoe Hidden", "street": "Nowhere Lane 7"}
 KNOWN = {"email": "person3@example.org", "name": "Cid", "street": "Oak Street"}

@@ -9,13 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from nenrin.testing.ray_nodes import ray_nodes
-from tests.journeys.shell import Shell, environment, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import Shell, environment
 from tests.journeys.test_ray import SLOW, on
-
-pytestmark = pytest.mark.timeout(400)  # two clusters are started
 
 
 def test_a_run_whose_head_dies_says_so_and_the_next_one_goes_on(tmp_path: Path) -> None:
@@ -33,9 +30,9 @@ def test_a_run_whose_head_dies_says_so_and_the_next_one_goes_on(tmp_path: Path) 
             stderr=subprocess.STDOUT,
             text=True,
         )
-        wait_for(lambda: running.poll() is not None or len(ended(calls)) > 2, 120)
+        wait_until(lambda: running.poll() is not None or len(ended(calls)) > 2)
         nodes.kill("a")
-        out, _ = running.communicate(timeout=120)
+        out, _ = running.communicate(timeout=540)
     assert running.returncode == 9, out
     assert f"the head of the Ray cluster at {nodes.address} is gone" in out
     assert "start Ray again" in out

@@ -12,7 +12,6 @@ from nenrin.platform import Platform
 from tests.journeys.shell import Shell
 from tests.journeys.small.growing import PROJECT, write
 
-pytestmark = pytest.mark.timeout(150)
 # what is loaded later was known in time: else looks are blocked, for nothing came
 TOLD = PROJECT.replace('time="asked"', 'time="asked", known="1m"').replace(
     'time="told"', 'time="told", known="1m"'

@@ -16,8 +16,6 @@ from nenrin.features.slices import key_bytes
 from tests.journeys.plane import PlaneHere
 from tests.journeys.shell import Shell
 
-pytestmark = pytest.mark.timeout(120)
-
 PROJECT = '''"""Whether somebody agrees: by arithmetic alone, for libraries take long to import."""
 import nenrin as nr
 import numpy as np

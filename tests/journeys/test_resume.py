@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-import pytest
 
 from nenrin.api.folder import control_socket
-from tests.journeys.shell import NENRIN, Shell, Up, environment, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import NENRIN, Shell, Up, environment
 
 STEPS = 6
 HEAD = '''
@@ -28,8 +28,6 @@ def called(name):
         file.write(name + "\\n")
     time.sleep(0.3)
 '''
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def _project(folder: Path) -> Shell:
@@ -57,7 +55,7 @@ def _work(shell: Shell) -> list[dict[str, Any]]:
 def _ask_and_kill(shell: Shell, up: Up) -> list[str]:
     """Ask for a run and kill the control process in the middle of it; what had been recorded by then."""
     assert up.post("/api/run", {}).status_code == 202
-    wait_for(lambda: len(_calls(shell.folder)) >= 3, 30)
+    wait_until(lambda: len(_calls(shell.folder)) >= 3)
     up.kill()
     calls = _calls(shell.folder)
     assert len(calls) < STEPS
@@ -69,7 +67,7 @@ def test_up_goes_on_with_what_it_was_killed_at(tmp_path: Path) -> None:
     with shell.up() as up:
         recorded = _ask_and_kill(shell, up)
     with shell.up():
-        wait_for(lambda: [each["state"] for each in _work(shell)] == ["done"], 30)
+        wait_until(lambda: [each["state"] for each in _work(shell)] == ["done"])
         (work,) = _work(shell)
         assert (work["work"], work["what"]) == ("work-1", "run")
     calls = _calls(shell.folder)
@@ -95,9 +93,9 @@ def test_a_command_whose_process_is_killed_is_told_what_becomes_of_its_work(tmp_
         with subprocess.Popen(
             [*NENRIN, "run"], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
         ) as command:
-            wait_for(lambda: len(_calls(tmp_path)) >= 2, 30)
+            wait_until(lambda: len(_calls(tmp_path)) >= 2)
             up.kill()
-            _, said = command.communicate(timeout=30)
+            _, said = command.communicate(timeout=540)
         assert command.returncode == 9
     assert "the process that held this folder is gone" in said
     assert "nenrin up goes on with this work by itself" in said

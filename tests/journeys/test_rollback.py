@@ -23,7 +23,7 @@ from nenrin.registry.kinds import Answerer, OpenContext
 from nenrin.serving.plane.listening import listen
 from nenrin.serving.plane.process import PlaneParts, PlaneSettings, run_plane
 from nenrin.serving.router import Variant
-from tests.journeys.shell import wait_for
+from nenrin.testing.waiting import wait_until
 from tests.serving.fakes import EXAMPLE, SIGNATURE, Echo
 
 _TIMER = SystemTimer()
@@ -90,7 +90,7 @@ class Live:
         self.failures: list[str] = []
 
     def send(self, url: str, worker: int, stop: threading.Event) -> None:
-        with httpx2.Client(base_url=url, timeout=30) as client:
+        with httpx2.Client(base_url=url, timeout=120) as client:
             number = 0
             while not stop.is_set():
                 number += 1
@@ -128,7 +128,7 @@ def _loaded(live: Live) -> Iterator[None]:
     stop = threading.Event()
     clients = [threading.Thread(target=live.send, args=(url, n, stop)) for n in range(4)]
     try:
-        wait_for(lambda: httpx2.get(f"{url}/v2/health/ready", timeout=30).is_success, 40)
+        wait_until(lambda: httpx2.get(f"{url}/v2/health/ready", timeout=120).is_success)
         for client in clients:
             client.start()
         yield
@@ -146,10 +146,10 @@ def test_a_roll_back_by_hand_takes_effect_at_once(live: Live) -> None:
     with live.platform.units.write("dev", live.platform.calendar.now()) as unit:
         live.platform.serving.canary(unit, "delay", live.new, 50, reason="it goes out")
     with _loaded(live):
-        wait_for(lambda: {live.old, live.new} <= live.seen.keys(), 20)
+        wait_until(lambda: {live.old, live.new} <= live.seen.keys())
         live.platform.loop.rollback("dev", "delay")
         back = _TIMER.wall()
-        wait_for(lambda: _TIMER.wall() - back > 2.0 and live.seen[live.old] > back + 1.5, 20)
+        wait_until(lambda: _TIMER.wall() - back > 2.0 and live.seen[live.old] > back + 1.5)
     assert live.seen[live.new] - back < 1.0
     assert live.failures == []
 
@@ -158,9 +158,9 @@ def test_a_version_that_fails_is_taken_back_by_itself(live: Live) -> None:
     with live.platform.units.write("dev", live.platform.calendar.now()) as unit:
         live.platform.serving.canary(unit, "delay", live.new, 20, reason="it goes out")
     with _loaded(live):
-        wait_for(lambda: bool(live.platform.loop.guarding.guard("dev")), 30)
+        wait_until(lambda: bool(live.platform.loop.guarding.guard("dev")))
         back = _TIMER.wall()
-        wait_for(lambda: live.seen[live.old] > back + 1.5, 20)
+        wait_until(lambda: live.seen[live.old] > back + 1.5)
     assert live.seen[live.new] - back < 1.0
     assert live.failures == []  # the champion answered in its place
     assert live.platform.registry.get("dev", live.new).status == "bad"

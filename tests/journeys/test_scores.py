@@ -19,7 +19,6 @@ from tests.journeys.shell import CHURN, Shell, customers
 
 START = 1_767_225_600_000_000  # 1 January 2026, UTC
 SCORES = '\n\nnightly = nr.score(churned, every="1d", at="04:00", to="out/{day}.parquet")\n'
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture

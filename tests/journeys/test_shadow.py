@@ -12,10 +12,10 @@ import pytest
 
 from nenrin.api.folder import predictions_folder
 from nenrin.serving.segments import read_predictions, shadow_log
-from tests.journeys.shell import Shell, Up, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import Shell, Up
 from tests.journeys.small.growing import PROJECT, write
 
-pytestmark = pytest.mark.timeout(150)
 DAYS, A_DAY = 9, 6
 
 
@@ -54,7 +54,7 @@ def test_a_member_is_the_shadow_of_its_mixture(shell: Shell) -> None:
         before = up.post(url, asked[:3]).json()["predictions"]
         begun = shell.here("deployments", "shadow", "agree", member, "--budget", "100", "--json")
         assert begun.json["shadow"] == member
-        wait_for(lambda: member in up.get("/metrics").text, 20)
+        wait_until(lambda: member in up.get("/metrics").text)
         ids = []
         for rows_of_one in (asked[:1], asked[1:]):
             answer = up.post(url, rows_of_one).json()
@@ -62,11 +62,11 @@ def test_a_member_is_the_shadow_of_its_mixture(shell: Shell) -> None:
             ids += answer["ids"]
         after = up.post(url, asked[:3]).json()["predictions"]
         assert after == before  # no client hears of it
-        wait_for(lambda: {each.id for each in read_predictions(shadow_log(folder))} >= {*ids}, 10)
+        wait_until(lambda: {each.id for each in read_predictions(shadow_log(folder))} >= {*ids})
         named = {"X-Nenrin-Version": member}
-        hidden = httpx2.post(f"{up.url}{url}", json=[asked[0]], headers=named, timeout=30)
+        hidden = httpx2.post(f"{up.url}{url}", json=[asked[0]], headers=named, timeout=120)
         assert hidden.status_code == 404
-        wait_for(lambda: shown(up)["shadow"]["scored"] == len(asked) + 3, 10)
+        wait_until(lambda: shown(up)["shadow"]["scored"] == len(asked) + 3)
         found: dict[str, Any] = up.get("/api/deployments/agree/shadow").json()
         assert found["failed"] == 0
         assert (found["version"], found["against"]) == (member, status["champion"])
@@ -77,7 +77,7 @@ def test_a_member_is_the_shadow_of_its_mixture(shell: Shell) -> None:
         assert shown(up)["shadow"]["answers"] == found["answers"]
         _same_as_alone(up, folder, member, asked[0], ids[0])
         shell.here("models", "bad", member, "--reason", "it looks odd")
-        wait_for(lambda: shown(up)["route"]["shadow"] is None, 20)
+        wait_until(lambda: shown(up)["route"]["shadow"] is None)
     refused = shell.here("deployments", "shadow", "agree", member, code=None)
     assert "is marked bad" in refused.err
     assert "has no shadow" in shell.here("deployments", "shadow", "agree", code=None).err

@@ -6,15 +6,13 @@ import threading
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from nenrin.api.folder import predictions_folder
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.plane.process import left_behind
 from nenrin.serving.segments import read_counts, read_predictions
-from tests.journeys.shell import CHURN, Shell, Up, customers, wait_for
-
-pytestmark = pytest.mark.timeout(300)
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import CHURN, Shell, Up, customers
 
 
 class Asking:
@@ -41,7 +39,7 @@ class Asking:
             thread.join()
 
     def _ask(self, keeps: bool) -> None:
-        with httpx2.Client(timeout=30) as client:
+        with httpx2.Client(timeout=120) as client:
             post = client.post if keeps else httpx2.post
             while not self._end.wait(0.01):
                 try:
@@ -61,7 +59,7 @@ def test_who_starts_again_takes_over(tmp_path: Path) -> None:
     shell.here("run")
     log = predictions_folder(tmp_path / ".nenrin")
     with shell.up() as up, Asking(up) as asking:
-        wait_for(lambda: asking.answered > 20, 30)
+        wait_until(lambda: asking.answered > 20)
         up.kill()
         [left] = left_behind(log)
         with shell.up("--port", up.url.rpartition(":")[2], "--planes", "2") as again:
@@ -69,7 +67,7 @@ def test_who_starts_again_takes_over(tmp_path: Path) -> None:
             assert left.process not in [each.process for each in left_behind(log)]
             assert len(left_behind(log)) == 2
             asked = asking.answered
-            wait_for(lambda: asking.answered > asked + 50, 30)
+            wait_until(lambda: asking.answered > asked + 50)
             assert again.get("/api/status").status_code == 200
             asking.__exit__()
             assert asking.wrong == []

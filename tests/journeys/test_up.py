@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from nenrin.serving.segments import read_predictions
-from tests.journeys.shell import Done, Shell, Up, plane_of, wait_for
+from nenrin.testing.waiting import wait_until
+from tests.journeys.shell import Done, Shell, Up, plane_of
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights" / "project.py"
 LIGHTER = [  # the demo's own project with a third of its trees, and untuned
@@ -25,8 +26,6 @@ LIGHTER = [  # the demo's own project with a third of its trees, and untuned
 ]
 TOKEN = "a token of 24 characters"
 KEY = {"Authorization": f"Bearer {TOKEN}"}
-
-pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
@@ -174,10 +173,10 @@ class TestUp:
                     break
                 assert f"{before} goes on serving" in done.err
         [promoted] = [version for version, code in ended.items() if code == 0]
-        wait_for(lambda: _serves(up) == promoted, 10)
+        wait_until(lambda: _serves(up) == promoted)
         assert shell.here("deployments", "promote", "delay", promoted, code=5)
         assert before in shell.here("deployments", "rollback", "delay").out
-        wait_for(lambda: _serves(up) == before, 10)
+        wait_until(lambda: _serves(up) == before)
         again = shell.here("deployments", "promote", "delay", promoted, code=6)
         assert "is marked bad" in again.err
         assert shell.here("audit", "verify").out.count("holds") >= 3
@@ -231,7 +230,7 @@ def _kill_the_plane(shell: Shell, up: Up, records: list[dict[str, Any]]) -> None
     for _ in range(30):
         assert up.post("/invocations", records, headers=KEY).status_code == 200
     os.kill(plane, signal.SIGKILL)
-    wait_for(lambda: plane_of(shell.folder) not in (None, plane), 30)
+    wait_until(lambda: plane_of(shell.folder) not in (None, plane))
     assert up.get("/v2/health/live", headers=KEY).status_code == 200
     counts = up.get("/api/status", headers=KEY).json()["predictions"]
     written = sum(1 for _ in read_predictions(log))
@@ -245,7 +244,7 @@ def test_a_request_under_way_is_answered_before_the_end(shell: Shell) -> None:
     """Half of it had come when the signal did."""
     with shell.up() as up:
         body = json.dumps(_records(up) * 100).encode()
-        line = http.client.HTTPConnection(up.url.removeprefix("http://"), timeout=20)
+        line = http.client.HTTPConnection(up.url.removeprefix("http://"), timeout=120)
         line.putrequest("POST", "/invocations")
         line.putheader("Content-Type", "application/json")
         line.putheader("Content-Length", str(len(body)))
@@ -258,6 +257,6 @@ def test_a_request_under_way_is_answered_before_the_end(shell: Shell) -> None:
         assert answer.status == 200
         assert len(json.loads(answer.read())["predictions"]) == 100
         line.close()
-        assert up.process.wait(20) == 0
+        assert up.process.wait(120) == 0
         assert "stopped" in up.text
     assert plane_of(shell.folder) is None

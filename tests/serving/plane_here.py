@@ -61,7 +61,7 @@ def listening(
     thread = threading.Thread(target=on_uvloop)
     thread.start()
     try:
-        assert up.wait(20)
+        assert up.wait(120)
         yield here
     finally:
         down.set()

@@ -88,7 +88,7 @@ class Server:
 
 def told(client: socket.socket) -> bytes:
     """What comes until the server closes or, having said something, is silent."""
-    client.settimeout(5)
+    client.settimeout(60)
     found = b""
     try:
         while chunk := client.recv(65536):

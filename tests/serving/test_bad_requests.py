@@ -32,7 +32,7 @@ def told(here: PlaneHere, *parts: bytes) -> list[tuple[int, Any]]:
     head, found, last = parts[-1].rpartition(b"Host:")
     parts = (*parts[:-1], head + b"Connection: close\r\n" + found + last) if found else parts
     answers = Answers()
-    answers.feed(asyncio.run(ask(host, int(port), parts, seconds=20)))
+    answers.feed(asyncio.run(ask(host, int(port), parts, seconds=120)))
     return [(status, json.loads(body)) for status, _, body in answers.told if status >= 200]
 
 
@@ -137,7 +137,7 @@ def test_a_good_request_is_answered_though_no_http_comes_behind_it(here: PlaneHe
     for times in (1, 3):
         answers = Answers()
         sent = good * times + b"\x16\x03\x01\r\n\r\n"
-        answers.feed(asyncio.run(ask(host, int(port), [sent], seconds=20)))
+        answers.feed(asyncio.run(ask(host, int(port), [sent], seconds=120)))
         assert [status for status, *_ in answers.told] == [200] * times
 
 

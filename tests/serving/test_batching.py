@@ -168,7 +168,7 @@ class Leaves(Constant):
 
     def prepare(self) -> None:
         self.opens.set()
-        assert self.let_go.wait(30)
+        assert self.let_go.wait(120)
 
     def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
         if any(row.get("origin") == "far" for row in rows):
@@ -395,7 +395,7 @@ class Unread(Echo):
     def read(self) -> None:
         self.read_in.append(threading.current_thread().name)
         self.begun.set()
-        assert self.go.wait(60)
+        assert self.go.wait(120)
         if self.wrong is not None:
             raise self.wrong
         self.unread = False

@@ -344,7 +344,7 @@ def test_a_silent_connection_is_closed(tmp_path: Path) -> None:
     server = Server(tmp_path, ROUTES, keep_alive=1)
     try:
         with socket.create_connection(server.address) as client:
-            client.settimeout(10)
+            client.settimeout(60)
             for _ in range(3):
                 client.sendall(KNOWN)
                 assert client.recv(65536).startswith(b"HTTP/1.1 200")

@@ -30,7 +30,7 @@ class Stub:
     def bytes(self, name: str, sent: bytes, token: str = TOKEN) -> bytes:
         call = self._channel.unary_unary(f"/inference.GRPCInferenceService/{name}")
         answer: bytes = call(
-            sent, metadata=[("authorization", f"Bearer {token}")] if token else [], timeout=20
+            sent, metadata=[("authorization", f"Bearer {token}")] if token else [], timeout=120
         )
         return answer
 
@@ -219,7 +219,7 @@ def test_metadata_are_heeded_as_the_headers_of_http(tmp_path: Any) -> None:
         def answers(**headers: str) -> str:
             call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
             metadata = [(name.replace("_", "-"), told) for name, told in headers.items()]
-            answer = call(sent, metadata=metadata, timeout=20)
+            answer = call(sent, metadata=metadata, timeout=120)
             version: str = messages().ModelInferResponse.FromString(answer).model_version
             return version
 

@@ -51,7 +51,7 @@ def test_an_answer_waits_for_one_sync_of_all_that_wait(
     def slow(file: int) -> None:
         syncs.append(file)
         entered.set()
-        assert go.wait(10)
+        assert go.wait(120)
         sync(file)
 
     monkeypatch.setattr(os, "fsync", slow)
@@ -200,13 +200,13 @@ def test_a_slow_disk_never_holds_up_the_fast_and_what_is_too_much_is_counted(
 
     def slow(file: int, data: bytes) -> int:
         entered.set()
-        assert go.wait(10)
+        assert go.wait(120)
         return write(file, data)
 
     log = LiveLog(tmp_path, capacity=10)
     monkeypatch.setattr(os, "write", slow)
     predict(log)
-    assert entered.wait(10)
+    assert entered.wait(120)
     for _ in range(20):
         predict(log)  # while the disk stands still
     assert log.waiting == 10

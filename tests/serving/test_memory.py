@@ -328,7 +328,7 @@ def test_fifty_models_under_load_in_the_room_of_ten(server: tuple[Server, HeavyL
     def client(seed: int) -> int:
         draw = random.Random(seed)
         done = 0
-        with httpx2.Client(base_url=url, timeout=60) as own:
+        with httpx2.Client(base_url=url, timeout=120) as own:
             for _ in range(40):
                 n = min(int(draw.expovariate(0.08)), 49)  # some are asked often, all may be
                 answer = asked(own, f"m{n}")
@@ -370,7 +370,7 @@ def test_who_cannot_wait_is_told_when_to_come_again(
         return opened(variant)
 
     monkeypatch.setattr(loader, "open", slow)
-    with httpx2.Client(base_url=f"http://127.0.0.1:{here.address[1]}", timeout=60) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{here.address[1]}", timeout=120) as client:
         answer = asked(client, "m40", **{"X-Request-Timeout-Ms": "50"})
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
         assert "'m40' is being loaded" in answer.json()["error"]
@@ -403,7 +403,7 @@ def test_what_never_fits_is_told_so_and_keeps_nobody_waiting(tmp_path: Path) -> 
 
 def test_load_pins_and_unload_lets_go(server: tuple[Server, HeavyLoader]) -> None:
     here, _ = server
-    with httpx2.Client(base_url=f"http://127.0.0.1:{here.address[1]}", timeout=60) as client:
+    with httpx2.Client(base_url=f"http://127.0.0.1:{here.address[1]}", timeout=120) as client:
         assert client.post("/v2/repository/models/m30/load").status_code == 200
         for n in range(40, 50):
             assert asked(client, f"m{n}").status_code == 200

@@ -85,7 +85,7 @@ def test_it_answers_as_the_original_and_ends_with_the_planes(
     np.testing.assert_array_equal(other(model, ROWS[:1]), wanted[:1])
     for wire in beside.wires:
         wire.close()
-    beside.process.join(20)
+    beside.process.join(120)
     assert beside.process.exitcode == 0
 
 

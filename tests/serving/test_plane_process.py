@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
@@ -19,6 +19,7 @@ from nenrin.core.timer import SystemTimer
 from nenrin.serving.plane.listening import listen, listen_for
 from nenrin.serving.plane.process import PlaneSettings, left_behind, retire, run_plane
 from nenrin.serving.segments import read_counts, read_predictions
+from nenrin.testing.waiting import wait_until
 from tests.serving.fakes import EXAMPLE, FileRoutes, deployment, parts_of
 
 BODY = {"dataframe_records": [EXAMPLE]}
@@ -44,15 +45,10 @@ class Planes:
         process = FORKED.Process(target=run_plane, args=(self.settings, parts_of, [self.listener]))
         process.start()
         self.started.append(process)
-        wait_until(lambda: httpx2.get(f"{self.url}/v2/health/ready", timeout=30).status_code == 200)
+        wait_until(
+            lambda: httpx2.get(f"{self.url}/v2/health/ready", timeout=120).status_code == 200
+        )
         return process
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -99,7 +95,7 @@ def test_sigterm_finishes_what_is_under_way_and_a_successor_takes_the_queue(
     statuses: list[int] = []
 
     def ask() -> None:
-        response = httpx2.post(f"{planes.url}/invocations", json=BODY, timeout=30)
+        response = httpx2.post(f"{planes.url}/invocations", json=BODY, timeout=120)
         statuses.append(response.status_code)
 
     under_way = [threading.Thread(target=ask) for _ in range(8)]
@@ -107,7 +103,7 @@ def test_sigterm_finishes_what_is_under_way_and_a_successor_takes_the_queue(
         thread.start()
     time.sleep(0.03)
     os.kill(process.pid or 0, signal.SIGTERM)
-    process.join(15)
+    process.join(120)
     assert not process.is_alive()
     waiting = threading.Thread(target=ask)
     waiting.start()  # nobody listens now; the socket's queue does
@@ -125,7 +121,7 @@ def test_a_plane_left_behind_is_retired(planes: Planes) -> None:
     [left] = left_behind(planes.settings.predictions)
     assert (left.process, left.worker) == (process.pid, 0)
     retire([left], SystemTimer())
-    process.join(5)
+    process.join(120)
     assert not process.is_alive()
     assert left_behind(planes.settings.predictions) == []
 

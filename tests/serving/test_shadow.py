@@ -31,11 +31,11 @@ from nenrin.serving.plane.shadow import ROWS, Scoring
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Shadow, Variant
 from nenrin.serving.segments import read_predictions, shadow_log
+from nenrin.testing.waiting import wait_until
 from tests.serving.fakes import Echo, ListedRoutes, deployment
 from tests.serving.kinds import INFER, ROW, SIGNATURE, KindsPlane, Telling, inputs
 from tests.serving.logging_here import answered, ruled
 from tests.serving.plane_here import listening
-from tests.serving.test_plane_process import wait_until
 
 QUICK, SLOW = "shadow-quick", "shadow-slow"
 
@@ -269,14 +269,14 @@ def doors(tmp_path: Path) -> Doors:
 
 
 def _hot(http: str, **row: Any) -> str:
-    answer = httpx2.post(f"http://{http}{INFER}", json={"inputs": inputs(**row)}, timeout=20)
+    answer = httpx2.post(f"http://{http}{INFER}", json={"inputs": inputs(**row)}, timeout=120)
     return _id(answer)
 
 
 def _app(http: str) -> str:
     """A body of unknown length is read by the app."""
     body = json.dumps({"inputs": inputs()}).encode()
-    answer = httpx2.post(f"http://{http}{INFER}", content=iter([body]), timeout=20)
+    answer = httpx2.post(f"http://{http}{INFER}", content=iter([body]), timeout=120)
     return _id(answer)
 
 

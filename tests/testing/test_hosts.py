@@ -99,7 +99,7 @@ def test_processes_are_where_they_are_started(
     there, _ = listener.accept()
     with there:
         assert there.recv(1) == b"!"
-    assert process.wait(10) == 0
+    assert process.wait(120) == 0
 
 
 def test_a_server_of_the_machine_is_reached_too(found: dict[str, Host]) -> None:

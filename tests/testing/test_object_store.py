@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from nenrin.testing.object_store import INSTALL, ObjectStoreServer, object_store_server
+from nenrin.testing.waiting import wait_until
 
 
 def test_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,10 +53,7 @@ def test_does_not_outlive_who_started_it(tmp_path: Path) -> None:
         server = int(process.stdout.readline())
         os.kill(server, 0)
         process.kill()
-    end = time.monotonic() + 20
-    while _runs(server):
-        assert time.monotonic() < end, "the server runs on"
-        time.sleep(0.05)
+    wait_until(lambda: not _runs(server))
 
 
 def _runs(pid: int) -> bool:

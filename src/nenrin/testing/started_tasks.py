@@ -21,6 +21,7 @@ import pytest
 from nenrin.core.errors import ConflictError, DataError, StepError, WorkerLostError
 from nenrin.core.timer import SystemTimer
 from nenrin.pipelines.executor import Beat, Executor, Line, Report, Running, Said, Task
+from nenrin.testing.waiting import wait_until
 from nenrin.testing.worker_functions import add, call, draw, fail, folders, report, variable
 
 _PROJECT = """\
@@ -161,13 +162,6 @@ def project(executor: Executor, tmp_path: Path) -> Iterator[_Project]:
     made = _Project(executor, folder)
     yield made
     made.end()
-
-
-def wait_until(true: Callable[[], Any]) -> Any:
-    """Wait; the test's own time limit ends it."""
-    while not (found := true()):
-        SystemTimer().sleep(0.01)
-    return found
 
 
 def is_alive(pid: int) -> bool:

@@ -140,7 +140,7 @@ def test_a_store_that_comes_back_is_waited_for(
     thread.join(0.5)
     assert thread.is_alive()
     with faulty_proxy(object_store.endpoint, port):
-        thread.join(30)
+        thread.join(120)
         assert store.get(put[0]) == b"second"
         assert store.get(first) == b"first"
 

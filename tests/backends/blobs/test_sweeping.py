@@ -148,9 +148,9 @@ class Turns:
             turn += 1
             pick = left[next(picks, turn) % len(left)]
             self.waiting[pick].release()
-            assert self.stopped.acquire(timeout=20), "a thread neither waits nor ends"
+            assert self.stopped.acquire(timeout=120), "a thread neither waits nor ends"
         for thread in self.threads:
-            thread.join(20)
+            thread.join(120)
 
 
 def _store(bucket: MemoryBucket, clock: Clock, copies: Path) -> S3Store:

@@ -20,8 +20,6 @@ from nenrin.testing.worker_functions import folders, load_file
 
 __all__ = ["project"]
 
-pytestmark = [pytest.mark.timeout(300)]  # the first test starts the cluster
-
 
 @pytest.fixture(scope="module")
 def connected(ray_cluster: RayNodes, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

@@ -26,7 +26,7 @@ class Head:
     def asks(self, times: int) -> None:
         """Wait until it has been asked so often again."""
         for _ in range(times):
-            assert self.asked.acquire(timeout=10)
+            assert self.asked.acquire(timeout=120)
 
 
 @pytest.fixture

@@ -67,7 +67,7 @@ class Rows:
 
         threads = [threading.Thread(target=first)]
         threads[0].start()
-        assert holding.wait(10)
+        assert holding.wait(120)
         threads += [threading.Thread(target=other, args=(number,)) for number in numbers]
         for thread in threads[1:]:
             thread.start()
@@ -75,7 +75,7 @@ class Rows:
             pass
         let_go.set()
         for thread in threads:
-            thread.join(10)
+            thread.join(120)
         return failed
 
 
@@ -128,5 +128,5 @@ def test_another_engine_commits_what_is_open_first(rows: Rows) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(120)
     assert rows.all() == list(range(40))

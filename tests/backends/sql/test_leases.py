@@ -11,7 +11,7 @@ from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.leases import SqlLeases
 from nenrin.core.leases import Alone
 from nenrin.testing.postgres import PostgresServer
-from tests.journeys.shell import wait_for
+from nenrin.testing.waiting import wait_until
 
 SHORT = 0.6
 
@@ -32,7 +32,7 @@ def test_one_has_it_until_it_is_silent(two: tuple[SqlLeases, SqlLeases]) -> None
     here, there = two
     assert [has(here), has(there), has(here)] == [True, False, True]
     assert has(there, "loop/prod")  # another name is another lease
-    wait_for(lambda: has(there), 10 * SHORT)
+    wait_until(lambda: has(there))
     assert not has(here)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -13,8 +13,8 @@ from nenrin.backends.sql import queueing
 from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.sealing import SealBehind
 from nenrin.core.errors import NenrinError, UnavailableError
-from nenrin.core.timer import SystemTimer
 from nenrin.testing.postgres import PostgresServer
+from nenrin.testing.waiting import wait_until
 
 THREADS = 9
 
@@ -35,7 +35,7 @@ class Writers:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()
 
     def _write(self, number: int) -> None:
@@ -53,7 +53,7 @@ def _held_up(server: PostgresServer, url: str, writers: Writers) -> Iterator[str
     with Database(url, durable=False) as other, other.write("dev", 0) as unit:
         unit.connection.exec_driver_sql("LOCK TABLE unsealed IN EXCLUSIVE MODE")
         writers.start()
-        _await(lambda: _at_work(server, schema) > 0)
+        wait_until(lambda: _at_work(server, schema) > 0)
         yield schema
 
 
@@ -63,14 +63,6 @@ def _at_work(server: PostgresServer, schema: str) -> int:
     waits = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = {table}"
     (row,) = server.execute(waits)
     return int(row[0])
-
-
-def _await(seen: Callable[[], bool]) -> None:
-    timer = SystemTimer()
-    until = timer.wall() + 30
-    while not seen():
-        assert timer.wall() < until
-        timer.sleep(0.01)
 
 
 @pytest.fixture
@@ -86,7 +78,7 @@ def test_threads_that_are_ready_together_share_a_commit(postgres: PostgresServer
     with Database(url) as units:
         writers = Writers(units)
         with _held_up(postgres, url, writers) as schema:
-            _await(
+            wait_until(
                 lambda: _at_work(postgres, schema) > 1
             )  # enough for a statement beside the first
         writers.join()
@@ -129,14 +121,14 @@ def test_an_interrupted_thread_holds_up_nobody(
         def interrupted(shared: queueing._Shared) -> Connection:
             calls.append(1)
             if len(calls) == 1:
-                assert gathered.wait(30)
+                assert gathered.wait(120)
                 raise KeyboardInterrupt
             return connected(shared)
 
         monkeypatch.setattr(queueing._Shared, "_connected", interrupted)
         writers = Writers(units)
         writers.start()
-        _await(lambda: len(calls) > 1)  # beside the one that is to be interrupted
+        wait_until(lambda: len(calls) > 1)  # beside the one that is to be interrupted
         gathered.set()
         writers.join()
         assert [type(error) for error in writers.errors.values()] == [KeyboardInterrupt]

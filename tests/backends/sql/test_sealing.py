@@ -17,8 +17,8 @@ from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.loop import SqlBacktests
 from nenrin.core.errors import DataError
 from nenrin.core.ledger import Event, Kept, verify
-from nenrin.core.timer import SystemTimer
 from nenrin.testing.postgres import PostgresServer
+from nenrin.testing.waiting import wait_until
 
 WRITERS = 16
 
@@ -96,7 +96,7 @@ class Consumer:
             yield
         finally:
             self._stop.set()
-            self._thread.join(30)
+            self._thread.join(120)
 
 
 def test_sixteen_writers_and_one_that_commits_late(postgres: PostgresServer) -> None:
@@ -112,7 +112,7 @@ def test_sixteen_writers_and_one_that_commits_late(postgres: PostgresServer) -> 
                 unit._recorded.clear()
                 unit.record("day.closed", "late too", {})
                 is_open.set()
-                assert may_end.wait(30)
+                assert may_end.wait(120)
 
         def write(writer: int) -> None:
             for number in range(20):
@@ -122,16 +122,16 @@ def test_sixteen_writers_and_one_that_commits_late(postgres: PostgresServer) -> 
         with consumer.reading():
             last = threading.Thread(target=late)
             last.start()
-            assert is_open.wait(30)
+            assert is_open.wait(120)
             threads = [threading.Thread(target=write, args=(each,)) for each in range(WRITERS)]
             for thread in threads:
                 thread.start()
             for thread in threads:
-                thread.join(30)  # while the late one is open: nobody waits for it
+                thread.join(120)  # while the late one is open: nobody waits for it
                 assert not thread.is_alive()
             assert units.head("dev")[0] == WRITERS * 20  # nor does the seal
             may_end.set()
-            last.join(30)
+            last.join(120)
             assert units.head("dev")[0] == WRITERS * 20 + 2
         events = list(units.events("dev"))
     assert verify(events)[1] == []
@@ -149,7 +149,7 @@ def test_processes_write_at_once_and_each_unit_stays_together(postgres: Postgres
         subprocess.Popen([sys.executable, "-c", _WRITER, url, f"writer {each}"])
         for each in range(4)
     ]
-    assert [process.wait(60) for process in running] == [0] * 4
+    assert [process.wait(120) for process in running] == [0] * 4
     with Database(url, read_only=True) as units:  # each sealed what it wrote before it ended
         for environment, count in (("dev", 4 * 40), ("prod", 4 * 10)):
             events = list(units.events(environment))
@@ -229,15 +229,7 @@ def test_one_that_leads_and_ends_or_hangs_is_replaced(
         process.send_signal(end)
         with units.write("dev", 1) as unit:
             unit.record("day.closed", "delay", {})
-        _await_sealed(consumer, 2)  # behind its back: it reads nothing
-
-
-def _await_sealed(consumer: Database, count: int) -> None:
-    timer = SystemTimer()
-    until = timer.wall() + 30
-    while consumer.head("dev")[0] < count:
-        assert timer.wall() < until
-        timer.sleep(0.02)
+        wait_until(lambda: consumer.head("dev")[0] >= 2)  # behind its back: it reads nothing
 
 
 def test_state_whose_event_waits_in_the_queue_is_told_of(
@@ -264,7 +256,7 @@ def test_what_a_process_left_behind_is_sealed_by_another(
             patched.setattr(sealing.SealBehind, "committed", lambda self: None)
             with Database(url) as killed, killed.write("dev", 1) as unit:
                 unit.record("day.closed", "delay", {})
-        _await_sealed(consumer, 1)
+        wait_until(lambda: consumer.head("dev")[0] >= 1)
 
 
 @pytest.mark.parametrize(("at", "subject"), [(2**63, "delay"), (1, "de\0lay")])

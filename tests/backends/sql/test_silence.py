@@ -14,12 +14,10 @@ from nenrin.backends.sql.database import Database
 from nenrin.backends.sql.leases import SqlLeases
 from nenrin.backends.sql.unit import connection_of
 from nenrin.core.errors import UnavailableError
-from nenrin.core.leases import LEASE
 from nenrin.testing.hosts import SERVERS, Host, hosts
 from nenrin.testing.postgres import postgres_server
-from tests.journeys.shell import wait_for
+from nenrin.testing.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(120)
 SHORT = 2.0  # libpq takes no less for a connection
 
 
@@ -69,7 +67,7 @@ def test_who_is_cut_off_hears_of_it_and_goes_on_when_it_is_healed(two: tuple[Sit
     with pytest.raises(UnavailableError):
         one.record()
     one.host.cut = False
-    wait_for(lambda: one.recorded() == [one.host.address], LEASE)
+    wait_until(lambda: one.recorded() == [one.host.address])
     one.record()
 
 
@@ -99,13 +97,13 @@ def test_what_a_host_had_locked_when_it_was_cut_off_is_free_soon(two: tuple[Site
             unit.record("noted", one.host.address, {})
             one.host.cut = True
             done.start()
-            wait_for(lambda: not done.is_alive(), LEASE)
+            wait_until(lambda: not done.is_alive())
 
     with pytest.raises(UnavailableError):
         cut_off_at_it()
     one.host.cut = False
     assert other.recorded() == [other.host.address]
-    wait_for(lambda: one.recorded() == [other.host.address], LEASE)
+    wait_until(lambda: one.recorded() == [other.host.address])
 
 
 def test_who_is_cut_off_can_end(two: tuple[Site, Site]) -> None:
@@ -114,7 +112,7 @@ def test_who_is_cut_off_can_end(two: tuple[Site, Site]) -> None:
     one.host.cut = True
     closing = threading.Thread(target=one.close)
     closing.start()
-    wait_for(lambda: not closing.is_alive(), LEASE)
+    wait_until(lambda: not closing.is_alive())
     one.host.cut = False
 
 
@@ -131,6 +129,6 @@ def test_who_is_cut_off_gives_up_its_lease_before_another_has_it(two: tuple[Site
         assert ours()
         assert not taken()
         one.host.cut = True
-        wait_for(taken, LEASE)
+        wait_until(taken)
         assert not ours()
     one.host.cut = False

@@ -8,8 +8,6 @@ import pytest
 
 from tests.journeys.flights.conftest import FROM, UNTIL, Replayed
 
-pytestmark = pytest.mark.timeout(300)  # the first test bears the two months' replay
-
 
 @pytest.mark.parametrize("fault", ["scrambled_fit:2013-05-06", "shifted_fit:2013-05-13"])
 def test_a_bad_fit_is_rolled_back_in_days(replayed: Replayed, fault: str) -> None:

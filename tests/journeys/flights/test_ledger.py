@@ -19,8 +19,6 @@ from nenrin.project.init import write_example
 from tests.journeys.flights.conftest import FROM, UNTIL, Replayed
 from tests.journeys.shell import environment
 
-pytestmark = pytest.mark.timeout(300)  # the first test bears the two months' replay
-
 REPLAY = Path(__file__).with_name("replay.py")
 CUT = date(2013, 4, 30)
 
@@ -69,7 +67,6 @@ def cut_project(folder: Path, end: date) -> None:
     path.write_text(f"{first}\n{head}{rest}")
 
 
-@pytest.mark.timeout(180)
 def test_workers_hash_seeds_and_runs_give_the_same_head(tmp_path: Path) -> None:
     heads = set()
     for workers, seed in ((1, "1"), (2, "2")):
@@ -80,7 +77,6 @@ def test_workers_hash_seeds_and_runs_give_the_same_head(tmp_path: Path) -> None:
     assert len(heads) == 1
 
 
-@pytest.mark.timeout(120)
 def test_data_that_is_cut_gives_the_beginning(replayed: Replayed, tmp_path: Path) -> None:
     cut_project(tmp_path, CUT)
     said = replay(tmp_path, workers=2, seed="0")

@@ -16,8 +16,6 @@ from nenrin.training.artefact import Artefact
 from tests.journeys.flights.conftest import Replayed
 from tests.journeys.flights.reference import NEW_YORK, Raw
 
-pytestmark = pytest.mark.timeout(300)  # the first test bears the two months' replay
-
 
 def log_loss(y: np.ndarray, p: np.ndarray) -> float:
     p = np.clip(p, 1e-15, 1 - 1e-15)

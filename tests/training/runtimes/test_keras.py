@@ -60,7 +60,6 @@ def written(folder: Path, name: str, kind: str) -> np.ndarray:
     return np.load(folder / "answers.npy")[:, 0]
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("name", "kind"), [("model.keras", "file"), ("model.h5", "file"), ("folder", "saved")]
 )
@@ -72,7 +71,6 @@ def test_a_model_answers_as_its_library_does(tmp_path: Path, name: str, kind: st
     agrees(brought, frame, own, 1e-6)
 
 
-@pytest.mark.timeout(300)
 def test_code_in_a_layer_wants_trust(tmp_path: Path) -> None:
     own = written(tmp_path, "model.keras", "lambda")
     frame = rows().select("a", "b").fill_nan(0.0)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import httpx2
 import pytest
 
 from nenrin.core.errors import RemoteError
+from nenrin.testing.waiting import wait_until
 from nenrin.training.runtimes import servers
 from nenrin.training.runtimes.servers import Command, Server, shared
 
@@ -39,13 +39,6 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.close()
 
 
-def until(true: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
 def alive(process: int) -> bool:
     """Whether it runs still; what has ended and was not waited for does not."""
     try:
@@ -61,7 +54,7 @@ def pid(folder: Path) -> int:
 
 def ask(url: str) -> httpx2.Response:
     body = {"inputs": [{"name": "plan", "data": ["pro"]}, {"name": "a", "data": [0.5]}]}
-    return httpx2.post(f"{url}/v2/models/churn/infer", json=body, timeout=10)
+    return httpx2.post(f"{url}/v2/models/churn/infer", json=body, timeout=120)
 
 
 def test_a_server_is_ready_when_its_url_is_given_and_ends_when_closed(tmp_path: Path) -> None:
@@ -85,13 +78,13 @@ def test_a_server_that_dies_or_is_silent_is_started_again(
     else:
         for word in ("deaf", "mute"):
             (tmp_path / word).touch()
-        until(lambda: server._keeper._url is None)
+        wait_until(lambda: server._keeper._url is None)
         assert alive(process)  # nobody is sent to it while it may end
         for word in ("deaf", "mute"):
             (tmp_path / word).unlink()
         os.kill(process, signal.SIGKILL)
-    until(lambda: pid(tmp_path) != process)
-    until(lambda: server.url(30) != before)  # on a port of its own
+    wait_until(lambda: pid(tmp_path) != process)
+    wait_until(lambda: server.url(30) != before)  # on a port of its own
     assert ask(server.url(30)).is_success
 
 
@@ -114,7 +107,7 @@ def test_answers_under_way_are_given_before_it_ends(tmp_path: Path, server: Serv
     (tmp_path / "slow").touch()
     asking = threading.Thread(target=lambda: got.append(ask(url)))
     asking.start()
-    until((tmp_path / "asked").exists)
+    wait_until((tmp_path / "asked").exists)
     server.close()
     asking.join()
     assert got[0].is_success
@@ -138,7 +131,7 @@ def test_models_of_one_process_share_a_server_until_none_needs_it(tmp_path: Path
     del third
     timer.args = ()
     gc.collect()
-    until(lambda: not alive(process))
+    wait_until(lambda: not alive(process))
 
 
 def test_a_server_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
@@ -159,5 +152,5 @@ def test_a_server_ends_with_a_process_that_is_killed(tmp_path: Path) -> None:
     starter.kill()
     starter.wait()
     starter.stdout.close()
-    until(lambda: not alive(process))
-    until(ended.exists)  # what the command may leave behind is ended too
+    wait_until(lambda: not alive(process))
+    wait_until(ended.exists)  # what the command may leave behind is ended too
