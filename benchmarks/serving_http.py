@@ -1,37 +1,46 @@
-"""What HTTP itself costs: four front ends that echo a body, and how many a second they answer.
+"""What HTTP itself costs: front ends that echo a body, and what model A answers behind the same one.
 
-    python benchmarks/serving_http.py [--repeats 5] [--seconds 2]
+    python -m benchmarks.serving_http --folder FOLDER [--repeats 5] [--seconds 2]
 
-A body of 690 bytes over 64 connections of ``wrk``, one process a front end, repeats interleaved: the
-median, its range, and CPU milliseconds of the server's process a request. The last line is the plane as
-it stands, with a model that answers a constant and its prediction log.
+Each is asked the same: a row of model A over 64 connections of ``wrk``, once with one head, once with ten
+thousand values of one header. One process a front end, repeats interleaved: the median, its range, CPU
+milliseconds of the server's process a request, and the part of the echo's rate that is left (of its CPU, what
+the echo takes of it), by neighbours in time. The *echo* is the plane's own front end, whose hot requests are
+answered at once with their body; of the plain one, uvicorn with httptools, every head is parsed. The plane
+answers with model A, compiled, and writes its prediction log. The folder has the model's project, or gets it.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import multiprocessing
 import socket
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httptools
+import httpx2
+import msgspec
 import uvicorn
 import uvloop
 
-from benchmarks.serving_load import load
+from benchmarks.serving import PATH
+from benchmarks.serving_load import Found, load
+from benchmarks.serving_models import make, numbers, one_tensor
+from nenrin.api.planes import plain
+from nenrin.core.settings import Settings
+from nenrin.plane import plane_parts
 from nenrin.serving.plane.front import Exchange, protocol_for
 from nenrin.serving.plane.listening import listen
-from nenrin.serving.plane.process import PlaneSettings, run_plane
-from tests.serving.fakes import EXAMPLE, SIGNATURE, FileRoutes, deployment, parts_of
+from nenrin.serving.plane.process import run_plane
 
-_BODY = json.dumps({"inputs": [{"name": "x", "shape": [1, 30], "datatype": "FP64"}]}).encode()
-_ECHO = _BODY + b" " * (690 - len(_BODY))
+_HEADS = {"one head": "", "ten thousand heads": "X-Request-Id"}
 
 
 async def echo_app(scope: Any, receive: Any, send: Any) -> None:
@@ -97,68 +106,85 @@ def bare(listener: socket.socket, _: Path) -> None:
 
 
 def plane(listener: socket.socket, folder: Path) -> None:
-    settings = PlaneSettings(
-        folder=folder,
-        environment="dev",
-        predictions=folder / "predictions",
-        control=folder / "control.sock",
-    )
-    FileRoutes(folder / "routes.json").write(deployment("v0.25"))
-    run_plane(settings, parts_of, [listener])
+    given = plain(Settings.read(folder=folder.parent.parent))
+    settings = msgspec.structs.replace(given, predictions=folder)
+    run_plane(settings, plane_parts, [listener])
 
 
+ECHO = "echo: uvicorn, hot requests before ASGI"
 FRONTS = {
     "uvicorn, raw ASGI": asgi,
-    "uvicorn, hot requests before ASGI": hot,
+    ECHO: hot,
     "asyncio.Protocol and httptools": bare,
-    "the plane": plane,
+    "the plane, model A": plane,
 }
 
 
+@contextmanager
+def fronts(folder: Path) -> Iterator[dict[str, tuple[int, str]]]:
+    """A process a front end: which, and where it is asked."""
+    processes, found = [], {}
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        try:
+            for number, (name, front) in enumerate(FRONTS.items()):
+                listener = listen("127.0.0.1", 0)
+                given = listener, Path(scratch) / str(number)
+                process = multiprocessing.get_context("spawn").Process(target=front, args=given)
+                process.start()
+                processes.append(process)
+                found[name] = (
+                    process.pid or 0,
+                    f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}",
+                )
+            body = one_tensor(numbers(1))
+            for _, url in found.values():
+                while not httpx2.post(url, content=body, timeout=300).is_success:
+                    time.sleep(0.1)
+            yield found
+        finally:
+            for process in processes:
+                process.terminate()
+                process.join()
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=2)
     given = parser.parse_args()
-    example = SIGNATURE.example("delay", EXAMPLE)
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in FRONTS}
-    with tempfile.TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        servers = {}
-        for number, (name, front) in enumerate(FRONTS.items()):
-            folder = root / str(number)
-            folder.mkdir()
-            listener = listen("127.0.0.1", 0)
-            process = multiprocessing.get_context("spawn").Process(
-                target=front, args=(listener, folder)
-            )
-            process.start()
-            servers[name] = process, f"http://127.0.0.1:{listener.getsockname()[1]}", folder
-        time.sleep(4)
+    given.folder.mkdir(exist_ok=True)
+    if not (given.folder / "project.py").exists():
+        make(given.folder)
+    found: dict[tuple[str, str], list[Found]] = {}
+    with fronts(given.folder.resolve()) as served:
         for _ in range(given.repeats):
-            for name, (process, url, folder) in servers.items():
-                path, body = "/v2/models/m/infer", _ECHO
-                if name == "the plane":
-                    path, body = example["path"], json.dumps(example["body"]).encode()
-                run = load(
-                    url + path,
-                    body,
-                    folder,
-                    seconds=given.seconds,
-                    connections=64,
-                    processes=[process.pid or 0],
-                )
-                assert not run.errors, (name, run)
-                found[name].append((run.rate, run.cpu))
-        for process, _, _ in servers.values():
-            process.terminate()
-            process.join()
-    print("| front end | requests a second | range | CPU ms a request |\n|---|---|---|---|")
-    for name, runs in found.items():
-        rates, costs = zip(*runs, strict=True)
+            for heads, sticky in _HEADS.items():
+                for name, (process, url) in served.items():
+                    with tempfile.TemporaryDirectory() as scratch:
+                        run = load(
+                            url,
+                            one_tensor(numbers(1)),
+                            Path(scratch),
+                            seconds=given.seconds,
+                            connections=64,
+                            processes=[process],
+                            sticky=sticky,
+                        )
+                    assert not run.errors, (name, run)
+                    found.setdefault((heads, name), []).append(run)
+    print("| heads | front end | requests a second | range | of the echo | by CPU | CPU ms |")
+    print("|---|---|---|---|---|---|---|")
+    for (heads, name), runs in found.items():
+        pairs = list(zip(runs, found[heads, ECHO], strict=True))
+        rates = [run.rate for run in runs]
         print(
-            f"| {name} | {statistics.median(rates):,.0f} | {min(rates):,.0f}-{max(rates):,.0f} "
-            f"| {statistics.median(costs):.4f} |"
+            f"| {heads} | {name} | {statistics.median(rates):,.0f} "
+            f"| {min(rates):,.0f}-{max(rates):,.0f} "
+            f"| {statistics.median(run.rate / echo.rate for run, echo in pairs):.2f} "
+            f"| {statistics.median(echo.cpu / run.cpu for run, echo in pairs):.2f} "
+            f"| {statistics.median(run.cpu for run in runs):.4f} |"
         )
 
 

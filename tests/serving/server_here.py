@@ -57,7 +57,7 @@ class Server:
         answers.takes = takes if hot else lambda *_: None  # type: ignore[method-assign]
         answers.answer = counted  # type: ignore[method-assign]
         protocol: type[FrontProtocol] = protocol_for(answers)
-        self.heads = protocol.heads
+        self.heads = protocol.heads.known
         config = uvicorn.Config(
             self.drain.over(plane.app(token)),
             http=protocol,

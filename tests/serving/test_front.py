@@ -20,6 +20,7 @@ from nenrin.serving.plane import answering
 from nenrin.serving.plane import app as plane_app
 from nenrin.serving.plane import badhttp as plane_badhttp
 from nenrin.serving.plane import front as plane_front
+from nenrin.serving.plane import heads as plane_heads
 from nenrin.serving.plane import hot as plane_hot
 from nenrin.serving.plane.front import protocol_for as front_of
 from nenrin.serving.signature import RequestSignature
@@ -198,6 +199,7 @@ def test_a_head_that_is_known_means_the_same(
 ) -> None:
     for each in (KNOWN, SLOW):
         both[0].ask(each)
+        both[0].ask(each)
         assert each[: each.index(b"\r\n\r\n") + 4] in both[0].heads
     before = both[0].taken
     hot, cold = (same(server.ask(*pieces)) for server in both)
@@ -209,14 +211,19 @@ def test_a_head_that_is_known_means_the_same(
 def test_heads_are_forgotten_in_time(
     both: tuple[Server, Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plane_front, "_HEADS", 2)
+    monkeypatch.setattr(plane_heads, "_HEADS", 2)
     for place in range(4):
-        both[0].ask(post(INFER, V2, f"X-Test: {place}"))
+        head = post(INFER, V2, f"X-Test: {place}")
+        before = len(both[0].heads)
+        both[0].ask(head)
+        assert len(both[0].heads) == before, "it may carry an id, and never come again"
+        both[0].ask(head)
         assert len(both[0].heads) <= 2 or place == 0
     monkeypatch.setattr(plane_front, "_LONGEST_HEAD", 100)
     both[0].heads.clear()
     long = post(INFER, V2, "X-Test: " + "x" * 100)
-    assert both[0].ask(long).startswith(b"HTTP/1.1 200")
+    for _ in range(2):
+        assert both[0].ask(long).startswith(b"HTTP/1.1 200")
     assert not both[0].heads
 
 

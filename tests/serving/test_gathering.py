@@ -114,7 +114,7 @@ class Here:
                 head = {b"host": b"localhost", b"content-length": b"%d" % len(content)}
                 head |= headers[place] if headers else {}
                 target = self.hot.takes(INVOCATIONS, head)
-                exchange = Exchange(answer, target, head, True, content)  # type: ignore[arg-type]
+                exchange = Exchange(answer, target, head, True, [content])  # type: ignore[arg-type]
                 self.hot.answer(exchange)
                 while not together and not answer.status:
                     await asyncio.sleep(0.001)

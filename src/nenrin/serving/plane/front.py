@@ -3,43 +3,20 @@
 A *hot* request is answered as soon as it is whole, without an ASGI scope, task or message. Only plain
 ones are: a body of known length, nothing under way on the connection, nothing to wait for. All else
 goes through the app, by uvicorn's own code, so that both ways see the same bytes by the same parser.
-
-Clients say the same head again and again: what was parsed is remembered by its bytes, which mean the same
-every time, wherever a request may begin.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from starlette.responses import Response
 
+from nenrin.serving.plane.heads import ODD, Heads
 from nenrin.serving.plane.silence import SilenceProtocol
-
-_ODD = frozenset(
-    {
-        b"transfer-encoding",
-        b"expect",
-        b"upgrade",
-        b"content-encoding",
-        b"x-amzn-sagemaker-custom-attributes",
-    }
-)
-"""Headers of requests that need more than their bytes."""
-
 
 _END = b"\r\n\r\n"
 _LONGEST_HEAD = 2_048
-_HEADS = 1_024  # that are remembered: each length of a body makes its own
-
-
-class Head(NamedTuple):
-    """A head that was parsed: what it is for, its headers, how long a body it announces."""
-
-    target: Any
-    headers: dict[bytes, bytes]
-    length: int
 
 
 class Hot(Protocol):
@@ -97,10 +74,10 @@ class Exchange:
         target: Any,
         headers: dict[bytes, bytes],
         keep_alive: bool,
-        *body: bytes,
+        body: list[bytes],
     ) -> None:
         self._protocol = protocol
-        self._chunks: list[bytes] = [*body]
+        self._chunks = body
         self.target = target
         self.headers = headers
         self.keep_alive = keep_alive
@@ -139,31 +116,29 @@ class FrontProtocol(SilenceProtocol):
     """One connection."""
 
     hot: Hot
-    heads: dict[bytes, Head]
+    heads: Heads
     _exchange: Exchange | None = None
     _begun = False
-    _chunk = b""
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes are there: a whole request whose head is known needs no parser."""
+        """Some bytes are there: of one whole request the connection's own parser need not know."""
         cycle: Any = self.cycle
         if not self._begun and (cycle is None or cycle.response_complete):
             end = data.find(_END, 0, _LONGEST_HEAD) + len(_END)
-            head = self.heads.get(data[:end])
-            if (
-                head is not None
-                and len(data) - end == head.length
-                and self._may_answer()
-                and self.hot.ready(head.target)
-            ):
-                self._unset_keepalive_if_required()
-                exchange = Exchange(self, head.target, head.headers, True, data[end:])
-                self.cycle = exchange  # type: ignore[assignment]
-                self.hot.answer(exchange)
-                return
-            self._chunk = data
+            if len(_END) <= end < len(data) and self._may_answer():
+                start = data[:end]
+                head = self.heads.known.get(start) or self.heads.read(start, data)
+                if (
+                    head is not None
+                    and len(data) - end == head.length
+                    and self.hot.ready(head.target)
+                ):
+                    self._unset_keepalive_if_required()
+                    exchange = Exchange(self, head.target, head.headers, True, [data[end:]])
+                    self.cycle = exchange  # type: ignore[assignment]
+                    self.hot.answer(exchange)
+                    return
         super().data_received(data)
-        self._chunk = b""
 
     def on_message_begin(self) -> None:
         """A request begins: a scope is made when it turns out to need one."""
@@ -182,7 +157,7 @@ class FrontProtocol(SilenceProtocol):
         if target is None:
             self._through_the_app()
             return
-        exchange = Exchange(self, target, headers, self.parser.should_keep_alive())
+        exchange = Exchange(self, target, headers, self.parser.should_keep_alive(), [])
         self._exchange = self.cycle = exchange  # type: ignore[assignment]
 
     def on_body(self, body: bytes) -> None:
@@ -199,25 +174,10 @@ class FrontProtocol(SilenceProtocol):
         if exchange is None:
             super().on_message_complete()
         else:
-            self._remember(exchange)
             self.hot.answer(exchange)
 
     def _may_answer(self) -> bool:
         return not (self.flow.write_paused or self.transport.is_closing())
-
-    def _remember(self, exchange: Exchange) -> None:
-        """Remember the head of a request that came alone, as one piece."""
-        length = len(exchange.body)
-        head = self._chunk[: len(self._chunk) - length]
-        if (
-            exchange.keep_alive
-            and len(head) <= _LONGEST_HEAD
-            and head.find(_END) == len(head) - len(_END) >= 0
-            and exchange.headers[b"content-length"] == b"%d" % length
-        ):
-            if len(self.heads) >= _HEADS:
-                self.heads.clear()
-            self.heads[head] = Head(exchange.target, exchange.headers, length)
 
     def finish(self, exchange: Exchange, status: int, head: bytes, body: bytes) -> None:
         """Write an exchange's answer; what was pipelined behind it comes next."""
@@ -243,7 +203,7 @@ class FrontProtocol(SilenceProtocol):
         return (
             (cycle is None or cycle.response_complete)
             and b"content-length" in headers
-            and _ODD.isdisjoint(headers)
+            and ODD.isdisjoint(headers)
             and self._may_answer()
             and self.parser.get_method() == b"POST"
             and self.parser.get_http_version() == "1.1"
@@ -273,4 +233,4 @@ def _head(status: int, default_headers: list[tuple[bytes, bytes]]) -> bytes:
 
 def protocol_for(hot: Hot) -> type[FrontProtocol]:
     """uvicorn's ``http=``: connections whose hot requests ``hot`` answers."""
-    return type("HotProtocol", (FrontProtocol,), {"hot": hot, "heads": {}})
+    return type("HotProtocol", (FrontProtocol,), {"hot": hot, "heads": Heads(hot.takes)})

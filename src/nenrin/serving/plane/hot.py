@@ -93,7 +93,7 @@ class HotRequests:
         target = self._target(url) if len(url) <= LONGEST_URL else None  # it is remembered
         if target is None or not self._table.looked or not self._guard.allows(target.path, headers):
             return None
-        if not self.ready(target):
+        if self._table.resting and not self.ready(target):
             return None
         length = headers[b"content-length"]
         return target if length.isdigit() and int(length) <= BODY_BYTES else None

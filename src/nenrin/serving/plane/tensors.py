@@ -119,14 +119,18 @@ def packed(datatype: str, values: Sequence[Any]) -> bytes:
     """The bytes of an output's values; a missing text is an empty one."""
     if datatype in NUMBERS:
         return np.asarray(values, NUMBERS[datatype]).tobytes()
-    texts = ["" if value is None else str(value) for value in values]
+    plain = {*map(type, values)} == {str}
+    texts = values if plain else ["" if value is None else str(value) for value in values]
+    if texts and texts.count(texts[0]) == len(texts):  # as versions are
+        text = texts[0].encode()
+        return (_size(text) + text) * len(texts)
     return _of_one_size(texts) or b"".join(
         chain.from_iterable((_size(text), text) for text in map(str.encode, texts))
     )
 
 
-def _of_one_size(texts: list[str]) -> bytes | None:
-    """The bytes of ASCII texts of one size, as ids and versions are; None of others."""
+def _of_one_size(texts: Sequence[str]) -> bytes | None:
+    """The bytes of ASCII texts of one size, as ids are; None of others."""
     sizes = {*map(len, texts)}
     if len(sizes) != 1 or not max(sizes) < _ASCII:
         return None
