@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -143,6 +144,17 @@ def test_an_honest_log_differs_nowhere_and_later_data_is_no_difference(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane = PlaneHere(shell.folder)
+    plane.post("/invocations", b'[{"id": "far", "x": Infinity, "place": "a"}]')
+    log_of(shell, plane)
+    found = check(shell, code=0)
+    assert (found["checked"], found["differ"]) == (1, 0)
+    assert '"x": Infinity' in shell.here("predictions", "tail", "--json").out
+    for form in ("ndjson", "parquet"):
+        shell.here("predictions", "export", "--to", str(shell.folder / f"all.{form}"))
+    assert '"row":{"id":"far","x":Infinity' in (shell.folder / "all.ndjson").read_text()
+    [row] = pl.read_parquet(shell.folder / "all.parquet")["row"]
+    assert json.loads(row)["x"] == float("inf")
+    shutil.rmtree(shell.folder / "predictions")
     ask(shell, plane)
     found = check(shell, code=0)
     assert found["checked"] == found["logged"] == 15

@@ -2,18 +2,21 @@
 
 Requests that were answered together are one here, whose rows follow each other. A line is made by one call of
 the encoder. Numbers stay the block that the model was given, the little-endian bytes of float64 in Base64, so
-that they come back to the last bit; only a reader spells rows out.
+that they come back to the last bit; only a reader spells rows out. A line that holds a number which is none of
+JSON's has it as ``NaN``, ``Infinity`` or ``-Infinity``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 from blake3 import blake3
 
+from nenrin.core import nonfinite
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Variant
 from nenrin.training.records import Records
@@ -184,4 +187,39 @@ def _dicts(rows: Any) -> list[dict[str, Any]]:
     return [row if isinstance(row, dict) else dict(row) for row in rows]
 
 
-encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def encode(value: AnsweredRequest | Prediction) -> bytes:
+    """A line of the log, without its end."""
+    line = _encode(value)
+    if b"null" in line and _has_nonfinite(value):  # it stands in their place, too
+        return nonfinite.encode(value, _in_full)
+    return line
+
+
+def _in_full(value: Any) -> Any:
+    """The same without the text of a body, which is JSON already."""
+    kept = _plain(value)
+    if type(kept) is _Columns and kept.rows is not None:
+        kept.rows = value.tuples
+    return kept
+
+
+def _has_nonfinite(value: AnsweredRequest | Prediction) -> bool:
+    """Whether rows or features hold a NaN or an infinity that would be lost."""
+    asked = value.row if isinstance(value, Prediction) else value.rows
+    return any(
+        type(each) is float and not math.isfinite(each)
+        for values in (*_values(asked), *_values(value.features))
+        for each in values
+    )
+
+
+def _values(rows: Any) -> Iterable[Iterable[Any]]:
+    """The values of rows, unless they are kept as bytes, or were JSON."""
+    if type(rows) is Records:
+        return () if rows.block is not None or rows.tuples is not None else rows.columns.values()
+    if isinstance(rows, Mapping):
+        return (rows.values(),)
+    return () if rows is None else (row.values() for row in rows)

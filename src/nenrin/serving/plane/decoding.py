@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import TypeVar
 
 import msgspec
 
+from nenrin.core import nonfinite
 from nenrin.core.errors import RequestError
 
 T = TypeVar("T")
@@ -21,16 +21,7 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: s
     if not body:
         raise RequestError("the request has no body", hint=hint)
     try:
-        try:
-            return decoder.decode(body)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            if b"NaN" not in body and b"Infinity" not in body:
-                raise
-            content = json.loads(body)
-            json.dumps(content, ensure_ascii=False).encode()  # it takes half a surrogate pair too
-            return msgspec.convert(content, decoder.type)
+        return nonfinite.decode(body, decoder)
     except (msgspec.DecodeError, ValueError) as error:
         raise RequestError(f"{problem}: {error}", hint=hint) from None
     except RecursionError:
