@@ -45,7 +45,7 @@ class Logistic:
             self.weights += self.scaled(x).T @ (y - self.predict(x)) / len(y)
 
     def scaled(self, x):
-        return 3 * np.nan_to_num(x) / self.width
+        return 3 * np.clip(np.nan_to_num(x), -99, 99) / self.width
 
     def predict(self, x):
         return 1 / (1 + np.exp(-self.scaled(x) @ self.weights))

@@ -76,6 +76,8 @@ def _of_status(request: Request, error: HTTPException) -> NenrinError:
         return NotFoundError(f"there is no {asked}", hint=hint)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return RequestError(f"{asked} is not allowed here", hint=hint)
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        hint = "send less at a time"
     return RequestError(str(error.detail), where=asked, hint=hint)
 
 

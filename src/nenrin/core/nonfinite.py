@@ -1,4 +1,4 @@
-"""JSON with the numbers that it has no words for: ``NaN``, ``Infinity``, ``-Infinity``, as Python and clients write them.
+"""JSON with the numbers that it has no words for, as Python and clients write them: ``NaN``, ``-Infinity``.
 
 msgspec writes null in their place and reads none of them, so that a text that has one is written and read by
 Python's own module, which is slower.
@@ -19,12 +19,16 @@ _ANY = msgspec.json.Decoder()
 _BETWEEN = ((",", ": "), (",", ":"))
 
 
-def encode(value: Any, hook: Callable[[Any], Any] | None = None, *, indent: int | None = None) -> bytes:
+def encode(
+    value: Any, hook: Callable[[Any], Any] | None = None, *, indent: int | None = None
+) -> bytes:
     """Plain values and records as JSON, with NaN and infinities; ``hook`` makes plain what else there is."""
     written = msgspec.json.encode(value, enc_hook=hook)
     if b"null" in written:
         plain = msgspec.to_builtins(value, enc_hook=hook)
-        spelled = json.dumps(plain, ensure_ascii=False, separators=_BETWEEN[indent is None], indent=indent)
+        spelled = json.dumps(
+            plain, ensure_ascii=False, separators=_BETWEEN[indent is None], indent=indent
+        )
         if "NaN" in spelled or "Infinity" in spelled:
             return spelled.encode()
     return written if indent is None else msgspec.json.format(written, indent=indent)

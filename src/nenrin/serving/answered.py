@@ -2,8 +2,8 @@
 
 Requests that were answered together are one here, whose rows follow each other. A line is made by one call of
 the encoder. Numbers stay the block that the model was given, the little-endian bytes of float64 in Base64, so
-that they come back to the last bit; only a reader spells rows out. A line that holds a number which is none of
-JSON's has it as ``NaN``, ``Infinity`` or ``-Infinity``.
+that they come back to the last bit; only a reader spells rows out. Elsewhere a line has NaN and infinities as
+Python's JSON has them.
 """
 
 from __future__ import annotations
