@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+import httpx2
 import msgspec
 import polars as pl
 import pytest
@@ -18,7 +19,8 @@ from nenrin.serving.plane.tensors import packed, unpacked
 from nenrin.serving.segments import read_predictions
 from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import deployment
-from tests.serving.kinds import ROW, SIGNATURE, KindsPlane
+from tests.serving.kinds import INFER as HTTP
+from tests.serving.kinds import ROW, SIGNATURE, KindsPlane, inputs
 from tests.serving.plane_here import listening
 
 grpc = pytest.importorskip("grpc")
@@ -275,9 +277,10 @@ def test_metadata_are_heeded_as_the_headers_of_http(tmp_path: Any) -> None:
 
     with listening(kinds) as here, grpc.insecure_channel(here.grpc) as channel:
 
-        def answers(**headers: str) -> str:
+        def answers(*more: tuple[str, str], **headers: str) -> str:
             call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
             metadata = [(name.replace("_", "-"), told) for name, told in headers.items()]
+            metadata += more
             answer = call(sent, metadata=metadata, timeout=120)
             version: str = messages().ModelInferResponse.FromString(answer).model_version
             return version
@@ -288,6 +291,12 @@ def test_metadata_are_heeded_as_the_headers_of_http(tmp_path: Any) -> None:
         dealt = {f"u{user}": ("v1", "v2")[router.pick(f"u{user}")] for user in range(8)}
         assert len({*dealt.values()}) == 2
         assert {user: answers(x_user=user) for user in dealt} == dealt
+        both = f"u{2**20}, u7"  # as a proxy may join them
+        headers = [("X-User", f"u{2**20}"), ("X-User", "u7")]
+        url = f"http://{here.http}{HTTP}"
+        told = httpx2.post(url, json={"inputs": inputs()}, headers=headers, timeout=120).json()
+        assert answers(("x-user", "u7"), x_user=f"u{2**20}") == told["model_version"]
+        assert told["model_version"] == ("v1", "v2")[router.pick(both)]
         assert answers(x_request_timeout_ms="20000") == answers()
         for name, wrong, code in (
             ("x_nenrin_version", "v7", "NOT_FOUND"),

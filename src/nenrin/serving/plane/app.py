@@ -30,6 +30,7 @@ from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.errors import ErrorsAsJson, Json, body, status_of
 from nenrin.serving.plane.guard import Guard
+from nenrin.serving.plane.heads import by_name
 from nenrin.serving.plane.hot import BODY_BYTES, INFER, MODEL, PINNED, HotRequests
 from nenrin.serving.plane.memory import MORE
 from nenrin.serving.plane.metrics import PlaneMetrics
@@ -182,15 +183,16 @@ class Plane:
         name: str | None,
         read: Callable[[bytes, Served, Mapping[str, str]], Asked],
     ) -> Response:
+        headers = by_name(request.headers.items())
         content = await body_of(request, BODY_BYTES)
-        version = request.path_params.get("version") or request.headers.get(VERSION_HEADER)
+        version = request.path_params.get("version") or headers.get(VERSION_HEADER)
         written = await self.ask(
             protocol,
             name,
             version,
-            lambda served: read(content, served, request.headers),
-            request.headers.get(TIMEOUT.decode()),
-            request.headers,
+            lambda served: read(content, served, headers),
+            headers.get(TIMEOUT.decode()),
+            headers,
         )
         return written if isinstance(written, Response) else Json(written)
 

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from nenrin.core.errors import RequestError
+from nenrin.serving.plane.heads import by_name
 
 HEAD_LENGTH = "inference-header-content-length"
 """The header that says how many bytes of JSON stand before the tensors' bytes."""
@@ -33,7 +34,7 @@ async def body_of(request: Request, limit: int) -> bytes:
         if size > limit:
             raise too_large(limit)
         chunks.append(chunk)
-    return inflated(b"".join(chunks), request.headers, limit)
+    return inflated(b"".join(chunks), by_name(request.headers.items()), limit)
 
 
 def inflated(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:

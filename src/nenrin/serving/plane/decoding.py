@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +12,9 @@ from nenrin.core import nonfinite
 from nenrin.core.errors import RequestError
 
 T = TypeVar("T")
+
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF = "a text has half a surrogate pair, which is no character"
 
 
 def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: str) -> T:
@@ -23,6 +28,18 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: s
     try:
         return nonfinite.decode(body, decoder)
     except (msgspec.DecodeError, ValueError) as error:
-        raise RequestError(f"{problem}: {error}", hint=hint) from None
+        why = _HALF if _HALVES.search(body) and _has_half_a_pair(body) else error
+        raise RequestError(f"{problem}: {why}", hint=hint) from None
     except RecursionError:
         raise RequestError(f"{problem}: it is nested too deeply", hint=hint) from None
+
+
+def _has_half_a_pair(body: bytes) -> bool:
+    """Whether that is what is wrong: msgspec has several words for it, one of them that input is missing."""
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False

@@ -25,6 +25,7 @@ from nenrin.core.errors import (
 from nenrin.serving.plane import matrices, openinference, tensors
 from nenrin.serving.plane.answering import VERSION, Answers, Asked
 from nenrin.serving.plane.deadlines import TIMEOUT
+from nenrin.serving.plane.heads import by_name
 from nenrin.serving.plane.matrices import is_matrix
 from nenrin.serving.plane.messages import PACKAGE, messages
 from nenrin.serving.plane.repository import ModelRepository
@@ -302,7 +303,7 @@ async def serving_grpc(service: InferenceService, host: str, port: int) -> Async
 def _headers(context: Any) -> _Headers:
     """The metadata of a call, which stands for the headers of HTTP; what is bytes stands for none."""
     sent = context.invocation_metadata() or ()
-    return {name: told for name, told in sent if isinstance(told, str)}
+    return by_name((name, told) for name, told in sent if isinstance(told, str))
 
 
 def _parsed(kind: Any, sent: bytes) -> Any:
