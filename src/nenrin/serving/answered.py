@@ -9,7 +9,7 @@ Python's JSON has them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,6 +29,8 @@ FORMAT = 2
 
 _ID_BYTES = 10
 _FLOAT = np.dtype("<f8")
+_ROWS = b'"rows":'
+_LONG = 8  # values, from which on it is quicker to add them up than to look at each
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -193,7 +195,10 @@ _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 def encode(value: AnsweredRequest | Prediction) -> bytes:
     """A line of the log, without its end."""
     line = _encode(value)
-    if b"null" in line and _has_nonfinite(value):  # it stands in their place, too
+    asked = value.row if isinstance(value, Prediction) else value.rows
+    loose = [*_loose(asked), *_loose(value.features)]
+    # where a number is lost, null stands for it; a variant has nulls of its own
+    if loose and line.find(b"null", max(line.find(_ROWS), 0)) > 0 and _has_nonfinite(loose):
         return nonfinite.encode(value, _in_full)
     return line
 
@@ -206,20 +211,30 @@ def _in_full(value: Any) -> Any:
     return kept
 
 
-def _has_nonfinite(value: AnsweredRequest | Prediction) -> bool:
-    """Whether rows or features hold a NaN or an infinity that would be lost."""
-    asked = value.row if isinstance(value, Prediction) else value.rows
+def _loose(rows: Any) -> Iterable[Collection[Any]]:
+    """The values of rows by column or by row, unless they are kept as bytes, or were JSON."""
+    if rows is None:
+        return ()
+    if type(rows) is Records:
+        return () if rows.block is not None or rows.tuples is not None else rows.columns.values()
+    return (rows.values(),) if isinstance(rows, Mapping) else (row.values() for row in rows)
+
+
+def _has_nonfinite(parts: Iterable[Collection[Any]]) -> bool:
+    """Whether some values are NaN or an infinity, which the encoder loses."""
     return any(
         type(each) is float and not math.isfinite(each)
-        for values in (*_values(asked), *_values(value.features))
+        for values in parts
+        if not _is_finite(values)
         for each in values
     )
 
 
-def _values(rows: Any) -> Iterable[Iterable[Any]]:
-    """The values of rows, unless they are kept as bytes, or were JSON."""
-    if type(rows) is Records:
-        return () if rows.block is not None or rows.tuples is not None else rows.columns.values()
-    if isinstance(rows, Mapping):
-        return (rows.values(),)
-    return () if rows is None else (row.values() for row in rows)
+def _is_finite(values: Collection[Any]) -> bool:
+    """Whether that can be told at once, as of a long column of plain numbers."""
+    if len(values) < _LONG:
+        return False
+    try:
+        return math.isfinite(sum(values))
+    except (TypeError, OverflowError):
+        return False
