@@ -16,7 +16,6 @@ import msgspec
 import numpy as np
 from blake3 import blake3
 
-from nenrin.core import nonfinite
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Variant
 from nenrin.training.records import Records
@@ -30,6 +29,8 @@ FORMAT = 2
 _ID_BYTES = 10
 _FLOAT = np.dtype("<f8")
 _ROWS = b'"rows":'
+_WORDS = {math.inf: msgspec.Raw(b"Infinity"), -math.inf: msgspec.Raw(b"-Infinity")}
+_NAN = msgspec.Raw(b"NaN")
 _LONG = 8  # values, from which on it is quicker to add them up than to look at each
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
@@ -199,16 +200,33 @@ def encode(value: AnsweredRequest | Prediction) -> bytes:
     loose = [*_loose(asked), *_loose(value.features)]
     # where a number is lost, null stands for it; a variant has nulls of its own
     if loose and line.find(b"null", max(line.find(_ROWS), 0)) > 0 and _has_nonfinite(loose):
-        return nonfinite.encode(value, _in_full)
+        names = ("row" if isinstance(value, Prediction) else "rows"), "features"
+        words = {name: _in_words(getattr(value, name)) for name in names}
+        return _encode(msgspec.structs.replace(value, **words))
     return line
 
 
-def _in_full(value: Any) -> Any:
-    """The same without the text of a body, which is JSON already."""
-    kept = _plain(value)
-    if type(kept) is _Columns and kept.rows is not None:
-        kept.rows = value.tuples
-    return kept
+def _in_words(rows: Any) -> Any:
+    """Rows whose numbers that JSON has no words for are the words of Python's."""
+    if isinstance(rows, Mapping):
+        return {name: _word(value) for name, value in rows.items()}
+    if type(rows) is not Records:
+        return None if rows is None else [*map(_in_words, rows)]
+    if rows.block is not None or rows.tuples is not None:
+        return rows
+    if rows.gaps:
+        return [*map(_in_words, rows)]
+    columns = {
+        name: values if _is_finite(values) else [*map(_word, values)]
+        for name, values in rows.columns.items()
+    }
+    return _Columns(len(rows), columns=columns)
+
+
+def _word(value: Any) -> Any:
+    if type(value) is not float or math.isfinite(value):
+        return value
+    return _WORDS.get(value, _NAN)
 
 
 def _loose(rows: Any) -> Iterable[Collection[Any]]:
