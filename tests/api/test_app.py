@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from nenrin.api.app import create_app
+from nenrin.api.bodies import BODY_BYTES
 from nenrin.core.errors import RefusedError
 from nenrin.core.settings import Settings
 from tests.api.fakes import FakePlatform, project_error
@@ -158,6 +159,13 @@ def test_a_body_that_is_not_read_is_refused(
     assert answer.status_code in (400, 422)
     assert answer.json()["error"]["code"] == "request"
     assert http.get("/api/work").json() == []
+
+
+def test_a_body_that_is_too_large_is_refused(http: TestClient) -> None:
+    sent = {"recipes": [" " * BODY_BYTES]}
+    response = http.post("/api/backtests", json=sent)
+    assert response.status_code == 413
+    assert response.json()["error"]["message"] == f"the body is larger than {BODY_BYTES} bytes"
 
 
 @pytest.mark.parametrize("options", [{}, {"json": {}}, {"content": b""}])

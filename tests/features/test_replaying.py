@@ -74,11 +74,15 @@ def test_each_kind_is_told_apart() -> None:
     assert differing(changed(read, {"n": -1}), truth, passed_over=["n"]) == []
 
 
-def test_a_log_has_null_for_what_is_not_finite() -> None:
+def test_a_log_may_have_null_for_what_is_not_finite_and_nothing_else() -> None:
     _, read, truth = one()
     assert differing(changed(read, {"value": None}), {**truth, "value": float("nan")}) == []
     assert differing(changed(read, {"value": None}), {**truth, "value": float("inf")}) == []
     assert differing(changed(read, {"value": None}), {**truth, "value": 0.0}) == ["value"]
+    odd = changed(read, {"value": float("inf")})
+    assert differing(odd, {**truth, "value": float("inf")}) == []
+    for other in (float("-inf"), float("nan"), None, 0.0):
+        assert differing(odd, {**truth, "value": other}) == ["value"]
 
 
 def test_rows_that_sent_their_key_alone_are_looked_up_again() -> None:

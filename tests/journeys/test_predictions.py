@@ -144,6 +144,21 @@ def test_why_joins_the_label_by_the_hash_and_tells_nothing_personal(
     assert "personal=" in shell.here("why", answered[0]).out
 
 
+def test_what_is_not_masked_is_checked(shell: Shell, answered: list[str]) -> None:
+    found = shell.here("predictions", "check", "--json").json
+    assert (found["logged"], found["checked"], found["differ"]) == (3, 3, 0)
+    [left] = found["not checked"]
+    assert (left["count"], "the answer alone" in left["why"]) == (3, True)
+    log = [*(shell.folder / ".nenrin" / "predictions").rglob("*.ndjson")]
+    kept = {path: path.read_text() for path in log}
+    for path, text in kept.items():
+        path.write_text(text.replace('"features":{"visits":9', '"features":{"visits":8'))
+    [visits] = shell.here("predictions", "check", "--json", code=1).json["features"]
+    assert (visits["feature"], visits["examples"]) == ("visits", [answered[2]])
+    for path, text in kept.items():
+        path.write_text(text)
+
+
 def test_the_commands(shell: Shell, answered: list[str], tmp_path: Path) -> None:
     tail = shell.here("predictions", "tail", "-n", "2", "--json").json
     assert [each["id"] for each in tail] == answered[1:]

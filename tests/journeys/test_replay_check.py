@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -44,7 +45,7 @@ class Logistic:
             self.weights += self.scaled(x).T @ (y - self.predict(x)) / len(y)
 
     def scaled(self, x):
-        return 3 * np.nan_to_num(x) / self.width
+        return 3 * np.clip(np.nan_to_num(x), -99, 99) / self.width
 
     def predict(self, x):
         return 1 / (1 + np.exp(-self.scaled(x) @ self.weights))
@@ -143,6 +144,17 @@ def test_an_honest_log_differs_nowhere_and_later_data_is_no_difference(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plane = PlaneHere(shell.folder)
+    plane.post("/invocations", b'[{"id": "far", "x": Infinity, "place": "a"}]')
+    log_of(shell, plane)
+    found = check(shell, code=0)
+    assert (found["checked"], found["differ"]) == (1, 0)
+    assert '"x": Infinity' in shell.here("predictions", "tail", "--json").out
+    for form in ("ndjson", "parquet"):
+        shell.here("predictions", "export", "--to", str(shell.folder / f"all.{form}"))
+    assert '"row":{"id":"far","x":Infinity' in (shell.folder / "all.ndjson").read_text()
+    [row] = pl.read_parquet(shell.folder / "all.parquet")["row"]
+    assert json.loads(row)["x"] == float("inf")
+    shutil.rmtree(shell.folder / "predictions")
     ask(shell, plane)
     found = check(shell, code=0)
     assert found["checked"] == found["logged"] == 15

@@ -11,7 +11,6 @@ import uvicorn
 import uvloop
 
 from nenrin.serving.plane.doors import DOORS, Doors
-from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
 from nenrin.serving.plane.listening import listen
@@ -37,7 +36,7 @@ def listening(
 
     async def run() -> None:
         app = kinds.plane.app(token, doors)
-        hot = kinds.plane.hot(Drain(), token, doors)
+        hot = kinds.plane.hot(kinds.plane.drain, token, doors)
         service = InferenceService(kinds.plane, kinds.table, token)
         config = uvicorn.Config(app, http=protocol_for(hot), lifespan="on", log_config=None)
         server = uvicorn.Server(config)

@@ -12,7 +12,6 @@ from nenrin.core.calendar import SimulatedCalendar
 from nenrin.core.timer import SystemTimer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane.app import Plane
-from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange, FrontProtocol, protocol_for
 from nenrin.serving.plane.listening import listen
 from nenrin.serving.plane.memory import Room
@@ -45,7 +44,7 @@ class Server:
         self.table = table
         control = ControlProxy(folder / "control.sock")
         plane = Plane(table, LiveLog(folder / "predictions"), control, SystemTimer())
-        self.drain = Drain()
+        self.drain = plane.drain
         self.taken = 0
         answers = plane.hot(self.drain, token)
         takes, answer = answers.takes, answers.answer

@@ -97,11 +97,49 @@ def test_what_all_rows_share_is_not_written(tmp_path: Path) -> None:
     log.close()
 
 
-def test_infinities_come_back_as_they_were(tmp_path: Path) -> None:
+ODD = {"a": [np.inf, None], "b": [-np.inf, 0.1], "c": ["é\n\x7f", None]}
+ODD_ROWS = [{name: values[row] for name, values in ODD.items()} for row in range(2)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        Records.of_block(("a", "b"), np.array([[np.inf, -np.inf], [np.nan, 0.1]]), ("c",)),
+        Records(ODD, 2),
+        Records({**ODD, "d": [LEFT_OUT, 1]}, 2, gaps=True),
+        ODD_ROWS,
+    ],
+    ids=["numbers", "columns", "left out", "dicts"],
+)
+def test_infinities_come_back_as_they_were(tmp_path: Path, rows: Any) -> None:
     log = LiveLog(tmp_path)
-    block = np.array([[np.inf, -np.inf]])
-    request = answered(log, rows=Records.of_block(("a", "b"), block), features=None)
-    assert predictions_in(encode(request))[0].row == {"a": np.inf, "b": -np.inf}
+    line = encode(answered(log, 2, rows=rows, features=None))
+    assert (b"\n" in line, counted([line])) == (False, 2)
+    assert [each.row for each in predictions_in(line)] == list(rows)
+    log.close()
+
+
+def test_infinities_among_features_come_back_beside_the_text_of_a_body(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    rows = Records.of_tuples(("a", "b"), TUPLES[:2], (), b'[[1.0,"\\n"],[null,null]]')
+    for features in (ODD_ROWS, Records(ODD, 2)):
+        found = predictions_in(encode(answered(log, 2, rows=rows, features=features)))
+        assert [each.features for each in found] == ODD_ROWS
+        assert [each.row for each in found] == list(rows)
+    log.close()
+
+
+def test_a_nan_that_is_no_null_comes_back(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    line = encode(answered(log, 2, rows=[{"a": np.nan}, {"a": None}], features=None))
+    assert str([each.row for each in predictions_in(line)]) == "[{'a': nan}, {'a': None}]"
+    log.close()
+
+
+def test_a_masked_prediction_keeps_its_infinities(tmp_path: Path) -> None:
+    log = LiveLog(tmp_path)
+    [plain] = predictions_of(answered(log, rows=[{"a": -np.inf}], features=[{"far": np.inf}]))
+    assert predictions_in(encode(plain)) == [plain]
     log.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from datetime import date, datetime
 from decimal import Decimal
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,8 @@ def test_texts_are_told_by_the_signature(tmp_path: Path) -> None:
     ("column", "value", "said"),
     [
         ("x", "many", "'many' is not a number"),
+        ("x", "-1e400", "'-1e400' is not a number"),
+        ("n", "1e400", "'1e400' is not a whole number"),
         ("n", "1.5", "1.5 is not a whole number"),
         ("yes", "perhaps", "'perhaps' is not true or false"),
         ("at", "noon", "'noon' is not a time"),
@@ -134,6 +137,16 @@ def test_numbers_of_other_types(tmp_path: Path) -> None:
     ).write_parquet(path)
     (row,) = read(path)
     assert (row["n"], row["x"], row["on"]) == (3, 1.25, None)
+
+
+def test_infinities_are_numbers(tmp_path: Path) -> None:
+    texts, lines = tmp_path / "a.csv", tmp_path / "a.ndjson"
+    texts.write_text("id,n,x,yes,at,on\na,,inf,,,\nb,,-Infinity,,,\nc,,+INF,,,\n")
+    rest = '"n":null,"yes":null,"at":null,"on":null}\n'
+    xs = ("Infinity", "-Infinity", "Infinity")
+    lines.write_text("".join(f'{{"id":"a","x":{x},{rest}' for x in xs))
+    for path in (texts, lines):
+        assert [row["x"] for row in read(path)] == [inf, -inf, inf]
 
 
 def test_lines_that_are_no_rows(tmp_path: Path) -> None:

@@ -127,6 +127,9 @@ ODD = [
     post(INFER, V2, f"Content-Length: {len(V2)}", "Content-Length: 3"),
     post(INFER, V2).replace(b"Host: 127.0.0.1", b"Host: evil.example"),
     post(INFER, V2, "Upgrade: websocket", "Connection: Upgrade"),
+    post(INFER, V2, "X-Nenrin-Version: v0.25", "X-Nenrin-Version: v0.25"),
+    post(INFER, V2, "X-Request-Timeout-Ms: 5000", "x-request-timeout-ms: 5000"),
+    post(INFER, V2, "Accept: text/html", "Accept: */*"),
     b"no http\r\n\r\n",
     post("/invocations?deployment=delay&x=" + "x" * 1000, ROWS),
     post(INFER, V2).replace(b"Host: 127.0.0.1", b"Host: " + b"a" * 300 + b".localhost"),
@@ -149,6 +152,14 @@ def test_what_is_odd_goes_through_the_app(both: tuple[Server, Server], request_:
     hot, cold = (same(server.ask(request_)) for server in both)
     assert hot == cold
     assert both[0].taken == before
+
+
+def test_a_header_that_comes_twice_is_one_of_both_values(both: tuple[Server, Server]) -> None:
+    twice = "X-Nenrin-Version: v0.25", "X-Nenrin-Version: v9"
+    for server in both:
+        assert b"does not serve version 'v0.25, v9'" in server.ask(post(INFER, V2, *twice))
+        harmless = server.ask(post(INFER, V2, "Accept: text/html", "Accept: */*"))
+        assert harmless.startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
+import httpx2
 import msgspec
+import polars as pl
 import pytest
 
+from nenrin.core.errors import RemoteError, StepError
+from nenrin.serving.plane import grpc_service
 from nenrin.serving.plane.messages import messages
 from nenrin.serving.plane.tensors import packed, unpacked
 from nenrin.serving.segments import read_predictions
+from nenrin.serving.signature import RequestSignature
 from tests.serving.fakes import deployment
-from tests.serving.kinds import ROW, SIGNATURE, KindsPlane
+from tests.serving.kinds import INFER as HTTP
+from tests.serving.kinds import ROW, SIGNATURE, KindsPlane, inputs
 from tests.serving.plane_here import listening
 
 grpc = pytest.importorskip("grpc")
@@ -125,11 +131,38 @@ def test_raw_contents(ask: Stub, kinds: KindsPlane) -> None:
     ]
 
 
+def test_one_tensor_of_all_columns_where_they_are_numbers(tmp_path: Any) -> None:
+    kinds = KindsPlane(tmp_path)
+    needed = {"a": pl.Float64(), "c": pl.Float64()}
+    numbers = RequestSignature.of(needed, known=needed, key=(), output="prediction")
+    example = {"a": 1.0, "c": 2.0}
+    kinds.routes.listed = [deployment("v1", name="kinds", request=numbers, example=example)]
+    kinds.table.refresh()
+    values = [0.5, 1.0, -2.0, math.inf]
+    with listening(kinds) as here, grpc.insecure_channel(here.grpc) as channel:
+        ask = Stub(channel)
+        told = {
+            "typed": ({"contents": {"fp64_contents": values}}, {}),
+            "raw": ({}, {"raw_input_contents": [packed("FP64", values)]}),
+        }
+        for contents, raw in told.values():
+            rows = {"name": "all", "datatype": "FP64", "shape": [2, 2], **contents}
+            ask("ModelInfer", model_name="kinds", inputs=[rows], **raw)
+            assert kinds.asked == [{"a": 0.5, "c": 1.0}, {"a": -2.0, "c": math.inf}]
+            wrong = ask.refused(
+                "ModelInfer", model_name="kinds", inputs=[{**rows, "shape": [3, 2]}]
+            )
+            assert wrong[0] == "INVALID_ARGUMENT"
+        unknown = {"inputs": [rows], "outputs": [{"name": "p"}], **raw}
+        assert "no output 'p'" in ask.refused("ModelInfer", model_name="kinds", **unknown)[1]
+
+
 @pytest.mark.parametrize(
     ("fields", "code", "says"),
     [
         ({"model_name": "none", "inputs": TYPED}, "NOT_FOUND", "there is no deployment 'none'"),
         ({"model_version": "v9", "inputs": TYPED}, "NOT_FOUND", "does not serve version 'v9'"),
+        ({"model_name": ""}, "INVALID_ARGUMENT", "names no model; deployments here: kinds"),
         ({}, "INVALID_ARGUMENT", "lacks the column"),
         ({"inputs": changed(1, shape=[2])}, "INVALID_ARGUMENT", "the shape [2] and 1 values"),
         ({"inputs": changed(1, shape=[])}, "INVALID_ARGUMENT", "has the shape []"),
@@ -185,6 +218,34 @@ def test_what_is_loading_is_unavailable(ask: Stub, kinds: KindsPlane) -> None:
         kinds.table.problems, kinds.table._retry_at = was, 0.0
 
 
+def test_a_server_that_fails_behind_a_model_is_unavailable() -> None:
+    for error, code in ((RemoteError("it refuses"), "UNAVAILABLE"), (StepError("no"), "INTERNAL")):
+        status, _ = grpc_service._told(error)
+        assert grpc_service._CODES.get(status, "INTERNAL") == code
+
+
+def test_it_is_not_ready_once_its_end_has_begun(ask: Stub, kinds: KindsPlane) -> None:
+    kinds.plane.drain.begun = True
+    try:
+        assert not ask("ServerReady", "").ready
+    finally:
+        kinds.plane.drain.begun = False
+    assert ask("ServerReady", "").ready
+
+
+def test_what_was_let_go_answers_when_it_is_asked(tmp_path: Any) -> None:
+    kinds = KindsPlane(tmp_path)
+    with listening(kinds) as here, grpc.insecure_channel(here.grpc) as channel:
+        ask = Stub(channel)
+        kinds.table.rest("kinds")
+        assert ask("ModelReady", name="kinds", version="version-1").ready
+        assert ask.refused("ModelReady", name="kinds", version="v9")[0] == "NOT_FOUND"
+        assert not ask("ModelStatistics", name="kinds").model_stats
+        assert "kinds" in kinds.table.resting
+        assert list(ask("ModelMetadata", name="kinds").versions) == ["version-1"]
+        assert "kinds" in kinds.table.served
+
+
 def test_a_token_is_asked_of_all_but_health(ask: Stub) -> None:
     for token in ("", "wrong"):
         assert ask.refused("ModelInfer", token, model_name="kinds")[0] == "UNAUTHENTICATED"
@@ -216,9 +277,10 @@ def test_metadata_are_heeded_as_the_headers_of_http(tmp_path: Any) -> None:
 
     with listening(kinds) as here, grpc.insecure_channel(here.grpc) as channel:
 
-        def answers(**headers: str) -> str:
+        def answers(*more: tuple[str, str], **headers: str) -> str:
             call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
             metadata = [(name.replace("_", "-"), told) for name, told in headers.items()]
+            metadata += more
             answer = call(sent, metadata=metadata, timeout=120)
             version: str = messages().ModelInferResponse.FromString(answer).model_version
             return version
@@ -229,6 +291,12 @@ def test_metadata_are_heeded_as_the_headers_of_http(tmp_path: Any) -> None:
         dealt = {f"u{user}": ("v1", "v2")[router.pick(f"u{user}")] for user in range(8)}
         assert len({*dealt.values()}) == 2
         assert {user: answers(x_user=user) for user in dealt} == dealt
+        both = f"u{2**20}, u7"  # as a proxy may join them
+        headers = [("X-User", f"u{2**20}"), ("X-User", "u7")]
+        url = f"http://{here.http}{HTTP}"
+        told = httpx2.post(url, json={"inputs": inputs()}, headers=headers, timeout=120).json()
+        assert answers(("x-user", "u7"), x_user=f"u{2**20}") == told["model_version"]
+        assert told["model_version"] == ("v1", "v2")[router.pick(both)]
         assert answers(x_request_timeout_ms="20000") == answers()
         for name, wrong, code in (
             ("x_nenrin_version", "v7", "NOT_FOUND"),

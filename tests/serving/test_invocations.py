@@ -128,6 +128,7 @@ def test_cells_of_csv(kinds: KindsPlane, client: TestClient) -> None:
         (b"a,a\n1,2\n", "the column 'a' comes twice"),
         (b"a,n,b,s,d\n1,3,True,x,2024-02-29,more\n", "row 0 has more than 5 cells"),
         (b"a,n,b,s,d\nfar,3,True,x,2024-02-29\n", "'far' is not a number"),
+        (b"a,n,b,s,d\n-1e400,3,True,x,2024-02-29\n", "'-1e400' is not a number"),
         (b"a,n,b,s,d\n1,3.5,True,x,2024-02-29\n", "not a whole number"),
         (b"a,n,b,s,d\n1,inf,True,x,2024-02-29\n", "not a whole number"),
         (b"a,n,b,s,d\n1,3,maybe,x,2024-02-29\n", "not true or false"),

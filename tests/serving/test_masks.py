@@ -107,7 +107,7 @@ def test_a_secret_that_cannot_be_read_lets_nothing_plain_through(tmp_path: Path)
 
 def test_columns_are_made_rows_of(tmp_path: Path) -> None:
     log = LiveLog(tmp_path)
-    columns = {"distance": [1.5, float("nan")], "flight_id": ["a", "b"]}
+    columns = {"distance": [1.5, None], "flight_id": ["a", "b"]}
     predict(log, 2, rows=Records(columns, 2), features=None)
     log.close()
     rows = [{"distance": 1.5, "flight_id": "a"}, {"distance": None, "flight_id": "b"}]

@@ -41,9 +41,10 @@ class Setting:
 
     def client(self, token: str | None = None) -> TestClient:
         control = ControlProxy(self.folder / "control.sock")
-        plane = Plane(self.table, LiveLog(self.folder / "predictions"), control, SystemTimer())
+        log = LiveLog(self.folder / "predictions")
+        self.plane = Plane(self.table, log, control, SystemTimer())
         return TestClient(
-            plane.app(token), base_url="http://127.0.0.1", raise_server_exceptions=False
+            self.plane.app(token), base_url="http://127.0.0.1", raise_server_exceptions=False
         )
 
 
@@ -226,11 +227,19 @@ def test_health_while_loading_and_after(setting: Setting) -> None:
     assert (ready.status_code, ready.headers["retry-after"]) == (503, "1")
     assert ready.json()["ready"] is False
     assert client.get("/v2/models/delay/ready").status_code == 503
-    assert client.get("/ping").status_code == 503
+    for path in ("/ping", "/health"):
+        told = client.get(path)
+        assert (told.status_code, told.headers["retry-after"]) == (503, "1")
+        assert told.json()["error"] == ready.json()["error"]
     setting.table.refresh()
     assert client.get("/v2/health/ready").json() == {"ready": True}
     assert client.get("/v2/models/delay/ready").json() == {"name": "delay", "ready": True}
     assert client.get("/ping").text == "\n"
+    setting.plane.drain.begun = True
+    for path in ("/ping", "/v2/health/ready"):
+        told = client.get(path)
+        assert (told.status_code, told.json()["error"]) == (503, "this server is ending")
+    assert client.get("/v2/health/live").status_code == 200
 
 
 def test_metadata(client: TestClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from nenrin.serving.plane.costs import Costs
+from nenrin.serving.plane.hot import BODY_BYTES
 from tests.serving.fakes import deployment
 from tests.serving.kinds import INFER, ROW, SIGNATURE, KindsPlane, inputs
 
@@ -58,6 +60,32 @@ def test_unload_is_refused(client: TestClient) -> None:
     assert answer.json()["hint"]
     assert client.post("/v2/repository/models/none/unload").status_code == 404
     assert client.post(INFER, json={"inputs": inputs()}).status_code == 200
+
+
+def test_bodies_have_the_limit_of_all_others(client: TestClient) -> None:
+    load, index = "/v2/repository/models/kinds/load", "/v2/repository/index"
+    packed = {"Content-Encoding": "gzip"}
+    assert client.post(index, content=gzip.compress(b'{"ready": true}'), headers=packed).json()
+    for path in (load, index):
+        bomb = gzip.compress(bytes(BODY_BYTES + 1), 1)
+        assert client.post(path, content=bomb, headers=packed).status_code == 413
+        said = client.post(path, headers={"Content-Length": str(BODY_BYTES + 1)})
+        assert (said.status_code, said.json()["hint"]) == (413, "send fewer rows at a time")
+        assert client.post(path, content=b"{}", headers=packed).status_code == 400
+
+
+def test_what_was_let_go_is_ready_and_has_counted_nothing(
+    kinds: KindsPlane, client: TestClient
+) -> None:
+    kinds.table.rest("kinds")
+    path = "/v2/models/kinds"
+    assert client.get(f"{path}/ready").json() == {"name": "kinds", "ready": True}
+    assert client.get(f"{path}/versions/version-1/ready").status_code == 200
+    assert client.get(f"{path}/versions/v9/ready").status_code == 404
+    assert client.get(f"{path}/stats").json() == {"model_stats": []}
+    assert "kinds" in kinds.table.resting
+    kinds.table.problems = {"kinds": "it does not load"}
+    assert client.get(f"{path}/ready").status_code == 503
 
 
 def test_statistics_count_requests_rows_and_batches(client: TestClient) -> None:

@@ -9,6 +9,7 @@ from fastapi import Depends, FastAPI
 
 from nenrin.api.actor import note_actor
 from nenrin.api.asking import refuse_unknown
+from nenrin.api.bodies import LimitedBodies
 from nenrin.api.docs import serve_docs
 from nenrin.api.errors import answer_errors
 from nenrin.api.folder import log_file, work_folder
@@ -79,6 +80,7 @@ def create_app(platform: Platform, works: Works | None = None) -> FastAPI:
     )
     app.state.platform = platform
     app.state.works = works or works_of(platform)
+    app.add_middleware(LimitedBodies)
     answer_errors(app, log)
     for room in _ROOMS:
         app.include_router(room.router)

@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from nenrin.api.wire import encode, error_body, unexpected
+from nenrin.api.wire import encode, encode_exactly, error_body, unexpected
 from nenrin.core.errors import NenrinError, NotFoundError, RequestError, UnavailableError
 
 
@@ -23,6 +23,14 @@ class Json(Response):
     def render(self, content: object) -> bytes:
         """The bytes of ``content``."""
         return encode(content)
+
+
+class ExactJson(Json):
+    """The same of what is logged, in which NaN and infinities stay what they are."""
+
+    def render(self, content: object) -> bytes:
+        """The bytes of ``content``."""
+        return encode_exactly(content)
 
 
 def answer_errors(app: FastAPI, log: Path) -> None:
@@ -68,6 +76,8 @@ def _of_status(request: Request, error: HTTPException) -> NenrinError:
         return NotFoundError(f"there is no {asked}", hint=hint)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return RequestError(f"{asked} is not allowed here", hint=hint)
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        hint = "send less at a time"
     return RequestError(str(error.detail), where=asked, hint=hint)
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from nenrin.core import nonfinite
 from nenrin.core.errors import NenrinError
 
 ACTOR = "X-Nenrin-Actor"
@@ -31,9 +32,14 @@ def encode(value: Any) -> bytes:
     return msgspec.json.encode(value, enc_hook=_plain)
 
 
+def encode_exactly(value: Any, indent: int | None = None) -> bytes:
+    """The same with ``NaN`` and ``Infinity`` as they are, which is no JSON, though Python reads it."""
+    return nonfinite.encode(value, _plain, indent=indent)
+
+
 def decode(data: bytes | str) -> Any:
-    """The plain value of JSON."""
-    return msgspec.json.decode(data)
+    """The plain value of JSON; NaN and infinities are numbers."""
+    return nonfinite.decode(data.encode() if isinstance(data, str) else data)
 
 
 def error_body(error: NenrinError) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
-import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nenrin.api.wire import encode, error_body
+from nenrin.api.wire import encode_exactly, error_body
 from nenrin.core.errors import NenrinError
 from nenrin.core.instants import NEVER, from_us
 
@@ -43,7 +42,7 @@ def show(
 
 def show_line(value: Any, as_json: bool, render: Callable[[Any], str]) -> None:
     """Print ``value`` in one line of a stream of them."""
-    _write(f"{encode(value).decode() if as_json else render(value)}\n")
+    _write(f"{encode_exactly(value).decode() if as_json else render(value)}\n")
 
 
 def tell(drawn: RenderableType, *, wrap: bool = True) -> None:
@@ -57,7 +56,7 @@ def tell(drawn: RenderableType, *, wrap: bool = True) -> None:
 
 
 def _write_json(value: Any) -> None:
-    _write(msgspec.json.format(encode(value)).decode() + "\n")
+    _write(encode_exactly(value, indent=2).decode() + "\n")
 
 
 def _write(text: str) -> None:
@@ -150,7 +149,7 @@ def plain(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     if isinstance(value, Mapping | list | tuple):
-        return msgspec.json.encode(value).decode()
+        return encode_exactly(value).decode()
     return str(value)
 
 

@@ -70,11 +70,11 @@ def offline(state: FeatureSet, reads: Sequence[Read], lookup: Lookup) -> list[di
 
 
 def differing(read: Read, truth: Mapping[str, Any], passed_over: Collection[str] = ()) -> list[str]:
-    """The features that are not the same to the bit; a log has null for what is not finite."""
+    """The features that are not the same to the bit; a log has null for NaN, an older one for infinities."""
     return [
         name
         for name, value in truth.items()
-        if name not in passed_over and _plain(read.features.get(name)) != _plain(value)
+        if name not in passed_over and not _same(read.features.get(name), value)
     ]
 
 
@@ -110,14 +110,24 @@ def _difference(
     behind = None
     if known is not None and seen is not None and known < seen:
         kind, behind = "stale", seen - known
-    elif _plain(online) is None or (known is not None and view in read.ages and seen is None):
+    elif _known(online) is None or (known is not None and view in read.ages and seen is None):
         kind = "missing"
     return Difference(feature=name, kind=kind, online=online, offline=value, behind=behind)
 
 
-def _plain(value: Any) -> Any:
+def _same(logged: Any, value: Any) -> bool:
+    if logged is None:
+        return _finite(value) is None
+    return bool(logged == value) or _known(logged) is _known(value) is None
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and _plain(value) is not None else None
+    return float(value) if isinstance(value, int | float) and _finite(value) is not None else None

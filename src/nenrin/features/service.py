@@ -159,6 +159,13 @@ class FeatureSet:
         large = rows.declared.name in apart
         return cls(read, parts, None if large else rows_by_key(rows, own, read, time))
 
+    def without(self, names: Collection[str]) -> FeatureSet:
+        """The same, but for the views all of whose features are among ``names``."""
+        parts = {view: part for view, part in self.parts.items() if not {*part.names} <= {*names}}
+        found = FeatureSet(self.columns_read, parts)
+        found._rows = self._rows
+        return found
+
     @property
     def by_key(self) -> tuple[Entities, ViewIndex] | None:
         """The model's own rows by their key, and their index."""

@@ -9,7 +9,7 @@ is a difference, told against that state.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -122,17 +122,16 @@ class ReplayCheck:
             self._serving.show(environment, which.deployment)
         count, found = sampled(self._predictions, which.holds, which.sample)
         report = _Report()
-        groups: dict[tuple[str, str], list[Prediction]] = defaultdict(list)
+        groups: dict[tuple[str, str, tuple[str, ...]], list[Prediction]] = defaultdict(list)
         for each in found:
-            if each.masked:
-                report.skip("some of what it was asked for is personal, and masked in the log", 1)
-            else:
-                groups[each.deployment, each.version].append(each)
+            groups[each.deployment, each.version, each.masked].append(each)
         versions = {version.id: version for version in self._registry.list(environment)}
-        for (deployment, version), group in sorted(groups.items()):
+        for (deployment, version, masked), group in sorted(groups.items()):
             try:
-                replayed = self._replayed(environment, deployment, versions.get(version), which)
-                computed = replayed.computed(group)
+                replayed = self._replayed(
+                    environment, deployment, versions.get(version), which, frozenset(masked)
+                )
+                computed = replayed.computed(group, report)
             except NenrinError as error:
                 report.skip(error.message, len(group))
                 continue
@@ -141,7 +140,12 @@ class ReplayCheck:
         return {"environment": environment, "logged": count, **report.told()}
 
     def _replayed(
-        self, environment: str, deployment: str, version: Version | None, which: Which
+        self,
+        environment: str,
+        deployment: str,
+        version: Version | None,
+        which: Which,
+        masked: frozenset[str],
     ) -> _Replayed:
         if version is None:
             raise NotFoundError(f"its version is not registered in {environment}")
@@ -164,11 +168,19 @@ class ReplayCheck:
             raise state.too_large
         newest = max(load.at for load in loads.values())
         missing = here.request.lookup.missing if here.request.lookup else None
+        hidden = _hidden(state, masked)
+        if hidden.issuperset(state.names):
+            raise NotFoundError("all that the model saw is personal, and masked in the log")
         return _Replayed(
-            state=state,
+            state=state.without(hidden),
+            masked=masked,
+            hidden=hidden,
+            key_masked=not masked.isdisjoint(here.request.key),
             lookup=Lookup(columns=(), missing=missing or {}),
             told=list(self._told(environment, deployment, version.id)),
-            open=lru_cache(2)(lambda digest: FeatureSet.loads(self._store.get(digest))),
+            open=lru_cache(2)(
+                lambda digest: FeatureSet.loads(self._store.get(digest)).without(hidden)
+            ),
             newest=newest,
             grace=which.grace,
             folder=str(project.folder),
@@ -203,7 +215,10 @@ class _Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """What one version should have seen.
 
     Attributes:
-        state: its features over the loads of now.
+        state: its features over the loads of now, without the views that are hidden.
+        masked: columns and features that the log has masked.
+        hidden: the features that are masked, or were looked up by what is.
+        key_masked: whether one of these columns is of the key that rows are looked up by.
         lookup: how rows that sent their key alone are filled in.
         told: by which states it was to answer, in order.
         open: reads one of them.
@@ -213,6 +228,9 @@ class _Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     state: FeatureSet
+    masked: frozenset[str]
+    hidden: frozenset[str]
+    key_masked: bool
     lookup: Lookup
     told: list[Told]
     open: Callable[[str], FeatureSet]
@@ -220,17 +238,38 @@ class _Replayed(msgspec.Struct, frozen=True, kw_only=True):
     grace: int
     folder: str
 
-    def computed(self, group: Sequence[Prediction]) -> list[_Computed]:
+    def computed(self, group: Sequence[Prediction], report: _Report) -> list[_Computed]:
         """The features of some predictions, in the order of their answers."""
-        group = sorted(group, key=lambda found: found.at)
-        reads = [_read(found) for found in group]
+        told = [found for found in group if not self._hides_its_row(found)]
+        if len(told) < len(group):
+            report.skip(_KEY_MASKED, len(group) - len(told))
+        told.sort(key=lambda found: found.at)
+        reads = [self._read(found) for found in told]
         truths = offline(self.state, reads, self.lookup)
-        return [_Computed(*each) for each in zip(group, reads, truths, strict=True)]
+        return [_Computed(*each) for each in zip(told, reads, truths, strict=True)]
+
+    def _hides_its_row(self, found: Prediction) -> bool:
+        """Whether it left out what cannot be looked up by a masked key."""
+        needed = {column.name for column in self.state.columns_read}
+        return self.key_masked and not needed <= found.row.keys()
+
+    def _read(self, found: Prediction) -> Read:
+        """A prediction as it was read; what is masked is null, for its hash may be no value of its column."""
+        row = {name: None if name in self.masked else value for name, value in found.row.items()}
+        return Read(row=row, asked=found.asked, features=found.features, ages=found.ages)
 
     def right(self, each: _Computed, report: _Report) -> Mapping[str, Any] | None:
-        """What the model should have seen of one prediction; None: that cannot be told any more."""
-        found, read = each.found, each.read
-        if not differing(read, each.truth):
+        """What the model should have seen of one prediction; None: that cannot be told, or not any more."""
+        truth = self._seen(each, report)
+        if truth is None or not self.hidden:
+            return truth
+        report.skip(_ANSWER_MASKED, 1)
+        return None
+
+    def _seen(self, each: _Computed, report: _Report) -> Mapping[str, Any] | None:
+        """The same, as far as it is not hidden."""
+        found, read, hidden = each.found, each.read, self.hidden
+        if not differing(read, each.truth, hidden):
             report.same()
             return each.truth
         state, truth = self.state, each.truth
@@ -241,13 +280,13 @@ class _Replayed(msgspec.Struct, frozen=True, kw_only=True):
                     continue
                 state = self.open(told.state)
                 truth = offline(state, [read], self.lookup)[0]
-                if not differing(read, truth):
+                if not differing(read, truth, hidden):
                     report.later()
                     return truth
         except NotFoundError:
             report.skip("data was loaded since, and the feature state of then is pruned", 1)
             return None
-        report.differ(found, differences(state, read, truth, self.lookup))
+        report.differ(found, differences(state, read, truth, self.lookup, hidden))
         return truth
 
     def _due(self, at: int) -> list[Told]:
@@ -258,10 +297,15 @@ class _Replayed(msgspec.Struct, frozen=True, kw_only=True):
         return told[len(known) - 1 :] if told else []
 
 
-def _read(found: Prediction) -> Read:
-    return Read(row=found.row, asked=found.asked, features=found.features, ages=found.ages)
+def _hidden(state: FeatureSet, masked: Collection[str]) -> frozenset[str]:
+    """The features that are masked, or were looked up by a column that is."""
+    parts = state.parts.values()
+    joined = [part.names for part in parts if not {*part.traced.by}.isdisjoint(masked)]
+    return frozenset(masked).intersection(state.names).union(*joined)
 
 
+_KEY_MASKED = "it was asked by its key alone, which is personal, and masked in the log"
+_ANSWER_MASKED = "the answer alone, for the model saw what is personal, and masked in the log"
 _EXAMPLES = 3
 _ANSWER = "answer"
 

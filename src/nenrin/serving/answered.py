@@ -2,12 +2,14 @@
 
 Requests that were answered together are one here, whose rows follow each other. A line is made by one call of
 the encoder. Numbers stay the block that the model was given, the little-endian bytes of float64 in Base64, so
-that they come back to the last bit; only a reader spells rows out.
+that they come back to the last bit; only a reader spells rows out. Elsewhere a line has NaN and infinities as
+Python's JSON has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,6 +28,10 @@ FORMAT = 2
 
 _ID_BYTES = 10
 _FLOAT = np.dtype("<f8")
+_ROWS = b'"rows":'
+_WORDS = {math.inf: msgspec.Raw(b"Infinity"), -math.inf: msgspec.Raw(b"-Infinity")}
+_NAN = msgspec.Raw(b"NaN")
+_LONG = 8  # values, from which on it is quicker to add them up than to look at each
 _ONE_LINE = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -184,4 +190,69 @@ def _dicts(rows: Any) -> list[dict[str, Any]]:
     return [row if isinstance(row, dict) else dict(row) for row in rows]
 
 
-encode = msgspec.json.Encoder(enc_hook=_plain).encode
+_encode = msgspec.json.Encoder(enc_hook=_plain).encode
+
+
+def encode(value: AnsweredRequest | Prediction) -> bytes:
+    """A line of the log, without its end."""
+    line = _encode(value)
+    asked = value.row if isinstance(value, Prediction) else value.rows
+    loose = [*_loose(asked), *_loose(value.features)]
+    # where a number is lost, null stands for it; a variant has nulls of its own
+    if loose and line.find(b"null", max(line.find(_ROWS), 0)) > 0 and _has_nonfinite(loose):
+        names = ("row" if isinstance(value, Prediction) else "rows"), "features"
+        words = {name: _in_words(getattr(value, name)) for name in names}
+        return _encode(msgspec.structs.replace(value, **words))
+    return line
+
+
+def _in_words(rows: Any) -> Any:
+    """Rows whose numbers that JSON has no words for are the words of Python's."""
+    if isinstance(rows, Mapping):
+        return {name: _word(value) for name, value in rows.items()}
+    if type(rows) is not Records:
+        return None if rows is None else [*map(_in_words, rows)]
+    if rows.block is not None or rows.tuples is not None:
+        return rows
+    if rows.gaps:
+        return [*map(_in_words, rows)]
+    columns = {
+        name: values if _is_finite(values) else [*map(_word, values)]
+        for name, values in rows.columns.items()
+    }
+    return _Columns(len(rows), columns=columns)
+
+
+def _word(value: Any) -> Any:
+    if type(value) is not float or math.isfinite(value):
+        return value
+    return _WORDS.get(value, _NAN)
+
+
+def _loose(rows: Any) -> Iterable[Collection[Any]]:
+    """The values of rows by column or by row, unless they are kept as bytes, or were JSON."""
+    if rows is None:
+        return ()
+    if type(rows) is Records:
+        return () if rows.block is not None or rows.tuples is not None else rows.columns.values()
+    return (rows.values(),) if isinstance(rows, Mapping) else (row.values() for row in rows)
+
+
+def _has_nonfinite(parts: Iterable[Collection[Any]]) -> bool:
+    """Whether some values are NaN or an infinity, which the encoder loses."""
+    return any(
+        type(each) is float and not math.isfinite(each)
+        for values in parts
+        if not _is_finite(values)
+        for each in values
+    )
+
+
+def _is_finite(values: Collection[Any]) -> bool:
+    """Whether that can be told at once, as of a long column of plain numbers."""
+    if len(values) < _LONG:
+        return False
+    try:
+        return math.isfinite(sum(values))
+    except (TypeError, OverflowError):
+        return False

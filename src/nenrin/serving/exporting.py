@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 import polars as pl
 
+from nenrin.core import nonfinite
 from nenrin.core.instants import iso
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.segments import read_predictions
@@ -89,7 +90,7 @@ def _ndjson(found: Iterator[Prediction], to: Path) -> int:
     rows = 0
     with to.open("wb") as file:
         for prediction in found:
-            file.write(msgspec.json.encode(prediction) + b"\n")
+            file.write(nonfinite.encode(prediction) + b"\n")
             rows += 1
     return rows
 
@@ -128,7 +129,7 @@ def _flat(prediction: Prediction) -> dict[str, Any]:
     text = isinstance(prediction.answer, str)
     parts = {name: getattr(prediction, name) for name in SCHEMA.names() if name != "answer_text"}
     for name in ("row", "features", "members", "recalibration", "ages", "masked"):
-        parts[name] = msgspec.json.encode(parts[name]).decode() if parts[name] else None
+        parts[name] = nonfinite.encode(parts[name]).decode() if parts[name] else None
     return {
         **parts,
         "answer": None if text else prediction.answer,

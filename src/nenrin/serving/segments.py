@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from nenrin.core import nonfinite
 from nenrin.serving.answered import FORMAT, AnsweredRequest, predictions_of
 from nenrin.serving.prediction import Prediction
 
@@ -102,8 +103,10 @@ def whole_lines(segment: Path) -> Iterator[bytes]:
 def decoded_line(line: bytes) -> AnsweredRequest | Prediction | None:
     """What a line holds, or None where a damaged disk left something else."""
     try:
-        return (_REQUEST if line.startswith(_HEAD) else _PREDICTION).decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        if line.startswith(_HEAD):
+            return nonfinite.decode(line, _REQUEST)
+        return nonfinite.decode(line, _PREDICTION)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
 
 
@@ -136,8 +139,8 @@ def _in_line(line: bytes) -> int:
     if not line.startswith(_HEAD):
         return 1
     try:
-        return len(_IDS.decode(line).ids)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return len(nonfinite.decode(line, _IDS).ids)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return 1
 
 

@@ -14,7 +14,7 @@ from starlette.background import BackgroundTask
 
 from nenrin.api.asking import instant
 from nenrin.api.context import Here
-from nenrin.api.errors import Json
+from nenrin.api.errors import ExactJson
 from nenrin.api.folder import predictions_folder, scratch
 from nenrin.serving.exporting import Form, Which, export
 from nenrin.serving.logged import find_prediction
@@ -30,12 +30,12 @@ def tail(
     number: Annotated[int, Query(ge=0, le=1_000, description="how many, the newest")] = 10,
     since: Annotated[str, Query(description="`cursor` of an answer: what came after it")] = "",
     deployment: str = "",
-) -> Json:
+) -> ExactJson:
     """The newest predictions, or those since an earlier look, and the `cursor` of the next."""
     folder = predictions_folder(here.platform.settings.state_folder)
     if since:
-        return Json(after(folder, since, deployment))
-    return Json(newest(folder, number, deployment))
+        return ExactJson(after(folder, since, deployment))
+    return ExactJson(newest(folder, number, deployment))
 
 
 @router.get("/export", response_class=FileResponse)
@@ -68,12 +68,12 @@ def exported(
 
 
 @router.get("/{prediction}")
-def show(here: Here, prediction: str) -> Json:
+def show(here: Here, prediction: str) -> ExactJson:
     """One prediction, and what a shadow said; `GET /api/why/…` says what stands behind it."""
     found = here.platform.projects.logged(here.environment, prediction)
     shadows = shadow_log(predictions_folder(here.platform.settings.state_folder))
     said = find_prediction(shadows, prediction)
     if said is None:
-        return Json(found)
+        return ExactJson(found)
     shadow = {"version": said.version, "answer": said.answer}
-    return Json(to_builtins(found) | {"shadow": shadow})
+    return ExactJson(to_builtins(found) | {"shadow": shadow})

@@ -7,7 +7,7 @@ from fastapi.responses import HTMLResponse
 
 from nenrin.api.asking import no_body
 from nenrin.api.context import Here
-from nenrin.api.errors import Json
+from nenrin.api.errors import ExactJson, Json
 from nenrin.api.pages import run_page
 from nenrin.core.errors import NotFoundError
 from nenrin.project.loader import one_reading
@@ -65,6 +65,6 @@ def logs(here: Here, step: str) -> Json:
 
 
 @router.get("/why/{what:path}")
-def why(here: Here, what: str) -> Json:
+def why(here: Here, what: str) -> ExactJson:
     """What stands behind a prediction, a version, a load, a verdict, a deployment; why a step ran."""
-    return Json(here.platform.projects.why(here.environment, what))
+    return ExactJson(here.platform.projects.why(here.environment, what))

@@ -12,6 +12,7 @@ from typing import Any, Protocol, Self
 import polars as pl
 
 from nenrin.data.delimited import NO_NUMBER
+from nenrin.serving.plane.csvrows import real
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.signature import Kind, RequestField
 from nenrin.training.records import Records
@@ -154,7 +155,10 @@ def _spelled(texts: pl.Series, kind: Kind, comma: bool) -> list[Any]:
         plain = plain.str.replace(r"^([+-]?\d+),(\d+)$", "$1.$2")
     numbers = plain.cast(pl.Int64 if kind == "integer" else pl.Float64, strict=False)
     values: list[Any] = numbers.to_list()
-    for place in (numbers.is_null() & plain.is_not_null()).arg_true():
+    unread = numbers.is_null() & plain.is_not_null()
+    if kind == "number":
+        unread |= numbers.is_infinite()  # which is refused where it is not what the text says
+    for place in unread.arg_true():
         values[place] = _number_or_text(plain[place])
     return values
 
@@ -162,6 +166,6 @@ def _spelled(texts: pl.Series, kind: Kind, comma: bool) -> list[Any]:
 def _number_or_text(text: str) -> float | str:
     """``5.0`` where whole numbers are wanted is one; what is no number is refused as it stands."""
     try:
-        return float(text)
+        return real(text)
     except ValueError:
         return text

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 import msgspec
 import polars as pl
 
+from nenrin.core import nonfinite
 from nenrin.core.calendar import Calendar
 from nenrin.core.errors import NotFoundError, RequestError
 from nenrin.core.timer import Timer
@@ -289,7 +290,7 @@ class _Run:
                 hint=f"{found.error.hint}; or --bad skip writes such rows to {self._parts.bad.name}",
             )
         line = {"file": source.path, "row": found.number, "reason": message, "given": found.given}
-        return msgspec.json.encode(line) + b"\n"
+        return nonfinite.encode(line) + b"\n"
 
     def _tell(self) -> None:
         seconds = self._timer.wall() - self._began

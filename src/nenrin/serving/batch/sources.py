@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 import polars as pl
 
+from nenrin.core import nonfinite
 from nenrin.core.errors import DataError, RequestError
 from nenrin.data.delimited import SEPARATORS, ending, open_bytes, separator_of
 from nenrin.data.spec import DatasetSpec
@@ -207,21 +208,20 @@ def _lines(source: Source, after: int, rows: int) -> Iterator[Batch]:
             where="--input",
             hint="copy it here first, or name Parquet or CSV there",
         )
-    decoder = msgspec.json.Decoder()
     with open_bytes(Path(source.path)) as file:
         left = itertools.islice(enumerate(file, 1), after, None)
         while some := list(itertools.islice(left, rows)):
             whole = [(number, line) for number, line in some if line.strip()]
             yield Lines(
                 [number for number, _ in whole],
-                [_record(decoder, line) for _, line in whole],
+                [_record(line) for _, line in whole],
                 last=some[-1][0],
             )
 
 
-def _record(decoder: msgspec.json.Decoder[object], line: bytes) -> object:
+def _record(line: bytes) -> object:
     """The value of a line; its text where it is no JSON, which is no row either."""
     try:
-        return decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return nonfinite.decode(line)
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return line.decode(errors="replace").strip()

@@ -24,12 +24,13 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import invocations, openinference
 from nenrin.serving.plane.answering import VERSION, Asked, answer, sticky_of
 from nenrin.serving.plane.batching import WAIT_SECONDS
-from nenrin.serving.plane.bodies import inflated, too_large
+from nenrin.serving.plane.bodies import body_of
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.errors import ErrorsAsJson, Json, body, status_of
 from nenrin.serving.plane.guard import Guard
+from nenrin.serving.plane.headers import by_name
 from nenrin.serving.plane.hot import BODY_BYTES, INFER, MODEL, PINNED, HotRequests
 from nenrin.serving.plane.memory import MORE
 from nenrin.serving.plane.metrics import PlaneMetrics
@@ -66,6 +67,7 @@ class Plane:
     Attributes:
         repository: what is served, and counts.
         beside: entered while the app runs: another protocol's server.
+        drain: once it has begun, the plane is not ready any more.
         rescoring: compares compiled models with their originals.
     """
 
@@ -89,10 +91,11 @@ class Plane:
         self._metrics = PlaneMetrics(table, log, board, rescoring)
         self._within = within
         self._loaded = asyncio.Event()
+        self.drain = Drain()
         self.beside: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
         self._relieves = relieves
         self._open = Opening(table)
-        self.repository = ModelRepository(table, self._open)
+        self.repository = ModelRepository(table, self._open, within)
 
     def hot(self, drain: Drain, token: str | None = None, doors: Doors = DOORS) -> HotRequests:
         """What answers predictions that need no app."""
@@ -180,15 +183,16 @@ class Plane:
         name: str | None,
         read: Callable[[bytes, Served, Mapping[str, str]], Asked],
     ) -> Response:
-        content = inflated(await _body(request), request.headers, BODY_BYTES)
-        version = request.path_params.get("version") or request.headers.get(VERSION_HEADER)
+        headers = by_name(request.headers.items())
+        content = await body_of(request, BODY_BYTES)
+        version = request.path_params.get("version") or headers.get(VERSION_HEADER)
         written = await self.ask(
             protocol,
             name,
             version,
-            lambda served: read(content, served, request.headers),
-            request.headers.get(TIMEOUT.decode()),
-            request.headers,
+            lambda served: read(content, served, headers),
+            headers.get(TIMEOUT.decode()),
+            headers,
         )
         return written if isinstance(written, Response) else Json(written)
 
@@ -247,38 +251,44 @@ class Plane:
     async def _live(self, _request: Request) -> Response:
         return Json({"live": True})
 
-    async def _ready(self, _request: Request) -> Response:
-        told = self._table.problems
+    @property
+    def unready(self) -> UnavailableError | None:
+        """Why no more requests should be sent here; None: every deployment answers."""
+        if self.drain.begun:
+            return UnavailableError("this server is ending", hint="try again in a second")
         if self._table.ready:
-            unfit = {name: told[name] for name in self._table.unfit if name in told}
-            return Json({"ready": True, "problems": unfit} if unfit else {"ready": True})
+            return None
+        told = self._table.problems
         problems = "; ".join(f"{name}: {why}" if name else why for name, why in told.items())
-        error = UnavailableError(problems, hint="`nenrin status` says more; try again in a second")
-        headers = {"Retry-After": "1"}
         if told and told.keys() <= self._table.unfit.keys():
-            error, headers = NoRoomError(problems, hint=MORE), {}
-        return Json({"ready": False, **body(error)}, status_code=error.status, headers=headers)
+            return NoRoomError(problems, hint=MORE)
+        return UnavailableError(problems, hint="`nenrin status` says more; try again in a second")
+
+    async def _ready(self, _request: Request) -> Response:
+        error = self.unready
+        if error is not None:
+            headers = {} if isinstance(error, NoRoomError) else {"Retry-After": "1"}
+            told = {"ready": False, **body(error)}
+            return Json(told, status_code=error.status, headers=headers)
+        problems = self._table.problems
+        unfit = {name: problems[name] for name in self._table.unfit if name in problems}
+        return Json({"ready": True, "problems": unfit} if unfit else {"ready": True})
 
     async def _model_ready(self, request: Request) -> Response:
-        served = self._served(request)
-        return Json({"name": served.deployment.name, "ready": True})
+        self.repository.check(**request.path_params)
+        return Json({"name": request.path_params["name"], "ready": True})
 
     async def _model(self, request: Request) -> Response:
-        await self._open.deployment(request.path_params["name"], self._within)
-        return Json(openinference.model_metadata(self._served(request)))
-
-    def _served(self, request: Request) -> Served:
-        served = self._table.get(request.path_params["name"])
-        if "version" in request.path_params:
-            served.index(request.path_params["version"])
-        return served
+        served = await self.repository.opened(**request.path_params)
+        return Json(openinference.model_metadata(served))
 
     async def _server(self, _request: Request) -> Response:
         return Json(openinference.server_metadata())
 
     async def _ping(self, _request: Request) -> Response:
-        status = HTTPStatus.OK if self._table.ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return PlainTextResponse("\n", status_code=status)
+        if self.unready is not None:
+            raise self.unready
+        return PlainTextResponse("\n")
 
     async def _metrics_text(self, _request: Request) -> Response:
         return Response(self._metrics.text(), media_type=self._metrics.content_type)
@@ -286,17 +296,3 @@ class Plane:
 
 async def _version(_request: Request) -> Response:
     return PlainTextResponse(installed("nenrin"))
-
-
-async def _body(request: Request) -> bytes:
-    """The request's body, up to its limit of size."""
-    said = request.headers.get("content-length", "")
-    if said.isdigit() and int(said) > BODY_BYTES:
-        raise too_large(BODY_BYTES)
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_BYTES:
-            raise too_large(BODY_BYTES)
-        chunks.append(chunk)
-    return b"".join(chunks)

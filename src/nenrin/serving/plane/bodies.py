@@ -7,13 +7,34 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from nenrin.core.errors import RequestError
+from nenrin.serving.plane.headers import by_name
 
 HEAD_LENGTH = "inference-header-content-length"
 """The header that says how many bytes of JSON stand before the tensors' bytes."""
 
 _WINDOWS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """A request's body, decompressed; it may have so many bytes, compressed and not.
+
+    Raises:
+        HTTPException: 413: it is larger; 415: it has another encoding.
+        RequestError: it is not compressed as it says.
+    """
+    said = request.headers.get("content-length", "")
+    if said.isdigit() and int(said) > limit:
+        raise too_large(limit)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large(limit)
+        chunks.append(chunk)
+    return inflated(b"".join(chunks), by_name(request.headers.items()), limit)
 
 
 def inflated(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from typing import Any
@@ -87,15 +88,27 @@ def _truth(cell: str) -> bool:
     return _TRUTH[cell.lower()]
 
 
+def real(cell: str) -> float:
+    """The number that a cell spells.
+
+    Raises:
+        ValueError: it is none, or larger than 64 bits hold, as JSON refuses it too.
+    """
+    value = float(cell)
+    if math.isinf(value) and "inf" not in cell.lower():
+        raise ValueError(f"{cell} is out of range")
+    return value
+
+
 def _whole(cell: str) -> int | float:
     try:
         return int(cell)
     except ValueError:
-        return float(cell)
+        return real(cell)
 
 
 _READERS: dict[Kind, Callable[[str], Any]] = {
-    "number": float,
+    "number": real,
     "integer": _whole,
     "boolean": _truth,
 }

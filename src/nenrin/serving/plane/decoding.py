@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TypeVar
 
 import msgspec
 
+from nenrin.core import nonfinite
 from nenrin.core.errors import RequestError
 
 T = TypeVar("T")
+
+_HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF = "a text has half a surrogate pair, which is no character"
 
 
 def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: str) -> T:
@@ -21,17 +26,20 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: s
     if not body:
         raise RequestError("the request has no body", hint=hint)
     try:
-        try:
-            return decoder.decode(body)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            if b"NaN" not in body and b"Infinity" not in body:
-                raise
-            content = json.loads(body)
-            json.dumps(content, ensure_ascii=False).encode()  # it takes half a surrogate pair too
-            return msgspec.convert(content, decoder.type)
+        return nonfinite.decode(body, decoder)
     except (msgspec.DecodeError, ValueError) as error:
-        raise RequestError(f"{problem}: {error}", hint=hint) from None
+        why = _HALF if _HALVES.search(body) and _has_half_a_pair(body) else error
+        raise RequestError(f"{problem}: {why}", hint=hint) from None
     except RecursionError:
         raise RequestError(f"{problem}: it is nested too deeply", hint=hint) from None
+
+
+def _has_half_a_pair(body: bytes) -> bool:
+    """Whether that is what is wrong: msgspec has several words for it, one of them that input is missing."""
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False

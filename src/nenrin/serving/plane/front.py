@@ -52,7 +52,7 @@ class Exchange:
 
     Attributes:
         target: what :meth:`Hot.takes` said.
-        headers: lower-case names; of several of one name the last.
+        headers: by lower-case names, each once.
         body: the whole body.
     """
 
@@ -202,6 +202,7 @@ class FrontProtocol(SilenceProtocol):
         cycle: Any = self.cycle
         return (
             (cycle is None or cycle.response_complete)
+            and len(headers) == len(self.headers)  # one that comes twice is read by the app
             and b"content-length" in headers
             and ODD.isdisjoint(headers)
             and self._may_answer()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,13 +22,17 @@ from nenrin.core.errors import (
     RequestError,
     UnauthorizedError,
 )
-from nenrin.serving.plane import openinference, tensors
+from nenrin.serving.plane import matrices, openinference, tensors
 from nenrin.serving.plane.answering import VERSION, Answers, Asked
 from nenrin.serving.plane.deadlines import TIMEOUT
+from nenrin.serving.plane.headers import by_name
+from nenrin.serving.plane.matrices import is_matrix
 from nenrin.serving.plane.messages import PACKAGE, messages
 from nenrin.serving.plane.repository import ModelRepository
+from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.table import RouteTable
+from nenrin.training.records import Records
 
 if TYPE_CHECKING:
     import grpc
@@ -42,6 +46,7 @@ _CODES = {
     404: "NOT_FOUND",
     409: "FAILED_PRECONDITION",
     422: "INVALID_ARGUMENT",
+    502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
@@ -69,6 +74,10 @@ class Asking(Protocol):
     """What the service needs of the plane."""
 
     repository: ModelRepository
+
+    @property
+    def unready(self) -> NenrinError | None:
+        """Why no more requests should be sent; None: every deployment answers."""
 
     async def ask(
         self,
@@ -157,17 +166,19 @@ class InferenceService:
         return self._messages.ServerLiveResponse(live=True)
 
     async def _ready(self, _asked: Any, _headers: _Headers) -> Any:
-        return self._messages.ServerReadyResponse(ready=self._table.ready)
+        return self._messages.ServerReadyResponse(ready=self._plane.unready is None)
 
     async def _server(self, _asked: Any, _headers: _Headers) -> Any:
         return self._messages.ServerMetadataResponse(**openinference.server_metadata())
 
     async def _model_ready(self, asked: Any, _headers: _Headers) -> Any:
-        self._served(asked)
+        self._plane.repository.check(self._named(asked.name), asked.version)
         return self._messages.ModelReadyResponse(ready=True)
 
     async def _model(self, asked: Any, _headers: _Headers) -> Any:
-        told = openinference.model_metadata(self._served(asked))
+        name = self._named(asked.name)
+        served = await self._plane.repository.opened(name, asked.version)
+        told = openinference.model_metadata(served)
         tensor = self._messages.TensorMetadata
         columns = {
             place: [tensor(**{name: each[name] for name in _TENSOR}) for each in told[place]]
@@ -179,7 +190,7 @@ class InferenceService:
     async def _infer(self, asked: Any, headers: _Headers) -> Any:
         return await self._plane.ask(
             "grpc",
-            asked.model_name,
+            self._named(asked.model_name),
             asked.model_version or headers.get(VERSION.decode()),
             partial(self._read, asked),
             headers.get(TIMEOUT.decode()),
@@ -202,11 +213,16 @@ class InferenceService:
         await self._plane.repository.unload(asked.model_name)
         return self._messages.RepositoryModelUnloadResponse()
 
-    def _served(self, asked: Any) -> Served:
-        served = self._table.get(asked.name)
-        if asked.version:
-            served.index(asked.version)
-        return served
+    def _named(self, name: str) -> str:
+        """The name of a model.
+
+        Raises:
+            RequestError: there is none, though models are deployed.
+        """
+        names = ", ".join(sorted({*self._table.served, *self._table.resting}))
+        if name or not names:
+            return name
+        raise RequestError("the request names no model", hint=f"deployments here: {names}")
 
     def _read(self, asked: Any, served: Served) -> Asked:
         """The request of a message, as :func:`nenrin.serving.plane.openinference.read` of a body."""
@@ -220,8 +236,11 @@ class InferenceService:
                 for each in asked.outputs
             ],
         )
-        columns = _columns(asked)
-        rows = openinference.checked(request, columns, served)
+        inputs, reader = request.inputs, served.reader
+        wide = bool(inputs) and is_matrix(inputs[0].shape, len(inputs), reader)
+        rows = openinference.checked(
+            request, _matrix(asked, reader) if wide else _columns(asked), served
+        )
         return Asked(rows, partial(self._write, request, asked, served))
 
     def _write(
@@ -284,7 +303,7 @@ async def serving_grpc(service: InferenceService, host: str, port: int) -> Async
 def _headers(context: Any) -> _Headers:
     """The metadata of a call, which stands for the headers of HTTP; what is bytes stands for none."""
     sent = context.invocation_metadata() or ()
-    return {name: told for name, told in sent if isinstance(told, str)}
+    return by_name((name, told) for name, told in sent if isinstance(told, str))
 
 
 def _parsed(kind: Any, sent: bytes) -> Any:
@@ -307,27 +326,44 @@ def _told(error: NenrinError | HTTPException) -> tuple[int, str]:
 
 def _columns(asked: Any) -> dict[str, list[Any]]:
     """One value a row of every tensor: all in raw contents, or each in typed ones."""
-    raw = asked.raw_input_contents
-    if raw and len(raw) != len(asked.inputs):
+    raw = _raw(asked)
+    return {
+        tensor.name: tensors.listed(
+            tensor.name, tensor.datatype, list(tensor.shape), _typed(tensor)
+        )
+        if raw is None
+        else tensors.unpacked(tensor.name, tensor.datatype, tensor.shape, raw[place])
+        for place, tensor in enumerate(asked.inputs)
+    }
+
+
+def _matrix(asked: Any, reader: RowReader) -> Records:
+    """The rows of the one tensor that holds all columns."""
+    [tensor], raw = asked.inputs, _raw(asked)
+    name, datatype, shape = tensor.name, tensor.datatype, list(tensor.shape)
+    if raw is None:
+        return matrices.listed(name, datatype, shape, _typed(tensor), reader)
+    return matrices.unpacked(name, datatype, shape, raw[0], reader)
+
+
+def _raw(asked: Any) -> Sequence[bytes] | None:
+    """The raw contents of all tensors; None: each has typed ones."""
+    raw: Sequence[bytes] = asked.raw_input_contents
+    if not raw:
+        return None
+    if len(raw) != len(asked.inputs):
         raise RequestError(
             f"there are {len(asked.inputs)} inputs and {len(raw)} raw_input_contents",
             hint="send all inputs in raw contents, in their order, or none",
         )
-    columns = {}
-    for place, tensor in enumerate(asked.inputs):
-        if not raw:
-            columns[tensor.name] = _typed(tensor)
-            continue
+    for tensor in asked.inputs:
         if tensor.contents.ListFields():  # MLServer sends an empty message
             raise RequestError(
                 f"input {tensor.name!r} has contents, and there are raw_input_contents too",
                 hint="send one of them",
                 where=tensor.name,
             )
-        columns[tensor.name] = tensors.unpacked(
-            tensor.name, tensor.datatype, tensor.shape, raw[place]
-        )
-    return columns
+    return raw
 
 
 def _typed(tensor: Any) -> list[Any]:
@@ -344,7 +380,7 @@ def _typed(tensor: Any) -> list[Any]:
     values = list(getattr(tensor.contents, field))
     if datatype == "BYTES":
         values = [tensors.text_of(tensor.name, value) for value in values]
-    return tensors.listed(tensor.name, datatype, list(tensor.shape), values)
+    return values
 
 
 def _parameters(told: Mapping[str, Any]) -> dict[str, Any]:

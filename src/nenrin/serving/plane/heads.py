@@ -62,8 +62,11 @@ class Heads:
         self._parser = HttpRequestParser(self)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, as the parser calls it."""
-        self._headers[name.lower()] = value
+        """A header, as the parser calls it; one that comes twice is for the app to read."""
+        name = name.lower()
+        if name in self._headers:
+            self._seen.append(name)
+        self._headers[name] = value
 
     def on_message_complete(self) -> None:
         """The request is whole."""

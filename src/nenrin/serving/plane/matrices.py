@@ -41,7 +41,9 @@ def listed(name: str, datatype: str, shape: list[int], data: list[Any], of: RowR
     return of.block(np.array(values, np.float64).reshape(rows, wide))
 
 
-def unpacked(name: str, datatype: str, shape: list[int], raw: memoryview, of: RowReader) -> Records:
+def unpacked(
+    name: str, datatype: str, shape: list[int], raw: bytes | memoryview, of: RowReader
+) -> Records:
     """The rows of a tensor's bytes, row after row.
 
     Raises:

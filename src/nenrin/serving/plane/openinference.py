@@ -86,19 +86,27 @@ def read(body: bytes, served: Served, headers: Mapping[str, str] = _NO_HEADERS) 
     request = decoded(head, _decoder, "the body is not an inference request", hint)
     first = request.inputs[0] if request.inputs else None
     if first is not None and is_matrix(first.shape, len(request.inputs), served.reader):
-        rows = _matrix(first, rest, served)
-        _check_outputs(request, served)
+        rows = checked(request, _matrix(first, rest, served), served)
     else:
         rows = checked(request, _columns(request.inputs, rest), served)
     return Asked(rows, partial(_write, request, served))
 
 
-def checked(request: InferRequest, columns: Mapping[str, list[Any]], served: Served) -> Records:
-    """The rows of a request whose tensors were read to ``columns``, one value a row.
+def checked(
+    request: InferRequest, given: Records | Mapping[str, list[Any]], served: Served
+) -> Records:
+    """The rows of a request whose tensors were read: as rows, or to columns, one value a row.
 
     Raises:
         RequestError: a tensor comes twice, does not fit the signature, or is asked for and not there.
     """
+    rows = given if isinstance(given, Records) else _rows(request, given, served)
+    for wanted in request.outputs or ():
+        _check_output(wanted, served)
+    return rows
+
+
+def _rows(request: InferRequest, columns: Mapping[str, list[Any]], served: Served) -> Records:
     if len(columns) < len(request.inputs):
         raise RequestError("an input comes twice", hint="send every input once")
     kinds = {field.name: field.kind for field in served.deployment.request.fields}
@@ -110,9 +118,7 @@ def checked(request: InferRequest, columns: Mapping[str, list[Any]], served: Ser
                 hint=f"send it as {DATATYPES[kind]}",
                 where=tensor.name,
             )
-    rows = served.reader.columns(columns, strict=True)
-    _check_outputs(request, served)
-    return rows
+    return served.reader.columns(columns, strict=True)
 
 
 def outputs(
@@ -200,11 +206,6 @@ def _given(tensor: Tensor) -> list[Any]:
             where=tensor.name,
         )
     return tensor.data
-
-
-def _check_outputs(request: InferRequest, served: Served) -> None:
-    for wanted in request.outputs or ():
-        _check_output(wanted, served)
 
 
 def _check_output(wanted: Wanted, served: Served) -> None:

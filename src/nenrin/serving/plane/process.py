@@ -25,7 +25,7 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.observed import file_of
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.doors import DOORS, Doors
-from nenrin.serving.plane.drain import Drain, DrainingServer
+from nenrin.serving.plane.drain import DrainingServer
 from nenrin.serving.plane.front import protocol_for
 from nenrin.serving.plane.grpc_service import InferenceService, serving_grpc
 from nenrin.serving.plane.listening import giving
@@ -146,7 +146,7 @@ def run_plane(
     if settings.grpc_port is not None:
         service = InferenceService(plane, table, settings.token)
         plane.beside = partial(serving_grpc, service, settings.host, settings.grpc_port)
-    drain = Drain()
+    drain = plane.drain
     config = uvicorn.Config(
         drain.over(plane.app(settings.token, settings.doors)),
         loop="uvloop",

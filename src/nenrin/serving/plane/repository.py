@@ -15,10 +15,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from nenrin.core.errors import RefusedError, RequestError
+from nenrin.serving.plane.batching import WAIT_SECONDS
+from nenrin.serving.plane.bodies import body_of
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.errors import Json
+from nenrin.serving.plane.hot import BODY_BYTES
 from nenrin.serving.plane.opening import Opening
-from nenrin.serving.plane.served import Served
+from nenrin.serving.plane.served import Served, index
 from nenrin.serving.plane.statistics import statistics
 from nenrin.serving.plane.table import LET_GO, RouteTable
 
@@ -47,11 +50,13 @@ class ModelRepository:
     Args:
         table: what is served.
         opening: has it read the routes now, and opens or lets go.
+        within: seconds that whoever asks for what was let go waits.
     """
 
-    def __init__(self, table: RouteTable, opening: Opening) -> None:
+    def __init__(self, table: RouteTable, opening: Opening, within: float = WAIT_SECONDS) -> None:
         self._table = table
         self._opening = opening
+        self._within = within
 
     def index(self, *, ready: bool = False) -> list[dict[str, str]]:
         """Every version of every deployment: name, version, state, and why it is not ready.
@@ -72,6 +77,33 @@ class ModelRepository:
                 if name
             ]
         return found
+
+    def check(self, name: str, version: str = "") -> None:
+        """Do nothing where a deployment, or a version of it, answers when it is asked.
+
+        Raises:
+            NotFoundError: there is no such deployment or version.
+            UnavailableError: it does not answer.
+        """
+        live = self._table.resting.get(name)
+        if live is None or name in self._table.problems:
+            versions = [runtime.version for runtime in self._table.get(name).runtimes]
+        else:  # it is opened then
+            versions = [variant.version for variant in live.deployment.route.variants]
+        if version:
+            index(version, versions, name)
+
+    async def opened(self, name: str, version: str = "") -> Served:
+        """A deployment that serves a version; one that was let go is opened first.
+
+        Raises:
+            NotFoundError: there is no such deployment or version.
+            UnavailableError: it is not loaded in time, or does not load.
+        """
+        served = await self._opening.deployment(name, self._within)
+        if version:
+            served.index(version)
+        return served
 
     async def load(self, name: str, parameters: dict[str, Any]) -> None:
         """Serve what the deployment's route names now, without waiting for the next look; have it stay.
@@ -113,16 +145,18 @@ class ModelRepository:
     def statistics(self, name: str = "", version: str = "") -> list[dict[str, Any]]:
         """Counts and durations of every version, of one deployment's, or of one version.
 
+        What was let go has counted nothing since, and is not among them.
+
         Raises:
             NotFoundError: there is no such deployment or version.
             UnavailableError: it is not loaded.
         """
-        asked = [self._table.get(name)] if name else list(self._table.served.values())
-        if version:
-            asked[0].index(version)
+        if name:
+            self.check(name, version)
         return [
-            statistics(served.deployment.name, runtime)
-            for served in asked
+            statistics(each, runtime)
+            for each, served in self._table.served.items()
+            if name in ("", each)
             for runtime in _once(served)
             if version in ("", runtime.version)
         ]
@@ -161,6 +195,6 @@ def _once(served: Served) -> list[Any]:
 
 
 async def _told(request: Request, decoder: msgspec.json.Decoder[T], otherwise: T) -> T:
-    body = await request.body()
+    body = await body_of(request, BODY_BYTES)
     hint = "send {} or nothing"
     return decoded(body, decoder, "the body is not understood", hint) if body else otherwise

@@ -82,18 +82,26 @@ class Served:
         Raises:
             NotFoundError: it is not one of those that are served.
         """
-        versions = [runtime.version for runtime in self.runtimes]
-        if version not in versions:
-            raise NotFoundError(
-                f"deployment {self.deployment.name!r} does not serve version {version!r}",
-                hint=f"versions served: {', '.join(versions)}",
-            )
-        return versions.index(version)
+        return index(version, [runtime.version for runtime in self.runtimes], self.deployment.name)
 
     def questions(self, rows: Records, now: int, requests: int = 1) -> Question:
         """The rows of so many requests, each with the instant it is asked at: ``now`` at the latest."""
         asked = asked_at(self.deployment, rows, now)
         return Question(rows, asked, self.deployment.request.lookup, requests)
+
+
+def index(version: str, versions: Sequence[str], name: str) -> int:
+    """The place of a version among those of a deployment's route.
+
+    Raises:
+        NotFoundError: it is not one of them.
+    """
+    if version not in versions:
+        raise NotFoundError(
+            f"deployment {name!r} does not serve version {version!r}",
+            hint=f"versions served: {', '.join(versions)}",
+        )
+    return versions.index(version)
 
 
 def asked_at(deployment: Deployment, rows: Records, now: int) -> list[int]:

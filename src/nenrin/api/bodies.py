@@ -1,0 +1,41 @@
+"""A body that is read whole may be so large and no larger; an uploaded file goes to the disk as it comes."""
+
+from __future__ import annotations
+
+from fastapi import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+BODY_BYTES = 64 * 2**20
+"""As the data plane has it."""
+
+_UPLOAD = "PUT"
+
+
+class LimitedBodies:
+    """The app, which reads no more of a body.
+
+    Args:
+        app: the application.
+        most: bytes.
+    """
+
+    def __init__(self, app: ASGIApp, most: int = BODY_BYTES) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One ASGI exchange."""
+        if scope["type"] != "http" or scope["method"] == _UPLOAD:
+            await self._app(scope, receive, send)
+            return
+        size = 0
+
+        async def limited() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self._most:
+                raise HTTPException(413, f"the body is larger than {self._most} bytes")
+            return message
+
+        await self._app(scope, limited, send)
