@@ -12,9 +12,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from nenrin.api.app import create_app
-from nenrin.api.bodies import BODY_BYTES
 from nenrin.core.errors import RefusedError
 from nenrin.core.settings import Settings
+from nenrin.serving.plane.bodies import BODY_BYTES
 from tests.api.fakes import FakePlatform, project_error
 
 ERROR_KEYS = {"code", "message", "where", "hint"}

@@ -36,7 +36,7 @@ def listening(
 
     async def run() -> None:
         app = kinds.plane.app(token, doors)
-        hot = kinds.plane.hot(kinds.plane.drain, token, doors)
+        hot = kinds.plane.hot(token, doors)
         service = InferenceService(kinds.plane, kinds.table, token)
         config = uvicorn.Config(app, http=protocol_for(hot), lifespan="on", log_config=None)
         server = uvicorn.Server(config)

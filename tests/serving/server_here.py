@@ -46,7 +46,7 @@ class Server:
         plane = Plane(table, LiveLog(folder / "predictions"), control, SystemTimer())
         self.drain = plane.drain
         self.taken = 0
-        answers = plane.hot(self.drain, token)
+        answers = plane.hot(token)
         takes, answer = answers.takes, answers.answer
 
         def counted(exchange: Exchange) -> None:

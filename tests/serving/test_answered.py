@@ -131,7 +131,7 @@ def test_infinities_among_features_come_back_beside_the_text_of_a_body(tmp_path:
 
 def test_a_nan_that_is_no_null_comes_back(tmp_path: Path) -> None:
     log = LiveLog(tmp_path)
-    line = encode(answered(log, 2, rows=[{"a": np.nan}, {"a": None}], features=None))
+    line = encode(answered(log, 2, rows=[{"a": np.float64("nan")}, {"a": None}], features=None))
     assert str([each.row for each in predictions_in(line)]) == "[{'a': nan}, {'a': None}]"
     log.close()
 

@@ -10,7 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from nenrin.core.errors import IntegrityError, RowError, StepError, UnavailableError
+from nenrin.core.errors import (
+    IntegrityError,
+    RemoteRefusedError,
+    RowError,
+    StepError,
+    UnavailableError,
+)
 from nenrin.core.timer import SystemTimer
 from nenrin.features.entities import Lookup
 from nenrin.features.service import Seen
@@ -18,7 +24,7 @@ from nenrin.registry.kinds.aside import AsideError, on_a_loop
 from nenrin.serving.plane import batching
 from nenrin.serving.plane.batching import Runtime
 from nenrin.serving.plane.costs import Costs
-from nenrin.serving.plane.questions import Question
+from nenrin.serving.plane.questions import Answer, Question
 from nenrin.serving.router import Variant
 from tests.serving.fakes import Constant, Echo
 
@@ -269,6 +275,38 @@ def test_a_request_at_fault_fails_alone() -> None:
     assert [len(answer.values) for answer in (first, second, third)] == [1, 2, 3]
     assert isinstance(broken, RowError)
     assert broken.message == "version v1 refuses a row: no such origin"
+
+
+class Refusing(Constant):
+    """A model of another server, which refuses all rows it was sent together with a bad one."""
+
+    def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
+        if any(row["origin"] == "broken" for row in rows):
+            raise RemoteRefusedError("it answered 400")
+        return super().answer_rows(rows)
+
+
+def test_what_another_server_refuses_does_not_fail_its_neighbours() -> None:
+    questions = [question(), question(1, "broken"), question()]
+    first, second, third = runtime(Refusing(0.5)).timed(questions)[0]
+    assert isinstance(second, RemoteRefusedError)
+    assert [answer.values for answer in (first, third) if isinstance(answer, Answer)] == [[0.5]] * 2
+
+
+@pytest.mark.parametrize("kind", [StepError, RowError])
+def test_what_no_users_code_has_refused_is_no_refusal(kind: type[StepError]) -> None:
+    """A ValueError of our own is an error of ours; one that is told as a user's is a refusal."""
+
+    class Wrong(Echo):
+        def seen(self, raw: Any, asked: Any, lookup: Any = None) -> Seen:
+            if kind is RowError:
+                raise StepError.of(ValueError("x"), "the view raised", hint="", where="here")
+            raise ValueError("no such index")
+
+    with pytest.raises(StepError) as caught:
+        runtime(Constant(0.5), Wrong()).compute(question())
+    assert type(caught.value) is kind
+    assert caught.value.raised[0] == "ValueError"
 
 
 def test_a_model_that_would_end_the_process_fails_alone() -> None:

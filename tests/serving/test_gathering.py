@@ -20,7 +20,6 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.masks import LogRules
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.breaker import IN_A_ROW
-from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange
 from nenrin.serving.plane.gathering import Gathered, Gathering
 from nenrin.serving.plane.hot import HotRequests
@@ -93,7 +92,7 @@ class Here:
         self.log = LiveLog(folder / "predictions")
         control = ControlProxy(folder / "control.sock")
         self.plane = Plane(self.table, self.log, control, SystemTimer())
-        self.hot: HotRequests = self.plane.hot(Drain())
+        self.hot: HotRequests = self.plane.hot()
 
     def serve(self, *versions: str, weights: Sequence[int] = (), **other: Any) -> None:
         self.routes.listed = [deployment(*versions, weights=weights, **other)]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from nenrin.serving.plane.bodies import BODY_BYTES
 from nenrin.serving.plane.costs import Costs
-from nenrin.serving.plane.hot import BODY_BYTES
 from tests.serving.fakes import deployment
 from tests.serving.kinds import INFER, ROW, SIGNATURE, KindsPlane, inputs
 

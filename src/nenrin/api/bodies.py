@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from fastapi import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-BODY_BYTES = 64 * 2**20
-"""As the data plane has it."""
+from nenrin.serving.plane.bodies import BODY_BYTES, too_large
 
 _UPLOAD = "PUT"
 
@@ -28,14 +26,18 @@ class LimitedBodies:
         if scope["type"] != "http" or scope["method"] == _UPLOAD:
             await self._app(scope, receive, send)
             return
+        told = dict(scope["headers"]).get(b"content-length", b"")
+        said = int(told) if told.isdigit() else 0
         size = 0
 
         async def limited() -> Message:
             nonlocal size
+            if said > self._most:
+                raise too_large(self._most)
             message = await receive()
             size += len(message.get("body", b""))
             if size > self._most:
-                raise HTTPException(413, f"the body is larger than {self._most} bytes")
+                raise too_large(self._most)
             return message
 
         await self._app(scope, limited, send)

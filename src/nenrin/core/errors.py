@@ -13,6 +13,7 @@
     ├── UnavailableError    a part is not ready: try again                              503, exit 9
     │   ├── NoRoomError     it is larger than a setting allows: to wait does not help
     │   └── RemoteError     another server cannot be reached, or answers with an error  502
+    │       ├── RemoteRefusedError it refuses what it is asked
     │       └── RemoteTimeoutError it did not answer in time                            504
     ├── StepError           a user's function raised, or its process died               500, exit 10
     │   ├── RowError        a model or a view refuses a row, by a ValueError            422
@@ -172,6 +173,12 @@ class RemoteError(UnavailableError):
     status = 502
 
 
+class RemoteRefusedError(RemoteError):
+    """Another server refuses what it is asked, by a status from 400 to 499: the rows, or its address."""
+
+    code = "remote_refused"
+
+
 class RemoteTimeoutError(RemoteError):
     """Another server did not answer in time."""
 
@@ -206,7 +213,7 @@ class StepError(NenrinError):
 
 
 class RowError(StepError):
-    """A user's function refuses a row: it raised a ValueError, by which Python code says so."""
+    """A user's function refuses a row, by a ValueError, or answers it with no finite number."""
 
     code = "row"
     status = 422

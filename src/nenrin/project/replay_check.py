@@ -241,11 +241,11 @@ class _Replayed(msgspec.Struct, frozen=True, kw_only=True):
     def computed(self, group: Sequence[Prediction], report: _Report) -> list[_Computed]:
         """The features of some predictions, in the order of their answers."""
         told = [found for found in group if not self._hides_its_row(found)]
-        if len(told) < len(group):
-            report.skip(_KEY_MASKED, len(group) - len(told))
         told.sort(key=lambda found: found.at)
         reads = [self._read(found) for found in told]
         truths = offline(self.state, reads, self.lookup)
+        if len(told) < len(group):
+            report.skip(_KEY_MASKED, len(group) - len(told))
         return [_Computed(*each) for each in zip(told, reads, truths, strict=True)]
 
     def _hides_its_row(self, found: Prediction) -> bool:

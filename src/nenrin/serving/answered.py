@@ -224,7 +224,7 @@ def _in_words(rows: Any) -> Any:
 
 
 def _word(value: Any) -> Any:
-    if type(value) is not float or math.isfinite(value):
+    if not isinstance(value, float) or math.isfinite(value):
         return value
     return _WORDS.get(value, _NAN)
 
@@ -241,7 +241,7 @@ def _loose(rows: Any) -> Iterable[Collection[Any]]:
 def _has_nonfinite(parts: Iterable[Collection[Any]]) -> bool:
     """Whether some values are NaN or an infinity, which the encoder loses."""
     return any(
-        type(each) is float and not math.isfinite(each)
+        isinstance(each, float) and not math.isfinite(each)
         for values in parts
         if not _is_finite(values)
         for each in values

@@ -141,7 +141,8 @@ def asking(container: str) -> AbstractContextManager[None]:
     """Around the call of a model with that container: texts that pandas makes meanwhile are its own, too.
 
     Else names that are sought in a frame become Arrow's, and all names of the frame with them, each time.
-    Threads that ask at once may end or prolong this for each other: that costs time, and changes no answer.
+    Threads that ask at once may end this for each other, or leave it so: that may cost time, and changes no
+    answer.
     """
     if container != "pandas":
         return nullcontext()

@@ -124,7 +124,8 @@ class PromptAnswerer:
         try:
             return self._model(text)
         except Exception as error:
-            raise StepError(
+            raise StepError.of(
+                error,
                 f"{self._prompt.model} raised {type(error).__name__}: {error}",
                 hint="call it with the prompt's text in a Python shell to see why",
                 where=self._prompt.model,

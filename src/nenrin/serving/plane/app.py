@@ -24,14 +24,14 @@ from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import invocations, openinference
 from nenrin.serving.plane.answering import VERSION, Asked, answer, sticky_of
 from nenrin.serving.plane.batching import WAIT_SECONDS
-from nenrin.serving.plane.bodies import body_of
+from nenrin.serving.plane.bodies import BODY_BYTES, body_of
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.errors import ErrorsAsJson, Json, body, status_of
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.headers import by_name
-from nenrin.serving.plane.hot import BODY_BYTES, INFER, MODEL, PINNED, HotRequests
+from nenrin.serving.plane.hot import INFER, MODEL, PINNED, HotRequests
 from nenrin.serving.plane.memory import MORE
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.opening import Opening
@@ -97,14 +97,14 @@ class Plane:
         self._open = Opening(table)
         self.repository = ModelRepository(table, self._open, within)
 
-    def hot(self, drain: Drain, token: str | None = None, doors: Doors = DOORS) -> HotRequests:
+    def hot(self, token: str | None = None, doors: Doors = DOORS) -> HotRequests:
         """What answers predictions that need no app."""
         return HotRequests(
             self._table,
             self._log,
             self._metrics,
             Guard(token, doors),
-            drain,
+            self.drain,
             self._timer,
             self._within,
             doors,

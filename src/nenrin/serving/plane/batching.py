@@ -17,7 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from nenrin.core.errors import NenrinError, RowError, StepError, UnavailableError
+from nenrin.core.errors import (
+    NenrinError,
+    RemoteRefusedError,
+    RowError,
+    StepError,
+    UnavailableError,
+)
 from nenrin.core.timer import Timer
 from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.plane.costs import Costs
@@ -92,8 +98,7 @@ class Runtime:
         rows = question.rows
         try:
             features, ages, asked = self._seen(question)
-            answers = self._answerer.answer_rows(rows if features is None else features)
-            values = _checked(answers, len(rows))
+            values = _values(self._answerer, rows if features is None else features, self.version)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # code of others: panics of polars are no Exception
@@ -318,6 +323,8 @@ class Runtime:
         if len(questions) > 1:
             try:
                 return split(self._passed, self.compute(joined(questions)), questions)
+            except RemoteRefusedError:
+                pass  # at once: one of them is at fault there
             except UnavailableError as error:
                 return [error] * len(questions)  # of none of them: asking again would wait again
             except NenrinError:
@@ -372,25 +379,44 @@ def _computed(runtime: Runtime, question: Question) -> Answer | NenrinError:
 
 
 def _failed(version: str, error: BaseException) -> NenrinError:
-    """What a version's failure is told as: that a row is refused, where its code says so."""
-    try:
-        said = str(error)
-    except Exception:  # noqa: BLE001 - an error of others, which cannot say what it is
-        said = "it cannot say what"
-    refuses = isinstance(error, StepError) and ValueError.__name__ in error.raised
-    if refuses or isinstance(error, ValueError):
-        return RowError(
-            f"version {version} refuses a row: {said}",
-            hint="compare it with the deployment's example; a model may take no missing or infinite values",
-            where=version,
-        )
+    """What a failure is told as: as a refusal, where a user's function has refused a row."""
+    if isinstance(error, StepError) and ValueError.__name__ in error.raised:
+        return error if isinstance(error, RowError) else _refused(version, error)
     if isinstance(error, NenrinError):
         return error
-    return StepError(
-        f"version {version} failed on this request: {type(error).__name__}: {said}",
+    return StepError.of(
+        error,
+        f"version {version} failed on this request: {type(error).__name__}: {_said(error)}",
         hint="compare the request with the deployment's example",
         where=version,
     )
+
+
+def _refused(version: str, error: StepError | ValueError) -> RowError:
+    found = RowError.of(
+        error,
+        f"version {version} refuses a row: {_said(error)}",
+        hint="compare it with the deployment's example; a model may take no missing or infinite values",
+        where=version,
+    )
+    if isinstance(error, StepError):
+        found.raised = error.raised
+    return found
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an error of others, which cannot say what it is
+        return "it cannot say what"
+
+
+def _values(answerer: Answerer, seen: Sequence[dict[str, Any]], version: str) -> list[Any]:
+    """The answers of a model, whose own ValueError is a refusal."""
+    try:
+        return _checked(answerer.answer_rows(seen), len(seen))
+    except ValueError as error:
+        raise _refused(version, error) from error
 
 
 def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:

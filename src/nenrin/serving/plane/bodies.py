@@ -12,6 +12,9 @@ from starlette.requests import Request
 from nenrin.core.errors import RequestError
 from nenrin.serving.plane.headers import by_name
 
+BODY_BYTES = 64 * 2**20
+"""The most that a request's body may have, as it came and decompressed."""
+
 HEAD_LENGTH = "inference-header-content-length"
 """The header that says how many bytes of JSON stand before the tensors' bytes."""
 

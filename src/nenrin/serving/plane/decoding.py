@@ -14,6 +14,7 @@ from nenrin.core.errors import RequestError
 T = TypeVar("T")
 
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]")
+_LOOKED_INTO = 2**20  # bytes: a larger body would hold up the event loop
 _HALF = "a text has half a surrogate pair, which is no character"
 
 
@@ -28,7 +29,8 @@ def decoded(body: bytes, decoder: msgspec.json.Decoder[T], problem: str, hint: s
     try:
         return nonfinite.decode(body, decoder)
     except (msgspec.DecodeError, ValueError) as error:
-        why = _HALF if _HALVES.search(body) and _has_half_a_pair(body) else error
+        halves = len(body) <= _LOOKED_INTO and _HALVES.search(body)
+        why = _HALF if halves and _has_half_a_pair(body) else error
         raise RequestError(f"{problem}: {why}", hint=hint) from None
     except RecursionError:
         raise RequestError(f"{problem}: it is nested too deeply", hint=hint) from None

@@ -65,7 +65,10 @@ class Heads:
         """A header, as the parser calls it; one that comes twice is for the app to read."""
         name = name.lower()
         if name in self._headers:
-            self._seen.append(name)
+            self._seen += (
+                name,
+                name,
+            )  # too many pieces for a plain request, with a body or without
         self._headers[name] = value
 
     def on_message_complete(self) -> None:
@@ -94,7 +97,7 @@ class Heads:
         if (
             len(head) + len(body) != len(data)
             or not head.startswith(b"POST %b HTTP/1.1\r\n" % url)
-            or b"content-length" not in headers
+            or headers.get(b"content-length") != b"%d" % len(body)
             or not ODD.isdisjoint(headers)
         ):
             return None

@@ -14,7 +14,7 @@ from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import errors, invocations, numeric, openinference
 from nenrin.serving.plane.answering import VERSION, Answers, ask, deal
-from nenrin.serving.plane.bodies import HEAD_LENGTH
+from nenrin.serving.plane.bodies import BODY_BYTES, HEAD_LENGTH
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
@@ -27,7 +27,6 @@ from nenrin.serving.plane.statistics import count_answered, count_failed
 from nenrin.serving.plane.table import RouteTable
 from nenrin.training.records import Records
 
-BODY_BYTES = 64 * 2**20
 LONGEST_URL = 512
 MODEL = "/v2/models/{name}"
 PINNED = MODEL + "/versions/{version}"
@@ -93,7 +92,7 @@ class HotRequests:
         target = self._target(url) if len(url) <= LONGEST_URL else None  # it is remembered
         if target is None or not self._table.looked or not self._guard.allows(target.path, headers):
             return None
-        if self._table.resting and not self.ready(target):
+        if not self.ready(target):
             return None
         length = headers[b"content-length"]
         return target if length.isdigit() and int(length) <= BODY_BYTES else None

@@ -145,13 +145,13 @@ def _bound(host: str, port: int, option: str, *, shared: bool = False) -> socket
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            taken = PortInUseError(
+            in_use = PortInUseError(
                 f"port {port} of {host} is in use",
                 hint=f"nenrin up {option} {port + 1}",
                 where=f"{host}:{port}",
             )
-            taken.port = port
-            raise taken from None
+            in_use.port = port
+            raise in_use from None
         raise ConflictError(
             f"cannot listen on {host}:{port}: {error.strerror}",
             hint="choose an address of this machine and a port above 1023",

@@ -150,7 +150,7 @@ def run_plane(
     config = uvicorn.Config(
         drain.over(plane.app(settings.token, settings.doors)),
         loop="uvloop",
-        http=protocol_for(plane.hot(drain, settings.token, settings.doors)),
+        http=protocol_for(plane.hot(settings.token, settings.doors)),
         ws="none",
         lifespan="on",
         log_config=None,

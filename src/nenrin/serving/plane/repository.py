@@ -16,10 +16,9 @@ from starlette.routing import Route
 
 from nenrin.core.errors import RefusedError, RequestError
 from nenrin.serving.plane.batching import WAIT_SECONDS
-from nenrin.serving.plane.bodies import body_of
+from nenrin.serving.plane.bodies import BODY_BYTES, body_of
 from nenrin.serving.plane.decoding import decoded
 from nenrin.serving.plane.errors import Json
-from nenrin.serving.plane.hot import BODY_BYTES
 from nenrin.serving.plane.opening import Opening
 from nenrin.serving.plane.served import Served, index
 from nenrin.serving.plane.statistics import statistics

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from nenrin.core.errors import NenrinError
+from nenrin.core.errors import NenrinError, StepError
 from nenrin.core.timer import Timer
 from nenrin.registry.kinds.aside import AsideError
 from nenrin.serving.answered import AnsweredRequest
@@ -116,7 +116,8 @@ class Scoring:
             rows = len(pair.question.rows)
             if isinstance(answer, NenrinError):
                 self._counts.failed += rows
-                self._counts.error = type(answer.__cause__ or answer).__name__
+                raised = answer.raised if isinstance(answer, StepError) else ()
+                self._counts.error = next(iter(raised), type(answer).__name__)
             else:
                 self._counts.scored += rows
                 rules = msgspec.structs.replace(pair.deployment.log, durable=False)  # nobody waits

@@ -17,7 +17,12 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from nenrin.core.errors import ProjectError, RemoteError, RemoteTimeoutError
+from nenrin.core.errors import (
+    ProjectError,
+    RemoteError,
+    RemoteRefusedError,
+    RemoteTimeoutError,
+)
 from nenrin.training.columns import ColumnSpec
 from nenrin.training.runtimes.opened import Opened, flat, likely
 
@@ -229,7 +234,8 @@ def asked(address: Address, ask: Callable[[], httpx2.Response]) -> dict[str, Any
 
     Raises:
         RemoteTimeoutError: it took longer than the address allows.
-        RemoteError: it cannot be reached, refuses, or does not answer with an object.
+        RemoteRefusedError: it answers with a status from 400 to 499.
+        RemoteError: it cannot be reached, or does not answer with an object.
     """
     where = address.url
     try:
@@ -253,7 +259,8 @@ def asked(address: Address, ask: Callable[[], httpx2.Response]) -> dict[str, Any
     if answer.is_success and isinstance(body, dict):
         return body
     said = body.get("error", answer.text) if isinstance(body, dict) else answer.text
-    raise RemoteError(
+    kind = RemoteRefusedError if answer.is_client_error else RemoteError
+    raise kind(
         f"{where} answered {answer.status_code}: {str(said)[:_TEXT]}",
         hint="its own log says more",
         where=where,
