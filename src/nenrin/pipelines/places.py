@@ -54,7 +54,7 @@ class Places:
                 self._known(module)
         if file not in self.scopes:
             last = PurePath(file).name
-            for loaded in list(sys.modules.values()):
+            for loaded in sys.modules.copy().values():
                 path = getattr(loaded, "__file__", None)
                 if isinstance(path, str) and path.endswith(last):
                     self._known(vars(loaded))

@@ -276,10 +276,10 @@ def _name_of(path: Path) -> str:
 def _forget_others(folder: str) -> None:
     """Let the project import its own helper modules as they are now, not those of a load before."""
     _FOLDERS.add(folder)
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():  # at once: other threads import meanwhile
         file = getattr(module, "__file__", None) or ""
         if not name.startswith(_NAME) and _below(file):
-            del sys.modules[name]
+            sys.modules.pop(name, None)
 
 
 def _below(file: str) -> bool:
