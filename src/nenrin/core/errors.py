@@ -13,7 +13,7 @@
     ├── UnavailableError    a part is not ready: try again                              503, exit 9
     │   ├── NoRoomError     it is larger than a setting allows: to wait does not help
     │   └── RemoteError     another server cannot be reached, or answers with an error  502
-    │       ├── RemoteRefusedError it refuses what it is asked
+    │       ├── RemoteRefusedError it refuses what it is sent
     │       └── RemoteTimeoutError it did not answer in time                            504
     ├── StepError           a user's function raised, or its process died               500, exit 10
     │   ├── RowError        a model or a view refuses a row, by a ValueError            422
@@ -174,7 +174,7 @@ class RemoteError(UnavailableError):
 
 
 class RemoteRefusedError(RemoteError):
-    """Another server refuses what it is asked, by a status from 400 to 499: the rows, or its address."""
+    """Another server refuses what it is sent, by the status 400, 413 or 422: fewer rows may do."""
 
     code = "remote_refused"
 

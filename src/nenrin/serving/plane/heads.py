@@ -65,10 +65,8 @@ class Heads:
         """A header, as the parser calls it; one that comes twice is for the app to read."""
         name = name.lower()
         if name in self._headers:
-            self._seen += (
-                name,
-                name,
-            )  # too many pieces for a plain request, with a body or without
+            # more pieces than a plain request has, with a body or without
+            self._seen += [name, name]
         self._headers[name] = value
 
     def on_message_complete(self) -> None:

@@ -30,6 +30,7 @@ REQUEST_ROWS = 1_000
 """Rows of one request, as many as the plane takes in a batch."""
 
 _TEXT = 300
+_REFUSALS = frozenset({400, 413, 422})  # of what it was sent, not of who asks or how often
 _WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 
 
@@ -234,7 +235,7 @@ def asked(address: Address, ask: Callable[[], httpx2.Response]) -> dict[str, Any
 
     Raises:
         RemoteTimeoutError: it took longer than the address allows.
-        RemoteRefusedError: it answers with a status from 400 to 499.
+        RemoteRefusedError: it refuses what it is sent.
         RemoteError: it cannot be reached, or does not answer with an object.
     """
     where = address.url
@@ -259,7 +260,7 @@ def asked(address: Address, ask: Callable[[], httpx2.Response]) -> dict[str, Any
     if answer.is_success and isinstance(body, dict):
         return body
     said = body.get("error", answer.text) if isinstance(body, dict) else answer.text
-    kind = RemoteRefusedError if answer.is_client_error else RemoteError
+    kind = RemoteRefusedError if answer.status_code in _REFUSALS else RemoteError
     raise kind(
         f"{where} answered {answer.status_code}: {str(said)[:_TEXT]}",
         hint="its own log says more",
