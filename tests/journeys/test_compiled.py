@@ -35,7 +35,7 @@ customers = nr.file("customers.csv", key="customer_id")
 def churn(rows):
     return LGBMClassifier(n_estimators=5, n_jobs=1, verbose=-1).fit(rows.pandas(), rows.y)
 
-service = nr.deployment(churn)
+service = nr.deployment(churn, unseen="refuse")
 """
 ROW = {"spend": 1.2, "plan": "pro"}
 
@@ -94,6 +94,23 @@ def test_what_serves_is_compiled_and_compared(shell: Shell) -> None:
         assert forms(up) == {found["id"]: "compiled"}
         wait_until(lambda: counted(up, "rescored") >= 1)
         assert counted(up, "breaches") == 0
+
+
+def test_a_text_that_training_had_not_seen_is_refused(shell: Shell, tmp_path: Path) -> None:
+    found = version(shell)
+    rows = pl.DataFrame([{**ROW, "customer_id": -1}, {**ROW, "customer_id": -2, "plan": "gold"}])
+    rows.write_csv(tmp_path / "in.csv")
+    with shell.up() as up:
+        assert forms(up) == {found["id"]: "compiled"}
+        refused = up.post("/invocations", [{**ROW, "plan": "gold"}])
+        assert refused.status_code == 422
+        assert refused.json()["error"] == f"plan is 'gold', which {found['id']} was not trained on"
+        assert up.post("/invocations", [{**ROW, "plan": None}]).status_code == 200
+    written = tmp_path / "out.csv"
+    shell("predict", "churn", "--input", str(tmp_path / "in.csv"), "--output", str(written),
+          "--bad", "skip")  # fmt: skip
+    assert pl.read_csv(written)["row"].to_list() == [1]
+    assert "was not trained on" in Path(f"{written}.bad.ndjson").read_text()
 
 
 def test_a_plane_has_no_library_of_originals_after_a_promotion_either(shell: Shell) -> None:

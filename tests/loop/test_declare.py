@@ -65,6 +65,14 @@ def test_the_log_is_fast_or_durable() -> None:
     assert raised.value.hint == "one of fast, durable"
 
 
+def test_an_unseen_text_is_null_or_refused() -> None:
+    assert deployment(late).declared.unseen == "null"
+    assert deployment(late, unseen="refuse").declared.unseen == "refuse"
+    with pytest.raises(ProjectError, match="unseen='error' is not known") as raised:
+        deployment(late, unseen="error")
+    assert raised.value.hint == "one of null, refuse"
+
+
 def test_right_values() -> None:
     declared = deployment(
         late,

@@ -303,7 +303,8 @@ def test_what_is_declared_holds_for_whichever_version_serves(
     assert kept.fallback == 0.2
     assert kept.request.fields == (*SIGNATURE.fields, user)
     assert (kept.request.sticky, kept.request.sticky_header) == ("user", "")
-    header = msgspec.structs.replace(SIGNATURE, sticky="X-User")
-    assert service.declare(memory, "delay", header, None).request.sticky_header == "X-User"
+    other = msgspec.structs.replace(SIGNATURE, sticky="X-User", unseen="refuse")
+    declared = service.declare(memory, "delay", other, None).request
+    assert (declared.sticky_header, declared.unseen) == ("X-User", "refuse")
     assert kinds(memory) == ["deployment.created", "deployment.declared", "deployment.declared"]
     assert memory.events[1][2]["fallback"] == 0.2

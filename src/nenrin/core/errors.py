@@ -4,7 +4,8 @@
     ├── ProjectError        the project file is wrong: says which line, and the fix     422, exit 2
     ├── DataError           rows or a load are wrong: says which dataset and column     422, exit 3
     ├── RequestError        a call has a wrong shape, name or value                     400, exit 2
-    │   └── UnknownKeyError its key is that of no row: status 422
+    │   ├── UnknownKeyError its key is that of no row                               422
+    │   └── UnseenTextError no training saw its text, and that is refused           422
     ├── NotFoundError       nothing has that name, id or digest                         404, exit 4
     ├── ConflictError       another change came first, or the thing exists              409, exit 5
     ├── RefusedError        a gate or a rule says no                                    409, exit 6
@@ -98,6 +99,13 @@ class UnknownKeyError(RequestError):
     """A request for a prediction sends a key alone, and no row has it."""
 
     code = "unknown_key"
+    status = 422
+
+
+class UnseenTextError(RequestError):
+    """A row has a text that the version's training had not seen, and its deployment refuses those."""
+
+    code = "unseen_text"
     status = 422
 
 

@@ -26,6 +26,7 @@ _ANY_DAY = datetime(2023, 12, 31)  # noqa: DTZ001 - local, where no clock is cha
 CATCH_UP = ("last", "all", "none")
 SERVE = ("champion", "mixture")
 LOG = ("fast", "durable")
+UNSEEN = ("null", "refuse")
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +90,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
         value: what an answer is worth in money; ``None`` is not said.
         sticky: the column or header that requests stick to a version by; empty: the rows' key.
         fallback: what is answered where no version can; ``None``: an error.
+        unseen: ``null`` (a text that training had not seen is missing) or ``refuse``.
     """
 
     name: str
@@ -105,6 +107,7 @@ class DeploymentSpec(msgspec.Struct, frozen=True, kw_only=True):
     log: str = "fast"
     sticky: str = ""
     fallback: float | str | None = None
+    unseen: str = "null"
 
 
 class Deployment:
@@ -245,33 +248,32 @@ def deployment(
     log: str = "fast",
     sticky: str = "",
     fallback: float | str | None = None,
+    unseen: str = "null",
 ) -> Deployment:
     """Declare what clients address, how it learns again, and how that goes out.
 
     Args:
-        model: a model declared by ``@nr.model`` or ``nr.import_model``.
+        model: declared by ``@nr.model`` or ``nr.import_model``.
         name: what clients address; the model's name when left out.
-        recipes: ``nr.history()``, ``nr.history(half_life=…)``, ``nr.trailing(…)``; by default these three,
-            or the first where rows have no time, or nothing is trained.
+        recipes: of ``nr.history(half_life=…)`` and ``nr.trailing(…)``; left out, the usual three or one.
         refresh: ``nr.every("7d", at="00:00")``, the default, or ``nr.cron("0 4 * * 1")``.
-        serve: ``"mixture"``: the recipes' fits and the anchor answer together, in shares that follow their
-            losses day by day; ``"champion"``: one version answers.
+        serve: ``"mixture"``: fits and anchor together, in shares by their losses; ``"champion"``: one.
         canary: percent of requests, stage by stage, for new code or another recipe; ends with 100.
         settle: age at which labels count as complete; measured on the first fit when left out.
-        gates: a file with gate rules, or the rules themselves.
-        contract: a data contract file.
+        gates, contract: a file with gate rules, or the rules themselves; a data contract file.
         value: what an answer is worth: ``nr.value(…)``; backtests tell it beside the loss.
         missing: for a key that no row has: ``"refuse"`` (422), or raw values, ``{"age": 40}``, others null.
         log: ``"fast"``: written after the answer; ``"durable"``: answered once it is on the disk.
         sticky: a column of the rows, or a header, that requests stick by; the rows' key when left out.
         fallback: what is answered where neither the champion nor the version before it can.
+        unseen: a text that training had not seen is ``"null"``, a missing value, or ``"refuse"`` (422).
 
     Raises:
         ProjectError: a value does not fit; says which, with file and line.
     """
     where, refresh = called_from(__file__), refresh or every("7d")
     _check(model, recipes, refresh, serve, canary, contract, where)
-    _check_words(value, log, sticky, fallback, where)
+    _check_answers(value, log, unseen, sticky, fallback, where)
     spec = DeploymentSpec(
         name=name or model.declared.name,
         recipes=tuple(recipes) if recipes else _usual(model),
@@ -287,6 +289,7 @@ def deployment(
         log=log,
         sticky=sticky,
         fallback=float(fallback) if isinstance(fallback, int | float) else fallback,
+        unseen=unseen,
     )
     return Deployment(model, spec)
 
@@ -374,7 +377,9 @@ def _check_serving(sticky: object, fallback: object, where: str) -> None:
         )
 
 
-def _check_words(value: object, log: object, sticky: object, fallback: object, where: str) -> None:
+def _check_answers(
+    value: object, log: object, unseen: object, sticky: object, fallback: object, where: str
+) -> None:
     _check_serving(sticky, fallback, where)
     if value is not None and not isinstance(value, Value):
         raise ProjectError(
@@ -382,10 +387,11 @@ def _check_words(value: object, log: object, sticky: object, fallback: object, w
             hint="nr.value(above=0.3, hit=40, false_alarm=-5)",
             where=where,
         )
-    if log not in LOG:
-        raise ProjectError(
-            f"log={log!r} is not known", hint=f"one of {', '.join(LOG)}", where=where
-        )
+    for name, word, words in (("log", log, LOG), ("unseen", unseen, UNSEEN)):
+        if word not in words:
+            raise ProjectError(
+                f"{name}={word!r} is not known", hint=f"one of {', '.join(words)}", where=where
+            )
 
 
 def _check_kinds(recipes: object, refresh: object, where: str) -> None:

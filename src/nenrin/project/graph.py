@@ -206,6 +206,7 @@ class Preparer:
             output="probability" if task.kind == "binary" else "prediction",
             sticky=deployment.declared.sticky,
             lookup=lookup_of(deployment, state),
+            unseen=deployment.declared.unseen,
         )
         chosen = frame.row(frame.height - 1 if rows.time else 0, named=True)
         return Served(

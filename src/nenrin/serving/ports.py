@@ -32,7 +32,10 @@ class Deployments(Protocol):
 
 
 class Answerer(Protocol):
-    """A loaded version (``nenrin.registry.kinds.RowAnswerer``); asked by one thread at a time."""
+    """A loaded version (``nenrin.registry.kinds.RowAnswerer``); asked by one thread at a time.
+
+    It may say whether it ``waits`` for another server, and which texts its training saw (``vocabularies``).
+    """
 
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray | list[Any]:
         """Answer n rows of plain values: float64[n] (probabilities, numbers), or n plain values.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nenrin.registry.kinds.rows import vocabularies_of
 from nenrin.serving.ports import Answerer
 from nenrin.stats.platt import Platt
 
@@ -27,6 +28,11 @@ class Recalibrated:
     def waits(self) -> bool:
         """Whether an answer waits for another server."""
         return bool(getattr(self._answerer, "waits", False))
+
+    @property
+    def vocabularies(self) -> Mapping[str, frozenset[str]]:
+        """The texts that training saw, by column."""
+        return vocabularies_of(self._answerer)
 
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """The recalibrated probability of each row, float64 (rows,)."""

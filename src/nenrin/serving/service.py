@@ -221,15 +221,15 @@ class ServingService:
     def declare(
         self, unit: Unit, name: str, request: RequestSignature, fallback: float | str | None
     ) -> Deployment:
-        """Follow what the project says, whichever version serves: what rows stick by, the fallback."""
+        """Follow what the project says, whichever version serves: sticky, unseen and fallback."""
         before = _known(self._deployments, unit, name)
         by = tuple(field for field in request.fields if field.name == request.sticky)
         wider = before.request.widened(msgspec.structs.replace(request, fields=by))
-        wider = msgspec.structs.replace(wider, sticky=request.sticky)
+        wider = msgspec.structs.replace(wider, sticky=request.sticky, unseen=request.unseen)
         changed = msgspec.structs.replace(before, request=wider, fallback=fallback)
         if changed == before:
             return before
-        body = {"sticky": request.sticky, "fallback": fallback}
+        body = {"sticky": request.sticky, "unseen": request.unseen, "fallback": fallback}
         return _write(self._deployments, unit, changed, "deployment.declared", **body)
 
     def set_features(

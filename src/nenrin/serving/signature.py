@@ -60,6 +60,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         output: ``probability`` or ``prediction``.
         datatype: of the output: ``FP64``, or ``BYTES`` for text.
         lookup: what a request that sends its whole key may leave out; None: nothing is looked up.
+        unseen: a text that a version's training had not seen is ``null`` to it, or ``refuse``.
     """
 
     fields: tuple[RequestField, ...]
@@ -71,6 +72,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
     datatype: str = "FP64"
     sticky: str = ""
     lookup: Lookup | None = None
+    unseen: str = "null"
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -128,6 +130,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
         datatype: str = "FP64",
         sticky: str = "",
         lookup: Lookup | None = None,
+        unseen: str = "null",
     ) -> RequestSignature:
         """The signature of a model.
 
@@ -142,6 +145,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             datatype: version 2 datatype of the answer.
             sticky: the column or header that requests stick by.
             lookup: what is looked up by the key.
+            unseen: what a text is that training had not seen.
 
         Raises:
             ProjectError: a column has a type that JSON requests do not carry.
@@ -164,6 +168,7 @@ class RequestSignature(msgspec.Struct, frozen=True, kw_only=True):
             datatype=datatype,
             sticky=sticky,
             lookup=lookup,
+            unseen=unseen,
         )
 
     def widened(self, other: RequestSignature) -> RequestSignature:

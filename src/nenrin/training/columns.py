@@ -155,6 +155,15 @@ class RowEncoder:
         )
 
 
+def vocabularies(specs: Iterable[ColumnSpec]) -> dict[str, frozenset[str]]:
+    """The texts that training saw, by column; a column that takes every text is not among them."""
+    return {
+        spec.name: frozenset(spec.vocabulary)
+        for spec in specs
+        if spec.kind == "string" and spec.vocabulary is not None
+    }
+
+
 def take(columns: Iterable[FeatureColumn], index: Index) -> tuple[FeatureColumn, ...]:
     """The rows at ``index`` of every column."""
     return tuple(column.take(index) for column in columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ import pytest
 from nenrin.backends.blobs.local import LocalStore
 from nenrin.core.errors import NotFoundError, RequestError
 from nenrin.registry.kinds import Kinds, OpenContext, RowAnswerer
-from nenrin.registry.kinds.mixture import MemberContent, Mixture, MixtureKind
+from nenrin.registry.kinds.mixture import MemberContent, Mixture, MixtureAnswerer, MixtureKind
 
 ROWS = [{"x": 1.0}, {"x": 2.0}]
 
@@ -51,6 +52,16 @@ def answers(content: bytes, context: OpenContext, **shares: float) -> list[float
     found = np.asarray(RowAnswerer(opened).answer_rows(ROWS)).tolist()
     assert np.asarray(opened.answer(pl.DataFrame(ROWS))).tolist() == found
     return found
+
+
+def test_it_knows_the_texts_of_every_member() -> None:
+    def member(**texts: str) -> Any:
+        found: Any = Times(1.0)
+        found.vocabularies = {name: frozenset(each) for name, each in texts.items()}
+        return found
+
+    both = MixtureAnswerer([member(s="ab", t="x"), member(s="bc")], [0.5, 0.5])
+    assert both.vocabularies == {"s": frozenset("abc")}  # one takes every text of t
 
 
 def test_members_answer_by_their_shares(context: OpenContext) -> None:

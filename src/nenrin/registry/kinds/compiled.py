@@ -6,6 +6,7 @@ import ctypes
 import logging
 import threading
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -20,6 +21,7 @@ from nenrin.registry.kinds.aside import AsideError, on_a_loop
 from nenrin.registry.kinds.rescoring import Rescoring, Rows
 from nenrin.registry.version import Version
 from nenrin.training.artefact import Artefact, describe
+from nenrin.training.columns import vocabularies
 from nenrin.training.compiling import kernel
 from nenrin.training.compiling.blocks import BlockEncoder
 from nenrin.training.compiling.compile import Outcome
@@ -110,12 +112,18 @@ class CompiledAnswerer:
         self.form = outcome.content
         self.tolerance = outcome.parity.tolerance if outcome.parity else TOLERANCE
         self._compiled: Form | None = compiled
-        self._blocks = BlockEncoder(describe(data).columns)
+        self._columns = describe(data).columns
+        self._blocks = BlockEncoder(self._columns)
         self._forms = forms
         self._every = forms.rescoring.every
         self._asked = count(1)
         self._opening = threading.Lock()
         self._original: Artefact | None = None
+
+    @cached_property
+    def vocabularies(self) -> Mapping[str, frozenset[str]]:
+        """The texts that its training saw, by column."""
+        return vocabularies(self._columns)
 
     def answer(self, frame: pl.DataFrame) -> np.ndarray:
         """float64[n], by the original: frames are no matter of the hot path."""

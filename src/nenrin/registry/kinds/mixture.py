@@ -7,6 +7,7 @@ day; without a word of it members share alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -16,7 +17,7 @@ import polars as pl
 from nenrin.core.errors import RequestError
 from nenrin.registry.kinds.contract import Answerer, Answers, OpenContext
 from nenrin.registry.kinds.model import ModelKind
-from nenrin.registry.kinds.rows import RowAnswerer, waits
+from nenrin.registry.kinds.rows import RowAnswerer, vocabularies_of, waits
 
 
 class MemberContent(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +106,16 @@ class MixtureAnswerer:
     def waits(self) -> bool:
         """Whether one of them waits for another server."""
         return any(waits(member) for member in self._members)
+
+    @cached_property
+    def vocabularies(self) -> Mapping[str, frozenset[str]]:
+        """The texts that the training of any member saw, by column; without those of which one takes all."""
+        found = [vocabularies_of(member) for member in self._members]
+        return {
+            name: frozenset().union(*(each[name] for each in found))
+            for name in found[0]
+            if all(name in each for each in found)
+        }
 
     def answer(self, frame: pl.DataFrame) -> Answers:
         """float64[n]: the members' answers, each times its share, added up."""

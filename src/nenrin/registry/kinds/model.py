@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import polars as pl
 from nenrin.core.errors import IntegrityError, RequestError
 from nenrin.registry.kinds.contract import Answerer, Answers, OpenContext
 from nenrin.training.artefact import Artefact, describe
+from nenrin.training.columns import vocabularies
 
 
 class ModelKind:
@@ -52,6 +54,11 @@ class ModelAnswerer:
 
     def __init__(self, artefact: Artefact) -> None:
         self._artefact = artefact
+
+    @cached_property
+    def vocabularies(self) -> Mapping[str, frozenset[str]]:
+        """The texts that its training saw, by column."""
+        return vocabularies(self._artefact.header.columns)
 
     @property
     def waits(self) -> bool:

@@ -41,6 +41,11 @@ class RowAnswerer:
         """Whether an answer waits for another server."""
         return waits(self._answerer)
 
+    @property
+    def vocabularies(self) -> Mapping[str, frozenset[str]]:
+        """The texts that training saw, by column; a column that is not among them takes every text."""
+        return vocabularies_of(self._answerer)
+
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
         """One answer a row; a column that a row lacks is a null."""
         return self._asked(rows)
@@ -53,3 +58,9 @@ class RowAnswerer:
 def waits(answerer: object) -> bool:
     """Whether an answerer says that its answers wait for another server."""
     return bool(getattr(answerer, "waits", False))
+
+
+def vocabularies_of(answerer: object) -> Mapping[str, frozenset[str]]:
+    """The texts that an answerer's training saw, by column, where it says so."""
+    found: Mapping[str, frozenset[str]] = getattr(answerer, "vocabularies", {})
+    return found

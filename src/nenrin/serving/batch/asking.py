@@ -94,7 +94,7 @@ def _answered(served: Served, batch: Batch) -> AnsweredRows:
     found: dict[int, _Answered] = {}
     for index in sorted(set(dealt)):
         places = [place for place, each in enumerate(dealt) if each == index]
-        part = question if len(places) == len(rows) else _part(question, places)
+        part = question if len(places) == len(rows) else question.part(places)
         found |= zip(places, _asked(served, index, part), strict=True)
     each = [found[place] for place in range(len(rows))]
     return AnsweredRows(
@@ -126,7 +126,7 @@ def _asked(served: Served, index: int, question: Question) -> list[_Answered]:
             if rows > 1:
                 halves = [range(rows // 2), range(rows // 2, rows)]
                 return [
-                    one for half in halves for one in _asked(served, index, _part(question, half))
+                    one for half in halves for one in _asked(served, index, question.part(half))
                 ]
             errors[by] = error
     raise errors.get(0) or next(iter(errors.values()))
@@ -138,9 +138,3 @@ def _each(by: int, question: Question, found: Answer) -> list[_Answered]:
     ages = [{}] * rows if found.ages is None else found.ages
     parts = zip(found.asked, features, ages, found.values, strict=True)
     return [_Answered(by, *one) for one in parts]
-
-
-def _part(question: Question, places: Sequence[int]) -> Question:
-    rows, asked = question.rows, [question.asked[place] for place in places]
-    assert isinstance(rows, Records)  # as a reader makes them
-    return Question(rows.take(places), asked, question.lookup)

@@ -27,7 +27,6 @@ from nenrin.serving.plane.breaker import Breaker
 from nenrin.serving.plane.observed import Counting, Spell
 from nenrin.serving.plane.questions import Answer, Done, Question
 from nenrin.serving.router import CONSTANT, FORMER, Variant
-from nenrin.training.records import Records
 
 CONSTANT_VERSION = "constant"
 
@@ -144,7 +143,7 @@ class Asking:
             return take
 
         for index in order:
-            part = question if len(order) == 1 else _part(question, _places(picked, index))
+            part = question if len(order) == 1 else question.part(_places(picked, index))
             _Turn(self, part, index, within, taker(index)).go_on()
 
     @property
@@ -321,7 +320,7 @@ class Asking:
                 counting.failed(mine)
 
         with suppress(UnavailableError):  # then it is not known
-            self._runtimes[index].ask(_part(question, [0]), told)
+            self._runtimes[index].ask(question.part([0]), told)
 
     def _mine(self, index: int) -> bool:
         """Whether an index is the side that is judged: the challenger, or the champion that is alone."""
@@ -426,15 +425,6 @@ def _is_late(error: NenrinError) -> bool:
 
 def _places(picked: Sequence[int], index: int) -> list[int]:
     return [place for place, each in enumerate(picked) if each == index]
-
-
-def _part(question: Question, places: Sequence[int]) -> Question:
-    rows = question.rows
-    return Question(
-        rows.take(places) if isinstance(rows, Records) else [rows[place] for place in places],
-        [question.asked[place] for place in places],
-        question.lookup,
-    )
 
 
 def _together(

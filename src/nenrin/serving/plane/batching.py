@@ -26,10 +26,12 @@ from nenrin.core.errors import (
 )
 from nenrin.core.timer import Timer
 from nenrin.registry.kinds.aside import AsideError
+from nenrin.registry.kinds.rows import vocabularies_of
 from nenrin.serving.plane.costs import Costs
 from nenrin.serving.plane.questions import Answer, Done, Question, Waiting, cut, joined, split
 from nenrin.serving.plane.reading import Reading
 from nenrin.serving.plane.spent import Spent
+from nenrin.serving.plane.unseen import refuse_unseen
 from nenrin.serving.ports import Answerer, Features
 from nenrin.serving.router import Variant
 from nenrin.training.records import Records
@@ -91,6 +93,7 @@ class Runtime:
         """Answer here and now, in the calling thread.
 
         Raises:
+            UnseenTextError: a row has a text that training had not seen, and the question refuses that.
             RowError: the model or a view refuses a row, or an answer is not a finite number.
             StepError: the model or a view raised anything else, or the answer has another shape.
         """
@@ -98,7 +101,10 @@ class Runtime:
         rows = question.rows
         try:
             features, ages, asked = self._seen(question)
-            values = _values(self._answerer, rows if features is None else features, self.version)
+            seen = rows if features is None else features
+            if question.refuses:
+                refuse_unseen(seen, vocabularies_of(self._answerer), self.version)
+            values = _values(self._answerer, seen, self.version)
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # code of others: panics of polars are no Exception

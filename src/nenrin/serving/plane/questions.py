@@ -17,12 +17,21 @@ _logger = logging.getLogger(__name__)
 
 
 class Question(msgspec.Struct, frozen=True):
-    """Rows of so many requests: raw values, the instants (us) asked at, how what lacks is looked up."""
+    """Rows of so many requests.
+
+    Attributes:
+        rows: raw values.
+        asked: the instants (us) asked at.
+        lookup: how what a row lacks is looked up.
+        requests: whose they are.
+        refuses: whether a text that the version's training had not seen is the client's error.
+    """
 
     rows: Sequence[dict[str, Any]]
     asked: Sequence[int]
     lookup: Lookup | None = None
     requests: int = 1
+    refuses: bool = False
 
     @property
     def leaves_out(self) -> bool:
@@ -30,6 +39,16 @@ class Question(msgspec.Struct, frozen=True):
         if self.lookup is None:
             return False
         return not isinstance(self.rows, Records) or self.rows.gaps
+
+    def part(self, places: Sequence[int]) -> Question:
+        """The rows at ``places``, in that order."""
+        rows = self.rows
+        return Question(
+            rows.take(places) if isinstance(rows, Records) else [rows[place] for place in places],
+            [self.asked[place] for place in places],
+            self.lookup,
+            refuses=self.refuses,
+        )
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -130,7 +149,8 @@ def joined(questions: Sequence[Question]) -> Question:
         else [row for part in parts for row in part]
     )
     asked = [at for question in questions for at in question.asked]
-    return Question(rows, asked, questions[-1].lookup)
+    last = questions[-1]
+    return Question(rows, asked, last.lookup, refuses=last.refuses)
 
 
 def _late(seconds: float) -> UnavailableError:

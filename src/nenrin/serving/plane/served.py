@@ -87,7 +87,8 @@ class Served:
     def questions(self, rows: Records, now: int, requests: int = 1) -> Question:
         """The rows of so many requests, each with the instant it is asked at: ``now`` at the latest."""
         asked = asked_at(self.deployment, rows, now)
-        return Question(rows, asked, self.deployment.request.lookup, requests)
+        request = self.deployment.request
+        return Question(rows, asked, request.lookup, requests, request.unseen == "refuse")
 
 
 def index(version: str, versions: Sequence[str], name: str) -> int:
