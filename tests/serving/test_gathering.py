@@ -21,11 +21,12 @@ from nenrin.serving.masks import LogRules
 from nenrin.serving.plane.app import Plane
 from nenrin.serving.plane.breaker import IN_A_ROW
 from nenrin.serving.plane.front import Exchange
-from nenrin.serving.plane.gathering import Gathered, Gathering
+from nenrin.serving.plane.gathering import Arrived, Gathering
 from nenrin.serving.plane.hot import HotRequests
 from nenrin.serving.plane.observed import Observer
 from nenrin.serving.plane.proxy import ControlProxy
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.plane.targets import Target
 from nenrin.serving.prediction import Prediction
 from nenrin.serving.router import Variant
 from nenrin.serving.segments import read_predictions
@@ -250,15 +251,17 @@ def test_while_a_version_is_left_out_each_is_asked_alone_and_in_the_same_turn(
     asked: list[int] = []
 
     async def turn() -> None:
-        gathering = Gathering(lambda _, requests: asked.append(len(requests)))
+        gathering = Gathering(lambda each: asked.append(len(each.exchanges)), refuse)
         for _ in range(3):
-            gathering.add(served, request)
+            exchange: Any = SimpleNamespace(target=target, headers={}, body=body)
+            gathering.add(served, Arrived(exchange, 0.0))
         assert asked == []
         await asyncio.sleep(0)
 
-    exchange: Any = SimpleNamespace(target=SimpleNamespace(protocol="v2"))
-    dealt: Any = SimpleNamespace(index=0)
-    request = Gathered(exchange, dealt, lambda _: b"")
+    def refuse(*_: object) -> None:
+        raise AssertionError
+
+    target, body = Target("/invocations", "invocations", None), json.dumps(rows(1.0)).encode()
     asyncio.run(turn())
     assert asked == [1, 1, 1]
 

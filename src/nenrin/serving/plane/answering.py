@@ -45,27 +45,48 @@ class Answers(msgspec.Struct, frozen=True):
 
 
 class Dealt(msgspec.Struct, frozen=True):
-    """A request whose rows have been dealt to versions.
+    """Requests whose rows have been dealt to versions.
 
     Attributes:
-        rows: as the deployment's reader made them.
-        started: when it was read, by the log's timer.
+        rows: as the deployment's reader made them, one request after the other.
+        sizes: how many rows each request has.
+        started: when each was there, by the log's timer.
         keys: of each row; empty where the client sent none.
         texts: what each sticks by; empty where the client named the version.
         picked: index of each row's version.
     """
 
     rows: Records
-    started: float
+    sizes: list[int]
+    started: list[float]
     keys: list[str]
     texts: list[str]
     picked: list[int]
 
     @property
     def index(self) -> int | None:
-        """The version of all rows, where the client did not name it; None: there are several, or it did."""
+        """The version of all rows, where no client named it; None: there are several, or one did."""
         picked = self.picked
         return picked[0] if self.texts and picked.count(picked[0]) == len(picked) else None
+
+    def part(self, places: Sequence[int]) -> Dealt:
+        """Some of the requests."""
+        rows = self.places(places)
+        return Dealt(
+            self.rows.take(rows),
+            [self.sizes[place] for place in places],
+            [self.started[place] for place in places],
+            [self.keys[row] for row in rows],
+            [self.texts[row] for row in rows] if self.texts else [],
+            [self.picked[row] for row in rows],
+        )
+
+    def places(self, requests: Sequence[int]) -> Sequence[int]:
+        """The places of the rows of some requests."""
+        if len(self.sizes) == len(self.picked):
+            return requests
+        starts = [*accumulate(self.sizes, initial=0)]
+        return [row for place in requests for row in range(starts[place], starts[place + 1])]
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -75,47 +96,53 @@ class Asked(msgspec.Struct, frozen=True):
     write: Callable[[Answers], dict[str, Any] | Response]
 
 
-VERSION = b"x-nenrin-version"
-"""The header by which a client names the version that is to answer."""
-
 Done = Callable[[Answers | NenrinError], None]
 
 
 def deal(
     served: Served,
     rows: Records,
-    started: float,
+    sizes: list[int],
+    started: list[float],
     *,
     version: str | None = None,
-    sticky: str | None = None,
+    sticky: Sequence[str | None] = (),
 ) -> Dealt:
-    """Deal a request's rows to versions.
+    """Deal the rows of requests to versions.
 
     Args:
         served: the deployment.
-        rows: what its reader made of the request.
-        started: when it was read, by the log's timer.
+        rows: what its reader made of them, one request after the other.
+        sizes: how many rows each has.
+        started: when each was there, by the log's timer.
         version: have this version answer, instead of the one that a key is dealt to.
-        sticky: what all rows stick by; None: each by its own.
+        sticky: what all rows of each request stick by, where a header says so; None: each by its own.
 
     Raises:
         NotFoundError: ``version`` is not one of those that are served.
     """
     keys = keys_of(served, rows)
-    size = len(keys)
     if version is not None:
-        return Dealt(rows, started, keys, [], [served.index(version)] * size)
-    texts = [sticky] * size if sticky else texts_of(served, keys, rows)
-    if len(served.runtimes) == 1:
-        picked = [0] * size
-    elif sticky:
-        picked = [served.router.pick(sticky)] * size
-    else:
-        picked = [served.router.pick(text) for text in texts]
-    return Dealt(rows, started, keys, texts, picked)
+        picked = [served.index(version)] * len(keys)
+        return Dealt(rows, sizes, started, keys, [], picked)
+    texts = texts_of(served, keys, rows)
+    if any(sticky):
+        said = [text for text, size in zip(sticky, sizes, strict=True) for _ in range(size)]
+        texts = [one or own for one, own in zip(said, texts, strict=True)]
+    pick = served.router.pick
+    picked = [0] * len(keys) if len(served.runtimes) == 1 else [pick(text) for text in texts]
+    return Dealt(rows, sizes, started, keys, texts, picked)
 
 
-def ask(served: Served, requests: Sequence[Dealt], log: LiveLog, done: Done, within: float) -> None:
+def ask(
+    served: Served,
+    asked: Dealt,
+    log: LiveLog,
+    done: Done,
+    within: float,
+    *,
+    gathered: bool = False,
+) -> None:
     """Have a request answered, and the answers logged; or several that one version answers, as one.
 
     A version that fails leaves the rows of a lone request to others (:mod:`nenrin.serving.plane.asking`).
@@ -123,29 +150,26 @@ def ask(served: Served, requests: Sequence[Dealt], log: LiveLog, done: Done, wit
 
     Args:
         served: the deployment.
-        requests: one; or several of one :attr:`Dealt.index` whose rows join.
+        asked: one request; or several of one :attr:`Dealt.index`.
         log: where predictions are kept.
         done: told the answers to all rows, or why there are none, once.
         within: seconds that it may take.
+        gathered: what else came in this turn of the loop is in it, or is not to be.
 
     Raises:
         UnavailableError: too many rows are waiting.
         RequestError: a row's time is none that can be told.
     """
     now = served.now
-    rows = Records.joined([each.rows for each in requests])
-    question = served.questions(rows, now, requests=len(requests))
-    first = requests[0]
-    alone, forced = len(requests) == 1, not first.texts
-    dealt = first.picked if alone else first.picked[:1] * len(question.rows)
-    who = _Who(dealt, list(dealt), forced=forced)
+    question = served.questions(asked.rows, now, requests=len(asked.sizes))
+    who = _Who(asked.picked, [*asked.picked], forced=not asked.texts)
 
     def answered(found: Answer | NenrinError) -> None:
         if isinstance(found, NenrinError):
             done(found)
             return
         try:
-            request = _request(served, question, requests, who, found, log, now)
+            request = _request(served, question, asked, who, found, log, now)
             scoring, rules, tell = served.scoring, served.deployment, done
             if scoring is not None and not who.forced:
                 tell = _first(done, partial(scoring.offer, request, question, rules))
@@ -154,20 +178,21 @@ def ask(served: Served, requests: Sequence[Dealt], log: LiveLog, done: Done, wit
             _logger.exception("an answer of %s could not be given", served.deployment.name)
             done(NenrinError("the answer could not be given", hint="the plane's log has why"))
 
-    if forced:
-        served.runtimes[dealt[0]].ask(question, answered, within)
-    elif alone:
-        served.asking.ask(question, first.texts, who.picked, answered, within)
+    if who.forced:
+        served.runtimes[asked.picked[0]].ask(question, answered, within)
+    elif len(asked.sizes) == 1:
+        served.asking.ask(question, asked.texts, who.picked, answered, within, gathered=gathered)
     else:
-        served.asking.together(question, dealt[0], _firsts(requests), answered, within)
+        firsts = [] if served.asking.only else _firsts(asked)
+        served.asking.together(question, asked.picked[0], firsts, answered, within)
 
 
-def _firsts(requests: Sequence[Dealt]) -> list[First]:
-    """The first row of each."""
-    starts = accumulate([len(each.keys) for each in requests], initial=0)
+def _firsts(asked: Dealt) -> list[First]:
+    """The first row of each request."""
+    starts = accumulate(asked.sizes, initial=0)
     return [
-        First(start, each.texts[0], len(each.texts) > 1)
-        for start, each in zip(starts, requests, strict=False)
+        First(start, asked.texts[start], size > 1)
+        for start, size in zip(starts, asked.sizes, strict=False)
     ]
 
 
@@ -208,8 +233,8 @@ async def answer(
         else:
             future.set_result(found)
 
-    dealt = deal(served, rows, log.timer.wall(), version=version, sticky=sticky)
-    ask(served, [dealt], log, done, within)
+    dealt = deal(served, rows, [len(rows)], [log.timer.wall()], version=version, sticky=[sticky])
+    ask(served, dealt, log, done, within)
     return await future
 
 
@@ -257,7 +282,7 @@ def _keep(
 def _request(
     served: Served,
     question: Question,
-    requests: Sequence[Dealt],
+    asked: Dealt,
     who: _Who,
     found: Answer,
     log: LiveLog,
@@ -265,12 +290,13 @@ def _request(
 ) -> AnsweredRequest:
     """What the log keeps of answered requests."""
     name, rows = served.deployment.name, len(question.rows)
-    keys = requests[0].keys
     ended = log.timer.wall()
-    latency: float | list[float] = ended - requests[0].started
-    if len(requests) > 1:
-        keys = [key for each in requests for key in each.keys]
-        latency = [ended - each.started for each in requests for _ in each.keys]
+    latency: float | list[float] = ended - asked.started[0]
+    if len(asked.sizes) > 1:
+        latency = [ended - started for started in asked.started]
+        if len(latency) < rows:
+            each = zip(latency, asked.sizes, strict=True)
+            latency = [seconds for seconds, size in each for _ in range(size)]
     first = log.issue(rows)
     passed = found.features if isinstance(found.features, Records) else None
     seen = None if passed is None or passed.of is not question.rows else passed.names
@@ -282,7 +308,7 @@ def _request(
         forced=who.forced,
         first=first,
         ids=prediction_ids(name, now, log.worker, first, rows),
-        keys=keys if any(keys) else (),
+        keys=asked.keys if any(asked.keys) else (),
         asked=found.asked if found.asked.count(now) < rows else (),
         at=now,
         values=found.values,

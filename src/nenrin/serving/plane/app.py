@@ -22,7 +22,7 @@ from nenrin.core.timer import Timer
 from nenrin.registry.kinds.rescoring import Rescoring
 from nenrin.serving.livelog import LiveLog
 from nenrin.serving.plane import invocations, openinference
-from nenrin.serving.plane.answering import VERSION, Asked, answer, sticky_of
+from nenrin.serving.plane.answering import Asked, answer, sticky_of
 from nenrin.serving.plane.batching import WAIT_SECONDS
 from nenrin.serving.plane.bodies import BODY_BYTES, body_of
 from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
@@ -31,7 +31,7 @@ from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.errors import ErrorsAsJson, Json, body, status_of
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.headers import by_name
-from nenrin.serving.plane.hot import INFER, MODEL, PINNED, HotRequests
+from nenrin.serving.plane.hot import HotRequests
 from nenrin.serving.plane.memory import MORE
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.opening import Opening
@@ -41,6 +41,7 @@ from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.statistics import count_answered, count_failed
 from nenrin.serving.plane.sums import Board
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.plane.targets import INFER, MODEL, PINNED, VERSION
 
 POLL_SECONDS = 0.5
 LOADING_SECONDS = 10.0

@@ -109,7 +109,14 @@ class Asking:
         return len(self._runtimes) > 1 or self._counting is not None
 
     def ask(
-        self, question: Question, texts: Sequence[str], picked: list[int], done: Done, within: float
+        self,
+        question: Question,
+        texts: Sequence[str],
+        picked: list[int],
+        done: Done,
+        within: float,
+        *,
+        gathered: bool = False,
     ) -> None:
         """Ask every row's version; ``picked`` is corrected where another answered.
 
@@ -119,12 +126,13 @@ class Asking:
             picked: the index of each row's runtime.
             done: told the answers, or why there are none (the champion's error, where it was asked).
             within: seconds that it may take.
+            gathered: as of :meth:`Runtime.ask`, where nobody could answer instead.
 
         Raises:
             UnavailableError: too many rows are waiting, and nobody could answer instead.
         """
         if self.only:
-            self._runtimes[0].ask(question, done, within)
+            self._runtimes[0].ask(question, done, within, gathered=gathered)
             return
         watched = self._watched(question, First(0, texts[0], len(texts) > 1), picked[0])
         spell = self._begin(picked[0]) if watched else None

@@ -430,8 +430,8 @@ def _checked(answer: np.ndarray | list[Any], rows: int) -> list[Any]:
     if len(answer) != rows:
         raise TypeError(f"it gave {len(answer)} answers for {rows} rows")
     if isinstance(answer, np.ndarray):
-        finite = bool(np.isfinite(answer).all())
         plain: list[Any] = answer.tolist()
+        finite = all(map(isfinite, plain))
     else:
         finite = all(isfinite(value) for value in answer if isinstance(value, float))
         plain = answer

@@ -23,7 +23,7 @@ from nenrin.core.errors import (
     UnauthorizedError,
 )
 from nenrin.serving.plane import matrices, openinference, tensors
-from nenrin.serving.plane.answering import VERSION, Answers, Asked
+from nenrin.serving.plane.answering import Answers, Asked
 from nenrin.serving.plane.deadlines import TIMEOUT
 from nenrin.serving.plane.headers import by_name
 from nenrin.serving.plane.matrices import is_matrix
@@ -32,6 +32,7 @@ from nenrin.serving.plane.repository import ModelRepository
 from nenrin.serving.plane.rows import RowReader
 from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.table import RouteTable
+from nenrin.serving.plane.targets import VERSION
 from nenrin.training.records import Records
 
 if TYPE_CHECKING:

@@ -4,47 +4,24 @@ from __future__ import annotations
 
 from functools import lru_cache, partial
 
-import msgspec
-from starlette.datastructures import QueryParams
-from starlette.responses import Response
-from starlette.routing import compile_path
-
 from nenrin.core.errors import NenrinError, UnavailableError
 from nenrin.core.timer import Timer
 from nenrin.serving.livelog import LiveLog
-from nenrin.serving.plane import errors, invocations, numeric, openinference
-from nenrin.serving.plane.answering import VERSION, Answers, ask, deal
-from nenrin.serving.plane.bodies import BODY_BYTES, HEAD_LENGTH
-from nenrin.serving.plane.deadlines import TIMEOUT, seconds_of
+from nenrin.serving.plane import errors
+from nenrin.serving.plane.answering import Answers, ask
+from nenrin.serving.plane.bodies import BODY_BYTES
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange
-from nenrin.serving.plane.gathering import Gathered, Gathering, Write
+from nenrin.serving.plane.gathering import Arrived, Gathered, Gathering
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.served import Served
 from nenrin.serving.plane.statistics import count_answered, count_failed
 from nenrin.serving.plane.table import RouteTable
-from nenrin.training.records import Records
+from nenrin.serving.plane.targets import Target, target_of
 
 LONGEST_URL = 512
-MODEL = "/v2/models/{name}"
-PINNED = MODEL + "/versions/{version}"
-INFER = (f"{MODEL}/infer", f"{PINNED}/infer")
-
-_ODD = frozenset(b"%#")
-_HEAD_LENGTH = HEAD_LENGTH.encode()
-_PATHS = [compile_path(path)[0] for path in INFER]
-_encode = msgspec.json.Encoder().encode
-
-
-class Target(msgspec.Struct, frozen=True):
-    """What a URL asks for. Attributes: ``protocol``, and the deployment's name and version, if said."""
-
-    path: str
-    protocol: str
-    name: str | None
-    version: str | None = None
 
 
 class HotRequests:
@@ -79,7 +56,7 @@ class HotRequests:
         self._drain = drain
         self._timer = timer
         self._within = within
-        self._gathering = Gathering(self._ask)
+        self._gathering = Gathering(self._ask, self._fail)
         self._target = lru_cache(1024)(partial(target_of, doors.predict))
 
     @property
@@ -95,7 +72,7 @@ class HotRequests:
         if not self.ready(target):
             return None
         length = headers[b"content-length"]
-        return target if length.isdigit() and int(length) <= BODY_BYTES else None
+        return target.of(headers) if length.isdigit() and int(length) <= BODY_BYTES else None
 
     def ready(self, target: Target) -> bool:
         """Whether what a target asks for is open; where it is not, the app waits until it is."""
@@ -103,135 +80,61 @@ class HotRequests:
         return not resting or not (target.name is None or target.name in resting)
 
     def answer(self, exchange: Exchange) -> None:
-        """Answer one whole request, in a later turn of the loop."""
+        """Have one whole request answered, at the end of this turn of the loop, with what else came."""
         target: Target = exchange.target
         started = self._timer.wall()
-        served: Served | None = None
         try:
             served = self._table.only(target.name)
-            rows, write = _read(exchange, served, target.protocol)
-            headers = exchange.headers
-            version, sticky = _named(exchange), None
-            if header := served.deployment.request.sticky_header:
-                told = headers.get(header.lower().encode())
-                sticky = None if told is None else told.decode("latin-1")
-            dealt = deal(served, rows, started, version=version, sticky=sticky)
-            asked = Gathered(exchange, dealt, write)
-            if TIMEOUT in headers:
-                self._ask(served, [asked], seconds_of(headers[TIMEOUT]))
-            else:
-                self._gathering.add(served, asked)
-        except Exception as error:  # noqa: BLE001 - answered and logged
-            self._fail(exchange, served, error, started)
-
-    def _ask(self, served: Served, asked: list[Gathered], within: float | None = None) -> None:
-        """Ask for some requests as one."""
-        requests = [each.dealt for each in asked]
-        seconds = self._within if within is None else within
-        try:
-            ask(served, requests, self._log, partial(self._tell, served, asked), seconds)
         except NenrinError as error:
-            self._tell(served, asked, error)
-        except Exception as error:  # noqa: BLE001 - answered and logged
-            if len(asked) == 1:
-                self._refuse(served, asked, error)
-            else:
-                self._ask_each(served, asked)
+            self._fail(None, Arrived(exchange, started), error)
+        else:
+            self._gathering.add(served, Arrived(exchange, started))
 
-    def _tell(self, served: Served, asked: list[Gathered], found: Answers | NenrinError) -> None:
+    def _ask(self, asked: Gathered) -> None:
+        """Ask for some requests as one."""
+        seconds = self._within if asked.within is None else asked.within
+        try:
+            tell = partial(self._tell, asked)
+            ask(asked.served, asked.dealt, self._log, tell, seconds, gathered=True)
+        except NenrinError as error:
+            self._tell(asked, error)
+        except Exception as error:  # noqa: BLE001 - answered and logged
+            self._refuse(asked, error)
+
+    def _tell(self, asked: Gathered, found: Answers | NenrinError) -> None:
+        served, dealt = asked.served, asked.dealt
         if isinstance(found, NenrinError):
-            away = isinstance(found, UnavailableError) and served.asking.only
-            if len(asked) == 1 or away:
-                self._refuse(served, asked, found)
-            else:  # one of them is at fault, or others may answer instead
-                self._ask_each(served, asked)
+            self._refuse(asked, found)
             return
         ended = self._timer.wall()
-        seconds = [ended - each.dealt.started for each in asked]
-        sizes = [len(each.dealt.picked) for each in asked]
-        name, protocol = served.deployment.name, asked[0].exchange.target.protocol
-        self._metrics.answered(name, protocol, seconds, found.versions)
-        count_answered(served, found.versions, sizes, seconds)
-        start = 0
-        for each, size in zip(asked, sizes, strict=True):
-            _write(each, found if len(asked) == 1 else found.part(start, start + size))
-            start += size
+        seconds = [ended - started for started in dealt.started]
+        protocol = asked.exchanges[0].target.protocol
+        self._metrics.answered(served.deployment.name, protocol, seconds, found.versions)
+        count_answered(served, found.versions, dealt.sizes, seconds)
+        written = asked.writing.written(found, dealt.sizes)
+        for exchange, response in zip(asked.exchanges, written, strict=True):
+            if isinstance(response, bytes):
+                exchange.respond(response)
+            else:
+                exchange.send(response)
 
-    def _ask_each(self, served: Served, asked: list[Gathered]) -> None:
-        """Ask for each request alone, in what is left of its time."""
+    def _refuse(self, asked: Gathered, error: Exception) -> None:
+        """Tell why; of several one may be at fault, or others may answer: then each is asked alone."""
+        away = isinstance(error, UnavailableError) and asked.served.asking.only
+        arrived = [*map(Arrived, asked.exchanges, asked.dealt.started)]
+        if len(arrived) == 1 or away:
+            for each in arrived:
+                self._fail(asked.served, each, error)
+            return
         now = self._timer.wall()
-        for each in asked:
-            self._ask(served, [each], max(self._within - (now - each.dealt.started), 0.0))
+        for place, each in enumerate(arrived):
+            within = max(self._within - (now - each.started), 0.0)
+            self._ask(asked.part([place])._replace(within=within))
 
-    def _refuse(self, served: Served, asked: list[Gathered], error: Exception) -> None:
-        for each in asked:
-            self._fail(each.exchange, served, error, each.dealt.started)
-
-    def _fail(
-        self, exchange: Exchange, served: Served | None, error: Exception, started: float
-    ) -> None:
-        target: Target = exchange.target
+    def _fail(self, served: Served | None, arrived: Arrived, error: Exception) -> None:
+        target: Target = arrived.exchange.target
         name = served.deployment.name if served else ""
         self._metrics.failed(name, target.protocol, errors.status_of(error))
         if served is not None:
-            count_failed(served, _named(exchange), self._timer.wall() - started)
-        exchange.send(errors.answer(error, "POST", target.path))
-
-
-def _named(exchange: Exchange) -> str | None:
-    """The version that a client names, by the path or else by the header."""
-    target: Target = exchange.target
-    if target.version is None and VERSION in exchange.headers:
-        return exchange.headers[VERSION].decode("latin-1")
-    return target.version
-
-
-def _write(asked: Gathered, found: Answers) -> None:
-    """Write the answers of one request."""
-    try:
-        written = asked.write(found)
-    except Exception as error:  # noqa: BLE001 - answered and logged
-        asked.exchange.send(errors.answer(error, "POST", asked.exchange.target.path))
-        return
-    if isinstance(written, Response):
-        asked.exchange.send(written)
-    else:
-        asked.exchange.respond(written)
-
-
-def target_of(doors: frozenset[str], url: bytes) -> Target | None:
-    """What a plainly written URL of a prediction asks for; None: it is none, or the app reads it better.
-
-    Args:
-        doors: the paths of MLflow's protocol.
-        url: as it stands in the request's first line.
-    """
-    if not _ODD.isdisjoint(url) or not url.isascii():
-        return None
-    path, _, query = url.decode().partition("?")
-    if path in doors:
-        return Target(path, "invocations", QueryParams(query).get("deployment"))
-    for pattern in _PATHS:
-        found = pattern.match(path)
-        if found is not None:
-            return Target(path, "v2", **found.groupdict())
-    return None
-
-
-def _read(exchange: Exchange, served: Served, protocol: str) -> tuple[Records, Write]:
-    """The rows of a request, and what writes their answers."""
-    if protocol == "v2" and _HEAD_LENGTH not in exchange.headers:
-        plain = numeric.read(exchange.body, served)
-        if plain is not None:
-            return plain[0], partial(numeric.written, served, given=plain[1])
-    read = openinference.read if protocol == "v2" else invocations.read
-    headers = {
-        name.decode("latin-1"): told.decode("latin-1") for name, told in exchange.headers.items()
-    }
-    asked = read(exchange.body, served, headers)
-
-    def write(answers: Answers) -> bytes | Response:
-        written = asked.write(answers)
-        return written if isinstance(written, Response) else _encode(written)
-
-    return asked.rows, write
+            count_failed(served, target.version, self._timer.wall() - arrived.started)
+        arrived.exchange.send(errors.answer(error, "POST", target.path))

@@ -1,12 +1,14 @@
-"""The short way of version 2: a request of plain FP64 tensors, for rows that are numbers alone.
+"""The short way of version 2: requests of plain FP64 tensors, for rows that are numbers alone.
 
 It reads what :mod:`nenrin.serving.plane.openinference` would have read, and writes what that would have
-written. Whatever is not plain, or not right, is left to that.
+written, for all requests of a turn at once. Whatever is not plain, or not right, is left to that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -17,7 +19,6 @@ from nenrin.serving.plane.served import Served
 from nenrin.training.records import Records
 
 _DATATYPE = "FP64"
-_MATRIX = 2  # axes
 
 
 class _Tensor(msgspec.Struct, gc=False):
@@ -40,27 +41,56 @@ class _Request(msgspec.Struct, gc=False):
     outputs: msgspec.Raw = msgspec.Raw()
 
 
-_decoder = msgspec.json.Decoder(_Request)
+_decode = msgspec.json.Decoder(_Request).decode
 _encode = msgspec.json.Encoder().encode
 
 
-def read(body: bytes, served: Served) -> tuple[Records, str | None] | None:
-    """The rows of a plain request and its id; None: it is not one."""
+class Plain(msgspec.Struct, frozen=True):
+    """Plain requests.
+
+    Attributes:
+        places: of them among all.
+        sizes: how many rows each has.
+        rows: of all of them, one request after the other.
+        given: their ids.
+    """
+
+    places: list[int]
+    sizes: list[int]
+    rows: Records
+    given: list[str | None]
+
+
+def read(bodies: Sequence[bytes], served: Served) -> Plain | None:
+    """Those of some requests that are plain; None: there is none."""
     names = served.reader.numbers
     if not names:
         return None
-    try:
-        request = _decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    places: list[int] = []
+    sizes: list[int] = []
+    given: list[str | None] = []
+    values: list[Sequence[float | None]] = []
+    for place, body in enumerate(bodies):
+        try:
+            request = _decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            continue
+        if request.parameters or request.outputs:
+            continue
+        data = _data(request.inputs, names)
+        if data is not None:
+            places.append(place)
+            sizes.append(len(data) // len(names))
+            given.append(request.id)
+            values.append(data)
+    if not places:
         return None
-    if request.parameters or request.outputs or any(each.parameters for each in request.inputs):
-        return None
-    block = _block(request.inputs, names)
-    return None if block is None else (served.reader.block(block), request.id)
+    block = _block(values, sum(sizes) * len(names)).reshape(-1, len(names))
+    return Plain(places, sizes, served.reader.block(block), given)
 
 
-def _block(inputs: list[_Tensor], names: tuple[str, ...]) -> np.ndarray | None:
-    """The numbers, float64 (rows, names): from one tensor of all columns, or from one a column."""
+def _data(inputs: list[_Tensor], names: tuple[str, ...]) -> Sequence[float | None] | None:
+    """The numbers, row after row: from one tensor of all columns, or from one a column."""
     first = inputs[0] if inputs else None
     if first is None or not first.data or not first.shape:
         return None
@@ -68,7 +98,7 @@ def _block(inputs: list[_Tensor], names: tuple[str, ...]) -> np.ndarray | None:
     if len(inputs) == 1 and first.shape == [rows, wide]:
         plain = first.datatype == _DATATYPE and len(first.data) == rows * wide
         named = wide > 1 or first.name == names[0]
-        return _array(first.data).reshape(rows, wide) if plain and named else None
+        return first.data if plain and named and not first.parameters else None
     if len(inputs) != wide:
         return None
     data = {tensor.name: tensor.data for tensor in inputs}
@@ -79,34 +109,54 @@ def _block(inputs: list[_Tensor], names: tuple[str, ...]) -> np.ndarray | None:
             or len(tensor.data) != rows
             or shape[0] != rows
             or (len(shape) > 1 and shape != [rows, 1])
+            or tensor.parameters
         ):
             return None
     if data.keys() != set(names):
         return None
-    return np.array([data[name] for name in names], np.float64).T
+    return [*chain.from_iterable(zip(*(data[name] for name in names), strict=True))]
 
 
-def _array(values: list[float | None]) -> np.ndarray:
+def _block(values: Sequence[Sequence[float | None]], size: int) -> np.ndarray:
     try:
-        return np.fromiter(values, np.float64, len(values))
+        return np.fromiter(chain.from_iterable(values), np.float64, size)
     except TypeError:  # a null among them
-        return np.array(values, np.float64)
+        return np.concatenate([np.array(each, np.float64) for each in values])
 
 
-def written(served: Served, answers: Answers, *, given: str | None = None) -> bytes:
-    """The response's body; ``given`` is the request's id."""
-    version = answers.versions[0]
-    rows = len(answers.values)
-    if answers.versions.count(version) < rows:
-        version = ""
-    head, between, said, tail = _frame(
-        served.deployment.name, version, served.deployment.request.output,
-        served.deployment.request.datatype, rows,
-    )  # fmt: skip
-    named = b"" if given is None else b'"id":%b,' % _encode(given)
-    values, ids = _encode(answers.values), _encode(answers.ids)
-    versions = b"" if version else _encode(answers.versions)
-    return b"".join((head, named, between, values, said, versions, tail, ids, b"}]}"))
+class Writing(msgspec.Struct, frozen=True):
+    """Writes the answers to plain requests. Attributes: who was asked, and the requests' ids."""
+
+    served: Served
+    given: Sequence[str | None]
+
+    def part(self, places: Sequence[int]) -> Writing:
+        """What writes the answers to some of them."""
+        return Writing(self.served, [self.given[place] for place in places])
+
+    def written(self, answers: Answers, sizes: Sequence[int]) -> list[bytes]:
+        """The body of each response; ``sizes`` are the numbers of their rows."""
+        version = answers.versions[0]
+        if answers.versions.count(version) < len(answers.versions):
+            version = ""
+        deployment = self.served.deployment
+        name, request = deployment.name, deployment.request
+        frames = {
+            rows: _frame(name, version, request.output, request.datatype, rows) for rows in {*sizes}
+        }
+        found: list[bytes] = []
+        start = 0
+        for rows, given in zip(sizes, self.given, strict=True):
+            end = start + rows
+            head, between, said, tail = frames[rows]
+            named = b"" if given is None else b'"id":%b,' % _encode(given)
+            versions = b"" if version else _encode(answers.versions[start:end])
+            values, ids = _encode(answers.values[start:end]), _encode(answers.ids[start:end])
+            found.append(
+                b"".join((head, named, between, values, said, versions, tail, ids, b"}]}"))
+            )
+            start = end
+        return found
 
 
 @lru_cache(1024)

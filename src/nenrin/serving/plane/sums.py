@@ -22,10 +22,12 @@ class Latency(msgspec.Struct):
     counts: list[int]
     total: float = 0.0
 
-    def add(self, seconds: float) -> None:
-        """One more request."""
-        self.counts[bisect_left(SECONDS, seconds)] += 1
-        self.total += seconds
+    def add(self, seconds: Iterable[float]) -> None:
+        """More requests."""
+        counts = self.counts
+        for each in seconds:
+            counts[bisect_left(SECONDS, each)] += 1
+            self.total += each
 
 
 class Sums(msgspec.Struct):

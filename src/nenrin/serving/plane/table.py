@@ -142,6 +142,9 @@ class RouteTable:
         Raises:
             RequestError: no name, and several deployments.
         """
+        served = self.served.get(name or "")
+        if served is not None:
+            return served
         if name is None and len(self.served) == 1 and not self.resting:
             return next(iter(self.served.values()))
         if name is None and self.served:
