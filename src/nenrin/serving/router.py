@@ -22,6 +22,7 @@ FORMER, CONSTANT = -1, -2
 """Places of who answers and is in no route: the version that the champion replaced, the declared answer."""
 
 _SPECIAL = re.compile(r"([\\|])")
+_FEW = 8  # keys, up to which numpy takes longer
 _MASK = 2**64 - 1
 _TOP_BIT = 2**63
 
@@ -176,6 +177,16 @@ class Router:
             if place < edge:
                 return int(index)
         return 0
+
+    def pick_each(self, keys: Sequence[str]) -> list[int]:
+        """The variant of every key; each that comes several times is dealt once."""
+        distinct = dict.fromkeys(keys)
+        if len(distinct) <= _FEW:
+            places = {key: self.pick(key) for key in distinct}
+        else:
+            dealt: list[int] = self.split(key_hashes(distinct)).tolist()
+            places = dict(zip(distinct, dealt, strict=True))
+        return [places[key] for key in keys]
 
 
 def key_text(parts: Sequence[Any]) -> str:

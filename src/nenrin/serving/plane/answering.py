@@ -125,12 +125,15 @@ def deal(
     if version is not None:
         picked = [served.index(version)] * len(keys)
         return Dealt(rows, sizes, started, keys, [], picked)
-    texts = texts_of(served, keys, rows)
-    if any(sticky):
-        said = [text for text, size in zip(sticky, sizes, strict=True) for _ in range(size)]
-        texts = [one or own for one, own in zip(said, texts, strict=True)]
-    pick = served.router.pick
-    picked = [0] * len(keys) if len(served.runtimes) == 1 else [pick(text) for text in texts]
+    said = [text or "" for text, size in zip(sticky, sizes, strict=False) for _ in range(size)]
+    if said and all(said):
+        texts = said
+    else:
+        texts = texts_of(served, keys, rows)
+        if any(said):
+            texts = [one or own for one, own in zip(said, texts, strict=True)]
+    alone = len(served.runtimes) == 1
+    picked = [0] * len(keys) if alone else served.router.pick_each(texts)
     return Dealt(rows, sizes, started, keys, texts, picked)
 
 

@@ -18,7 +18,7 @@ INFER = (f"{MODEL}/infer", f"{PINNED}/infer")
 
 _ODD = frozenset(b"%#")
 _HEAD_LENGTH = HEAD_LENGTH.encode()
-_HEADERS = (VERSION, TIMEOUT, _HEAD_LENGTH)
+_HEADERS = frozenset({VERSION, TIMEOUT, _HEAD_LENGTH})
 _PATHS = [compile_path(path)[0] for path in INFER]
 
 
@@ -48,7 +48,7 @@ class Target(msgspec.Struct, frozen=True):
 
     def of(self, headers: dict[bytes, bytes]) -> Target:
         """The same with what these headers say beside the URL."""
-        if not any(name in headers for name in _HEADERS):
+        if _HEADERS.isdisjoint(headers):
             return self
         version = self.version
         if version is None and VERSION in headers:
