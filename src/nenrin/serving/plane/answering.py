@@ -71,7 +71,10 @@ class Dealt(msgspec.Struct, frozen=True):
 
     def part(self, places: Sequence[int]) -> Dealt:
         """Some of the requests."""
-        rows = self.places(places)
+        rows = places
+        if len(self.sizes) < len(self.picked):
+            starts = [*accumulate(self.sizes, initial=0)]
+            rows = [row for place in places for row in range(starts[place], starts[place + 1])]
         return Dealt(
             self.rows.take(rows),
             [self.sizes[place] for place in places],
@@ -81,12 +84,21 @@ class Dealt(msgspec.Struct, frozen=True):
             [self.picked[row] for row in rows],
         )
 
-    def places(self, requests: Sequence[int]) -> Sequence[int]:
-        """The places of the rows of some requests."""
-        if len(self.sizes) == len(self.picked):
-            return requests
-        starts = [*accumulate(self.sizes, initial=0)]
-        return [row for place in requests for row in range(starts[place], starts[place + 1])]
+    def cut(self, place: int) -> tuple[Dealt, Dealt]:
+        """The requests before that place, and those from it on."""
+        row = sum(self.sizes[:place])
+        before = self._span(slice(place), slice(row))
+        return before, self._span(slice(place, None), slice(row, None))
+
+    def _span(self, requests: slice, rows: slice) -> Dealt:
+        return Dealt(
+            self.rows[rows],
+            self.sizes[requests],
+            self.started[requests],
+            self.keys[rows],
+            self.texts[rows],
+            self.picked[rows],
+        )
 
 
 class Asked(msgspec.Struct, frozen=True):

@@ -54,6 +54,7 @@ class Exchange:
         target: what :meth:`Hot.takes` said.
         headers: by lower-case names, each once.
         body: the whole body.
+        started: when it was whole, by the log's timer, as who answers it says.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class Exchange:
         "headers",
         "keep_alive",
         "response_complete",
+        "started",
         "target",
     )
 
@@ -83,6 +85,7 @@ class Exchange:
         self.keep_alive = keep_alive
         self.disconnected = False
         self.response_complete = False
+        self.started = 0.0
 
     @property
     def body(self) -> bytes:

@@ -26,13 +26,6 @@ from nenrin.training.records import Records
 _encode = msgspec.json.Encoder().encode
 
 
-class Arrived(NamedTuple):
-    """A whole request, and when it was there, by the log's timer."""
-
-    exchange: Exchange
-    started: float
-
-
 class Writing(Protocol):
     """Writes the answers to some requests."""
 
@@ -72,12 +65,19 @@ class Gathered(NamedTuple):
             self.within,
         )
 
+    def cut(self, place: int) -> tuple[Gathered, Gathered]:
+        """Those before that place, and those from it on."""
+        before, behind = self.dealt.cut(place)
+        places = range(len(self.exchanges))
+        one, other = self.writing.part(places[:place]), self.writing.part(places[place:])
+        return (
+            Gathered(self.served, self.exchanges[:place], before, one, self.within),
+            Gathered(self.served, self.exchanges[place:], behind, other, self.within),
+        )
 
-class _Key(NamedTuple):
-    """What requests share that are read together."""
 
-    served: Served
-    target: Target
+_Key = tuple[Served, Target]
+"""What requests share that are read together."""
 
 
 class Gathering:
@@ -91,87 +91,80 @@ class Gathering:
     def __init__(
         self,
         ask: Callable[[Gathered], None],
-        refuse: Callable[[Served, Arrived, Exception], None],
+        refuse: Callable[[Served, Exchange, Exception], None],
     ) -> None:
         self._ask = ask
         self._refuse = refuse
-        self._turn: dict[_Key, list[Arrived]] = {}
+        self._turn: dict[_Key, list[Exchange]] = {}
 
-    def add(self, served: Served, arrived: Arrived) -> None:
+    def add(self, served: Served, exchange: Exchange) -> None:
         """Have a request asked at the end of this turn of the loop, with those that join it."""
-        key = _Key(served, arrived.exchange.target)
+        key = (served, exchange.target)
         turn = self._turn.get(key)
         if turn is None:
-            self._turn[key] = [arrived]
+            self._turn[key] = [exchange]
             asyncio.get_running_loop().call_soon(self._take, key)
         else:
-            turn.append(arrived)
+            turn.append(exchange)
 
     def _take(self, key: _Key) -> None:
         turn = self._turn.pop(key)
-        if not key.target.is_own:
-            for gathered in self._read(key, turn):
-                self._deal(gathered)
-            return
-        for each in turn:
-            for gathered in self._read(key, [each]):
-                self._ask(gathered)
+        for part in [[each] for each in turn] if key[1].is_own else [turn]:
+            self._hand_on(key, part)
 
-    def _read(self, key: _Key, turn: Sequence[Arrived]) -> Iterator[Gathered]:
-        """The requests, those together that are kept alike."""
+    def _hand_on(self, key: _Key, turn: Sequence[Exchange]) -> None:
+        """Read requests, and have them asked; where that fails for all of them, one by one."""
+        try:
+            found = [*self._read(key, turn)]
+        except Exception as error:  # noqa: BLE001 - answered and logged
+            if len(turn) == 1:
+                self._refuse(key[0], turn[0], error)
+                return
+            for each in turn:
+                self._hand_on(key, [each])
+            return
+        if not key[1].is_own:
+            self._deal_each(found)
+            return
+        for gathered in found:
+            self._ask(gathered)
+
+    def _read(self, key: _Key, turn: Sequence[Exchange]) -> Iterator[Gathered]:
+        """The requests, those together that are kept alike, up to a batch."""
         served, target = key
         if target.protocol == "v2" and not target.in_two_parts:
-            plain = numeric.read([each.exchange.body for each in turn], served)
+            plain = numeric.read([each.body for each in turn], served)
             if plain is not None:
                 mine = [turn[place] for place in plain.places]
                 writing = numeric.Writing(served, plain.given)
-                yield from self._dealt(key, mine, plain.rows, plain.sizes, writing)
+                yield _dealt(key, mine, plain.rows, plain.sizes, writing)
                 if len(mine) == len(turn):
                     return
                 others = {*range(len(turn))}.difference(plain.places)
                 turn = [turn[place] for place in sorted(others)]
         read = openinference.read if target.protocol == "v2" else invocations.read
-        alike: list[tuple[Arrived, Asked]] = []
+        most, rows = served.runtimes[0].batch_rows, 0
+        alike: list[tuple[Exchange, Asked]] = []
         for each in turn:
             try:
-                asked = read(each.exchange.body, served, _texts(each.exchange.headers))
+                asked = read(each.body, served, _texts(each.headers))
             except Exception as error:  # noqa: BLE001 - answered and logged
                 self._refuse(served, each, error)
                 continue
-            if alike and not alike[0][1].rows.joins(asked.rows):
-                yield from self._joined(key, alike)
-                alike = []
+            rows += len(asked.rows)
+            if alike and (rows > most or not alike[0][1].rows.joins(asked.rows)):
+                yield _joined(key, alike)
+                alike, rows = [], len(asked.rows)
             alike.append((each, asked))
         if alike:
-            yield from self._joined(key, alike)
+            yield _joined(key, alike)
 
-    def _joined(self, key: _Key, alike: Sequence[tuple[Arrived, Asked]]) -> Iterator[Gathered]:
-        rows = [asked.rows for _, asked in alike]
-        writing = _OneByOne([asked.write for _, asked in alike], key.target.path)
-        mine = [each for each, _ in alike]
-        yield from self._dealt(key, mine, Records.joined(rows), [*map(len, rows)], writing)
-
-    def _dealt(
-        self,
-        key: _Key,
-        turn: Sequence[Arrived],
-        rows: Records,
-        sizes: list[int],
-        writing: Writing,
-    ) -> Iterator[Gathered]:
-        served, target = key
-        started = [each.started for each in turn]
-        try:
-            within = None if target.timeout is None else seconds_of(target.timeout)
-            sticky: Sequence[str | None] = ()
-            if header := served.deployment.request.sticky_header:
-                sticky = [_said(each.exchange.headers, header) for each in turn]
-            dealt = deal(served, rows, sizes, started, version=target.version, sticky=sticky)
-        except Exception as error:  # noqa: BLE001 - answered and logged
-            for each in turn:
-                self._refuse(served, each, error)
-            return
-        yield Gathered(served, [each.exchange for each in turn], dealt, writing, within)
+    def _deal_each(self, found: Sequence[Gathered]) -> None:
+        """One in each turn of the loop: together they may take long."""
+        for gathered in found[:1]:
+            self._deal(gathered)
+        if len(found) > 1:
+            asyncio.get_running_loop().call_soon(self._deal_each, found[1:])
 
     def _deal(self, gathered: Gathered) -> None:
         """Have each version asked for what was dealt to it."""
@@ -201,10 +194,29 @@ class Gathering:
             return
         first = _fitting(sizes, gathered.served.runtimes[index].batch_rows)
         if first < size:
-            rest = gathered.part(range(first, size))
+            gathered, rest = gathered.cut(first)
             asyncio.get_running_loop().call_soon(self._go, rest)
-            gathered = gathered.part(range(first))
         self._ask(gathered)
+
+
+def _joined(key: _Key, alike: Sequence[tuple[Exchange, Asked]]) -> Gathered:
+    rows = [asked.rows for _, asked in alike]
+    writing = _OneByOne([asked.write for _, asked in alike], key[1].path)
+    mine = [each for each, _ in alike]
+    return _dealt(key, mine, Records.joined(rows), [*map(len, rows)], writing)
+
+
+def _dealt(
+    key: _Key, turn: Sequence[Exchange], rows: Records, sizes: list[int], writing: Writing
+) -> Gathered:
+    served, target = key
+    started = [each.started for each in turn]
+    within = None if target.timeout is None else seconds_of(target.timeout)
+    sticky: Sequence[str | None] = ()
+    if header := served.deployment.request.sticky_header:
+        sticky = [_said(each.headers, header) for each in turn]
+    dealt = deal(served, rows, sizes, started, version=target.version, sticky=sticky)
+    return Gathered(served, turn, dealt, writing, within)
 
 
 class _OneByOne(NamedTuple):

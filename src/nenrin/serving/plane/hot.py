@@ -13,7 +13,7 @@ from nenrin.serving.plane.bodies import BODY_BYTES
 from nenrin.serving.plane.doors import DOORS, Doors
 from nenrin.serving.plane.drain import Drain
 from nenrin.serving.plane.front import Exchange
-from nenrin.serving.plane.gathering import Arrived, Gathered, Gathering
+from nenrin.serving.plane.gathering import Gathered, Gathering
 from nenrin.serving.plane.guard import Guard
 from nenrin.serving.plane.metrics import PlaneMetrics
 from nenrin.serving.plane.served import Served
@@ -82,13 +82,13 @@ class HotRequests:
     def answer(self, exchange: Exchange) -> None:
         """Have one whole request answered, at the end of this turn of the loop, with what else came."""
         target: Target = exchange.target
-        started = self._timer.wall()
+        exchange.started = self._timer.wall()
         try:
             served = self._table.only(target.name)
         except NenrinError as error:
-            self._fail(None, Arrived(exchange, started), error)
+            self._fail(None, exchange, error)
         else:
-            self._gathering.add(served, Arrived(exchange, started))
+            self._gathering.add(served, exchange)
 
     def _ask(self, asked: Gathered) -> None:
         """Ask for some requests as one."""
@@ -121,20 +121,19 @@ class HotRequests:
     def _refuse(self, asked: Gathered, error: Exception) -> None:
         """Tell why; of several one may be at fault, or others may answer: then each is asked alone."""
         away = isinstance(error, UnavailableError) and asked.served.asking.only
-        arrived = [*map(Arrived, asked.exchanges, asked.dealt.started)]
-        if len(arrived) == 1 or away:
-            for each in arrived:
+        if len(asked.exchanges) == 1 or away:
+            for each in asked.exchanges:
                 self._fail(asked.served, each, error)
             return
         now = self._timer.wall()
-        for place, each in enumerate(arrived):
+        for place, each in enumerate(asked.exchanges):
             within = max(self._within - (now - each.started), 0.0)
             self._ask(asked.part([place])._replace(within=within))
 
-    def _fail(self, served: Served | None, arrived: Arrived, error: Exception) -> None:
-        target: Target = arrived.exchange.target
+    def _fail(self, served: Served | None, exchange: Exchange, error: Exception) -> None:
+        target: Target = exchange.target
         name = served.deployment.name if served else ""
         self._metrics.failed(name, target.protocol, errors.status_of(error))
         if served is not None:
-            count_failed(served, target.version, self._timer.wall() - arrived.started)
-        arrived.exchange.send(errors.answer(error, "POST", target.path))
+            count_failed(served, target.version, self._timer.wall() - exchange.started)
+        exchange.send(errors.answer(error, "POST", target.path))

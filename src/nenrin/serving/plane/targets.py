@@ -22,7 +22,7 @@ _HEADERS = frozenset({VERSION, TIMEOUT, _HEAD_LENGTH})
 _PATHS = [compile_path(path)[0] for path in INFER]
 
 
-class Target(msgspec.Struct, frozen=True):
+class Target(msgspec.Struct, frozen=True, cache_hash=True):
     """What a head asks for.
 
     Attributes:
