@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from nenrin.serving.masks import LogRules
+from nenrin.serving.plane import gathering
 from nenrin.serving.plane.breaker import IN_A_ROW
 from nenrin.serving.plane.front import Exchange
 from nenrin.serving.plane.gathering import Gathering
@@ -188,6 +189,48 @@ def test_a_header_or_a_name_chooses_one_by_one(here: Here) -> None:
     answers = here.ask(*[rows(float(place)) for place in range(4)], headers=chosen)
     assert [answer.body["versions"] for answer in answers] == [["v3"], ["v2"], ["v2"], ["v2"]]
     assert [each.forced for each in here.logged()].count(True) == 1
+
+
+def test_those_that_say_how_long_they_wait_are_one_batch_too(here: Here) -> None:
+    here.serve("v2")
+    timeouts = [{b"x-request-timeout-ms": b"5000"}] * 9
+    answers = here.ask(*[rows(float(place)) for place in range(9)], headers=timeouts)
+    assert values(answers) == [[2.0 * place] for place in range(9)]
+    assert here.loader.models["v2"].batches == [9]
+
+
+def test_what_cannot_be_written_is_its_own_clients_matter(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here.serve("v2")
+    encode = gathering._encode
+
+    def refusing(body: Any) -> bytes:
+        if body["predictions"] == [4.0]:
+            raise ValueError("it cannot be written")
+        return encode(body)
+
+    monkeypatch.setattr(gathering, "_encode", refusing)
+    answers = here.ask(*[rows(float(place)) for place in range(4)])
+    assert [answer.status for answer in answers] == [200, 200, 500, 200]
+    assert here.loader.models["v2"].batches == [4]
+    assert len(here.logged()) == 4
+
+
+def test_where_a_turn_cannot_be_dealt_each_is(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.serve("v2")
+    deal = gathering.deal
+
+    def alone(served: Any, dealt: Any, sizes: list[int], *given: Any, **named: Any) -> Any:
+        if len(sizes) > 1:
+            raise RuntimeError("not together")
+        return deal(served, dealt, sizes, *given, **named)
+
+    monkeypatch.setattr(gathering, "deal", alone)
+    answers = here.ask(rows(1.0), [{"distance": "far"}], rows(4.0))
+    assert [answer.status for answer in answers] == [200, 400, 200]
+    told = here.plane._metrics.text().decode()
+    assert 'protocol="invocations",status="400"} 1.0' in told
 
 
 @pytest.mark.parametrize("durable", [False, True])

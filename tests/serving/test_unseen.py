@@ -130,8 +130,8 @@ def test_the_champion_answers_what_its_challenger_does_not_know(tmp_path: Path) 
             return client.post("/invocations", json=[{**ROW, "s": text}])
 
         assert asked(KNOWN).json()["versions"] == ["v2"]
-        assert asked("old").json()["versions"] == ["v1"]
-        for _ in range(40):  # the client's own fault opens no breaker
+        for _ in range(40):  # nothing is broken: it opens no breaker
+            assert asked("old").json()["versions"] == ["v1"]
             assert asked("new").status_code == 422
         assert asked(KNOWN).json()["versions"] == ["v2"]
 

@@ -10,6 +10,7 @@ import numpy as np
 from nenrin.registry.kinds.rows import vocabularies_of
 from nenrin.serving.ports import Answerer
 from nenrin.stats.platt import Platt
+from nenrin.training.columns import Vocabularies
 
 
 class Recalibrated:
@@ -30,7 +31,7 @@ class Recalibrated:
         return bool(getattr(self._answerer, "waits", False))
 
     @property
-    def vocabularies(self) -> Mapping[str, frozenset[str]]:
+    def vocabularies(self) -> Vocabularies:
         """The texts that training saw, by column."""
         return vocabularies_of(self._answerer)
 

@@ -155,12 +155,16 @@ class RowEncoder:
         )
 
 
-def vocabularies(specs: Iterable[ColumnSpec]) -> dict[str, frozenset[str]]:
-    """The texts that training saw, by column; a column that takes every text is not among them."""
+Vocabularies = Mapping[str, frozenset[str] | None]
+"""The texts that training saw, by column of texts; None: every text is taken."""
+
+
+def vocabularies(specs: Iterable[ColumnSpec]) -> Vocabularies:
+    """What a model with these columns was trained on."""
     return {
-        spec.name: frozenset(spec.vocabulary)
+        spec.name: None if spec.vocabulary is None else frozenset(spec.vocabulary)
         for spec in specs
-        if spec.kind == "string" and spec.vocabulary is not None
+        if spec.kind == "string"
     }
 
 

@@ -60,8 +60,12 @@ def test_it_knows_the_texts_of_every_member() -> None:
         found.vocabularies = {name: frozenset(each) for name, each in texts.items()}
         return found
 
-    both = MixtureAnswerer([member(s="ab", t="x"), member(s="bc")], [0.5, 0.5])
-    assert both.vocabularies == {"s": frozenset("abc")}  # one takes every text of t
+    both = MixtureAnswerer([member(s="ab", t="x"), member(s="bc"), member()], [0.5, 0.25, 0.25])
+    assert both.vocabularies == {"s": frozenset("abc"), "t": frozenset("x")}
+    every: Any = Times(1.0)
+    every.vocabularies = {"s": None, "u": None}
+    with_every = MixtureAnswerer([every, member(s="ab", t="x"), every], [0.5, 0.25, 0.25])
+    assert with_every.vocabularies == {"s": None, "t": frozenset("x"), "u": None}
 
 
 def test_members_answer_by_their_shares(context: OpenContext) -> None:

@@ -21,7 +21,7 @@ from nenrin.registry.kinds.aside import AsideError, on_a_loop
 from nenrin.registry.kinds.rescoring import Rescoring, Rows
 from nenrin.registry.version import Version
 from nenrin.training.artefact import Artefact, describe
-from nenrin.training.columns import vocabularies
+from nenrin.training.columns import Vocabularies, vocabularies
 from nenrin.training.compiling import kernel
 from nenrin.training.compiling.blocks import BlockEncoder
 from nenrin.training.compiling.compile import Outcome
@@ -121,7 +121,7 @@ class CompiledAnswerer:
         self._original: Artefact | None = None
 
     @cached_property
-    def vocabularies(self) -> Mapping[str, frozenset[str]]:
+    def vocabularies(self) -> Vocabularies:
         """The texts that its training saw, by column."""
         return vocabularies(self._columns)
 

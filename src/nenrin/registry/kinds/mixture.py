@@ -18,6 +18,7 @@ from nenrin.core.errors import RequestError
 from nenrin.registry.kinds.contract import Answerer, Answers, OpenContext
 from nenrin.registry.kinds.model import ModelKind
 from nenrin.registry.kinds.rows import RowAnswerer, vocabularies_of, waits
+from nenrin.training.columns import Vocabularies
 
 
 class MemberContent(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,14 +109,14 @@ class MixtureAnswerer:
         return any(waits(member) for member in self._members)
 
     @cached_property
-    def vocabularies(self) -> Mapping[str, frozenset[str]]:
-        """The texts that the training of any member saw, by column; without those of which one takes all."""
-        found = [vocabularies_of(member) for member in self._members]
-        return {
-            name: frozenset().union(*(each[name] for each in found))
-            for name in found[0]
-            if all(name in each for each in found)
-        }
+    def vocabularies(self) -> Vocabularies:
+        """The texts that the training of any member saw, by column; None where one takes all."""
+        found: dict[str, frozenset[str] | None] = {}
+        for member in self._members:
+            for name, mine in vocabularies_of(member).items():
+                known = found.get(name, mine)
+                found[name] = None if known is None or mine is None else known | mine
+        return found
 
     def answer(self, frame: pl.DataFrame) -> Answers:
         """float64[n]: the members' answers, each times its share, added up."""

@@ -12,7 +12,7 @@ import polars as pl
 from nenrin.core.errors import IntegrityError, RequestError
 from nenrin.registry.kinds.contract import Answerer, Answers, OpenContext
 from nenrin.training.artefact import Artefact, describe
-from nenrin.training.columns import vocabularies
+from nenrin.training.columns import Vocabularies, vocabularies
 
 
 class ModelKind:
@@ -56,7 +56,7 @@ class ModelAnswerer:
         self._artefact = artefact
 
     @cached_property
-    def vocabularies(self) -> Mapping[str, frozenset[str]]:
+    def vocabularies(self) -> Vocabularies:
         """The texts that its training saw, by column."""
         return vocabularies(self._artefact.header.columns)
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import polars as pl
 
 from nenrin.registry.kinds.contract import Answerer, Answers
+from nenrin.training.columns import Vocabularies
 from nenrin.training.records import Records
 
 
@@ -42,8 +43,8 @@ class RowAnswerer:
         return waits(self._answerer)
 
     @property
-    def vocabularies(self) -> Mapping[str, frozenset[str]]:
-        """The texts that training saw, by column; a column that is not among them takes every text."""
+    def vocabularies(self) -> Vocabularies:
+        """The texts that training saw, by column."""
         return vocabularies_of(self._answerer)
 
     def answer_rows(self, rows: Sequence[Mapping[str, Any]]) -> Answers:
@@ -60,7 +61,7 @@ def waits(answerer: object) -> bool:
     return bool(getattr(answerer, "waits", False))
 
 
-def vocabularies_of(answerer: object) -> Mapping[str, frozenset[str]]:
+def vocabularies_of(answerer: object) -> Vocabularies:
     """The texts that an answerer's training saw, by column, where it says so."""
-    found: Mapping[str, frozenset[str]] = getattr(answerer, "vocabularies", {})
+    found: Vocabularies = getattr(answerer, "vocabularies", {})
     return found

@@ -69,6 +69,16 @@ class Dealt(msgspec.Struct, frozen=True):
         picked = self.picked
         return picked[0] if self.texts and picked.count(picked[0]) == len(picked) else None
 
+    @property
+    def each(self) -> Sequence[int | None]:
+        """For each request the version of all its rows; None: there are several."""
+        picked, sizes = self.picked, self.sizes
+        if len(sizes) == len(picked):
+            return picked
+        ends = accumulate(sizes)
+        own = [picked[end - size : end] for size, end in zip(sizes, ends, strict=True)]
+        return [one[0] if one.count(one[0]) == len(one) else None for one in own]
+
     def part(self, places: Sequence[int]) -> Dealt:
         """Some of the requests."""
         rows = places
@@ -169,7 +179,7 @@ def ask(
         log: where predictions are kept.
         done: told the answers to all rows, or why there are none, once.
         within: seconds that it may take.
-        gathered: what else came in this turn of the loop is in it, or is not to be.
+        gathered: what else came in this turn of the loop is in it.
 
     Raises:
         UnavailableError: too many rows are waiting.

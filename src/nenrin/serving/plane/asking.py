@@ -20,6 +20,7 @@ from nenrin.core.errors import (
     RequestError,
     RowError,
     UnavailableError,
+    UnseenTextError,
 )
 from nenrin.core.timer import Timer
 from nenrin.serving.plane.batching import Runtime
@@ -185,13 +186,16 @@ class Asking:
             return
         started, spell = self.timer.wall(), None
         counting = self._counting
-        if counting is not None and any(counting.unseen(first.text) for first in firsts):
+        fresh = [] if counting is None else [one for one in firsts if counting.unseen(one.text)]
+        if fresh:
             spell = self._begin(index)
 
         def take(found: Answer | NenrinError) -> None:
             if not isinstance(found, NenrinError):
-                self.breaker(index).answered(len(firsts))
-                self._count_all(question, index, firsts, found, self.timer.wall() - started, spell)
+                self.breaker(index).answered(question.requests)
+                if fresh:
+                    seconds = self.timer.wall() - started
+                    self._count_all(question, index, fresh, found, seconds, spell)
             self._leave(spell)
             done(found)
 
@@ -229,11 +233,13 @@ class Asking:
         """Tell the breakers of those that failed at what another answered, and count what was not its own.
 
         Whoever is asked without a column that only it reads may fail: clients need not send it yet. A row
-        that every version refuses says nothing of them.
+        that every version refuses says nothing of them, nor does a text that one was not trained on.
         """
         if by == CONSTANT and all(isinstance(error, RowError) for error in errors.values()):
             errors = {}
         for each, error in errors.items():
+            if isinstance(error, UnseenTextError):
+                continue
             if lacking := self.lacks(question, each):
                 standing = self.breaker(each).standing
                 standing.lacked, standing.lacks = standing.lacked + 1, ", ".join(lacking)

@@ -1,8 +1,9 @@
 """The HTTP front end: uvicorn's, with a short way for what is asked most.
 
-A *hot* request is answered as soon as it is whole, without an ASGI scope, task or message. Only plain
-ones are: a body of known length, nothing under way on the connection, nothing to wait for. All else
-goes through the app, by uvicorn's own code, so that both ways see the same bytes by the same parser.
+A *hot* request is answered in the turn of the loop in which it is whole, or once its model has, without an
+ASGI scope, task or message. Only plain ones are: a body of known length, nothing under way on the
+connection, nothing to wait for. All else goes through the app, by uvicorn's own code, so that both ways see
+the same bytes by the same parser.
 """
 
 from __future__ import annotations

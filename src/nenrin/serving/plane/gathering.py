@@ -65,6 +65,20 @@ class Gathered(NamedTuple):
             self.within,
         )
 
+    def written(self, answers: Answers) -> Sequence[bytes | Response]:
+        """The response of each, or its body; of one that cannot be written, why."""
+        sizes = self.dealt.sizes
+        try:
+            return self.writing.written(answers, sizes)
+        except Exception as error:  # noqa: BLE001 - answered and logged
+            if len(sizes) == 1:
+                return [errors.answer(error, "POST", self.exchanges[0].target.path)]
+        ends = accumulate(sizes)
+        return [
+            self.part([place]).written(answers.part(end - size, end))[0]
+            for place, (size, end) in enumerate(zip(sizes, ends, strict=True))
+        ]
+
     def cut(self, place: int) -> tuple[Gathered, Gathered]:
         """Those before that place, and those from it on."""
         before, behind = self.dealt.cut(place)
@@ -120,8 +134,10 @@ class Gathering:
             if len(turn) == 1:
                 self._refuse(key[0], turn[0], error)
                 return
+            loop = asyncio.get_running_loop()
             for each in turn:
-                self._hand_on(key, [each])
+                if not each.response_complete:
+                    loop.call_soon(self._hand_on, key, [each])
             return
         if not key[1].is_own:
             self._deal_each(found)
@@ -172,10 +188,7 @@ class Gathering:
             self._go(gathered)
             return
         apart: dict[int | None, list[int]] = {}
-        starts = [*accumulate(gathered.dealt.sizes, initial=0)]
-        for place, size in enumerate(gathered.dealt.sizes):
-            picked = gathered.dealt.picked[starts[place] : starts[place + 1]]
-            index = picked[0] if picked.count(picked[0]) == size else None
+        for place, index in enumerate(gathered.dealt.each):
             apart.setdefault(index, []).append(place)
         for index, places in apart.items():
             if index is not None:
@@ -201,7 +214,7 @@ class Gathering:
 
 def _joined(key: _Key, alike: Sequence[tuple[Exchange, Asked]]) -> Gathered:
     rows = [asked.rows for _, asked in alike]
-    writing = _OneByOne([asked.write for _, asked in alike], key[1].path)
+    writing = _OneByOne([asked.write for _, asked in alike])
     mine = [each for each, _ in alike]
     return _dealt(key, mine, Records.joined(rows), [*map(len, rows)], writing)
 
@@ -211,11 +224,11 @@ def _dealt(
 ) -> Gathered:
     served, target = key
     started = [each.started for each in turn]
-    within = None if target.timeout is None else seconds_of(target.timeout)
     sticky: Sequence[str | None] = ()
     if header := served.deployment.request.sticky_header:
         sticky = [_said(each.headers, header) for each in turn]
     dealt = deal(served, rows, sizes, started, version=target.version, sticky=sticky)
+    within = None if target.timeout is None else seconds_of(target.timeout)
     return Gathered(served, turn, dealt, writing, within)
 
 
@@ -223,26 +236,19 @@ class _OneByOne(NamedTuple):
     """Writes each answer by its request's own protocol."""
 
     writes: Sequence[Callable[[Answers], object]]
-    path: str
 
     def part(self, places: Sequence[int]) -> _OneByOne:
         """What writes those at ``places``."""
-        return _OneByOne([self.writes[place] for place in places], self.path)
+        return _OneByOne([self.writes[place] for place in places])
 
     def written(self, answers: Answers, sizes: Sequence[int]) -> list[bytes | Response]:
         """The response of each, or its body."""
-        ends = accumulate(sizes)
-        return [
-            self._one(write, answers if size == len(answers.ids) else answers.part(end - size, end))
-            for write, size, end in zip(self.writes, sizes, ends, strict=True)
-        ]
-
-    def _one(self, write: Callable[[Answers], object], answers: Answers) -> bytes | Response:
-        try:
-            written = write(answers)
-            return written if isinstance(written, Response) else _encode(written)
-        except Exception as error:  # noqa: BLE001 - answered and logged
-            return errors.answer(error, "POST", self.path)
+        found: list[bytes | Response] = []
+        for write, size, end in zip(self.writes, sizes, accumulate(sizes), strict=True):
+            mine = answers if size == len(answers.ids) else answers.part(end - size, end)
+            written = write(mine)
+            found.append(written if isinstance(written, Response) else _encode(written))
+        return found
 
 
 def _fitting(sizes: Sequence[int], most: int) -> int:

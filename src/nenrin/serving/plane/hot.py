@@ -95,7 +95,8 @@ class HotRequests:
         seconds = self._within if asked.within is None else asked.within
         try:
             tell = partial(self._tell, asked)
-            ask(asked.served, asked.dealt, self._log, tell, seconds, gathered=True)
+            gathered = not asked.exchanges[0].target.is_own
+            ask(asked.served, asked.dealt, self._log, tell, seconds, gathered=gathered)
         except NenrinError as error:
             self._tell(asked, error)
         except Exception as error:  # noqa: BLE001 - answered and logged
@@ -111,8 +112,7 @@ class HotRequests:
         protocol = asked.exchanges[0].target.protocol
         self._metrics.answered(served.deployment.name, protocol, seconds, found.versions)
         count_answered(served, found.versions, dealt.sizes, seconds)
-        written = asked.writing.written(found, dealt.sizes)
-        for exchange, response in zip(asked.exchanges, written, strict=True):
+        for exchange, response in zip(asked.exchanges, asked.written(found), strict=True):
             if isinstance(response, bytes):
                 exchange.respond(response)
             else:

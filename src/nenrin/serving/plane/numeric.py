@@ -108,6 +108,7 @@ def _data(inputs: list[_Tensor], names: tuple[str, ...]) -> Sequence[float | Non
         if (
             tensor.datatype != _DATATYPE
             or len(tensor.data) != rows
+            or not shape
             or shape[0] != rows
             or (len(shape) > 1 and shape != [rows, 1])
             or tensor.parameters

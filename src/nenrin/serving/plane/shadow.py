@@ -82,6 +82,8 @@ class Scoring:
         if self._rows + rows > ROWS:
             self._counts.dropped += rows
             return
+        # nobody hears what it refuses: a text that it was not trained on is null to it
+        question = msgspec.structs.replace(question, refuses=False)
         self._waiting.append(_Pair(request, question, deployment))
         self._rows += rows
         if not self._planned:

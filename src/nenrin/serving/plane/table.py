@@ -143,7 +143,7 @@ class RouteTable:
             RequestError: no name, and several deployments.
         """
         served = self.served.get(name or "")
-        if served is not None:
+        if served is not None:  # as nearly always
             return served
         if name is None and len(self.served) == 1 and not self.resting:
             return next(iter(self.served.values()))

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nenrin.core.errors import UnseenTextError
+from nenrin.training.columns import Vocabularies
 from nenrin.training.records import Records
 
 _SHOWN = 60  # characters of a text
 
 
 def refuse_unseen(
-    rows: Sequence[Mapping[str, Any]], vocabularies: Mapping[str, Set[str]], version: str
+    rows: Sequence[Mapping[str, Any]], vocabularies: Vocabularies, version: str
 ) -> None:
     """Refuse the first text that is in no vocabulary; null is none.
 
     Args:
         rows: what the version sees.
-        vocabularies: the texts that its training saw, by column.
+        vocabularies: the texts that its training saw.
         version: its id.
 
     Raises:
         UnseenTextError: it names the column and the text.
     """
     for name, known in vocabularies.items():
+        if known is None:
+            continue
         for text in _column(rows, name):
             if text is not None and text not in known:
                 raise UnseenTextError(
