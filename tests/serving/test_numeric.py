@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from nenrin.serving.masks import LogRules
 from nenrin.serving.plane import numeric, openinference
+from nenrin.serving.plane.asking import Asking
+from nenrin.serving.plane.batching import Runtime
 from nenrin.serving.plane.served import Served
 from nenrin.serving.router import Variant
 from nenrin.serving.signature import RequestSignature
@@ -40,7 +42,7 @@ ODD: list[tuple[int, dict[str, Any]]] = [
     (0, {"data": ["many", 1.0, 2.0]}),
     (0, {"data": []}),
 ]
-numbers = st.none() | st.floats(-1e6, 1e6)
+numbers = st.none() | st.floats(-1e6, 1e6) | st.integers(-(2**70), 2**70) | st.just(-0.0)
 
 
 @st.composite
@@ -84,6 +86,8 @@ class Adding:
 
 
 class AddingLoader(Loader):
+    """Every version is the same model."""
+
     def __init__(self) -> None:
         super().__init__()
         self.model = Adding()
@@ -141,6 +145,41 @@ def test_what_is_plain_is_read_as_all_else_is(served: Served, asked: list[Any]) 
         assert said == asked[place].get("id")
         start += size
     assert start == len(plain.rows)
+
+
+def test_what_is_more_than_a_batch_is_cut_between_requests(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Runtime, "batch_rows", 5)
+    sizes = [3, 1, 1, 4, 7, 2, 2, 1, 3]
+    asked, wanted = [], []
+    for place, size in enumerate(sizes):
+        table = [[float(place), float(row), 0.5] for row in range(size)]
+        data = [each for row in table for each in row]
+        tensor = {"name": "rows", "shape": [size, 3], "datatype": "FP64", "data": data}
+        asked.append({"inputs": [tensor], "id": f"request {place}"})
+        wanted.append([sum(row) for row in table])
+    model = here.loader.model  # type: ignore[attr-defined]
+    model.batches.clear()
+    answers = here.ask(*asked, path=PATH)
+    assert [answer.body["outputs"][0]["data"] for answer in answers] == wanted
+    assert [answer.body["id"] for answer in answers] == [each["id"] for each in asked]
+    assert sum(model.batches) == sum(sizes)
+    if len(here.table.get("sum").runtimes) == 1:
+        assert model.batches == [5, 4, 7, 5, 3]  # no request is cut
+    logged = {each.id: each.answer for each in here.logged()}
+    for answer, values in zip(answers, wanted, strict=True):
+        assert [logged[each] for each in answer.body["outputs"][2]["data"]] == values
+
+
+def test_what_cannot_be_dealt_on_is_told(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> bool:
+        raise RuntimeError("it is broken")
+
+    monkeypatch.setattr(Asking, "sound", property(broken))
+    tensor = {"name": "rows", "shape": [1, 3], "datatype": "FP64", "data": [1.0, 2.0, 3.0]}
+    answers = here.ask(*[{"inputs": [tensor]}] * 3, path=PATH)
+    assert [answer.status for answer in answers] == [500] * 3
 
 
 def test_a_turn_is_one_batch_and_one_line_of_the_log(here: Here) -> None:

@@ -173,6 +173,17 @@ def test_quick_batches_hold_the_event_loop_for_a_millisecond(log: LiveLog) -> No
     assert 0 < counts.one < INLINE_SECONDS
 
 
+def test_a_text_that_it_was_not_trained_on_is_null_to_it(log: LiveLog) -> None:
+    world = World()
+    model: Any = Costly(world, 1e-5, 1e-6)
+    model.vocabularies = {"plan": frozenset({"basic"})}
+    scores, counts = scoring(world, model, log)
+    rows = [{"plan": "basic"}, {"plan": "new"}]
+    scores.offer(answered(log, 2), Question(rows, [0, 0], refuses=True), ruled())
+    world.run()
+    assert (counts.scored, counts.failed) == (2, 0)
+
+
 class Unread(Echo):
     """Feature state that reads an index when it is first asked to look something up."""
 

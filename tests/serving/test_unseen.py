@@ -21,6 +21,7 @@ from nenrin.serving.router import Variant
 from nenrin.stats.platt import Platt
 from nenrin.training.records import Records
 from tests.serving.fakes import deployment
+from tests.serving.hot_here import Here, Loader, rows
 from tests.serving.kinds import INFER, ROW, SIGNATURE, KindsPlane, Telling, inputs
 from tests.serving.plane_here import listening
 
@@ -69,7 +70,7 @@ def test_what_no_training_saw_is_found(rows: list[dict[str, Any]], known: frozen
         with pytest.raises(UnseenTextError, match="which version-1 was not trained on") as refused:
             refuse_unseen(given_as, {"s": known}, "version-1")
         assert any(f"s is {text!r}, " in refused.value.message for text in found)
-        assert f"one of the {len(known)} texts of s" in refused.value.hint
+        assert f"it knows {len(known)} texts of s" in refused.value.hint
 
 
 def test_a_long_text_is_cut() -> None:
@@ -134,6 +135,58 @@ def test_the_champion_answers_what_its_challenger_does_not_know(tmp_path: Path) 
             assert asked("old").json()["versions"] == ["v1"]
             assert asked("new").status_code == 422
         assert asked(KNOWN).json()["versions"] == ["v2"]
+
+
+def test_in_one_turn_those_alone_are_refused(tmp_path: Path) -> None:
+    here = Here(tmp_path, KnowingLoader(v2="EWR"))
+    request = msgspec.structs.replace(here.table.get("delay").deployment.request, unseen="refuse")
+    here.serve("v2", request=request)
+    origins = ["EWR", "new", "EWR", "LGA", "EWR"]
+    answers = here.ask(*[rows(float(place), origin=text) for place, text in enumerate(origins)])
+    assert [answer.status for answer in answers] == [200, 422, 200, 422, 200]
+    assert answers[1].body["error"] == "origin is 'new', which v2 was not trained on"
+    assert {each.row["origin"] for each in here.logged()} == {"EWR"}
+    here.observer.close()
+
+
+def test_a_challenger_is_judged_by_what_it_refuses_alone(tmp_path: Path) -> None:
+    here = Here(tmp_path, KnowingLoader(v2="EWR JFK", v3="EWR"))
+    request = msgspec.structs.replace(here.table.get("delay").deployment.request, unseen="refuse")
+    here.serve("v2", "v3", weights=[0, 100], request=request, fallback=0.5)
+    asked = [rows(float(place), origin="JFK") for place in range(30)]
+    answers = here.ask(*asked, rows(77.0, origin="EWR"), rows(78.0, origin="new"))
+    assert [answer.body.get("versions") for answer in answers] == [*[["v2"]] * 30, ["v3"], None]
+    assert answers[-1].status == 422
+    served = here.table.get("delay")
+    assert served.asking.sound  # nothing is broken
+    [split] = here.observer.observed().splits
+    assert split.mine.failed >= 30
+    here.observer.close()
+
+
+def test_what_nobody_answers_blames_nobody(tmp_path: Path) -> None:
+    """One refuses the row, another does not know its text: the constant answers, and no breaker opens."""
+    here = Here(tmp_path, KnowingLoader(v2="broken-2", v3="EWR"))
+    request = msgspec.structs.replace(here.table.get("delay").deployment.request, unseen="refuse")
+    here.serve("v2", "v3", weights=[0, 100], request=request, fallback=0.5)
+    answers = here.ask(*[rows(float(place), origin="broken-2") for place in range(30)])
+    assert [answer.body["predictions"] for answer in answers] == [[0.5]] * 30
+    assert here.table.get("delay").asking.sound
+    here.observer.close()
+
+
+class KnowingLoader(Loader):
+    """Versions that were trained on some origins."""
+
+    def __init__(self, **texts: str) -> None:
+        super().__init__()
+        self._texts = texts
+
+    def open(self, variant: Variant) -> Any:
+        model = super().open(variant)
+        if variant.version in self._texts:
+            model.vocabularies = {"origin": frozenset(self._texts[variant.version].split())}
+        return model
 
 
 class Answers:

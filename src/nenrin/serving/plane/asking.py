@@ -235,11 +235,12 @@ class Asking:
         Whoever is asked without a column that only it reads may fail: clients need not send it yet. A row
         that every version refuses says nothing of them, nor does a text that one was not trained on.
         """
+        errors = {
+            each: error for each, error in errors.items() if not isinstance(error, UnseenTextError)
+        }
         if by == CONSTANT and all(isinstance(error, RowError) for error in errors.values()):
             errors = {}
         for each, error in errors.items():
-            if isinstance(error, UnseenTextError):
-                continue
             if lacking := self.lacks(question, each):
                 standing = self.breaker(each).standing
                 standing.lacked, standing.lacks = standing.lacked + 1, ", ".join(lacking)

@@ -146,7 +146,7 @@ class Gathering:
             self._ask(gathered)
 
     def _read(self, key: _Key, turn: Sequence[Exchange]) -> Iterator[Gathered]:
-        """The requests, those together that are kept alike, up to a batch."""
+        """The requests: plain ones together, others that are kept alike, these up to a batch."""
         served, target = key
         if target.protocol == "v2" and not target.in_two_parts:
             plain = numeric.read([each.body for each in turn], served)
@@ -177,10 +177,15 @@ class Gathering:
 
     def _deal_each(self, found: Sequence[Gathered]) -> None:
         """One in each turn of the loop: together they may take long."""
-        for gathered in found[:1]:
-            self._deal(gathered)
         if len(found) > 1:
             asyncio.get_running_loop().call_soon(self._deal_each, found[1:])
+        for gathered in found[:1]:
+            try:
+                self._deal(gathered)
+            except Exception as error:  # noqa: BLE001 - answered and logged
+                for each in gathered.exchanges:
+                    if not each.response_complete:
+                        self._refuse(gathered.served, each, error)
 
     def _deal(self, gathered: Gathered) -> None:
         """Have each version asked for what was dealt to it."""
@@ -208,7 +213,7 @@ class Gathering:
         first = _fitting(sizes, gathered.served.runtimes[index].batch_rows)
         if first < size:
             gathered, rest = gathered.cut(first)
-            asyncio.get_running_loop().call_soon(self._go, rest)
+            asyncio.get_running_loop().call_soon(self._deal_each, [rest])
         self._ask(gathered)
 
 

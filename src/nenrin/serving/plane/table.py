@@ -27,6 +27,7 @@ from nenrin.core.errors import (
     UnavailableError,
 )
 from nenrin.core.timer import Timer
+from nenrin.registry.kinds.rows import vocabularies_of
 from nenrin.serving.deployments import Deployment
 from nenrin.serving.plane.asking import Asking
 from nenrin.serving.plane.batching import Runtime
@@ -384,6 +385,8 @@ class RouteTable:
         self, live: LiveRoute, reader: RowReader, variant: Variant, before: Served | None
     ) -> Runtime:
         answerer = self._loader.open(variant)
+        if live.deployment.request.unseen == "refuse":
+            vocabularies_of(answerer)  # made here, not on the event loop
         features = self._loader.features(variant.features) if variant.features else None
         runtime = Runtime(variant, answerer, features, self._timer)
         now = self._calendar.now() if live.stands_at is None else live.stands_at

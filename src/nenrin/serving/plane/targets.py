@@ -43,7 +43,7 @@ class Target(msgspec.Struct, frozen=True, cache_hash=True):
 
     @property
     def is_own(self) -> bool:
-        """Whether it is asked for in its own way, and so with no other."""
+        """Whether it says whom to ask, or for how long: then it is read, dealt and logged alone."""
         return self.version is not None or self.timeout is not None
 
     def of(self, headers: dict[bytes, bytes]) -> Target:

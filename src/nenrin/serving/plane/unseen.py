@@ -32,7 +32,7 @@ def refuse_unseen(
             if text is not None and text not in known:
                 raise UnseenTextError(
                     f"{name} is {_spelt(text)}, which {version} was not trained on",
-                    hint=f"send one of the {len(known)} texts of {name} that it knows, or null",
+                    hint=f"it knows {len(known)} texts of {name}; null is a missing value",
                     where=name,
                 )
 
