@@ -14,6 +14,7 @@ from nenrin.core.errors import NotFoundError
 from nenrin.core.jobs import Job
 from nenrin.pipelines.executor import Line, Report
 from nenrin.pipelines.logs import StepLogs
+from nenrin.testing.waiting import wait_until
 from tests.api.fakes import step_error
 
 
@@ -237,9 +238,10 @@ def test_work_that_ended_or_was_called_off_is_not_gone_on_with(tmp_path: Path) -
     assert Unfinished(tmp_path / "work").left == []
     go = threading.Event()
     works = _works(tmp_path, lambda asked, progress: go.wait(5))
-    works.ask(RUN)
+    running = works.ask(RUN)
     waiting = works.ask(LOAD)
     works.cancel(waiting.name)
+    wait_until(lambda: running.state == "running")  # its file is not being written any more
     assert [left.asked for left in Unfinished(tmp_path / "work").left] == [RUN]
     go.set()
     assert works.drain(5)
