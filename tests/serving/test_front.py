@@ -160,6 +160,9 @@ def test_a_header_that_comes_twice_is_one_of_both_values(both: tuple[Server, Ser
         assert b"does not serve version 'v0.25, v9'" in server.ask(post(INFER, V2, *twice))
         harmless = server.ask(post(INFER, V2, "Accept: text/html", "Accept: */*"))
         assert harmless.startswith(b"HTTP/1.1 200")
+        hosts = server.ask(post(INFER, V2, "Host: localhost"))
+        assert hosts.startswith(b"HTTP/1.1 400")
+        assert b"the host '127.0.0.1, localhost' is not this machine" in hosts
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,11 @@ class Guard:
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                headers = dict(scope["headers"])
+                headers: dict[bytes, bytes] = {}
+                for name, told in scope[
+                    "headers"
+                ]:  # one that comes twice is one, as by_name has it
+                    headers[name] = b"%b, %b" % (headers[name], told) if name in headers else told
                 if not self.allows(scope["path"], headers):
                     raise self._refusal(headers)
             await app(scope, receive, send)
