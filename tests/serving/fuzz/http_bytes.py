@@ -20,12 +20,17 @@ from typing import Any
 
 import httptools
 import numpy as np
+import polars as pl
 
 from nenrin.serving.plane.tensors import packed
+from nenrin.serving.signature import RequestSignature
+from tests.serving.fakes import deployment
 from tests.serving.fuzz.mutations import Draw, mutated, pieces
 from tests.serving.kinds import INFER, ROW, KindsPlane, inputs
 from tests.serving.plane_here import listening
 
+INVOKE = "/invocations?deployment=kinds"
+NUMBERS = "/v2/models/numbers/infer"
 AT_A_TIME = 64
 SECONDS = 0.5  # to wait for more of an answer
 
@@ -55,15 +60,21 @@ def seeds() -> list[bytes]:
     asked = {"inputs": tensors, "parameters": {"binary_data_output": True}}
     head = json.dumps(asked).encode()
     length = f"Inference-Header-Content-Length: {len(head)}"
+    number = {"datatype": "FP64", "shape": [2], "data": [1.5, -2e-3]}
+    columns = json.dumps({"inputs": [{"name": name, **number} for name in "ab"]}).encode()
+    whole = {"name": "rows", **number, "shape": [1, 2]}
+    matrix = json.dumps({"id": "é", "inputs": [whole]}).encode()
     csv = b'a,n,b,s,d\n1.5,3,True,"x,y",2024-02-29\n'
     return [
         message("POST", INFER, infer, "Content-Type: application/json"),
         message("POST", INFER, infer, chunked=True),
         message("POST", INFER, head + raw, length, "Content-Type: application/octet-stream"),
         message("POST", INFER, gzip.compress(infer), "Content-Encoding: gzip"),
-        message("POST", "/invocations", records, "Content-Type: application/json"),
-        message("POST", "/invocations", records, "Expect: 100-continue"),
-        message("POST", "/invocations?deployment=kinds", csv, "Content-Type: text/csv"),
+        message("POST", INVOKE, records, "Content-Type: application/json"),
+        message("POST", INVOKE, records, "Expect: 100-continue"),
+        message("POST", INVOKE, csv, "Content-Type: text/csv"),
+        message("POST", NUMBERS, matrix, "Content-Type: application/json"),
+        message("POST", NUMBERS, columns, "Content-Type: application/json"),
         message("GET", "/v2/models/kinds") + message("GET", "/v2/health/ready"),
         message("POST", "/v2/repository/index", b'{"ready": true}'),
         message("GET", "/v2/models/kinds/versions/version-1/stats", b"", "Connection: close"),
@@ -157,6 +168,19 @@ class Exceptions(logging.Handler):
             self.told.append(logging.Formatter().format(record))
 
 
+def _plane(folder: Path) -> KindsPlane:
+    """One with a deployment of numbers alone, too, whose requests are read in a shorter way."""
+    kinds = KindsPlane(folder)
+    types = {"a": pl.Float64(), "b": pl.Float64()}
+    request = RequestSignature.of(types, known=types)
+    example = {"a": 1.0, "b": 2.0}
+    kinds.routes.listed.append(
+        deployment("version-1", name="numbers", request=request, example=example)
+    )
+    kinds.table.refresh()
+    return kinds
+
+
 def fuzz(folder: Path, messages: int, seed: int) -> tuple[list[tuple[str, bytes]], dict[int, int]]:
     """What went wrong with which message, and how many answers had each status."""
     draw = np.random.default_rng(seed)
@@ -183,7 +207,7 @@ def fuzz(folder: Path, messages: int, seed: int) -> tuple[list[tuple[str, bytes]
                 failures.append((problem or f"a good request got {seen}", each))
 
     try:
-        with listening(KindsPlane(folder)) as here:
+        with listening(_plane(folder)) as here:
             host, _, port = here.http.partition(":")
             asyncio.run(run(host, int(port)))
     finally:
