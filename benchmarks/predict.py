@@ -153,6 +153,7 @@ def main() -> None:
     """Measure each length in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--endings", nargs="+", default=["parquet", "csv"])
     parser.add_argument("--answer", nargs=2, type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.answer:
@@ -162,7 +163,7 @@ def main() -> None:
         folder = Path(temporary)
         (folder / "model").write_bytes(model())
         for rows in (1_000, asked.rows // 10, asked.rows):
-            for ending in ("parquet", "csv") if rows < asked.rows else ("parquet",):
+            for ending in asked.endings:
                 source = folder / f"{rows}.{ending}"
                 write(source, rows)
                 command = [sys.executable, __file__, "--answer", str(folder), str(source)]

@@ -200,3 +200,16 @@ def test_what_does_not_fit_is_said_with_its_line(
         run(platform)
     assert hint in caught.value.hint
     assert caught.value.where == f"{project}:3"
+
+
+def test_texts_are_refused_only_where_it_is_known_which_are_known(
+    tmp_path: Path, platform: Platform
+) -> None:
+    write(tmp_path, fitted(rows()), timed=True)
+    project = tmp_path / "project.py"
+    text = PROJECT.format(file="model.skops", more="", time=', time="at"')
+    project.write_text(text.replace("(churn)", '(churn, unseen="refuse")'))
+    with pytest.raises(ProjectError, match="nothing tells which texts of plan churn") as caught:
+        run(platform)
+    assert "leave unseen= out" in caught.value.hint
+    assert caught.value.where == f"{project}:4"

@@ -75,6 +75,16 @@ def test_batches_have_a_limit_of_time() -> None:
     assert slow.batches == [1, 4, 9, 2]
 
 
+def test_a_refusal_does_not_repeat_all_that_was_sent() -> None:
+    class Repeating:
+        def answer_rows(self, rows: Sequence[dict[str, Any]]) -> np.ndarray:
+            raise ValueError(f"unknown: {rows[0]['origin']}")
+
+    answer = runtime(Repeating())._compute_batch([question(origin="x" * 100_000)])[0]
+    assert isinstance(answer, RowError)
+    assert len(answer.message) < 600
+
+
 def test_warming_tells_what_of_a_dear_answer_is_the_calls() -> None:
     dear = Constant(0.5, seconds=0.02)
     loaded = runtime(dear)

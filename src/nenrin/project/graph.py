@@ -99,7 +99,7 @@ class Preparer:
         table_digest = outputs[f"rows:{model.declared.name}"]
         table = RowTable.open(self._store.file(table_digest))
         task = infer_task(model, table)
-        trainer = self._trainer(stages, model, table_digest, task, progress)
+        trainer = self._trainer(stages, deployment, table_digest, task, progress)
         features = outputs[f"features:{model.declared.name}"]
         served = self._served(stages, deployment, task, features)
         frames = {d.declared.name: stages.frame(d.declared.name) for d in stages.datasets}
@@ -152,9 +152,14 @@ class Preparer:
         )
 
     def _trainer(
-        self, stages: Stages, model: Model, table: str, task: Task, progress: Progress | None
+        self,
+        stages: Stages,
+        deployment: Deployment,
+        table: str,
+        task: Task,
+        progress: Progress | None,
     ) -> GraphTrainer:
-        versions = dict(stages.versions)
+        model, versions = deployment.model, dict(stages.versions)
 
         @cache
         def known_by(instant: int) -> dict[str, str]:
@@ -177,6 +182,7 @@ class Preparer:
             executor=self._executor,
             engine=self._engine,
             store=self._store,
+            refuses=deployment.declared.where if deployment.declared.unseen == "refuse" else "",
             progress=progress,
         )
 

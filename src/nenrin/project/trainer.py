@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from nenrin.core.digest import derived_id, digest
-from nenrin.core.errors import IntegrityError, NenrinError
+from nenrin.core.errors import IntegrityError, NenrinError, ProjectError
 from nenrin.core.instants import iso
 from nenrin.core.jobs import Job
 from nenrin.core.store import ContentStore, whole
@@ -25,6 +25,7 @@ from nenrin.project.answers import RememberedAnswers
 from nenrin.project.trials import RememberedTrials
 from nenrin.registry.version import version_id
 from nenrin.training.artefact import describe
+from nenrin.training.columns import vocabularies
 from nenrin.training.declare import Model
 from nenrin.training.fit import FitJob, FitResult, ScoreJob, score
 from nenrin.training.jobs import FIT
@@ -100,6 +101,7 @@ class GraphTrainer:
         run: what asks for the fits.
         dispatcher: makes what runs the jobs of fits and trials.
         executor, engine, store: where scores run, and where results are remembered and kept.
+        refuses: where it is declared that texts which a model was not trained on are refused; else empty.
         progress: told of fits that run.
     """
 
@@ -119,6 +121,7 @@ class GraphTrainer:
         executor: Executor,
         engine: Engine,
         store: ContentStore,
+        refuses: str = "",
         progress: Progress | None = None,
     ) -> None:
         self.costs = Costs()
@@ -134,6 +137,7 @@ class GraphTrainer:
         self._run = run
         self._dispatcher = dispatcher
         self._executor = executor
+        self._refuses = refuses
         self._progress = progress
         self._told = (0, TRIALS)  # of a tuning: how many trials are over, of how many
         self._engine = engine
@@ -305,6 +309,8 @@ class GraphTrainer:
 
     def _fitted(self, order: Order, found: StepResult) -> Fitted:
         made = msgspec.json.decode(self._store.get(found.output), type=_Made)
+        if self._refuses:
+            _check_texts(self._model, self._store.get(made.model), self._refuses)
         parents = (
             f"recipe:{order.recipe.name}",
             f"look:{iso(order.at)}",
@@ -370,6 +376,20 @@ class GraphTrainer:
             "known_by": order.at,
             "without_folds": list(order.without_folds),
         }
+
+
+def _check_texts(name: str, model: bytes, where: str) -> None:
+    """See that a model says what it was trained on: nobody could refuse other texts for it."""
+    known = vocabularies(describe(model).columns)
+    untold = [column for column, texts in known.items() if texts is None]
+    if untold:
+        raise ProjectError(
+            f'unseen="refuse" cannot be kept: nothing tells which texts of {", ".join(untold)} '
+            f"{name} was trained on",
+            hint="leave unseen= out: such a model gets every text, and decides itself, as scikit-learn's "
+            'OneHotEncoder(handle_unknown="error") does',
+            where=where,
+        )
 
 
 def _file(model: Model) -> dict[str, str]:

@@ -44,6 +44,9 @@ WARM_ROWS = 64
 WARM_ROWS_DEAR = 8  # of what takes longer: a row may be dear, too
 WARM_SECONDS = 0.5  # what takes longer is asked one row alone
 WAIT_SECONDS = 30.0
+_SAID = (
+    500  # characters of an error: it may repeat what the client sent, and gRPC takes 8 KiB in all
+)
 
 
 Timed = tuple[list[Answer | NenrinError], float]
@@ -402,7 +405,8 @@ def _refused(version: str, error: StepError | ValueError) -> RowError:
     found = RowError.of(
         error,
         f"version {version} refuses a row: {_said(error)}",
-        hint="compare it with the deployment's example; a model may take no missing or infinite values",
+        hint="compare it with the deployment's example; a model may take no missing or infinite values, "
+        "nor texts that it does not know",
         where=version,
     )
     if isinstance(error, StepError):
@@ -412,7 +416,8 @@ def _refused(version: str, error: StepError | ValueError) -> RowError:
 
 def _said(error: BaseException) -> str:
     try:
-        return str(error)
+        said = str(error)
+        return said if len(said) <= _SAID else f"{said[:_SAID]}…"
     except Exception:  # noqa: BLE001 - an error of others, which cannot say what it is
         return "it cannot say what"
 
