@@ -57,20 +57,17 @@ def test_a_wrong_value_is_said_with_its_line(said: str, word: Callable[[], objec
     assert raised.value.hint.startswith("write ")
 
 
-def test_the_log_is_fast_or_durable() -> None:
-    assert deployment(late).declared.log == "fast"
-    assert deployment(late, log="durable").declared.log == "durable"
-    with pytest.raises(ProjectError, match="log='slow' is not known") as raised:
-        deployment(late, log="slow")
-    assert raised.value.hint == "one of fast, durable"
-
-
-def test_an_unseen_text_is_null_or_refused() -> None:
-    assert deployment(late).declared.unseen == "null"
-    assert deployment(late, unseen="refuse").declared.unseen == "refuse"
-    with pytest.raises(ProjectError, match="unseen='error' is not known") as raised:
-        deployment(late, unseen="error")
-    assert raised.value.hint == "one of null, refuse"
+@pytest.mark.parametrize(
+    ("name", "left_out", "other"), [("log", "fast", "durable"), ("unseen", "null", "refuse")]
+)
+def test_a_word_is_one_of_two(name: str, left_out: str, other: str) -> None:
+    words: dict[str, Any] = {name: other}
+    assert getattr(deployment(late).declared, name) == left_out
+    assert getattr(deployment(late, **words).declared, name) == other
+    words[name] = "slow"
+    with pytest.raises(ProjectError, match=f"{name}='slow' is not known") as raised:
+        deployment(late, **words)
+    assert raised.value.hint == f"one of {left_out}, {other}"
 
 
 def test_right_values() -> None:

@@ -255,9 +255,9 @@ def deployment(
     Args:
         model: declared by ``@nr.model`` or ``nr.import_model``.
         name: what clients address; the model's name when left out.
-        recipes: of ``nr.history(half_life=…)`` and ``nr.trailing(…)``; left out, the usual three or one.
+        recipes: left out ``nr.history()``, ``nr.history("60d")``, ``nr.trailing("90d")``, or the first alone.
         refresh: ``nr.every("7d", at="00:00")``, the default, or ``nr.cron("0 4 * * 1")``.
-        serve: ``"mixture"``: fits and anchor together, in shares by their losses; ``"champion"``: one.
+        serve: ``"mixture"``: the recipes' fits and the anchor share the answer; ``"champion"``: one answers.
         canary: percent of requests, stage by stage, for new code or another recipe; ends with 100.
         settle: age at which labels count as complete; measured on the first fit when left out.
         gates, contract: a file with gate rules, or the rules themselves; a data contract file.

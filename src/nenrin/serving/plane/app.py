@@ -184,7 +184,7 @@ class Plane:
         name: str | None,
         read: Callable[[bytes, Served, Mapping[str, str]], Asked],
     ) -> Response:
-        headers = by_name(request.headers.items())
+        headers = by_name(request.headers.items(), ", ")
         content = await body_of(request, BODY_BYTES)
         version = request.path_params.get("version") or headers.get(VERSION_HEADER)
         written = await self.ask(

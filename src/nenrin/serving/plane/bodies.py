@@ -37,7 +37,7 @@ async def body_of(request: Request, limit: int) -> bytes:
         if size > limit:
             raise too_large(limit)
         chunks.append(chunk)
-    return inflated(b"".join(chunks), by_name(request.headers.items()), limit)
+    return inflated(b"".join(chunks), by_name(request.headers.items(), ", "), limit)
 
 
 def inflated(body: bytes, headers: Mapping[str, str], limit: int) -> bytes:

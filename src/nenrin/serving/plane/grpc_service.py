@@ -304,7 +304,7 @@ async def serving_grpc(service: InferenceService, host: str, port: int) -> Async
 def _headers(context: Any) -> _Headers:
     """The metadata of a call, which stands for the headers of HTTP; what is bytes stands for none."""
     sent = context.invocation_metadata() or ()
-    return by_name((name, told) for name, told in sent if isinstance(told, str))
+    return by_name(((name, told) for name, told in sent if isinstance(told, str)), ", ")
 
 
 def _parsed(kind: Any, sent: bytes) -> Any:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nenrin.core.errors import NenrinError, RequestError, UnauthorizedError
 from nenrin.serving.plane.doors import DOORS, Doors
+from nenrin.serving.plane.headers import by_name
 
 OPEN_PATHS = frozenset({"/v2/health/live", "/v2/health/ready"})
 """What load balancers ask; it tells nothing about the data."""
@@ -48,11 +49,7 @@ class Guard:
 
         async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "http":
-                headers: dict[bytes, bytes] = {}
-                for name, told in scope[
-                    "headers"
-                ]:  # one that comes twice is one, as by_name has it
-                    headers[name] = b"%b, %b" % (headers[name], told) if name in headers else told
+                headers: dict[bytes, bytes] = by_name(scope["headers"], b", ")
                 if not self.allows(scope["path"], headers):
                     raise self._refusal(headers)
             await app(scope, receive, send)
